@@ -1,0 +1,78 @@
+// Package annotations names every annotation, label and finalizer that Woven
+// reads or writes. The names are wire-compatible with Kube-OVN.
+//
+// An annotation of a pod's NIC is keyed by the provider of that NIC:
+// "<provider>.kubernetes.io/<suffix>". The provider of the default NIC is
+// "ovn", hence "ovn.kubernetes.io/ip_address". [Key] builds such names.
+package annotations
+
+// DefaultProvider is the provider of a pod's default NIC.
+const DefaultProvider = "ovn"
+
+// Suffixes of the per-provider pod annotations; see [Key].
+const (
+	SuffixAllocated     = "allocated"
+	SuffixRouted        = "routed"
+	SuffixIPAddress     = "ip_address"
+	SuffixMACAddress    = "mac_address"
+	SuffixIPFamily      = "ip_family"
+	SuffixIPPool        = "ip_pool"
+	SuffixCIDR          = "cidr"
+	SuffixGateway       = "gateway"
+	SuffixLogicalSwitch = "logical_switch"
+	SuffixLogicalRouter = "logical_router"
+	SuffixPodNICType    = "pod_nic_type"
+	SuffixRoutes        = "routes"
+	SuffixMirror        = "mirror"
+)
+
+// Annotations of the default provider, written out because they are read most.
+const (
+	// Allocated is "true" once the controller has chosen the addresses.
+	Allocated = "ovn.kubernetes.io/allocated"
+	// Routed is "true" once the rows of the pod are committed to the northbound database; CNI ADD waits for it.
+	Routed = "ovn.kubernetes.io/routed"
+	// IPAddress is "10.16.0.5", "fd00::5" or "10.16.0.5,fd00::5" (IPv4 first).
+	IPAddress = "ovn.kubernetes.io/ip_address"
+	// MACAddress is a unicast MAC, lower case with colons.
+	MACAddress = "ovn.kubernetes.io/mac_address"
+	// CIDR is the subnet's CIDR, "v4", "v6" or "v4,v6".
+	CIDR = "ovn.kubernetes.io/cidr"
+	// Gateway is the subnet's gateway, "v4", "v6" or "v4,v6".
+	Gateway = "ovn.kubernetes.io/gateway"
+	// LogicalSwitch names the subnet; on a namespace it is a comma separated list in order of preference.
+	LogicalSwitch = "ovn.kubernetes.io/logical_switch"
+	// LogicalRouter names the Vpc.
+	LogicalRouter = "ovn.kubernetes.io/logical_router"
+	// PodNICType is "veth-pair".
+	PodNICType = "ovn.kubernetes.io/pod_nic_type"
+	// Routes is a JSON list of {"dst","gw"} for routes inside the pod.
+	Routes = "ovn.kubernetes.io/routes"
+	// ExcludeIPs is written on namespaces: the excludeIps of the bound subnets, subnets separated by ";".
+	ExcludeIPs = "ovn.kubernetes.io/exclude_ips"
+	// IPPool names an IPPool or lists addresses.
+	IPPool = "ovn.kubernetes.io/ip_pool"
+	// Chassis is written on nodes by the cniserver: the OVS system-id.
+	Chassis = "ovn.kubernetes.io/chassis"
+	// PortName is written on nodes: "node-<node>".
+	PortName = "ovn.kubernetes.io/port_name"
+)
+
+// Labels of IP and Subnet objects.
+const (
+	LabelSubnet     = "ovn.kubernetes.io/subnet"
+	LabelNodeName   = "ovn.kubernetes.io/node-name"
+	LabelIPReserved = "ovn.kubernetes.io/ip_reserved"
+	LabelVpc        = "ovn.kubernetes.io/vpc"
+)
+
+// Finalizer guards objects whose rows and addresses the controller must release first.
+const Finalizer = "kubeovn.io/kube-ovn-controller"
+
+// DeprecatedFinalizer is replaced by [Finalizer] where it is found.
+const DeprecatedFinalizer = "kube-ovn-controller"
+
+// Key returns the annotation of a NIC: "<provider>.kubernetes.io/<suffix>".
+func Key(provider, suffix string) string {
+	return provider + ".kubernetes.io/" + suffix
+}
