@@ -1,0 +1,164 @@
+// Package model holds what a compile function may know of the cluster: plain
+// structs projected from Kubernetes objects, already parsed and validated.
+//
+// A projection holds what compile reads and nothing else: a change that leaves
+// it equal (a status, a heartbeat, managedFields) wakes nobody. Values of this
+// package are immutable once they are handed to package world.
+package model
+
+import (
+	"net/netip"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Kind names the kind of an object, spelled as Kubernetes spells it.
+type Kind string
+
+// The kinds that the core compiles or reads.
+const (
+	KindVpc       Kind = "Vpc"
+	KindSubnet    Kind = "Subnet"
+	KindNode      Kind = "Node"
+	KindNamespace Kind = "Namespace"
+	KindPod       Kind = "Pod"
+	KindIP        Kind = "IP"
+)
+
+// Meta is what every object carries. Created orders two objects that claim the
+// same thing: the older one wins; equal times are decided by name.
+type Meta struct {
+	Namespace string // empty for cluster-scoped kinds
+	Name      string
+	UID       string
+	Created   int64 // creationTimestamp, seconds since the Unix epoch
+	Deleting  bool  // deletionTimestamp is set
+	Finalized bool  // carries our finalizer
+}
+
+// Dual is a pair of values, one an address family; either may be its zero value.
+type Dual[T any] struct {
+	V4, V6 T
+}
+
+// Addrs is one address for each family; an invalid netip.Addr stands for none.
+type Addrs = Dual[netip.Addr]
+
+// Prefixes is one prefix for each family; an invalid netip.Prefix stands for none.
+type Prefixes = Dual[netip.Prefix]
+
+// Range is a closed range of addresses of one family.
+type Range struct {
+	First, Last netip.Addr
+}
+
+// GatewayType tells where traffic of a subnet leaves the cluster.
+type GatewayType string
+
+// The gateway types of a Subnet.
+const (
+	GatewayDistributed GatewayType = "distributed"
+	GatewayCentralized GatewayType = "centralized"
+)
+
+// Vpc is a logical router.
+type Vpc struct {
+	Meta
+	Default       bool // the Vpc that holds the node network
+	DefaultSubnet string
+	Namespaces    []string
+}
+
+// Subnet is a logical switch and a range of addresses.
+type Subnet struct {
+	Meta
+	Vpc         string
+	Provider    string
+	CIDR        Prefixes // masked
+	Gateway     Addrs
+	Exclude     []Range // includes the gateways
+	Default     bool
+	GatewayType GatewayType
+	NatOutgoing bool
+	Private     bool
+	MTU         int
+	Vlan        string
+	Namespaces  []string
+}
+
+// Namespace says in which subnets its pods live.
+type Namespace struct {
+	Meta
+	LogicalSwitches []string // annotation logical_switch, in order of preference
+}
+
+// Node is a machine with a port on the join switch.
+type Node struct {
+	Meta
+	InternalIPs []netip.Addr
+	Annotations map[string]string // those that the controller writes, as they are now
+}
+
+// Pod is a workload with at least one NIC.
+type Pod struct {
+	Meta
+	Node        string // empty until it is scheduled
+	HostNetwork bool
+	Completed   bool     // Succeeded or Failed: its addresses are free
+	NICs        []PodNIC // the default NIC first
+	Owner       PodOwner
+}
+
+// PodOwner is the workload that controls a pod.
+type PodOwner struct {
+	Kind string // StatefulSet, ReplicaSet, …; empty for a bare pod
+	Name string
+	UID  string
+}
+
+// PodNIC is what a pod asks for one of its NICs, and what is written on it so far.
+type PodNIC struct {
+	Provider string
+	// What the user asks for.
+	Subnet string // annotation logical_switch, unless the controller wrote it
+	IPs    Addrs  // annotation ip_address, unless the controller wrote it
+	MAC    string // annotation mac_address, unless the controller wrote it
+	// Written holds the annotations that the controller owns, as they are now.
+	Written map[string]string
+}
+
+// IP is the durable record of an allocation.
+type IP struct {
+	Meta
+	Subnet    string
+	Addrs     Addrs
+	MAC       string
+	PodName   string // or node name
+	Namespace string // of the pod; empty for nodes
+	NodeName  string
+	PodType   string
+	Reserved  bool
+}
+
+// Equal reports whether two projections are the same, so that a change which
+// leaves them equal wakes nobody.
+func Equal[T any](a, b T) bool {
+	return cmp.Equal(a, b, cmp.Comparer(func(x, y netip.Addr) bool { return x == y }),
+		cmp.Comparer(func(x, y netip.Prefix) bool { return x == y }))
+}
+
+// Problem is a fact about an object that its user must know: it becomes a
+// condition and an event. It names the field and the cause.
+type Problem struct {
+	Reason  string // CamelCase, for example ValidateLogicalSwitchFailed
+	Field   string // path of the field, for example spec.cidrBlock; empty when there is none
+	Message string
+	Fatal   bool // the object does not compile: its rows are frozen
+}
+
+func (p Problem) Error() string {
+	if p.Field == "" {
+		return p.Message
+	}
+	return p.Field + ": " + p.Message
+}
