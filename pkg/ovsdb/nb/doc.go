@@ -1,0 +1,5 @@
+// Package nb holds the rows of the OVN_Northbound database as Go types, generated from
+// ../schema/ovn-nb.ovsschema; ovn-nb(5) says what each table and column means.
+package nb
+
+//go:generate go run github.com/wovensdn/woven/hack/ovsdb-generate -package nb -schema ../schema/ovn-nb.ovsschema

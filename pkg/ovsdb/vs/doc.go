@@ -1,0 +1,5 @@
+// Package vs holds the rows of the Open_vSwitch database as Go types, generated from
+// ../schema/vswitch.ovsschema; ovs-vswitchd.conf.db(5) says what each table and column means.
+package vs
+
+//go:generate go run github.com/wovensdn/woven/hack/ovsdb-generate -package vs -schema ../schema/vswitch.ovsschema
