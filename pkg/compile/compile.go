@@ -1,0 +1,50 @@
+// Package compile holds one pure function for each kind of object:
+//
+//	Compile(key, view) → facts, problems, wants
+//
+// A compile function says what its object wants to be true. It reads through
+// the view, which records what was read; when any of that changes, it runs
+// again. So there is no enqueue code, and a subnet that is not there yet is not
+// an error: its arrival wakes the reader.
+package compile
+
+import (
+	"fmt"
+
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+// Config holds the names that flags of the controller choose.
+type Config struct {
+	ClusterRouter string // the default Vpc
+	NodeSwitch    string // the subnet that the nodes' ports are in
+	DefaultSubnet string // the subnet of namespaces that name none
+}
+
+// Result is what one object wants.
+type Result struct {
+	fact.Set
+	Problems []model.Problem
+	Wants    []Want
+}
+
+func (r *Result) problem(reason, field, format string, args ...any) {
+	r.Problems = append(r.Problems, model.Problem{Reason: reason, Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+func (r *Result) want(w Want) { r.Wants = append(r.Wants, w) }
+
+// Func compiles one object.
+type Func func(name model.Ref, v *world.View) Result
+
+// Functions gives the compile function of each kind.
+func Functions(cfg Config) map[model.Kind]Func {
+	return map[model.Kind]Func{
+		model.KindVpc:    cfg.vpc,
+		model.KindSubnet: cfg.subnet,
+		model.KindNode:   cfg.node,
+		model.KindPod:    cfg.pod,
+	}
+}

@@ -1,0 +1,113 @@
+package compile
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/ipam"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+// node: a node has one port on the join switch, which is ovn0 on the host, and
+// one policy for each family and duty: traffic to the node's own addresses goes
+// to that port, and so does what leaves a distributed subnet from a pod of this
+// node. Each chassis installs only its own egress policy, because only there
+// the node's port is resident: O(nodes) rows, and none for a pod.
+func (c Config) node(ref model.Ref, v *world.View) (r Result) {
+	name := NodePort(ref.Name)
+	ip, recorded := v.IP(name)
+	node, ok := v.Node(ref.Name)
+	if !ok || node.Deleting {
+		if recorded && !ip.Reserved {
+			r.want(Release{IP: ip.Name, UID: ip.UID})
+		}
+		return r
+	}
+	join, ok := v.SubnetNetwork(c.NodeSwitch)
+	if !ok {
+		return r
+	}
+	if !recorded || ip.Deleting {
+		if recorded {
+			r.want(Release{IP: ip.Name, UID: ip.UID})
+			return r
+		}
+		r.want(Claim{
+			IP: name, Subnets: []string{join.Name}, For: ref, Provider: join.Provider, NodeName: node.Name,
+			Request: ipam.Request{Owner: name},
+		})
+		return r
+	}
+	r.Child(logicalSwitch(join.Name), nb.LogicalSwitchPortTable, name, &nb.LogicalSwitchPort{
+		Name:        name,
+		Addresses:   []string{portAddresses(ip)},
+		ExternalIDs: map[string]string{fact.SwitchKey: join.Name, "node": node.Name},
+	})
+	c.toNode(&r, node, ip)
+	c.egress(&r, node, ip)
+	if want := model.NodeAnnotations(*node, *ip, join); !contains(node.Annotations, want) {
+		r.want(Annotate{Object: ref, UID: node.UID, Annotations: want})
+	}
+	return r
+}
+
+// toNode: what is sent to an address of the node's own network arrives at its ovn0.
+func (c Config) toNode(r *Result, node *model.Node, ip *model.IP) {
+	for _, address := range node.InternalIPs {
+		if nexthop := sameFamily(ip.Addrs, address); nexthop.IsValid() {
+			r.Child(router(c.ClusterRouter), nb.LogicalRouterPolicyTable, "to-node/"+node.Name+"/"+address.String(), &nb.LogicalRouterPolicy{
+				Priority:    priorityToNode,
+				Match:       fmt.Sprintf("%s.dst == %s", family(address), address),
+				Action:      nb.LogicalRouterPolicyActionReroute,
+				Nexthops:    []string{nexthop.String()},
+				ExternalIDs: map[string]string{"node": node.Name},
+			})
+		}
+	}
+}
+
+func (c Config) egress(r *Result, node *model.Node, ip *model.IP) {
+	for _, nexthop := range model.Families(ip.Addrs) {
+		f := family(nexthop)
+		r.Child(router(c.ClusterRouter), nb.LogicalRouterPolicyTable, "egress/"+node.Name+"/"+f, &nb.LogicalRouterPolicy{
+			Priority: priorityEgress,
+			Match: fmt.Sprintf("%s.src == $%s && is_chassis_resident(%s)",
+				f, distributedSet(c.ClusterRouter, f), strconv.Quote(NodePort(node.Name))),
+			Action:      nb.LogicalRouterPolicyActionReroute,
+			Nexthops:    []string{nexthop.String()},
+			ExternalIDs: map[string]string{"node": node.Name},
+		})
+	}
+}
+
+func sameFamily(a model.Addrs, as netip.Addr) netip.Addr {
+	if as.Is4() {
+		return a.V4
+	}
+	return a.V6
+}
+
+// portAddresses is an element of Logical_Switch_Port.addresses: "MAC IP [IP]" (ovn-nb(5)).
+func portAddresses(ip *model.IP) string {
+	words := []string{ip.MAC}
+	for _, a := range model.Families(ip.Addrs) {
+		words = append(words, a.String())
+	}
+	return strings.Join(words, " ")
+}
+
+// contains tells whether all of want is in have.
+func contains(have, want map[string]string) bool {
+	for k, v := range maps.All(want) {
+		if have[k] != v {
+			return false
+		}
+	}
+	return true
+}

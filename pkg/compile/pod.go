@@ -1,0 +1,117 @@
+package compile
+
+import (
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/ipam"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+// pod: each NIC of a pod has a recorded address and a port on the switch of its
+// subnet. A pod that is gone, has completed or uses the host's network has
+// neither; its records are released once the ports are gone.
+func (c Config) pod(ref model.Ref, v *world.View) (r Result) {
+	records := v.IPsOfPod(ref.Namespace, ref.Name)
+	pod, ok := v.Pod(ref.Namespace, ref.Name)
+	if !ok || pod.Completed || pod.HostNetwork {
+		for _, ip := range records {
+			if !ip.Reserved {
+				r.want(Release{IP: ip.Name, UID: ip.UID})
+			}
+		}
+		return r
+	}
+	if pod.Node == "" {
+		return r // the record names the node: an address is chosen when the pod is scheduled
+	}
+	for i := range pod.NICs {
+		c.nic(&r, v, pod, &pod.NICs[i])
+	}
+	return r
+}
+
+func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC) {
+	name := model.PortName(pod.Name, pod.Namespace, nic.Provider)
+	ip, recorded := v.IP(name)
+	if !recorded {
+		c.claim(r, v, pod, nic, name)
+		return
+	}
+	if ip.PodName != pod.Name || ip.Namespace != pod.Namespace {
+		r.problem("AddressConflict", "", "IP %s is recorded for %s/%s, not for pod %s/%s", name, ip.Namespace, ip.PodName, pod.Namespace, pod.Name)
+		return
+	}
+	if leaving(ip, nic) {
+		r.want(Release{IP: ip.Name, UID: ip.UID})
+		return
+	}
+	subnet, ok := v.SubnetNetwork(ip.Subnet)
+	if !ok {
+		return
+	}
+	r.Child(logicalSwitch(subnet.Name), nb.LogicalSwitchPortTable, name, &nb.LogicalSwitchPort{
+		Name:      name,
+		Addresses: []string{portAddresses(ip)},
+		// A recreated pod of the same name can never bind to its predecessor's port.
+		Options:     map[string]string{"iface-id-ver": pod.UID},
+		ExternalIDs: map[string]string{fact.SwitchKey: subnet.Name, "pod": pod.Namespace + "/" + pod.Name},
+	})
+	if want := model.PodAnnotations(*pod, *nic, *ip, subnet); !contains(nic.Written, want) {
+		r.want(Annotate{
+			Object: model.Ref{Kind: model.KindPod, Namespace: pod.Namespace, Name: pod.Name},
+			UID:    pod.UID, Annotations: want,
+		})
+	}
+}
+
+// leaving tells that a record left over from a namesake cannot serve this pod:
+// it is on its way out, or not what the pod asks for. An address that the pod
+// already carries stays, whoever tries to delete its record.
+func leaving(ip *model.IP, nic *model.PodNIC) bool {
+	if len(nic.Written) > 0 {
+		return false
+	}
+	return ip.Deleting ||
+		nic.Subnet != "" && nic.Subnet != ip.Subnet ||
+		nic.IPs.V4.IsValid() && nic.IPs.V4 != ip.Addrs.V4 ||
+		nic.IPs.V6.IsValid() && nic.IPs.V6 != ip.Addrs.V6 ||
+		nic.MAC != "" && nic.MAC != ip.MAC
+}
+
+func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, name string) {
+	namespace, ok := v.Namespace(pod.Namespace)
+	if !ok {
+		return
+	}
+	var bound []string
+	for _, s := range v.SubnetsOfNamespace(pod.Namespace) {
+		if s.Provider == nic.Provider {
+			bound = append(bound, s.Name)
+		}
+	}
+	vpcDefault := ""
+	for _, vpc := range v.VpcsOfNamespace(pod.Namespace) {
+		vpcDefault = vpc.DefaultSubnet
+	}
+	podType := ""
+	if pod.Owner.Kind == "StatefulSet" {
+		podType = pod.Owner.Kind
+	}
+	subnets := model.ChooseSubnets(*pod, *nic, *namespace, bound, vpcDefault, c.DefaultSubnet)
+	var missing []string
+	for _, s := range subnets {
+		if _, ok := v.SubnetNetwork(s); !ok {
+			missing = append(missing, s)
+		}
+	}
+	if len(missing) == len(subnets) {
+		r.problem("SubnetNotFound", "", "pod %s/%s waits for an address: there is no Subnet %v", pod.Namespace, pod.Name, missing)
+		return
+	}
+	r.want(Claim{
+		IP: name, Subnets: subnets, Provider: nic.Provider, NodeName: pod.Node, PodType: podType,
+		For:     model.Ref{Kind: model.KindPod, Namespace: pod.Namespace, Name: pod.Name},
+		Request: ipam.Request{Owner: name, IPs: nic.IPs, MAC: nic.MAC},
+	})
+}

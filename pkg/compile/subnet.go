@@ -1,0 +1,109 @@
+package compile
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+// subnet: an overlay Subnet is a logical switch that hangs on the router of its
+// Vpc by a pair of ports; the router's port is the gateway.
+func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
+	subnet, ok := v.Subnet(ref.Name)
+	if !ok {
+		return r
+	}
+	if subnet.Deleting {
+		holders := v.IPsOfSubnet(subnet.Name)
+		if len(holders) == 0 {
+			r.want(Finalize{Object: ref})
+			return r
+		}
+		r.problem("SubnetInUse", "", "Subnet %s is being deleted and still has %d addresses in use, among them %s", subnet.Name, len(holders), holders[0].Name)
+	} else if !subnet.Finalized {
+		r.want(Finalize{Object: ref, Present: true})
+	}
+	for _, other := range v.SubnetsOfVpc(subnet.Vpc) {
+		if problem, clash := model.Overlaps(*subnet, *other); clash {
+			r.Problems = append(r.Problems, problem)
+			return r
+		}
+	}
+	if subnet.Provider != "ovn" || subnet.Vlan != "" {
+		r.problem("NotSupported", "spec.vlan", "Subnet %s: only overlay subnets of provider ovn are connected; vlan is %q, provider is %q", subnet.Name, subnet.Vlan, subnet.Provider)
+		return r
+	}
+	c.connect(&r, subnet)
+	if subnet.Vpc == c.ClusterRouter {
+		c.leave(&r, subnet)
+	}
+	return r
+}
+
+// connect joins the subnet's switch and the Vpc's router.
+func (c Config) connect(r *Result, s *model.Subnet) {
+	ls := r.Row(nb.LogicalSwitchTable, s.Name, &nb.LogicalSwitch{Name: s.Name})
+	port := RouterPort(s.Vpc, s.Name)
+	r.Child(router(s.Vpc), nb.LogicalRouterPortTable, port, &nb.LogicalRouterPort{
+		Name:        port,
+		MAC:         GatewayMAC(s.Vpc, s.Name),
+		Networks:    gatewayNetworks(s),
+		ExternalIDs: map[string]string{"lr": s.Vpc, "subnet": s.Name},
+	})
+	name := SwitchPort(s.Vpc, s.Name)
+	r.Child(ls, nb.LogicalSwitchPortTable, name, &nb.LogicalSwitchPort{
+		Name:        name,
+		Type:        "router",
+		Addresses:   []string{"router"},
+		Options:     map[string]string{"router-port": port},
+		ExternalIDs: map[string]string{fact.SwitchKey: s.Name},
+	})
+}
+
+func gatewayNetworks(s *model.Subnet) []string {
+	var networks []string
+	if s.CIDR.V4.IsValid() {
+		networks = append(networks, netip.PrefixFrom(s.Gateway.V4, s.CIDR.V4.Bits()).String())
+	}
+	if s.CIDR.V6.IsValid() {
+		networks = append(networks, netip.PrefixFrom(s.Gateway.V6, s.CIDR.V6.Bits()).String())
+	}
+	return networks
+}
+
+// leave says how traffic finds the subnet and, for a distributed gateway, how
+// its traffic leaves: see [Config.node] for the other half.
+func (c Config) leave(r *Result, s *model.Subnet) {
+	for _, cidr := range model.PrefixFamilies(s.CIDR) {
+		ip := family(cidr.Addr())
+		r.Child(router(s.Vpc), nb.LogicalRouterPolicyTable, "to-subnet/"+s.Name+"/"+ip, &nb.LogicalRouterPolicy{
+			Priority:    priorityToSubnet,
+			Match:       fmt.Sprintf("%s.dst == %s", ip, cidr),
+			Action:      nb.LogicalRouterPolicyActionAllow,
+			ExternalIDs: map[string]string{"subnet": s.Name},
+		})
+		switch {
+		case s.Name == c.NodeSwitch:
+			c.defaultRoute(r, s, ip)
+		case s.GatewayType == model.GatewayDistributed:
+			r.Member(fact.RefTo(nb.AddressSetTable, distributedSet(s.Vpc, ip)), "addresses", cidr.String())
+		}
+	}
+}
+
+// defaultRoute: a reroute policy is looked up only where a route exists, and
+// the policies of the nodes then decide (ovn-northd(8), "Ingress Table: IP Routing").
+func (c Config) defaultRoute(r *Result, join *model.Subnet, ip string) {
+	prefix, gateway := "0.0.0.0/0", join.Gateway.V4
+	if ip == "ip6" {
+		prefix, gateway = "::/0", join.Gateway.V6
+	}
+	r.Child(router(join.Vpc), nb.LogicalRouterStaticRouteTable, "default/"+join.Vpc+"/"+ip, &nb.LogicalRouterStaticRoute{
+		IPPrefix: prefix,
+		Nexthop:  gateway.String(),
+	})
+}

@@ -1,0 +1,41 @@
+package compile
+
+import (
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+// vpc: a Vpc is a logical router. The default one also has the address sets of
+// the subnets whose traffic leaves by the node of each pod.
+func (c Config) vpc(ref model.Ref, v *world.View) (r Result) {
+	vpc, ok := v.Vpc(ref.Name)
+	if !ok {
+		return r
+	}
+	if vpc.Deleting {
+		if subnets := v.SubnetsOfVpc(vpc.Name); len(subnets) > 0 {
+			r.problem("VpcInUse", "", "Vpc %s is being deleted and still has %d subnets, among them %s", vpc.Name, len(subnets), subnets[0].Name)
+		} else {
+			r.want(Finalize{Object: ref})
+			return r
+		}
+	} else if !vpc.Finalized {
+		r.want(Finalize{Object: ref, Present: true})
+	}
+	r.Row(nb.LogicalRouterTable, vpc.Name, &nb.LogicalRouter{
+		Name: vpc.Name,
+		Options: map[string]string{
+			"mac_binding_age_threshold":     "300",
+			"dynamic_neigh_routers":         "true",
+			"always_learn_from_arp_request": "false",
+		},
+	})
+	if vpc.Name == c.ClusterRouter {
+		for _, family := range []string{"ip4", "ip6"} {
+			name := distributedSet(vpc.Name, family)
+			r.Row(nb.AddressSetTable, name, &nb.AddressSet{Name: name})
+		}
+	}
+	return r
+}

@@ -1,0 +1,82 @@
+package compile
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/wovensdn/woven/pkg/ipam"
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// Want is a change in the API server that follows from present state. Wants are
+// level-triggered: they are declared at each compilation for as long as the
+// object is not yet so, and carried out only after the facts of the same
+// compilation are committed. So an address is announced after its port exists,
+// and freed after its port is gone.
+type Want interface {
+	// Target is the object that is written.
+	Target() model.Ref
+	// Same tells whether a want that is being carried out already covers this one.
+	Same(Want) bool
+}
+
+// Claim wants an address recorded as an IP object.
+type Claim struct {
+	IP       string   // name of the IP object
+	Subnets  []string // in order of preference; the next is tried when one is full
+	Request  ipam.Request
+	For      model.Ref // the pod or node
+	Provider string
+	NodeName string
+	PodType  string // "StatefulSet" or empty, see IP.spec.podType
+}
+
+// Target is the IP object.
+func (c Claim) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: c.IP} }
+
+// Same compares everything: a claim with other wishes replaces this one.
+func (c Claim) Same(w Want) bool {
+	o, ok := w.(Claim)
+	return ok && o.IP == c.IP && o.For == c.For && o.NodeName == c.NodeName &&
+		slices.Equal(o.Subnets, c.Subnets) && model.Equal(o.Request, c.Request)
+}
+
+// Annotate wants annotations on a pod or node.
+type Annotate struct {
+	Object      model.Ref
+	UID         string // of the object meant: a namesake that follows it is not annotated
+	Annotations map[string]string
+}
+
+// Target is the annotated object.
+func (a Annotate) Target() model.Ref { return a.Object }
+
+// Same compares the annotations.
+func (a Annotate) Same(w Want) bool {
+	o, ok := w.(Annotate)
+	return ok && o.Object == a.Object && o.UID == a.UID && maps.Equal(o.Annotations, a.Annotations)
+}
+
+// Release wants an IP object gone, and with it its address free again.
+type Release struct {
+	IP  string
+	UID string
+}
+
+// Target is the IP object.
+func (r Release) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: r.IP} }
+
+// Same compares the object's identity.
+func (r Release) Same(w Want) bool { return w == Want(r) }
+
+// Finalize wants our finalizer on an object, or off it.
+type Finalize struct {
+	Object  model.Ref
+	Present bool
+}
+
+// Target is the object with the finalizer.
+func (f Finalize) Target() model.Ref { return f.Object }
+
+// Same compares the wish.
+func (f Finalize) Same(w Want) bool { return w == Want(f) }

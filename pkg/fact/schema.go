@@ -1,0 +1,194 @@
+package fact
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+)
+
+// Keys in external_ids of every row that we create.
+const (
+	// VendorKey has the value [Vendor]; it marks a row as ours.
+	VendorKey = "vendor"
+	Vendor    = "woven"
+	// OwnerKey names the object that the row was compiled from, see [model.Ref.String].
+	OwnerKey = "woven/owner"
+	// ParentKey is the UUID of the row that refers to this one.
+	ParentKey = "woven/parent"
+	// SwitchKey names the logical switch of a port, as Kube-OVN writes it.
+	SwitchKey = "ls"
+)
+
+// MemberColumn is a set or map column whose elements several owners declare.
+type MemberColumn struct {
+	// Refers is the table that the elements point to; empty for plain values.
+	Refers string
+	// Unmonitored columns are not in the cache: whether an element is there is
+	// read from the referred row (its [ParentKey]). See docs/design/northbound.md.
+	Unmonitored bool
+	// Prefix limits what we own in a map column to the keys that begin with it.
+	Prefix string
+}
+
+// Table says how we use one table of the northbound database. Everything that
+// plan must know of a table stands here and nowhere else.
+type Table struct {
+	Name string
+	// NameColumn is the column that users know a row by; a row of the same name
+	// that is not ours is a conflict. Empty for tables without names.
+	NameColumn string
+	// Parent and ParentColumn say where rows of a non-root table are referred to.
+	Parent, ParentColumn string
+	// Owned are the columns of our rows that we own as a whole.
+	Owned []string
+	// Keys are the keys of external_ids that we own besides the markers; others stay.
+	Keys []string
+	// Members are the shared columns.
+	Members map[string]MemberColumn
+	// Foreign tables hold no rows of ours: we only add members to their rows.
+	Foreign bool
+
+	columns map[string]Column
+}
+
+// Column is how one column is reached in the row struct.
+type Column struct {
+	Name  string
+	index int
+	// UUID tells that the values refer to rows.
+	UUID bool
+}
+
+// Value gives the column's value in a pointer to a row struct.
+func (c Column) Value(row any) reflect.Value {
+	return reflect.ValueOf(row).Elem().Field(c.index)
+}
+
+// Column finds a column by its name in the database schema.
+func (t *Table) Column(name string) Column { return t.columns[name] }
+
+// ExternalIDs gives the external_ids of a row, nil where the table has none.
+func (t *Table) ExternalIDs(row any) map[string]string {
+	c, ok := t.columns["external_ids"]
+	if !ok {
+		return nil
+	}
+	ids, _ := c.Value(row).Interface().(map[string]string)
+	return ids
+}
+
+// Name gives the row's name, empty where the table has none.
+func (t *Table) RowName(row any) string {
+	if t.NameColumn == "" {
+		return ""
+	}
+	return t.columns[t.NameColumn].Value(row).String()
+}
+
+// OwnerOf gives the owner that a row's markers name; ok is false for rows that are not ours.
+func (t *Table) OwnerOf(row any) (Owner, bool) {
+	ids := t.ExternalIDs(row)
+	if ids[VendorKey] != Vendor {
+		return Owner{}, false
+	}
+	owner, err := model.ParseRef(ids[OwnerKey])
+	return owner, err == nil
+}
+
+// OwnsKey tells whether a key of external_ids is ours to write and remove.
+func (t *Table) OwnsKey(key string) bool {
+	return key == VendorKey || strings.HasPrefix(key, "woven/") || slices.Contains(t.Keys, key)
+}
+
+// Tables in the order in which rows are inserted: parents before children.
+var tables = []*Table{
+	{Name: nb.NBGlobalTable, Foreign: true, Members: map[string]MemberColumn{"options": {}}},
+	{
+		Name: nb.LogicalRouterTable, NameColumn: "name",
+		Owned: []string{"name", "options", "external_ids"},
+	},
+	{
+		Name: nb.LogicalSwitchTable, NameColumn: "name",
+		Owned:   []string{"name", "other_config", "external_ids"},
+		Members: map[string]MemberColumn{"ports": {Refers: nb.LogicalSwitchPortTable, Unmonitored: true}},
+	},
+	{
+		Name: nb.AddressSetTable, NameColumn: "name",
+		Owned:   []string{"name", "external_ids"},
+		Members: map[string]MemberColumn{"addresses": {}},
+	},
+	{
+		Name: nb.PortGroupTable, NameColumn: "name",
+		Owned:   []string{"name", "external_ids"},
+		Members: map[string]MemberColumn{"ports": {Refers: nb.LogicalSwitchPortTable}},
+	},
+	{
+		Name: nb.LogicalRouterPortTable, NameColumn: "name",
+		Parent: nb.LogicalRouterTable, ParentColumn: "ports",
+		Owned: []string{"name", "mac", "networks", "options", "ipv6_ra_configs", "external_ids"},
+		Keys:  []string{"lr", "subnet"},
+	},
+	{
+		Name: nb.LogicalSwitchPortTable, NameColumn: "name",
+		Parent: nb.LogicalSwitchTable, ParentColumn: "ports",
+		Owned: []string{"name", "type", "addresses", "port_security", "options", "external_ids"},
+		Keys:  []string{SwitchKey, "pod", "node"},
+	},
+	{
+		Name:   nb.LogicalRouterStaticRouteTable,
+		Parent: nb.LogicalRouterTable, ParentColumn: "static_routes",
+		Owned: []string{"ip_prefix", "nexthop", "policy", "route_table", "external_ids"},
+	},
+	{
+		Name:   nb.LogicalRouterPolicyTable,
+		Parent: nb.LogicalRouterTable, ParentColumn: "policies",
+		Owned: []string{"priority", "match", "action", "nexthops", "external_ids"},
+		Keys:  []string{"subnet", "node"},
+	},
+}
+
+var byName = index()
+
+func index() map[string]*Table {
+	model, err := nb.FullDatabaseModel()
+	if err != nil {
+		panic(err) // generated code that does not fit itself: no input can cause it
+	}
+	schema := nb.Schema()
+	m := make(map[string]*Table, len(tables))
+	for _, t := range tables {
+		t.columns = columnsOf(schema.Table(t.Name), model.Types()[t.Name])
+		for _, c := range t.Owned {
+			if _, ok := t.columns[c]; !ok {
+				panic(fmt.Sprintf("table %s has no column %s", t.Name, c))
+			}
+		}
+		m[t.Name] = t
+	}
+	return m
+}
+
+func columnsOf(schema *ovsdb.TableSchema, typ reflect.Type) map[string]Column {
+	cols := map[string]Column{}
+	row := typ.Elem()
+	for i := range row.NumField() {
+		name := row.Field(i).Tag.Get("ovsdb")
+		if cs := schema.Column(name); cs != nil && name != "_uuid" {
+			isUUID := cs.TypeObj != nil && cs.TypeObj.Key != nil && cs.TypeObj.Key.Type == ovsdb.TypeUUID
+			cols[name] = Column{Name: name, index: i, UUID: isUUID}
+		}
+	}
+	return cols
+}
+
+// TableOf finds a table's description; nil for tables that we do not use.
+func TableOf(name string) *Table { return byName[name] }
+
+// Tables lists all tables that we use, parents before children.
+func Tables() []*Table { return tables }

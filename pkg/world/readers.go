@@ -1,0 +1,105 @@
+package world
+
+import (
+	"slices"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// dep is something that can be read: an object (index empty), a facet of one,
+// or a bucket of an index.
+type dep struct {
+	kind  model.Kind
+	index string
+	key   string
+}
+
+// readers is the dependency graph in both directions. Most dependencies have
+// one reader (a pod and its own address), so that one is stored without a map.
+type readers struct {
+	byOwner map[model.Ref][]dep
+	byDep   map[dep]*readerSet
+}
+
+type readerSet struct {
+	one  model.Ref
+	more map[model.Ref]struct{} // nil while there is only one
+}
+
+func newReaders() readers {
+	return readers{byOwner: map[model.Ref][]dep{}, byDep: map[dep]*readerSet{}}
+}
+
+func (r *readers) set(owner model.Ref, reads []dep) {
+	reads = unique(reads)
+	old := r.byOwner[owner]
+	if slices.Equal(old, reads) {
+		return
+	}
+	for _, d := range old {
+		if !slices.Contains(reads, d) {
+			r.remove(d, owner)
+		}
+	}
+	for _, d := range reads {
+		if !slices.Contains(old, d) {
+			r.add(d, owner)
+		}
+	}
+	if len(reads) == 0 {
+		delete(r.byOwner, owner)
+		return
+	}
+	r.byOwner[owner] = slices.Clip(reads)
+}
+
+// unique drops repeated reads and keeps their order; owners read little.
+func unique(reads []dep) []dep {
+	out := reads[:0]
+	for _, d := range reads {
+		if !slices.Contains(out, d) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func (r *readers) add(d dep, owner model.Ref) {
+	s, ok := r.byDep[d]
+	switch {
+	case !ok:
+		r.byDep[d] = &readerSet{one: owner}
+	case s.more == nil:
+		s.more = map[model.Ref]struct{}{s.one: {}, owner: {}}
+	default:
+		s.more[owner] = struct{}{}
+	}
+}
+
+func (r *readers) remove(d dep, owner model.Ref) {
+	s, ok := r.byDep[d]
+	if !ok {
+		return
+	}
+	if s.more != nil {
+		delete(s.more, owner)
+	}
+	if len(s.more) == 0 {
+		delete(r.byDep, d)
+	}
+}
+
+func (r *readers) of(d dep) []model.Ref {
+	s, ok := r.byDep[d]
+	if !ok {
+		return nil
+	}
+	if s.more == nil {
+		return []model.Ref{s.one}
+	}
+	out := make([]model.Ref, 0, len(s.more))
+	for o := range s.more {
+		out = append(out, o)
+	}
+	return out
+}

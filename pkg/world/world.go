@@ -1,0 +1,175 @@
+// Package world holds the projected objects of the cluster in typed tables.
+//
+// A compile function reads them through a [View], which records what was read:
+// a key, a facet of an object or a bucket of an index. When something that was
+// read changes, [World] says whom that wakes. The package is not safe for
+// concurrent use: one goroutine owns a World.
+package world
+
+import (
+	"slices"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// World is all that compile functions may read.
+type World struct {
+	Vpcs       *Table[model.Vpc]
+	Subnets    *Table[model.Subnet]
+	Nodes      *Table[model.Node]
+	Namespaces *Table[model.Namespace]
+	Pods       *Table[model.Pod]
+	IPs        *Table[model.IP]
+
+	readers readers
+}
+
+// Names of the indexes and facets.
+const (
+	indexAll       = "all"       // every object of the kind
+	indexVpc       = "vpc"       // subnets by their Vpc
+	indexNamespace = "namespace" // subnets and Vpcs by the namespaces of their spec
+	indexSubnet    = "subnet"    // IPs by their subnet
+	indexPod       = "pod"       // IPs by their pod
+	facetNetwork   = "network"   // of a subnet: what its pods must know
+)
+
+// New makes an empty world.
+func New() *World {
+	w := &World{readers: newReaders()}
+	w.Vpcs = newTable(model.KindVpc, &w.readers,
+		index[model.Vpc]{indexNamespace, func(o *model.Vpc) []string { return o.Namespaces }})
+	w.Subnets = newTable(model.KindSubnet, &w.readers,
+		index[model.Subnet]{indexAll, everything[model.Subnet]},
+		index[model.Subnet]{indexVpc, func(s *model.Subnet) []string { return []string{s.Vpc} }},
+		index[model.Subnet]{indexNamespace, func(s *model.Subnet) []string { return s.Namespaces }},
+	)
+	w.Subnets.facets = []facet[model.Subnet]{{facetNetwork, func(s *model.Subnet) any { return s.Network() }}}
+	w.Nodes = newTable(model.KindNode, &w.readers, index[model.Node]{indexAll, everything[model.Node]})
+	w.Namespaces = newTable[model.Namespace](model.KindNamespace, &w.readers)
+	w.Pods = newTable[model.Pod](model.KindPod, &w.readers)
+	w.IPs = newTable(model.KindIP, &w.readers,
+		index[model.IP]{indexSubnet, func(o *model.IP) []string { return []string{o.Subnet} }},
+		index[model.IP]{indexPod, func(o *model.IP) []string { return []string{PodKey(o.Namespace, o.PodName)} }},
+	)
+	return w
+}
+
+func everything[T any](*T) []string { return []string{""} }
+
+// View records what one owner reads. Its zero value is not usable; see [World.Read].
+type View struct {
+	w       *World
+	reads   []dep
+	invalid []model.Ref
+}
+
+// Read calls fn with a view and makes owner the reader of all that fn reads, in
+// place of what it had read before. It returns the objects that exist but are
+// invalid among those read: an owner that depends on one cannot be compiled.
+func (w *World) Read(owner model.Ref, fn func(*View)) (invalid []model.Ref) {
+	v := View{w: w}
+	fn(&v)
+	w.readers.set(owner, v.reads)
+	return v.invalid
+}
+
+// Forget drops the reads of an owner that is gone.
+func (w *World) Forget(owner model.Ref) { w.readers.set(owner, nil) }
+
+// Readers tells how many owners depend on at least one read.
+func (w *World) Readers() int { return len(w.readers.byOwner) }
+
+// Wake lists the readers of a dependency that is no object of the world; see [View.Await].
+func (w *World) Wake(topic, key string) []model.Ref {
+	return w.readers.of(dep{kind: model.Kind(topic), key: key})
+}
+
+// Await makes the owner wake on [World.Wake] of this topic and key.
+func (v *View) Await(topic, key string) {
+	v.reads = append(v.reads, dep{kind: model.Kind(topic), key: key})
+}
+
+// Vpc reads a Vpc.
+func (v *View) Vpc(name string) (*model.Vpc, bool) { return get(v, v.w.Vpcs, name) }
+
+// Subnet reads a whole Subnet: any change of its projection wakes the reader.
+func (v *View) Subnet(name string) (*model.Subnet, bool) { return get(v, v.w.Subnets, name) }
+
+// SubnetNetwork reads the facet of a Subnet that its pods depend on.
+func (v *View) SubnetNetwork(name string) (model.SubnetNetwork, bool) {
+	v.reads = append(v.reads, dep{model.KindSubnet, facetNetwork, name})
+	s, ok := v.w.Subnets.read(v, name)
+	if !ok {
+		return model.SubnetNetwork{}, false
+	}
+	return s.Network(), true
+}
+
+// SubnetsOfVpc lists the subnets of a Vpc by name.
+func (v *View) SubnetsOfVpc(vpc string) []*model.Subnet {
+	return bucket(v, v.w.Subnets, indexVpc, vpc)
+}
+
+// SubnetsOfNamespace lists the subnets whose spec.namespaces has this namespace, by name.
+func (v *View) SubnetsOfNamespace(namespace string) []*model.Subnet {
+	return bucket(v, v.w.Subnets, indexNamespace, namespace)
+}
+
+// VpcsOfNamespace lists the Vpcs whose spec.namespaces has this namespace, by name.
+func (v *View) VpcsOfNamespace(namespace string) []*model.Vpc {
+	return bucket(v, v.w.Vpcs, indexNamespace, namespace)
+}
+
+// IPsOfPod lists the IP objects of a pod, one for each of its NICs, by name.
+func (v *View) IPsOfPod(namespace, name string) []*model.IP {
+	return bucket(v, v.w.IPs, indexPod, PodKey(namespace, name))
+}
+
+// IPsOfSubnet lists the IP objects of a subnet by name: as many as it has pods,
+// so that only a subnet that is being deleted may ask.
+func (v *View) IPsOfSubnet(subnet string) []*model.IP {
+	return bucket(v, v.w.IPs, indexSubnet, subnet)
+}
+
+// Nodes lists all nodes by name. Only owners of which there are few may read it.
+func (v *View) Nodes() []*model.Node { return bucket(v, v.w.Nodes, indexAll, "") }
+
+// Node reads a node.
+func (v *View) Node(name string) (*model.Node, bool) { return get(v, v.w.Nodes, name) }
+
+// Namespace reads a namespace.
+func (v *View) Namespace(name string) (*model.Namespace, bool) { return get(v, v.w.Namespaces, name) }
+
+// Pod reads a pod.
+func (v *View) Pod(namespace, name string) (*model.Pod, bool) {
+	return get(v, v.w.Pods, PodKey(namespace, name))
+}
+
+// IP reads an IP object.
+func (v *View) IP(name string) (*model.IP, bool) { return get(v, v.w.IPs, name) }
+
+// PodKey is the key of a pod in [World.Pods].
+func PodKey(namespace, name string) string { return namespace + "/" + name }
+
+func get[T any](v *View, t *Table[T], key string) (*T, bool) {
+	v.reads = append(v.reads, dep{kind: t.kind, key: key})
+	return t.read(v, key)
+}
+
+func bucket[T any](v *View, t *Table[T], index, key string) []*T {
+	v.reads = append(v.reads, dep{t.kind, index, key})
+	keys := t.bucket(index, key)
+	out := make([]*T, 0, len(keys))
+	for _, k := range keys {
+		if o, ok := t.read(v, k); ok {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func sortedUnique(refs []model.Ref) []model.Ref {
+	slices.SortFunc(refs, model.Ref.Compare)
+	return slices.Compact(refs)
+}
