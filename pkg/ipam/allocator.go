@@ -1,0 +1,268 @@
+// Package ipam allocates addresses and MACs of subnets.
+//
+// It is a pure data structure: no clients, no clock, not safe for concurrent
+// use. It proposes and holds; the durable record of an allocation is an IP
+// object, and an allocator is rebuilt from those by [Allocator.SetSubnet] and
+// [Allocator.Record], in any order.
+//
+// A dynamic allocation is the lowest address never used, then the one that was
+// released longest ago, so that an address is not given out again while stale
+// flows or neighbour entries remain. Every operation costs O(log n) or less on
+// average and memory is proportional to the number of allocations, whatever
+// the size of the prefix.
+package ipam
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// defaultRestLimit is how many released addresses of one family of a subnet
+// are kept apart from those never used.
+const defaultRestLimit = 1 << 16
+
+// Allocator holds the allocations of all subnets.
+type Allocator struct {
+	subnets   map[string]*subnet
+	owners    map[string]Allocation
+	macs      MACSource
+	restLimit int
+}
+
+// subnet is what the allocator knows of one subnet. Without a definition it
+// only remembers the allocations of a subnet that is not there (yet, any more).
+type subnet struct {
+	def     *Subnet
+	spaces  model.Dual[space]
+	macs    map[mac]string // to owner
+	gateway mac            // zero for none
+	held    int
+}
+
+// Option changes a new [Allocator].
+type Option func(*Allocator)
+
+// WithMACSource replaces [HashMAC].
+func WithMACSource(source MACSource) Option { return func(a *Allocator) { a.macs = source } }
+
+// New returns an allocator without subnets.
+func New(options ...Option) *Allocator {
+	a := &Allocator{
+		subnets: map[string]*subnet{}, owners: map[string]Allocation{},
+		macs: HashMAC, restLimit: defaultRestLimit,
+	}
+	for _, o := range options {
+		o(a)
+	}
+	return a
+}
+
+// Subnet is a range of addresses to allocate from. One without a CIDR gives
+// out MACs only.
+type Subnet struct {
+	Name       string
+	CIDR       model.Prefixes
+	Exclude    []model.Range // never given out dynamically; may include the gateways
+	Gateway    model.Addrs   // never given out at all
+	GatewayMAC string        // never given out; empty for none
+}
+
+// SetSubnet adds or changes a subnet. Allocations that exist stay, also those
+// that are now excluded, outside or equal to a new gateway; the caller can ask
+// [Allocator.Holder] about the latter. An error is an [ErrInvalid] and leaves
+// the subnet as it was. Setting an equal subnet is O(1); a change costs
+// O(n log n) in the allocations of the subnet.
+func (a *Allocator) SetSubnet(def Subnet) error {
+	gateway, err := checkSubnet(def)
+	if err != nil {
+		return fmt.Errorf("set subnet %s: %w", def.Name, err)
+	}
+	s := a.subnet(def.Name)
+	if s.def != nil && reflect.DeepEqual(*s.def, def) {
+		return nil
+	}
+	def.Exclude = append([]model.Range(nil), def.Exclude...)
+	s.def, s.gateway = &def, gateway
+	s.spaces.V4.set(def.CIDR.V4, def.Gateway.V4, def.Exclude)
+	s.spaces.V6.set(def.CIDR.V6, def.Gateway.V6, def.Exclude)
+	return nil
+}
+
+// DeleteSubnet forgets a subnet. Its allocations stay until they are released.
+func (a *Allocator) DeleteSubnet(name string) {
+	s, ok := a.subnets[name]
+	if !ok {
+		return
+	}
+	s.def, s.gateway = nil, mac{}
+	s.spaces.V4.set(netip.Prefix{}, netip.Addr{}, nil)
+	s.spaces.V6.set(netip.Prefix{}, netip.Addr{}, nil)
+	a.forgetIfEmpty(name)
+}
+
+// Request asks for an allocation.
+type Request struct {
+	Owner  string        // name of the IP object
+	IPs    model.Addrs   // static addresses; an invalid one stands for any
+	MAC    string        // static MAC; empty for any
+	Family Family        // the families wanted; the zero value wants all that the subnet has
+	Within []model.Range // limits dynamic addresses of the families it mentions; empty for no limit
+}
+
+// Allocation is what one owner holds: at most one address for each family.
+type Allocation struct {
+	Subnet, Owner string
+	Addrs         model.Addrs
+	MAC           string // lower case with colons; empty for none
+}
+
+// Claim proposes an allocation and holds it; all of it or nothing. The owner
+// that claims again gets what it holds; if that does not satisfy the request's
+// subnet, static addresses or MAC, the error is a [*HeldError].
+//
+// Other errors are [*NoSubnetError], [*ExhaustedError], [*OutsideError],
+// [*GatewayError], [*ConflictError] and [ErrInvalid]. A static address may be
+// an excluded one.
+func (a *Allocator) Claim(subnetName string, r Request) (Allocation, error) {
+	if err := checkRequest(r); err != nil {
+		return Allocation{}, err
+	}
+	wanted, err := normalMAC(r.MAC)
+	if err != nil {
+		return Allocation{}, err
+	}
+	if held, ok := a.owners[r.Owner]; ok {
+		return again(held, subnetName, r.IPs, wanted)
+	}
+	s, ok := a.subnets[subnetName]
+	if !ok || s.def == nil {
+		return Allocation{}, &NoSubnetError{Subnet: subnetName}
+	}
+	al := Allocation{Subnet: subnetName, Owner: r.Owner}
+	if al.Addrs, err = s.choose(r); err != nil {
+		return Allocation{}, err
+	}
+	if al.MAC, err = s.chooseMAC(r.Owner, wanted, a.macs); err != nil {
+		return Allocation{}, err
+	}
+	a.hold(s, al)
+	return al, nil
+}
+
+func again(held Allocation, subnetName string, ips model.Addrs, mac string) (Allocation, error) {
+	if held.Subnet != subnetName ||
+		ips.V4.IsValid() && ips.V4 != held.Addrs.V4 ||
+		ips.V6.IsValid() && ips.V6 != held.Addrs.V6 ||
+		mac != "" && mac != held.MAC {
+		return Allocation{}, &HeldError{Held: held}
+	}
+	return held, nil
+}
+
+// Record holds an allocation that was read from its durable record; it
+// replaces what the owner held. The subnet need not be there yet. An excluded
+// address, and one outside the CIDR, is accepted: it is a fact that must not
+// be given to another owner. The gateway's address or MAC is refused unless
+// the owner holds it already. Errors are [*ConflictError], [*GatewayError] and
+// [ErrInvalid]; they change nothing.
+func (a *Allocator) Record(al Allocation) error {
+	if err := checkRecord(al); err != nil {
+		return err
+	}
+	normal, err := normalMAC(al.MAC)
+	if err != nil {
+		return err
+	}
+	al.MAC = normal
+	held, had := a.owners[al.Owner]
+	if had && held == al {
+		return nil
+	}
+	if s, ok := a.subnets[al.Subnet]; ok {
+		if held.Subnet != al.Subnet {
+			held = Allocation{} // its own addresses of another subnet excuse nothing here
+		}
+		if err := s.checkRecord(al, held); err != nil {
+			return err
+		}
+	}
+	if had {
+		a.Release(al.Owner)
+	}
+	a.hold(a.subnet(al.Subnet), al)
+	return nil
+}
+
+// Release takes back what owner holds; its addresses go to the end of the queue.
+func (a *Allocator) Release(owner string) (Allocation, bool) {
+	al, ok := a.owners[owner]
+	if !ok {
+		return Allocation{}, false
+	}
+	delete(a.owners, owner)
+	s := a.subnets[al.Subnet]
+	s.held--
+	if al.Addrs.V4.IsValid() {
+		s.spaces.V4.release(al.Addrs.V4, a.restLimit)
+	}
+	if al.Addrs.V6.IsValid() {
+		s.spaces.V6.release(al.Addrs.V6, a.restLimit)
+	}
+	if m, err := parseMAC(al.MAC); err == nil {
+		delete(s.macs, m)
+	}
+	a.forgetIfEmpty(al.Subnet)
+	return al, true
+}
+
+// Get returns what owner holds.
+func (a *Allocator) Get(owner string) (Allocation, bool) {
+	al, ok := a.owners[owner]
+	return al, ok
+}
+
+// Holder returns the owner that holds ip in a subnet.
+func (a *Allocator) Holder(subnet string, ip netip.Addr) (string, bool) {
+	s, ok := a.subnets[subnet]
+	if !ok {
+		return "", false
+	}
+	if owner, ok := s.spaces.V4.held[ip]; ok {
+		return owner, true
+	}
+	owner, ok := s.spaces.V6.held[ip]
+	return owner, ok
+}
+
+// subnet returns the named subnet, a new one without definition if need be.
+func (a *Allocator) subnet(name string) *subnet {
+	s, ok := a.subnets[name]
+	if !ok {
+		s = &subnet{spaces: model.Dual[space]{V4: newSpace(), V6: newSpace()}, macs: map[mac]string{}}
+		a.subnets[name] = s
+	}
+	return s
+}
+
+func (a *Allocator) forgetIfEmpty(name string) {
+	if s := a.subnets[name]; s.def == nil && s.held == 0 {
+		delete(a.subnets, name)
+	}
+}
+
+func (a *Allocator) hold(s *subnet, al Allocation) {
+	a.owners[al.Owner] = al
+	s.held++
+	if al.Addrs.V4.IsValid() {
+		s.spaces.V4.hold(al.Addrs.V4, al.Owner)
+	}
+	if al.Addrs.V6.IsValid() {
+		s.spaces.V6.hold(al.Addrs.V6, al.Owner)
+	}
+	if m, err := parseMAC(al.MAC); err == nil {
+		s.macs[m] = al.Owner
+	}
+}

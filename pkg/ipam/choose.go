@@ -1,0 +1,145 @@
+package ipam
+
+import (
+	"net/netip"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// Family selects address families.
+type Family uint8
+
+// The families of a request. FamilyBoth wants every family that the subnet has.
+const (
+	FamilyBoth Family = iota
+	FamilyV4
+	FamilyV6
+)
+
+func (f Family) String() string {
+	switch f {
+	case FamilyV4:
+		return "IPv4"
+	case FamilyV6:
+		return "IPv6"
+	default:
+		return "IPv4 or IPv6"
+	}
+}
+
+// choose picks an address for each wanted family and holds nothing.
+func (s *subnet) choose(r Request) (model.Addrs, error) {
+	var out model.Addrs
+	var err error
+	if out.V4, err = s.chooseFamily(&s.spaces.V4, FamilyV4, r.IPs.V4, r); err != nil {
+		return model.Addrs{}, err
+	}
+	if out.V6, err = s.chooseFamily(&s.spaces.V6, FamilyV6, r.IPs.V6, r); err != nil {
+		return model.Addrs{}, err
+	}
+	return out, nil
+}
+
+func (s *subnet) chooseFamily(sp *space, family Family, static netip.Addr, r Request) (netip.Addr, error) {
+	switch {
+	case static.IsValid():
+		return static, s.checkStatic(sp, static)
+	case r.Family != FamilyBoth && r.Family != family:
+		return netip.Addr{}, nil
+	case !sp.prefix.IsValid() && r.Family == family:
+		return netip.Addr{}, invalidf("subnet %s (%s) has no %s", s.def.Name, cidrText(s.def.CIDR), family)
+	case !sp.prefix.IsValid():
+		return netip.Addr{}, nil
+	}
+	within := ofFamily(r.Within, family)
+	addr, ok := sp.propose(within)
+	if !ok {
+		return netip.Addr{}, &ExhaustedError{Subnet: s.def.Name, Family: family, Within: len(within) > 0}
+	}
+	return addr, nil
+}
+
+func (s *subnet) checkStatic(sp *space, addr netip.Addr) error {
+	if addr == sp.gateway {
+		return &GatewayError{Subnet: s.def.Name, Addr: addr}
+	}
+	if !sp.isHost(addr) {
+		return &OutsideError{Subnet: s.def.Name, Addr: addr, CIDR: s.def.CIDR}
+	}
+	if holder, ok := sp.held[addr]; ok {
+		return &ConflictError{Subnet: s.def.Name, IP: addr, Holder: holder}
+	}
+	return nil
+}
+
+// chooseMAC returns the wanted MAC, or a free one when wanted is empty.
+func (s *subnet) chooseMAC(owner, wanted string, source MACSource) (string, error) {
+	if wanted != "" {
+		m, err := parseMAC(wanted)
+		if err != nil {
+			return "", err
+		}
+		return wanted, s.checkMAC(s.def.Name, m, owner)
+	}
+	// A source that repeats itself must not hang us: by chance alone, 64
+	// collisions in a row do not happen in a space of 2^46.
+	const attempts = 64
+	for attempt := range attempts {
+		m := mac(source(s.def.Name, owner, attempt)).local()
+		if s.checkMAC(s.def.Name, m, owner) == nil {
+			return m.String(), nil
+		}
+	}
+	return "", invalidf("no free MAC for %s in subnet %s after %d proposals", owner, s.def.Name, attempts)
+}
+
+func (s *subnet) checkMAC(subnetName string, m mac, owner string) error {
+	if holder, ok := s.macs[m]; ok && holder != owner {
+		return &ConflictError{Subnet: subnetName, MAC: m.String(), Holder: holder}
+	}
+	if m == s.gateway && s.macs[m] != owner {
+		return &GatewayError{Subnet: subnetName, MAC: m.String()}
+	}
+	return nil
+}
+
+// checkRecord says whether the owner of al may hold it, given what it holds here now.
+func (s *subnet) checkRecord(al, held Allocation) error {
+	if err := s.spaces.V4.checkRecord(al, al.Addrs.V4, held.Addrs.V4); err != nil {
+		return err
+	}
+	if err := s.spaces.V6.checkRecord(al, al.Addrs.V6, held.Addrs.V6); err != nil {
+		return err
+	}
+	if al.MAC == "" {
+		return nil
+	}
+	m, err := parseMAC(al.MAC)
+	if err != nil {
+		return err
+	}
+	return s.checkMAC(al.Subnet, m, al.Owner)
+}
+
+func (s *space) checkRecord(al Allocation, addr, own netip.Addr) error {
+	if !addr.IsValid() || addr == own {
+		return nil
+	}
+	if holder, ok := s.held[addr]; ok {
+		return &ConflictError{Subnet: al.Subnet, IP: addr, Holder: holder}
+	}
+	if addr == s.gateway {
+		return &GatewayError{Subnet: al.Subnet, Addr: addr}
+	}
+	return nil
+}
+
+func ofFamily(ranges []model.Range, family Family) []model.Range {
+	var out []model.Range
+	for _, r := range ranges {
+		if r.First.Is4() == (family == FamilyV4) {
+			out = append(out, r)
+		}
+	}
+	return out
+}

@@ -1,0 +1,142 @@
+package ipam
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// Sentinels for [errors.Is]; the concrete types below carry the names.
+var (
+	// ErrNoSubnet: the subnet was never set, or was deleted.
+	ErrNoSubnet = errors.New("subnet is not there")
+	// ErrExhausted: no address of one family is free.
+	ErrExhausted = errors.New("no address is free")
+	// ErrOutside: a static address is no host address of the subnet.
+	ErrOutside = errors.New("address is outside the subnet")
+	// ErrGateway: a static address or MAC is that of the subnet's gateway.
+	ErrGateway = errors.New("belongs to the gateway")
+	// ErrConflict: a static address or MAC belongs to another owner.
+	ErrConflict = errors.New("belongs to another owner")
+	// ErrHeld: the owner holds something else than what it now asks for.
+	ErrHeld = errors.New("owner holds another allocation")
+	// ErrInvalid: the request or the record contradicts itself.
+	ErrInvalid = errors.New("invalid")
+)
+
+// NoSubnetError names a subnet that is not there. It is an [ErrNoSubnet].
+type NoSubnetError struct{ Subnet string }
+
+func (e *NoSubnetError) Error() string        { return fmt.Sprintf("subnet %s is not there", e.Subnet) }
+func (e *NoSubnetError) Is(target error) bool { return target == ErrNoSubnet }
+
+// ExhaustedError names the subnet and the family that has no free address. It is an [ErrExhausted].
+type ExhaustedError struct {
+	Subnet string
+	Family Family
+	Within bool // the request was limited to some ranges of the subnet
+}
+
+func (e *ExhaustedError) Error() string {
+	where := ""
+	if e.Within {
+		where = " in the requested ranges"
+	}
+	return fmt.Sprintf("subnet %s has no free %s address%s", e.Subnet, e.Family, where)
+}
+
+// Is reports whether target is [ErrExhausted].
+func (e *ExhaustedError) Is(target error) bool { return target == ErrExhausted }
+
+// OutsideError names a static address that is no host address of the CIDR:
+// outside of it, or its network or broadcast address. It is an [ErrOutside].
+type OutsideError struct {
+	Subnet string
+	Addr   netip.Addr
+	CIDR   model.Prefixes
+}
+
+func (e *OutsideError) Error() string {
+	return fmt.Sprintf("address %s is no host address of subnet %s (%s)", e.Addr, e.Subnet, cidrText(e.CIDR))
+}
+
+// Is reports whether target is [ErrOutside].
+func (e *OutsideError) Is(target error) bool { return target == ErrOutside }
+
+// GatewayError names an address (or MAC) that is the gateway's. It is an [ErrGateway].
+type GatewayError struct {
+	Subnet string
+	Addr   netip.Addr // invalid when it is about the MAC
+	MAC    string
+}
+
+func (e *GatewayError) Error() string {
+	what := "MAC " + e.MAC
+	if e.Addr.IsValid() {
+		what = "address " + e.Addr.String()
+	}
+	return fmt.Sprintf("%s belongs to the gateway of subnet %s", what, e.Subnet)
+}
+
+// Is reports whether target is [ErrGateway].
+func (e *GatewayError) Is(target error) bool { return target == ErrGateway }
+
+// ConflictError names an address or a MAC and the owner that holds it. It is an [ErrConflict].
+type ConflictError struct {
+	Subnet string
+	IP     netip.Addr // invalid when it is about the MAC
+	MAC    string
+	Holder string
+}
+
+func (e *ConflictError) Error() string {
+	what := "MAC " + e.MAC
+	if e.IP.IsValid() {
+		what = "address " + e.IP.String()
+	}
+	return fmt.Sprintf("%s of subnet %s belongs to %s", what, e.Subnet, e.Holder)
+}
+
+// Is reports whether target is [ErrConflict].
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
+
+// HeldError names what an owner holds while it asks for something else: it
+// must be released first. It is an [ErrHeld].
+type HeldError struct{ Held Allocation }
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("%s holds %s, MAC %s, in subnet %s; that must be released first",
+		e.Held.Owner, addrsText(e.Held.Addrs), e.Held.MAC, e.Held.Subnet)
+}
+
+// Is reports whether target is [ErrHeld].
+func (e *HeldError) Is(target error) bool { return target == ErrHeld }
+
+func invalidf(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+func cidrText(p model.Prefixes) string {
+	return joinText(p.V4.IsValid(), p.V4, p.V6.IsValid(), p.V6)
+}
+
+func addrsText(a model.Addrs) string {
+	return joinText(a.V4.IsValid(), a.V4, a.V6.IsValid(), a.V6)
+}
+
+func joinText(has4 bool, v4 fmt.Stringer, has6 bool, v6 fmt.Stringer) string {
+	var parts []string
+	if has4 {
+		parts = append(parts, v4.String())
+	}
+	if has6 {
+		parts = append(parts, v6.String())
+	}
+	if len(parts) == 0 {
+		return "no address"
+	}
+	return strings.Join(parts, ",")
+}

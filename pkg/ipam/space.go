@@ -1,0 +1,186 @@
+package ipam
+
+import (
+	"math/big"
+	"net/netip"
+	"slices"
+
+	"k8s.io/utils/third_party/forked/golang/btree"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// space is one family of one subnet.
+//
+// The pool is the host addresses of the prefix without the excluded ones. It is
+// the disjoint union of free, resting and those held addresses that lie in it.
+// Held addresses outside the pool are possible: recorded before the subnet was
+// narrowed, or taken statically out of an excluded range.
+type space struct {
+	prefix   netip.Prefix
+	gateway  netip.Addr
+	hosts    model.Range   // zero without a prefix
+	excluded []model.Range // inside hosts, sorted, disjoint, not adjacent
+	capacity *big.Int      // size of the pool
+
+	held    map[netip.Addr]string
+	counted int // held addresses that lie in the pool
+	free    *btree.BTree[model.Range]
+	resting rest
+}
+
+const btreeDegree = 16
+
+func newSpace() space {
+	return space{capacity: new(big.Int), held: map[netip.Addr]string{}, free: newFree(), resting: newRest()}
+}
+
+func newFree() *btree.BTree[model.Range] {
+	return btree.New(btreeDegree, func(a, b model.Range) bool { return a.First.Less(b.First) })
+}
+
+// set changes what the pool is. Held addresses stay; resting ones keep their
+// order as far as they are still in the pool. An address that was excluded in
+// the meantime counts as never used.
+func (s *space) set(prefix netip.Prefix, gateway netip.Addr, exclude []model.Range) {
+	s.prefix, s.gateway, s.hosts = prefix, gateway, model.Range{}
+	if prefix.IsValid() {
+		s.hosts = hostRange(prefix)
+	}
+	if gateway.IsValid() {
+		exclude = append(slices.Clone(exclude), model.Range{First: gateway, Last: gateway})
+	}
+	s.excluded = clip(exclude, s.hosts)
+
+	s.free, s.capacity = newFree(), new(big.Int)
+	for _, r := range complement(s.hosts, s.excluded) {
+		s.free.ReplaceOrInsert(r)
+		s.capacity.Add(s.capacity, rangeSize(r))
+	}
+	s.counted = 0
+	for addr := range s.held {
+		if s.inPool(addr) {
+			s.counted++
+			s.takeFree(addr)
+		}
+	}
+	s.resting.retain(s.takeFree)
+}
+
+// inPool reports whether addr may be given out dynamically, be it free or not.
+func (s *space) inPool(addr netip.Addr) bool {
+	if !s.isHost(addr) {
+		return false
+	}
+	i, found := slices.BinarySearchFunc(s.excluded, addr, func(r model.Range, a netip.Addr) int {
+		return r.First.Compare(a)
+	})
+	return !found && (i == 0 || s.excluded[i-1].Last.Less(addr))
+}
+
+// isHost reports whether addr is in the prefix and neither its network nor its broadcast address.
+func (s *space) isHost(addr netip.Addr) bool {
+	return s.hosts.First.IsValid() && contains(s.hosts, addr)
+}
+
+// hold gives addr to owner; nobody may hold it.
+func (s *space) hold(addr netip.Addr, owner string) {
+	s.held[addr] = owner
+	if !s.inPool(addr) {
+		return
+	}
+	s.counted++
+	if !s.takeFree(addr) {
+		s.resting.remove(addr)
+	}
+}
+
+// release takes addr back. It rests, and once more than limit addresses rest
+// the one that did so longest is as good as never used: memory stays bounded
+// on a huge prefix.
+func (s *space) release(addr netip.Addr, limit int) {
+	delete(s.held, addr)
+	if !s.inPool(addr) {
+		return
+	}
+	s.counted--
+	s.resting.push(addr)
+	if s.resting.len() > limit {
+		oldest, _ := s.resting.first(nil)
+		s.resting.remove(oldest)
+		s.giveFree(oldest)
+	}
+}
+
+// propose returns the lowest address never used, else the one that has rested
+// longest; within limits the choice unless it is empty. It changes nothing.
+func (s *space) propose(within []model.Range) (netip.Addr, bool) {
+	if len(within) == 0 {
+		if r, ok := s.free.Min(); ok {
+			return r.First, true
+		}
+		return s.resting.first(nil)
+	}
+	for _, w := range clip(within, s.hosts) {
+		if addr, ok := s.lowestFree(w); ok {
+			return addr, true
+		}
+	}
+	return s.resting.first(func(addr netip.Addr) bool {
+		return slices.ContainsFunc(within, func(w model.Range) bool { return contains(w, addr) })
+	})
+}
+
+// lowestFree returns the lowest never used address inside w.
+func (s *space) lowestFree(w model.Range) (netip.Addr, bool) {
+	if r, ok := s.freeAround(w.First); ok && contains(r, w.First) {
+		return w.First, true
+	}
+	var found netip.Addr
+	s.free.AscendGreaterOrEqual(w, func(r model.Range) bool {
+		if contains(w, r.First) {
+			found = r.First
+		}
+		return false
+	})
+	return found, found.IsValid()
+}
+
+// freeAround returns the last free range that begins at or before addr.
+func (s *space) freeAround(addr netip.Addr) (found model.Range, ok bool) {
+	s.free.DescendLessOrEqual(model.Range{First: addr}, func(r model.Range) bool {
+		found, ok = r, true
+		return false
+	})
+	return found, ok
+}
+
+// takeFree removes addr from the free ranges and reports whether it was there.
+func (s *space) takeFree(addr netip.Addr) bool {
+	r, ok := s.freeAround(addr)
+	if !ok || !contains(r, addr) {
+		return false
+	}
+	s.free.Delete(r)
+	if r.First != addr {
+		s.free.ReplaceOrInsert(model.Range{First: r.First, Last: addr.Prev()})
+	}
+	if r.Last != addr {
+		s.free.ReplaceOrInsert(model.Range{First: addr.Next(), Last: r.Last})
+	}
+	return true
+}
+
+// giveFree adds addr, which is not there, to the free ranges and joins it with its neighbours.
+func (s *space) giveFree(addr netip.Addr) {
+	joined := model.Range{First: addr, Last: addr}
+	if r, ok := s.freeAround(addr); ok && r.Last.Next() == addr {
+		s.free.Delete(r)
+		joined.First = r.First
+	}
+	if next, ok := s.free.Get(model.Range{First: addr.Next()}); ok {
+		s.free.Delete(next)
+		joined.Last = next.Last
+	}
+	s.free.ReplaceOrInsert(joined)
+}

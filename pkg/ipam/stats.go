@@ -1,0 +1,96 @@
+package ipam
+
+import (
+	"math/big"
+	"net/netip"
+	"strings"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// FamilyStats counts addresses. Using are the held ones without those that lie
+// in an excluded range or outside the CIDR; Available are the host addresses of
+// the CIDR that are neither excluded nor held.
+type FamilyStats struct {
+	Using, Available *big.Int
+}
+
+// Stats are the counters of a subnet. Held counts every allocation, those out
+// of excluded ranges too: a subnet may go only when it is zero.
+type Stats struct {
+	V4, V6 FamilyStats
+	Held   int
+}
+
+// Stats returns the counters of a subnet; all are zero for one that is not there. O(1).
+func (a *Allocator) Stats(subnet string) Stats {
+	s, ok := a.subnets[subnet]
+	if !ok {
+		return Stats{V4: zeroStats(), V6: zeroStats()}
+	}
+	return Stats{V4: s.spaces.V4.stats(), V6: s.spaces.V6.stats(), Held: s.held}
+}
+
+func zeroStats() FamilyStats { return FamilyStats{Using: new(big.Int), Available: new(big.Int)} }
+
+func (s *space) stats() FamilyStats {
+	using := big.NewInt(int64(s.counted))
+	return FamilyStats{Using: using, Available: new(big.Int).Sub(s.capacity, using)}
+}
+
+// maxRanges bounds a range text, so that a fragmented subnet's status stays
+// well below the size limit of an object (1.5 MiB in etcd).
+const maxRanges = 1024
+
+// RangeTexts are the addresses that [Stats] counts, as "a-b,c" in ascending
+// order. After 1,024 ranges a text ends with "...".
+type RangeTexts struct {
+	Using, Available model.Dual[string]
+}
+
+// Ranges writes out the addresses that [Allocator.Stats] counts. It costs
+// O(n log n) in the number of allocations: not for each event.
+func (a *Allocator) Ranges(subnet string) RangeTexts {
+	s, ok := a.subnets[subnet]
+	if !ok {
+		return RangeTexts{}
+	}
+	var out RangeTexts
+	out.Using.V4, out.Available.V4 = s.spaces.V4.texts()
+	out.Using.V6, out.Available.V6 = s.spaces.V6.texts()
+	return out
+}
+
+func (s *space) texts() (using, available string) {
+	held := make([]model.Range, 0, s.counted)
+	for addr := range s.held {
+		if s.inPool(addr) {
+			held = append(held, model.Range{First: addr, Last: addr})
+		}
+	}
+	held = merge(held)
+	taken := merge(append(append([]model.Range{}, s.excluded...), held...))
+	return rangesText(held), rangesText(complement(s.hosts, taken))
+}
+
+func rangesText(ranges []model.Range) string {
+	var b strings.Builder
+	for i, r := range ranges {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if i == maxRanges {
+			b.WriteString("...")
+			break
+		}
+		b.WriteString(rangeText(r.First, r.Last))
+	}
+	return b.String()
+}
+
+func rangeText(first, last netip.Addr) string {
+	if first == last {
+		return first.String()
+	}
+	return first.String() + "-" + last.String()
+}
