@@ -1,0 +1,153 @@
+package link
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Fake is a [Kernel] in memory. It refuses what Linux refuses: an address that
+// exists, the removal of one that does not, a MAC that is not one, IPv6 on a link
+// where it is off, any change of a link or setting that is not there.
+type Fake struct {
+	Links   map[string]*State
+	Sysctls map[string]string
+}
+
+// NewFake returns a kernel with IPv6 and without links.
+func NewFake() *Fake {
+	return &Fake{Links: map[string]*State{}, Sysctls: map[string]string{
+		"net/ipv4/ip_forward": "0", "net/ipv6/conf/all/forwarding": "0",
+	}}
+}
+
+// Plug adds a link as OVS does it: down, with offloads and the settings that Linux gives a new link.
+func (f *Fake) Plug(name, mac string) {
+	f.Links[name] = &State{MAC: mac, MTU: 1500, TxChecksum: true}
+	for p, v := range map[string]string{
+		"ipv4/conf/%s/rp_filter": "0", "ipv4/conf/%s/arp_ignore": "0", "ipv6/conf/%s/disable_ipv6": "0",
+		"ipv6/conf/%s/accept_ra": "1", "ipv6/conf/%s/accept_redirects": "1",
+	} {
+		f.Sysctls["net/"+fmt.Sprintf(p, name)] = v
+	}
+}
+
+// Link implements [Kernel].
+func (f *Fake) Link(name string) (State, error) {
+	s, err := f.get(name)
+	if err != nil {
+		return State{}, err
+	}
+	c := *s
+	c.Addresses = slices.Clone(s.Addresses)
+	return c, nil
+}
+
+func (f *Fake) get(name string) (*State, error) {
+	s := f.Links[name]
+	if s == nil {
+		return nil, fmt.Errorf("link %s: %w", name, ErrAbsent)
+	}
+	return s, nil
+}
+
+// SetMAC implements [Kernel].
+func (f *Fake) SetMAC(name, mac string) error {
+	s, err := f.get(name)
+	if err != nil {
+		return err
+	}
+	if len(mac) != len("00:00:00:00:00:00") {
+		return fmt.Errorf("invalid MAC %q", mac)
+	}
+	s.MAC = mac
+	return nil
+}
+
+// SetMTU implements [Kernel].
+func (f *Fake) SetMTU(name string, mtu int) error {
+	s, err := f.get(name)
+	if err != nil {
+		return err
+	}
+	if mtu < 68 || mtu > 65535 {
+		return fmt.Errorf("invalid MTU %d", mtu)
+	}
+	s.MTU = mtu
+	return nil
+}
+
+// SetUp implements [Kernel].
+func (f *Fake) SetUp(name string) error {
+	s, err := f.get(name)
+	if err == nil {
+		s.Up = true
+	}
+	return err
+}
+
+// AddAddress implements [Kernel].
+func (f *Fake) AddAddress(name string, a netip.Prefix) error {
+	s, err := f.get(name)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(s.Addresses, a) {
+		return fmt.Errorf("address %s exists", a)
+	}
+	if a.Addr().Is6() && f.Sysctls["net/ipv6/conf/"+name+"/disable_ipv6"] != "0" {
+		return fmt.Errorf("IPv6 is off on %s", name)
+	}
+	s.Addresses = append(s.Addresses, a)
+	return nil
+}
+
+// DeleteAddress implements [Kernel].
+func (f *Fake) DeleteAddress(name string, a netip.Prefix) error {
+	s, err := f.get(name)
+	if err != nil {
+		return err
+	}
+	i := slices.Index(s.Addresses, a)
+	if i < 0 {
+		return fmt.Errorf("no address %s", a)
+	}
+	s.Addresses = slices.Delete(s.Addresses, i, i+1)
+	return nil
+}
+
+// SetTxChecksum implements [Kernel].
+func (f *Fake) SetTxChecksum(name string, on bool) error {
+	s, err := f.get(name)
+	if err == nil {
+		s.TxChecksum = on
+	}
+	return err
+}
+
+// Sysctl implements [Kernel].
+func (f *Fake) Sysctl(path string) (string, error) {
+	v, ok := f.Sysctls[path]
+	if !ok {
+		return "", fmt.Errorf("setting %s: %w", path, ErrAbsent)
+	}
+	return v, nil
+}
+
+// SetSysctl implements [Kernel].
+func (f *Fake) SetSysctl(path, value string) error {
+	if _, ok := f.Sysctls[path]; !ok {
+		return fmt.Errorf("setting %s: %w", path, ErrAbsent)
+	}
+	if strings.TrimSpace(value) == "" {
+		return fmt.Errorf("setting %s: empty value", path)
+	}
+	f.Sysctls[path] = value
+	return nil
+}
+
+var (
+	_ Kernel = (*Fake)(nil)
+	_ Kernel = (*Linux)(nil)
+)

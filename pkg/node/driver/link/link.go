@@ -1,0 +1,145 @@
+// Package link makes network links of the host and kernel settings what a plan
+// says. It never creates a link: those that a plan names are ports of OVS.
+package link
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/wovensdn/woven/pkg/node/hostplan"
+)
+
+// ErrAbsent means that the kernel has no such link or setting.
+var ErrAbsent = errors.New("not there")
+
+// State is what the kernel says about a link.
+type State struct {
+	// MAC in lower case with colons.
+	MAC string
+	// MTU in bytes.
+	MTU int
+	// Up is the administrative state.
+	Up bool
+	// Addresses without IPv6 link-local ones, which are the kernel's own affair.
+	Addresses []netip.Prefix
+	// TxChecksum is true if the link takes frames whose checksum is not filled in.
+	TxChecksum bool
+}
+
+// Kernel is what the driver needs of an operating system. Adding what exists and
+// removing what does not are errors.
+type Kernel interface {
+	// Link returns the state of a link; the error wraps [ErrAbsent] if there is none.
+	Link(name string) (State, error)
+	SetMAC(name, mac string) error
+	SetMTU(name string, mtu int) error
+	SetUp(name string) error
+	AddAddress(name string, a netip.Prefix) error
+	DeleteAddress(name string, a netip.Prefix) error
+	SetTxChecksum(name string, on bool) error
+	// Sysctl reads a file below /proc/sys; the error wraps [ErrAbsent] if there is none.
+	Sysctl(path string) (string, error)
+	SetSysctl(path, value string) error
+}
+
+// Result says what Apply did.
+type Result struct {
+	// Changes are sentences, one for each change that was made.
+	Changes []string
+	// Absent are the links that the kernel does not have yet.
+	Absent []string
+}
+
+func (r *Result) did(format string, args ...any) {
+	r.Changes = append(r.Changes, fmt.Sprintf(format, args...))
+}
+
+// Apply compares each link and setting with the kernel and changes what differs.
+// A link that does not exist yet is not an error but named in the result. What
+// fails does not stop the rest; the errors are joined.
+func Apply(k Kernel, sysctls []hostplan.Sysctl, links []hostplan.Link) (Result, error) {
+	var r Result
+	var errs []error
+	for _, s := range sysctls {
+		errs = append(errs, applySysctl(k, s, &r))
+	}
+	for _, l := range links {
+		have, err := k.Link(l.Name)
+		if errors.Is(err, ErrAbsent) {
+			r.Absent = append(r.Absent, l.Name)
+			continue
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("read link %s: %w", l.Name, err))
+			continue
+		}
+		if err := applyLink(k, l, have, &r); err != nil {
+			errs = append(errs, fmt.Errorf("set link %s: %w", l.Name, err))
+		}
+	}
+	return r, errors.Join(errs...)
+}
+
+func applyLink(k Kernel, want hostplan.Link, have State, r *Result) error {
+	var errs []error
+	try := func(needed bool, what string, do func() error) {
+		if !needed {
+			return
+		}
+		if err := do(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
+			return
+		}
+		r.did("%s: %s", want.Name, what)
+	}
+	// Settings first: IPv6 must be on before an IPv6 address can be added, and off
+	// before the link comes up if it is to stay silent.
+	for _, s := range want.Sysctls {
+		errs = append(errs, applySysctl(k, s, r))
+	}
+	try(want.MAC != "" && want.MAC != have.MAC, "MAC "+want.MAC, func() error { return k.SetMAC(want.Name, want.MAC) })
+	try(want.MTU != 0 && want.MTU != have.MTU, fmt.Sprintf("MTU %d", want.MTU), func() error { return k.SetMTU(want.Name, want.MTU) })
+	try(want.SoftwareChecksum && have.TxChecksum, "transmit checksum offload off", func() error { return k.SetTxChecksum(want.Name, false) })
+	try(!have.Up, "up", func() error { return k.SetUp(want.Name) })
+	// New addresses before old ones go: the kernel drops routes with a source that is gone.
+	for _, a := range want.Addresses {
+		try(!slices.Contains(have.Addresses, a), "add "+a.String(), func() error { return k.AddAddress(want.Name, a) })
+	}
+	for _, a := range have.Addresses {
+		try(!slices.Contains(want.Addresses, a), "remove "+a.String(), func() error { return k.DeleteAddress(want.Name, a) })
+	}
+	return errors.Join(errs...)
+}
+
+func applySysctl(k Kernel, s hostplan.Sysctl, r *Result) error {
+	have, err := k.Sysctl(s.Path)
+	if errors.Is(err, ErrAbsent) && strings.HasPrefix(s.Path, "net/ipv6/") {
+		if _, err := k.Sysctl("net/ipv6/conf/all/forwarding"); errors.Is(err, ErrAbsent) {
+			return nil // a kernel without IPv6
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("read setting %s: %w", s.Path, err)
+	}
+	if right(have, s) {
+		return nil
+	}
+	if err := k.SetSysctl(s.Path, s.Value); err != nil {
+		return fmt.Errorf("set %s to %s (it is %s): %w", s.Path, s.Value, have, err)
+	}
+	r.did("%s = %s", s.Path, s.Value)
+	return nil
+}
+
+func right(have string, s hostplan.Sysctl) bool {
+	if have == s.Value {
+		return true
+	}
+	h, err1 := strconv.Atoi(have)
+	w, err2 := strconv.Atoi(s.Value)
+	return s.AtLeast && err1 == nil && err2 == nil && h >= w
+}

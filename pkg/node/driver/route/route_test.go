@@ -1,0 +1,167 @@
+package route_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/wovensdn/woven/pkg/node/driver/nstest"
+	"github.com/wovensdn/woven/pkg/node/driver/route"
+	"github.com/wovensdn/woven/pkg/node/hostplan"
+)
+
+func r(dst, gw, src string) hostplan.Route {
+	return hostplan.Route{
+		Dst: netip.MustParsePrefix(dst), Gateway: netip.MustParseAddr(gw), Source: netip.MustParseAddr(src), Link: "ovn0",
+	}
+}
+
+var addresses = []netip.Prefix{
+	netip.MustParsePrefix("100.64.0.2/16"), netip.MustParsePrefix("100.64.0.3/16"), netip.MustParsePrefix("fd00:100:64::2/112"),
+}
+
+// scenario runs the same steps on the fake and on Linux.
+func scenario(t *testing.T, k route.Kernel) {
+	a, a2 := r("10.16.0.0/16", "100.64.0.1", "100.64.0.2"), r("10.16.0.0/16", "100.64.0.1", "100.64.0.3")
+	b, c := r("10.17.0.0/24", "100.64.0.1", "100.64.0.2"), r("fd00:10:16::/112", "fd00:100:64::1", "fd00:100:64::2")
+	for _, step := range []struct {
+		name    string
+		want    hostplan.Routes
+		changes int
+		list    []hostplan.Route
+	}{
+		{"empty", hostplan.Routes{}, 0, nil},
+		{"three", hostplan.Routes{Want: []hostplan.Route{a, b, c}}, 3, []hostplan.Route{a, b, c}},
+		{"again", hostplan.Routes{Want: []hostplan.Route{a, b, c}}, 0, []hostplan.Route{a, b, c}},
+		{"other source", hostplan.Routes{Want: []hostplan.Route{a2, b, c}}, 1, []hostplan.Route{a2, b, c}},
+		{"keep others", hostplan.Routes{Want: []hostplan.Route{a2}, KeepOthers: true}, 0, []hostplan.Route{a2, b, c}},
+		{"one less per family", hostplan.Routes{Want: []hostplan.Route{a2}}, 2, []hostplan.Route{a2}},
+	} {
+		changes, err := route.Apply(k, step.want)
+		if err != nil || len(changes) != step.changes {
+			t.Errorf("%s: changes %v, %v; want %d", step.name, changes, err, step.changes)
+		}
+		list, err := k.List()
+		slices.SortFunc(list, func(a, b hostplan.Route) int { return a.Dst.Compare(b.Dst) })
+		if err != nil || !slices.Equal(list, step.list) {
+			t.Errorf("%s: routes %v, %v; want %v", step.name, list, err, step.list)
+		}
+	}
+	if err := k.Add(a); !errors.Is(err, route.ErrExists) {
+		t.Errorf("add twice: %v", err)
+	}
+	for what, err := range map[string]error{
+		"delete a missing route":       k.Delete(b),
+		"gateway out of reach":         k.Add(r("10.18.0.0/24", "192.0.2.1", "100.64.0.2")),
+		"source that is not ours":      k.Add(r("10.18.0.0/24", "100.64.0.1", "100.64.0.9")),
+		"host bits in the destination": k.Add(r("10.18.0.1/24", "100.64.0.1", "100.64.0.2")),
+	} {
+		if err == nil {
+			t.Errorf("%s: no error", what)
+		}
+	}
+}
+
+func TestFake(t *testing.T) {
+	k := route.NewFake()
+	k.Links["ovn0"] = addresses
+	scenario(t, k)
+}
+
+// dummyLink adds ovn0 as a veth end with our addresses.
+func dummyLink(t *testing.T) netlink.Link {
+	v := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "ovn0"}, PeerName: "ovn0p"}
+	if err := netlink.LinkAdd(v); err != nil {
+		t.Errorf("add veth: %v", err)
+		return v
+	}
+	for _, n := range []string{"ovn0", "ovn0p"} {
+		lk, err := netlink.LinkByName(n)
+		if err == nil {
+			err = netlink.LinkSetUp(lk)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	for _, a := range addresses {
+		addr := &netlink.Addr{IPNet: &net.IPNet{IP: a.Addr().AsSlice(), Mask: net.CIDRMask(a.Bits(), a.Addr().BitLen())}}
+		if a.Addr().Is6() {
+			addr.Flags = 2 // IFA_F_NODAD
+		}
+		if err := netlink.AddrAdd(v, addr); err != nil {
+			t.Errorf("add %s: %v", a, err)
+		}
+	}
+	return v
+}
+
+func TestLinux(t *testing.T) {
+	nstest.New(t).Do(func() {
+		dummyLink(t)
+		k, err := route.NewLinux()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer k.Close()
+		scenario(t, k)
+	})
+}
+
+// Somebody else's route is neither changed nor removed, and one that is in our way is an error that names it.
+func TestForeignRoutes(t *testing.T) {
+	nstest.New(t).Do(func() {
+		lk := dummyLink(t)
+		k, err := route.NewLinux()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer k.Close()
+		foreign := &netlink.Route{
+			LinkIndex: lk.Attrs().Index, Gw: net.ParseIP("100.64.0.7"),
+			Dst: &net.IPNet{IP: net.IP{10, 16, 0, 0}, Mask: net.CIDRMask(16, 32)},
+		}
+		if err := netlink.RouteAdd(foreign); err != nil {
+			t.Error(err)
+		}
+		other := r("10.17.0.0/16", "100.64.0.1", "100.64.0.2")
+		_, err = route.Apply(k, hostplan.Routes{Want: []hostplan.Route{r("10.16.0.0/16", "100.64.0.1", "100.64.0.2"), other}})
+		if !errors.Is(err, route.ErrExists) {
+			t.Errorf("error %v; want ErrExists", err)
+		}
+		if _, err := route.Apply(k, hostplan.Routes{}); err != nil {
+			t.Error(err)
+		}
+		rs, err := netlink.RouteListFiltered(netlink.FAMILY_V4, foreign, netlink.RT_FILTER_DST|netlink.RT_FILTER_GW)
+		if err != nil || len(rs) != 1 {
+			t.Errorf("foreign route: %v, %v", rs, err)
+		}
+		if list, err := k.List(); err != nil || len(list) != 0 {
+			t.Errorf("ours: %v, %v; want none", list, err)
+		}
+	})
+}
+
+func TestWatch(t *testing.T) {
+	ns := nstest.New(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	events := make(chan struct{}, 1000)
+	ended := make(chan error, 1)
+	go ns.Do(func() {
+		ended <- route.Watch(ctx, func() { events <- struct{}{} })
+	})
+	<-events // it listens
+	ns.Do(func() { dummyLink(t) })
+	<-events
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

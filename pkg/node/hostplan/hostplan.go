@@ -1,0 +1,246 @@
+// Package hostplan decides what one node must look like: its OVS ports, links,
+// addresses, routes, kernel settings and NAT rules, from what the node knows of
+// the cluster. It is pure: the same [World] gives the same [Plan], and the
+// drivers below pkg/node/driver compare a plan with the machine.
+package hostplan
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+const (
+	// NodeLink is the host's link into the join subnet.
+	NodeLink = "ovn0"
+	// IntegrationBridge is the OVS bridge that ovn-controller programs.
+	IntegrationBridge = "br-int"
+	// MirrorName is the name of the OVS mirror whose output is the mirror link.
+	MirrorName = "m0"
+	// RouteProtocol marks our routes in the kernel (rtm_protocol, rtnetlink(7));
+	// 87 is in nobody's use in iproute2's rt_protos.
+	RouteProtocol = 87
+	// TableName is the nftables table (family inet) that we own as a whole.
+	TableName = "woven"
+	// PortPrefix precedes the node's name in the logical port of its ovn0.
+	PortPrefix = "node-"
+	// MinMTU6 is the least MTU, in bytes, that IPv6 demands (RFC 8200 section 5).
+	MinMTU6 = 1280
+)
+
+// Node is the node that the plan is for.
+type Node struct {
+	Name string
+	// MAC of ovn0, lower case with colons; empty until the controller has chosen it.
+	MAC string
+	// Addresses of ovn0, at most one per family, each with the join subnet's prefix length.
+	Addresses []netip.Prefix
+	// Gateways of the join subnet, at most one per family.
+	Gateways []netip.Addr
+	// InternalIPs of the Node object.
+	InternalIPs []netip.Addr
+}
+
+// Subnet is what the plan may know of a Subnet object.
+type Subnet struct {
+	Name string
+	// Vpc is never empty: the default is filled in.
+	Vpc string
+	// CIDRs in network form; nil if Invalid.
+	CIDRs []netip.Prefix
+	// Underlay subnets are reached through the physical network, not through OVN's router.
+	Underlay    bool
+	NATOutgoing bool
+	// Invalid says why the object cannot be understood; empty if it can.
+	Invalid string
+}
+
+// World is everything that the plan depends on.
+type World struct {
+	Node    Node
+	Subnets []Subnet
+	// NodeAddresses are the InternalIPs of all nodes, this one included.
+	NodeAddresses []netip.Addr
+	// DefaultVpc is the Vpc whose subnets the hosts can reach ("ovn-cluster").
+	DefaultVpc string
+	// MTU in bytes of ovn0 and of pods whose subnet names none; see [MTU].
+	MTU int
+	// Userspace is true if br-int has datapath_type=netdev. Its internal ports are
+	// tap devices, for which nobody completes a checksum that the kernel left to
+	// the hardware.
+	Userspace bool
+	// MirrorLink is the name of the mirror's output link; empty turns the mirror off.
+	MirrorLink string
+	// PodPorts are the names of the OVS ports of this node's pods.
+	PodPorts []string
+}
+
+// Port is an internal port of br-int.
+type Port struct {
+	Name string
+	// IfaceID is the logical port (external_ids:iface-id of the Interface); empty for none.
+	IfaceID string
+	// MAC is empty if any will do.
+	MAC string
+	// MTU in bytes; 0 leaves it to OVS.
+	MTU int
+}
+
+// Mirror is an OVS mirror on br-int.
+type Mirror struct {
+	Name   string
+	Output string
+	// Select are the ports whose packets, in both directions, are copied; sorted.
+	Select []string
+}
+
+// Link is the wanted state of one network link of the host.
+type Link struct {
+	Name string
+	// MAC is left alone if empty.
+	MAC string
+	// MTU in bytes; left alone if 0.
+	MTU int
+	// Addresses are all global addresses of the link; others are removed.
+	Addresses []netip.Prefix
+	// SoftwareChecksum turns transmit checksum offload off.
+	SoftwareChecksum bool
+	// Sysctls of the link.
+	Sysctls []Sysctl
+}
+
+// Sysctl is one kernel setting.
+type Sysctl struct {
+	// Path below /proc/sys, with slashes.
+	Path  string
+	Value string
+	// AtLeast means that a greater number is right as well.
+	AtLeast bool
+}
+
+// Route is one route of the main table, marked with [RouteProtocol].
+type Route struct {
+	Dst     netip.Prefix
+	Gateway netip.Addr
+	// Source is the address that the host uses towards Dst.
+	Source netip.Addr
+	Link   string
+}
+
+// Routes are all routes that we want.
+type Routes struct {
+	Want []Route
+	// KeepOthers leaves routes of ours that are not wanted: set while some subnet
+	// cannot be understood, so that a slip in its text does not cut its pods off.
+	KeepOthers bool
+}
+
+// Plan is the wanted state of the node. A nil part must be left as it is.
+type Plan struct {
+	Sysctls []Sysctl
+	Ports   []Port
+	Links   []Link
+	Routes  *Routes
+	Table   Table
+	// Mirror is nil if there must be none.
+	Mirror *Mirror
+	// Gateways must answer before the node counts as connected; nil while the
+	// node has no join address.
+	Gateways []netip.Addr
+	// Waiting names what must still arrive before the plan is complete.
+	Waiting []string
+	// Problems are sentences about objects that could not be taken into account.
+	Problems []string
+}
+
+// Make returns the plan for a world.
+func Make(w World) Plan {
+	p := Plan{
+		Sysctls: forwarding(w),
+		Table:   makeTable(w),
+	}
+	if w.MirrorLink != "" {
+		planMirror(w, &p)
+	}
+	if missing := missingOfNode(w.Node); missing != "" {
+		p.Waiting = append(p.Waiting, missing)
+		return p
+	}
+	p.Ports = append(p.Ports, Port{
+		Name: NodeLink, IfaceID: PortPrefix + w.Node.Name, MAC: w.Node.MAC, MTU: w.MTU,
+	})
+	p.Links = append(p.Links, nodeLink(w))
+	p.Routes = makeRoutes(w, &p)
+	p.Gateways = w.Node.Gateways
+	return p
+}
+
+// missingOfNode says what the node's annotations still lack.
+func missingOfNode(n Node) string {
+	switch {
+	case len(n.Addresses) == 0:
+		return fmt.Sprintf("node %s has no join address yet", n.Name)
+	case n.MAC == "":
+		return fmt.Sprintf("node %s has no MAC for %s yet", n.Name, NodeLink)
+	case len(n.Gateways) == 0:
+		return fmt.Sprintf("node %s has no join gateway yet", n.Name)
+	}
+	return ""
+}
+
+func nodeLink(w World) Link {
+	l := Link{
+		Name:             NodeLink,
+		MAC:              w.Node.MAC,
+		MTU:              w.MTU,
+		Addresses:        w.Node.Addresses,
+		SoftwareChecksum: w.Userspace,
+		// Loose reverse path check: a pod may answer an address that the host
+		// would reach another way. The kernel uses the greater of "all" and the
+		// link's own value, hence 2 and not 0.
+		Sysctls: []Sysctl{{Path: "net/ipv4/conf/" + NodeLink + "/rp_filter", Value: "2"}},
+	}
+	if has6(w.Node.Addresses) {
+		// A pod that sends router advertisements must not give the host routes.
+		l.Sysctls = append(l.Sysctls,
+			Sysctl{Path: "net/ipv6/conf/" + NodeLink + "/disable_ipv6", Value: "0"},
+			Sysctl{Path: "net/ipv6/conf/" + NodeLink + "/accept_ra", Value: "0"},
+			Sysctl{Path: "net/ipv6/conf/" + NodeLink + "/accept_redirects", Value: "0"},
+		)
+	}
+	return l
+}
+
+// planMirror adds the mirror and its output link. The mirror selects the pods'
+// ports in both directions rather than everything: ovn0's own chatter and
+// tunnelled traffic of nobody here stay out. OVS copies a packet to one mirror
+// at most once per traversal of the bridge, so a packet between two pods of this
+// node is seen once although both ports are selected.
+func planMirror(w World, p *Plan) {
+	ports := slices.Clone(w.PodPorts)
+	slices.Sort(ports)
+	p.Mirror = &Mirror{Name: MirrorName, Output: w.MirrorLink, Select: slices.Compact(ports)}
+	p.Ports = append(p.Ports, Port{Name: w.MirrorLink, MTU: w.MTU})
+	// The link only shows frames; the host must neither use nor answer them.
+	p.Links = append(p.Links, Link{
+		Name: w.MirrorLink,
+		MTU:  w.MTU,
+		Sysctls: []Sysctl{
+			{Path: "net/ipv4/conf/" + w.MirrorLink + "/arp_ignore", Value: "8"},
+			{Path: "net/ipv6/conf/" + w.MirrorLink + "/disable_ipv6", Value: "1"},
+		},
+	})
+}
+
+// forwarding: the node routes between ovn0 and the world in each family that pods may have.
+func forwarding(w World) []Sysctl {
+	s := []Sysctl{{Path: "net/ipv4/ip_forward", Value: "1", AtLeast: true}}
+	if has6(w.Node.Addresses) {
+		s = append(s, Sysctl{Path: "net/ipv6/conf/all/forwarding", Value: "1", AtLeast: true})
+	}
+	return s
+}
+
+func has6(ps []netip.Prefix) bool {
+	return slices.ContainsFunc(ps, func(p netip.Prefix) bool { return p.Addr().Is6() })
+}

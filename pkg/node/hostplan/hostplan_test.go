@@ -1,0 +1,217 @@
+package hostplan
+
+import (
+	"encoding/json"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func prefixList(ps ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range ps {
+		out = append(out, netip.MustParsePrefix(p))
+	}
+	return out
+}
+
+func addrList(as ...string) []netip.Addr {
+	var out []netip.Addr
+	for _, a := range as {
+		out = append(out, netip.MustParseAddr(a))
+	}
+	return out
+}
+
+func worldV4() World {
+	return World{
+		Node: Node{
+			Name: "n1", MAC: "0a:00:00:40:00:02", Addresses: prefixList("100.64.0.2/16"),
+			Gateways: addrList("100.64.0.1"), InternalIPs: addrList("192.168.77.11"),
+		},
+		Subnets: []Subnet{
+			{Name: "join", Vpc: "ovn-cluster", CIDRs: prefixList("100.64.0.0/16")},
+			{Name: "ovn-default", Vpc: "ovn-cluster", CIDRs: prefixList("10.16.0.0/16"), NATOutgoing: true},
+			{Name: "quiet", Vpc: "ovn-cluster", CIDRs: prefixList("10.17.0.0/24")},
+			{Name: "tenant", Vpc: "blue", CIDRs: prefixList("10.16.0.0/16"), NATOutgoing: true},
+			{Name: "vlan", Vpc: "ovn-cluster", CIDRs: prefixList("172.18.0.0/24"), Underlay: true, NATOutgoing: true},
+		},
+		NodeAddresses: addrList("192.168.77.12", "192.168.77.11"),
+		DefaultVpc:    "ovn-cluster", MTU: 1400, Userspace: true, MirrorLink: "mirror0",
+		PodPorts: []string{"b_h", "a_h", "b_h"},
+	}
+}
+
+func worldV6() World {
+	w := worldV4()
+	w.Node.Addresses, w.Node.Gateways = prefixList("fd00:100:64::2/112"), addrList("fd00:100:64::1")
+	w.Subnets = []Subnet{
+		{Name: "join", Vpc: "ovn-cluster", CIDRs: prefixList("fd00:100:64::/112")},
+		{Name: "ovn-default", Vpc: "ovn-cluster", CIDRs: prefixList("fd00:10:16::/112"), NATOutgoing: true},
+	}
+	w.NodeAddresses = addrList("2001:db8::11", "2001:db8::12")
+	w.Userspace = false
+	return w
+}
+
+func worldDual() World {
+	w := worldV4()
+	w.Node.Addresses = prefixList("100.64.0.2/16", "fd00:100:64::2/112")
+	w.Node.Gateways = addrList("100.64.0.1", "fd00:100:64::1")
+	w.Subnets = []Subnet{
+		{Name: "ovn-default", Vpc: "ovn-cluster", CIDRs: prefixList("10.16.0.0/16", "fd00:10:16::/112"), NATOutgoing: true},
+		{Name: "join", Vpc: "ovn-cluster", CIDRs: prefixList("100.64.0.0/16", "fd00:100:64::/112")},
+		{Name: "six", Vpc: "ovn-cluster", CIDRs: prefixList("fd00:10:17::/112")},
+	}
+	w.NodeAddresses = addrList("192.168.77.11", "2001:db8::11")
+	w.MirrorLink = ""
+	return w
+}
+
+func TestGolden(t *testing.T) {
+	for name, w := range map[string]World{
+		"v4": worldV4(), "v6": worldV6(), "dual": worldDual(), "empty": {Node: Node{Name: "n1"}, MirrorLink: "mirror0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := json.MarshalIndent(Make(w), "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, '\n')
+			file := filepath.Join("testdata", name+".json")
+			if *update {
+				if err := os.WriteFile(file, got, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(string(want), string(got)); d != "" {
+				t.Errorf("-want +got (run with -update to accept)\n%s", d)
+			}
+		})
+	}
+}
+
+// The order in which objects are listed changes nothing.
+func TestOrder(t *testing.T) {
+	for _, w := range []World{worldV4(), worldV6(), worldDual()} {
+		v := w
+		v.Subnets, v.NodeAddresses, v.PodPorts = slices.Clone(w.Subnets), slices.Clone(w.NodeAddresses), slices.Clone(w.PodPorts)
+		slices.Reverse(v.Subnets)
+		slices.Reverse(v.NodeAddresses)
+		slices.Reverse(v.PodPorts)
+		a, _ := json.Marshal(Make(w))
+		b, _ := json.Marshal(Make(v))
+		if d := cmp.Diff(string(a), string(b)); d != "" {
+			t.Error(d)
+		}
+	}
+}
+
+func TestRoutes(t *testing.T) {
+	dst := func(p Plan) (out []string) {
+		for _, r := range p.Routes.Want {
+			out = append(out, r.Dst.String())
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name     string
+		change   func(*World)
+		want     []string
+		keep     bool
+		problems int
+	}{
+		{name: "as is", change: func(*World) {}, want: []string{"10.16.0.0/16", "10.17.0.0/24"}},
+		{name: "no subnets", change: func(w *World) { w.Subnets = nil }},
+		{
+			name: "same CIDR twice", change: func(w *World) { w.Subnets[2].CIDRs = w.Subnets[1].CIDRs },
+			want: []string{"10.16.0.0/16"},
+		},
+		{
+			name: "covers a node", change: func(w *World) { w.Subnets[2].CIDRs = prefixList("192.168.0.0/16") },
+			want: []string{"10.16.0.0/16"}, problems: 1,
+		},
+		{
+			name: "cannot be understood", change: func(w *World) {
+				w.Subnets[2] = Subnet{Name: "quiet", Vpc: "ovn-cluster", Invalid: "spec.cidrBlock: bad"}
+			},
+			want: []string{"10.16.0.0/16"}, keep: true, problems: 1,
+		},
+		{
+			name: "family that the node lacks", change: func(w *World) { w.Subnets[2].CIDRs = prefixList("fd00::/112") },
+			want: []string{"10.16.0.0/16"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := worldV4()
+			c.change(&w)
+			p := Make(w)
+			if got := dst(p); !slices.Equal(got, c.want) || p.Routes.KeepOthers != c.keep || len(p.Problems) != c.problems {
+				t.Errorf("routes %v keep %v problems %v; want %v, %v, %d", got, p.Routes.KeepOthers, p.Problems, c.want, c.keep, c.problems)
+			}
+		})
+	}
+}
+
+// A node that the controller has not answered yet is left as it is, but for what does not depend on it.
+func TestWaiting(t *testing.T) {
+	for _, c := range []struct {
+		change func(*Node)
+		want   string
+	}{
+		{func(n *Node) { n.Addresses = nil }, "no join address"},
+		{func(n *Node) { n.MAC = "" }, "no MAC"},
+		{func(n *Node) { n.Gateways = nil }, "no join gateway"},
+	} {
+		w := worldV4()
+		c.change(&w.Node)
+		p := Make(w)
+		if len(p.Waiting) != 1 || !strings.Contains(p.Waiting[0], c.want) || p.Routes != nil || p.Mirror == nil {
+			t.Errorf("%s: %+v", c.want, p)
+		}
+	}
+}
+
+func TestPrefixes(t *testing.T) {
+	for _, c := range []struct{ in, want []string }{
+		{nil, nil},
+		{[]string{"10.16.1.0/24", "10.16.0.0/16", "10.16.0.0/16", "fd00::/8"}, []string{"10.16.0.0/16"}},
+		{[]string{"10.0.0.0/24", "10.0.1.0/24"}, []string{"10.0.0.0/24", "10.0.1.0/24"}},
+		{[]string{"192.0.2.1/32", "10.0.0.7/8"}, []string{"10.0.0.0/8", "192.0.2.1"}},
+	} {
+		if got := prefixes(prefixList(c.in...), true); !slices.Equal(got, c.want) {
+			t.Errorf("prefixes(%v) = %v; want %v", c.in, got, c.want)
+		}
+	}
+}
+
+func TestMTU(t *testing.T) {
+	for _, c := range []struct {
+		configured, underlay int
+		six                  bool
+		want                 int
+	}{
+		{0, 1500, false, 1400},
+		{0, 1500, true, 1380},
+		{0, 9000, false, 8900},
+		{1442, 1500, true, 1442},
+		{0, 0, false, 1400},
+		{0, 1300, false, 1280},
+	} {
+		if got := MTU(c.configured, c.underlay, c.six); got != c.want {
+			t.Errorf("MTU(%d, %d, %v) = %d; want %d", c.configured, c.underlay, c.six, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package hostplan
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// routed reports whether hosts reach the subnet through ovn0.
+func routed(w World, s Subnet) bool {
+	return s.Vpc == w.DefaultVpc && !s.Underlay && s.Invalid == ""
+}
+
+// makeRoutes gives one route per CIDR of each subnet that hosts reach through
+// ovn0. The join subnet itself is connected and needs none.
+func makeRoutes(w World, p *Plan) *Routes {
+	r := &Routes{}
+	seen := map[netip.Prefix]bool{}
+	for _, s := range w.Subnets {
+		if s.Invalid != "" {
+			r.KeepOthers = true
+			p.Problems = append(p.Problems, fmt.Sprintf("subnet %s: %s", s.Name, s.Invalid))
+			continue
+		}
+		if !routed(w, s) {
+			continue
+		}
+		for _, c := range s.CIDRs {
+			if seen[c] || connected(w.Node, c) {
+				continue
+			}
+			if a, bad := covers(c, w.NodeAddresses); bad {
+				p.Problems = append(p.Problems, fmt.Sprintf(
+					"subnet %s: spec.cidrBlock %s contains the node address %s, so no route to it is made", s.Name, c, a))
+				continue
+			}
+			if route, ok := via(w.Node, c); ok {
+				seen[c] = true
+				r.Want = append(r.Want, route)
+			}
+		}
+	}
+	slices.SortFunc(r.Want, func(a, b Route) int { return a.Dst.Compare(b.Dst) })
+	return r
+}
+
+// via is the route to dst through the join gateway of dst's family; ok is false
+// if the node has no address of that family.
+func via(n Node, dst netip.Prefix) (r Route, ok bool) {
+	same := func(a netip.Addr) bool { return a.Is4() == dst.Addr().Is4() }
+	g := slices.IndexFunc(n.Gateways, same)
+	a := slices.IndexFunc(n.Addresses, func(p netip.Prefix) bool { return same(p.Addr()) })
+	if g < 0 || a < 0 {
+		return Route{}, false
+	}
+	return Route{Dst: dst, Gateway: n.Gateways[g], Source: n.Addresses[a].Addr(), Link: NodeLink}, true
+}
+
+// connected reports whether c is a network of ovn0 itself.
+func connected(n Node, c netip.Prefix) bool {
+	return slices.ContainsFunc(n.Addresses, func(a netip.Prefix) bool { return a.Masked() == c })
+}
+
+func covers(c netip.Prefix, as []netip.Addr) (netip.Addr, bool) {
+	i := slices.IndexFunc(as, c.Contains)
+	if i < 0 {
+		return netip.Addr{}, false
+	}
+	return as[i], true
+}
