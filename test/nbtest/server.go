@@ -1,0 +1,354 @@
+package nbtest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/wovensdn/woven/pkg/ovsdb/client"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/ovsdb/sb"
+	"github.com/wovensdn/woven/pkg/ovsdb/schema"
+	"github.com/wovensdn/woven/pkg/ovsdb/vs"
+)
+
+// patience is how long anything that a server should do at once may take on a busy machine.
+const patience = 60 * time.Second
+
+// maxSocketPath is the longest path of a unix socket, unix(7), less the longest name that is put
+// into the directory, which is that of ovsdb-server's temporary files.
+const maxSocketPath = 107 - 24
+
+// kind is what the three databases differ in.
+type kind struct {
+	database client.Database
+	schema   []byte
+	root     string // the table that OVN or OVS always keeps one row in
+}
+
+var (
+	kindNB = kind{client.NB, schema.NB, nb.NBGlobalTable}
+	kindSB = kind{client.SB, schema.SB, sb.SBGlobalTable}
+	kindVS = kind{client.VS, schema.VS, vs.OpenvSwitchTable}
+)
+
+// Server is one ovsdb-server process, or the place of one that was stopped. It is ended with the test.
+type Server struct {
+	kind    kind
+	t       testing.TB
+	dir     string
+	remotes []string // further --remote and TLS options
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	gone chan struct{} // closed when the process has ended
+}
+
+// Start runs a server with an OVN northbound database that holds nothing but the NB_Global row.
+func Start(t testing.TB) *Server { t.Helper(); return start(t, kindNB) }
+
+// StartSB is Start for an OVN southbound database, with its SB_Global row.
+func StartSB(t testing.TB) *Server { t.Helper(); return start(t, kindSB) }
+
+// StartVS is Start for an Open_vSwitch database, with its Open_vSwitch row.
+func StartVS(t testing.TB) *Server { t.Helper(); return start(t, kindVS) }
+
+func start(t testing.TB, k kind) *Server {
+	t.Helper()
+	s := newServer(t, k)
+	s.tool("create", s.path("db"), s.path("schema"))
+	s.Restart()
+	s.insertRoot(s.Endpoint())
+	return s
+}
+
+// StartTLS is Start with a second remote for TLS on a free port of 127.0.0.1, whose clients must have a
+// certificate of the CA. It returns the ssl endpoint, too. The arguments are PEM files.
+func StartTLS(t testing.TB, certFile, keyFile, caFile string) (*Server, string) {
+	t.Helper()
+	s := newServer(t, kindNB)
+	address := freePort(t)
+	s.remotes = []string{
+		"--remote=pssl:" + strings.TrimPrefix(address, "127.0.0.1:") + ":127.0.0.1",
+		"--private-key=" + keyFile, "--certificate=" + certFile, "--ca-cert=" + caFile,
+	}
+	s.tool("create", s.path("db"), s.path("schema"))
+	s.Restart()
+	s.insertRoot(s.Endpoint())
+	return s, "ssl:" + address
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("find a free port: %v", err)
+	}
+	defer l.Close() //nolint:errcheck // it was only there to get a number
+	return l.Addr().String()
+}
+
+func newServer(t testing.TB, k kind) *Server {
+	t.Helper()
+	s := &Server{kind: k, t: t, dir: tempDir(t)}
+	if err := os.WriteFile(s.path("schema"), k.schema, 0o600); err != nil {
+		t.Fatalf("write schema: %v", err)
+	}
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// tempDir is t.TempDir, or a directory with a shorter name where that is too long for a unix socket.
+func tempDir(t testing.TB) string {
+	t.Helper()
+	if dir := t.TempDir(); len(dir) <= maxSocketPath {
+		return dir
+	}
+	dir, err := os.MkdirTemp("", "nbtest")
+	if err != nil {
+		t.Fatalf("make directory: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("remove directory: %v", err)
+		}
+	})
+	return dir
+}
+
+// find returns the path of a program that may be in /usr/sbin, which not everyone has in PATH.
+func find(t testing.TB, name string) string {
+	t.Helper()
+	for _, candidate := range []string{name, "/usr/sbin/" + name, "/usr/bin/" + name} {
+		if path, err := exec.LookPath(candidate); err == nil {
+			return path
+		}
+	}
+	t.Fatalf("%s is missing: this test runs a real OVSDB server; install it with: "+
+		"apt-get install --no-install-recommends openvswitch-common openvswitch-switch", name)
+	return ""
+}
+
+func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *Server) tool(args ...string) {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), find(s.t, "ovsdb-tool"), args...) //nolint:gosec // a test's own arguments
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("ovsdb-tool %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// Endpoint returns the server's endpoint for client.Config.
+func (s *Server) Endpoint() string { return "unix:" + s.path("sock") }
+
+// PID returns the process id, or 0 when the server is stopped.
+func (s *Server) PID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		return 0
+	}
+	return s.cmd.Process.Pid
+}
+
+// Restart starts the server if it is stopped, and stops it first if it is not. It returns when the server answers.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Stop()
+	s.launch()
+	s.wait()
+}
+
+func (s *Server) launch() {
+	s.t.Helper()
+	args := append([]string{
+		"--no-chdir", "-vconsole:off", "--log-file=" + s.path("log"), "--unixctl=" + s.path("ctl"),
+		"--remote=punix:" + s.path("sock"),
+	}, s.remotes...)
+	cmd := exec.Command(find(s.t, "ovsdb-server"), append(args, s.path("db"))...) //nolint:gosec,noctx // it ends in Stop
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started := make(chan error, 1)
+	gone := make(chan struct{})
+	go func() {
+		// Pdeathsig is the death of the thread, not of the process: this one must stay
+		// as long as the server (golang.org/issue/27505).
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(gone)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // it was killed, or its log says why it ended
+		}
+	}()
+	if err := <-started; err != nil {
+		s.t.Fatalf("start ovsdb-server: %v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cmd, s.gone = cmd, gone
+}
+
+// wait returns when the server accepts connections.
+func (s *Server) wait() {
+	s.t.Helper()
+	s.mu.Lock()
+	gone := s.gone
+	s.mu.Unlock()
+	s.eventually("ovsdb-server does not answer", func() bool {
+		select {
+		case <-gone:
+			s.t.Fatalf("ovsdb-server ended: %s", s.log())
+		default:
+		}
+		var d net.Dialer
+		conn, err := d.DialContext(s.t.Context(), "unix", s.path("sock"))
+		if err != nil {
+			return false
+		}
+		return conn.Close() == nil
+	})
+}
+
+func (s *Server) log() string {
+	raw, err := os.ReadFile(s.path("log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(raw)
+}
+
+// eventually polls a condition that nothing announces.
+func (s *Server) eventually(complaint string, done func() bool) {
+	s.t.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	for !done() {
+		select {
+		case <-ticker.C:
+		case <-deadline.C:
+			s.t.Fatalf("%s after %v: %s", complaint, patience, s.log())
+		}
+	}
+}
+
+// Stop kills the server (SIGKILL), frozen or not, and returns when it is gone. The database file stays.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	cmd, gone := s.cmd, s.gone
+	s.cmd = nil
+	s.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		s.t.Logf("kill ovsdb-server %d: %v", cmd.Process.Pid, err)
+	}
+	<-gone
+}
+
+// Freeze stops the server's process (SIGSTOP) without ending it, as a hung machine would.
+func (s *Server) Freeze() { s.t.Helper(); s.signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen server go on.
+func (s *Server) Thaw() { s.t.Helper(); s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		s.t.Fatalf("signal %v: the server is stopped", sig)
+	}
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatalf("signal %v: %v", sig, err)
+	}
+}
+
+// Client returns a synced client of the tables, by default of all, that ends with the test.
+func (s *Server) Client(t testing.TB, tables ...client.Table) *client.DB {
+	t.Helper()
+	return Connect(t, client.Config{Database: s.kind.database, Endpoints: []string{s.Endpoint()}, Tables: s.tables(t, tables)})
+}
+
+func (s *Server) tables(t testing.TB, tables []client.Table) []client.Table {
+	t.Helper()
+	if len(tables) > 0 {
+		return tables
+	}
+	for _, name := range tableNames(t, s.kind.database) {
+		tables = append(tables, client.Table{Name: name})
+	}
+	return tables
+}
+
+// Connect runs a client with the configuration until the test ends, and returns it when it is synced.
+func Connect(t testing.TB, cfg client.Config) *client.DB {
+	t.Helper()
+	db, err := client.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := db.Run(ctx); err != nil {
+			t.Errorf("run client: %v", err)
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	waiting, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	if err := db.WaitSynced(waiting); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// insertRoot makes the row that ovn-nbctl init, ovn-sbctl init or ovs-vsctl init makes.
+func (s *Server) insertRoot(endpoints ...string) {
+	s.t.Helper()
+	db, err := client.New(client.Config{Database: s.kind.database, Endpoints: endpoints})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ended := make(chan error, 1)
+	go func() { ended <- db.Run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	if err := db.WaitSynced(ctx); err != nil {
+		s.t.Fatal(err)
+	}
+	ops := []ovsdb.Operation{{Op: ovsdb.OperationInsert, Table: s.kind.root, Row: ovsdb.Row{}}}
+	if err := Commit(ctx, db, ops...); err != nil {
+		s.t.Fatalf("insert %s: %v", s.kind.root, err)
+	}
+}
+
+// Commit is Transact with the errors of the operations in the error.
+func Commit(ctx context.Context, db *client.DB, ops ...ovsdb.Operation) error {
+	results, err := db.Transact(ctx, ops...)
+	if err != nil {
+		return err
+	}
+	if failed, err := ovsdb.CheckOperationResults(results, ops); err != nil {
+		return fmt.Errorf("%w: %+v", err, failed)
+	}
+	return nil
+}
