@@ -1,0 +1,164 @@
+package plumb
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/wovensdn/woven/pkg/node/driver/ovs"
+)
+
+// add is one ADD under way.
+type add struct {
+	p    *Plumber
+	req  Request
+	host *netlink.Handle
+	pod  *podNS
+	// hostLink and podLink are set by the step that makes the pair.
+	hostLink, podLink netlink.Link
+	userspace         bool
+}
+
+// Add makes the NIC and returns when its traffic flows. If it fails, what it had done is undone. Adding the same
+// attachment again converges on the request and disturbs nothing that is right already.
+func (p *Plumber) Add(ctx context.Context, req Request) (Result, error) {
+	unlock, err := p.locks.lock(ctx, req.key())
+	if err != nil {
+		return Result{}, fmt.Errorf("wait for another operation on %s: %w", req.Attachment, err)
+	}
+	defer unlock()
+	a, err := p.newAdd(req)
+	if err != nil {
+		return Result{}, err
+	}
+	defer a.close()
+	if err := run(ctx, a.steps()); err != nil {
+		return Result{}, err
+	}
+	return Result{
+		HostIf:  a.hostLink.Attrs().Name,
+		HostMAC: a.hostLink.Attrs().HardwareAddr,
+		MTU:     p.mtu(req.Network),
+		Routes:  routes(req),
+	}, nil
+}
+
+func (p *Plumber) newAdd(req Request) (*add, error) {
+	if len(req.Network.Addresses) == 0 {
+		return nil, fmt.Errorf("pod %s/%s: has no address", req.Network.Namespace, req.Network.Name)
+	}
+	datapath, err := p.cfg.Switch.DatapathType(p.cfg.Bridge)
+	if err != nil {
+		return nil, fmt.Errorf("integration bridge: %w", err)
+	}
+	host, err := netlink.NewHandle()
+	if err != nil {
+		return nil, fmt.Errorf("open netlink socket: %w", err)
+	}
+	pod, err := openNS(req.NetNS)
+	if err != nil {
+		host.Close()
+		return nil, err
+	}
+	return &add{p: p, req: req, host: host, pod: pod, userspace: datapath == UserspaceDatapath}, nil
+}
+
+func (a *add) close() {
+	a.host.Close()
+	a.pod.close()
+}
+
+// steps is ADD. The OVS port comes before the pod's end is configured, so that ovn-controller works meanwhile.
+func (a *add) steps() []step {
+	steps := []step{
+		{"enable IPv6 in the pod", a.ipv6},
+		{"make veth pair", a.veth},
+		{"configure the node's end", a.hostEnd},
+	}
+	if a.userspace {
+		steps = append(steps,
+			step{"turn off checksum offload", a.checksums},
+			step{"keep the node's stack off the port", a.dropIngress})
+	}
+	return append(steps,
+		step{"take the logical port over from an older sandbox", a.takeOver},
+		step{"make OVS port", a.ovsPort},
+		step{"configure the pod's end", a.podEnd},
+		step{"wait for ovn-controller", a.installed},
+		step{"announce addresses", a.announce},
+	)
+}
+
+func (a *add) ipv6(context.Context) (undo, error) {
+	for _, addr := range a.req.Network.Addresses {
+		if addr.Addr().Is6() {
+			return nil, a.pod.enableIPv6()
+		}
+	}
+	return nil, nil
+}
+
+// checksums needs no undo: the links go.
+func (a *add) checksums(context.Context) (undo, error) {
+	if err := a.p.userspace.TXChecksumOff(a.pod, a.podLink.Attrs().Name); err != nil {
+		return nil, err
+	}
+	return nil, a.p.userspace.TXChecksumOff(nil, a.hostLink.Attrs().Name)
+}
+
+func (a *add) dropIngress(context.Context) (undo, error) {
+	name := a.hostLink.Attrs().Name
+	back := func(context.Context) error { return a.p.userspace.Release(name) }
+	return back, a.p.userspace.DropIngress(name)
+}
+
+// takeOver removes ports of other sandboxes that claim the same logical port. The runtime makes a new sandbox when the
+// old one is dead, but its DEL may come late or never, and ovn-controller would bind now the one, now the other.
+func (a *add) takeOver(ctx context.Context) (undo, error) {
+	ports, err := a.p.cfg.Switch.Ports()
+	if err != nil {
+		return nil, err
+	}
+	own := HostName(a.req.ContainerID, a.req.IfName)
+	for _, port := range ports {
+		if _, pods := portAttachment(port); !pods || port.Name == own || port.ExternalIDs[ovs.KeyIfaceID] != a.req.Network.Port {
+			continue
+		}
+		a.p.cfg.Log.Info("removing the port of an older sandbox", "port", port.Name, "logicalPort", a.req.Network.Port,
+			"container", port.ExternalIDs[keyContainerID])
+		if err := a.p.cfg.Switch.DeletePort(ctx, port.Bridge, port.Name); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+func (a *add) ovsPort(ctx context.Context) (undo, error) {
+	port := a.p.port(a.req)
+	ports, err := a.p.cfg.Switch.Ports()
+	if err != nil {
+		return nil, err
+	}
+	for _, old := range ports {
+		if old.Name == port.Name {
+			// A repeated ADD: the port was there before and stays if this one fails.
+			return nil, a.p.cfg.Switch.EnsurePort(ctx, port)
+		}
+	}
+	back := func(ctx context.Context) error { return a.p.cfg.Switch.DeletePort(ctx, port.Bridge, port.Name) }
+	return back, a.p.cfg.Switch.EnsurePort(ctx, port)
+}
+
+func (a *add) installed(ctx context.Context) (undo, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.p.cfg.InstalledTimeout)
+	defer cancel()
+	if err := a.p.cfg.Switch.WaitInstalled(ctx, a.hostLink.Attrs().Name, a.req.Network.UID); err != nil {
+		return nil, fmt.Errorf("logical port %q of pod %s/%s: %w", a.req.Network.Port, a.req.Network.Namespace, a.req.Network.Name, err)
+	}
+	return nil, nil
+}
+
+func (a *add) announce(context.Context) (undo, error) {
+	return nil, announce(a.pod, a.podLink.Attrs().Index, a.req.Network.MAC, a.req.Network.Addresses)
+}
