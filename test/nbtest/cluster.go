@@ -79,3 +79,20 @@ func (s *Server) clusterStatus() string {
 	}
 	return string(out)
 }
+
+// TransferLeader makes the leader give up its office to another server.
+func (c *Cluster) TransferLeader() {
+	c.t.Helper()
+	old := c.Servers[c.Leader()]
+	ctx, cancel := context.WithTimeout(c.t.Context(), appctlTimeout)
+	defer cancel()
+	//nolint:gosec // a test's own paths
+	out, err := exec.CommandContext(ctx, find(c.t, "ovs-appctl"), "-t", old.path("ctl"),
+		"cluster/failure-test", "transfer-leadership").CombinedOutput()
+	if err != nil {
+		c.t.Fatalf("transfer leadership: %v\n%s", err, out)
+	}
+	old.eventually("the leader does not give up", func() bool {
+		return !strings.Contains(old.clusterStatus(), "Role: leader")
+	})
+}

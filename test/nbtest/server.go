@@ -2,6 +2,7 @@ package nbtest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -300,6 +301,13 @@ func (s *Server) tables(t testing.TB, tables []client.Table) []client.Table {
 // Connect runs a client with the configuration until the test ends, and returns it when it is synced.
 func Connect(t testing.TB, cfg client.Config) *client.DB {
 	t.Helper()
+	db, stop := connect(t, cfg)
+	t.Cleanup(stop)
+	return db
+}
+
+func connect(t testing.TB, cfg client.Config) (db *client.DB, stop func()) {
+	t.Helper()
 	db, err := client.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -312,33 +320,41 @@ func Connect(t testing.TB, cfg client.Config) *client.DB {
 			t.Errorf("run client: %v", err)
 		}
 	}()
-	t.Cleanup(func() { cancel(); <-ended })
-	waiting, stop := context.WithTimeout(ctx, patience)
-	defer stop()
+	stop = func() { cancel(); <-ended }
+	waiting, done := context.WithTimeout(ctx, patience)
+	defer done()
 	if err := db.WaitSynced(waiting); err != nil {
+		stop()
 		t.Fatal(err)
 	}
-	return db
+	return db, stop
 }
 
 // insertRoot makes the row that ovn-nbctl init, ovn-sbctl init or ovs-vsctl init makes.
 func (s *Server) insertRoot(endpoints ...string) {
 	s.t.Helper()
-	db, err := client.New(client.Config{Database: s.kind.database, Endpoints: endpoints})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
-	ended := make(chan error, 1)
-	go func() { ended <- db.Run(ctx) }()
-	defer func() { cancel(); <-ended }()
-	if err := db.WaitSynced(ctx); err != nil {
-		s.t.Fatal(err)
-	}
-	ops := []ovsdb.Operation{{Op: ovsdb.OperationInsert, Table: s.kind.root, Row: ovsdb.Row{}}}
-	if err := Commit(ctx, db, ops...); err != nil {
+	db, stop := connect(s.t, client.Config{Database: s.kind.database, Endpoints: endpoints})
+	defer stop()
+	if err := Commit(s.t.Context(), db, ovsdb.Operation{Op: ovsdb.OperationInsert, Table: s.kind.root}); err != nil {
 		s.t.Fatalf("insert %s: %v", s.kind.root, err)
 	}
+}
+
+// Edit changes the database file of a stopped server.
+func (s *Server) Edit(t testing.TB, ops ...ovsdb.Operation) {
+	t.Helper()
+	if s.PID() != 0 {
+		t.Fatal("edit database: the server is running")
+	}
+	params := []any{s.kind.database.String()}
+	for _, op := range ops {
+		params = append(params, op)
+	}
+	raw, err := json.Marshal(params)
+	if err != nil {
+		t.Fatalf("edit database: %v", err)
+	}
+	s.tool("transact", s.path("db"), string(raw))
 }
 
 // Commit is Transact with the errors of the operations in the error.

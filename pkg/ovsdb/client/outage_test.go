@@ -1,0 +1,246 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/wovensdn/woven/pkg/ovsdb/client"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/test/nbtest"
+)
+
+var switches = []client.Table{{Name: nb.LogicalSwitchTable}}
+
+// recorder is a Handler that writes down what it hears, and complains about concurrent calls.
+type recorder struct {
+	t    testing.TB
+	busy sync.Mutex
+
+	mu     sync.Mutex
+	events []string
+	more   chan struct{}
+}
+
+func newRecorder(t testing.TB) *recorder { return &recorder{t: t, more: make(chan struct{})} }
+
+func (r *recorder) note(event string) {
+	if !r.busy.TryLock() {
+		r.t.Error("handler called concurrently")
+		return
+	}
+	defer r.busy.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, event)
+	close(r.more)
+	r.more = make(chan struct{})
+}
+
+func (r *recorder) Synced()                    { r.note("synced") }
+func (r *recorder) Changed(table, uuid string) { r.note(table + " " + uuid) }
+func (r *recorder) Lost(error)                 { r.note("lost") }
+
+// await waits until the events end with these.
+func (r *recorder) await(ctx context.Context, want ...string) {
+	r.t.Helper()
+	for {
+		r.mu.Lock()
+		got, more := slices.Clone(r.events), r.more
+		r.mu.Unlock()
+		if len(got) >= len(want) && slices.Equal(got[len(got)-len(want):], want) {
+			return
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			r.t.Fatalf("heard %s\nwant the end to be %s", strings.Join(got, ", "), strings.Join(want, ", "))
+		}
+	}
+}
+
+func TestHandlerHearsChangesInOrder(t *testing.T) {
+	server := nbtest.Start(t)
+	r := newRecorder(t)
+	db := nbtest.Connect(t, client.Config{
+		Database: client.NB, Endpoints: []string{server.Endpoint()}, Tables: switches, Handler: r,
+	})
+	ctx := bounded(t)
+	r.await(ctx, "synced")
+	other := server.Client(t)
+	one, two := "Logical_Switch "+testUUID(1), "Logical_Switch "+testUUID(2)
+	commit(t, other, insertSwitch(testUUID(1), "a"))
+	r.await(ctx, "synced", one)
+	commit(t, db, insertSwitch(testUUID(2), "b"))
+	r.await(ctx, "synced", one, two)
+	commit(t, other, ovsdb.Operation{Op: ovsdb.OperationDelete, Table: nb.LogicalSwitchTable, Where: []ovsdb.Condition{
+		ovsdb.NewCondition("_uuid", ovsdb.ConditionEqual, ovsdb.UUID{GoUUID: testUUID(1)}),
+	}})
+	r.await(ctx, "synced", one, two, one)
+}
+
+func TestReconnectsAfterTheServerWasKilled(t *testing.T) {
+	server := nbtest.Start(t)
+	r := newRecorder(t)
+	db := nbtest.Connect(t, client.Config{
+		Database: client.NB, Endpoints: []string{server.Endpoint()}, Tables: switches, Handler: r,
+	})
+	ctx := bounded(t)
+	commit(t, db, insertSwitch(testUUID(1), "a"))
+	for range 3 {
+		server.Stop()
+		r.await(ctx, "lost")
+		if db.Connected() {
+			t.Error("connected to a dead server")
+		}
+		if getSwitch(db, testUUID(1)) == nil {
+			t.Error("the stale cache is not served while disconnected")
+		}
+		if _, err := db.Transact(ctx, insertSwitch(testUUID(2), "b")); !errors.Is(err, client.ErrNotConnected) {
+			t.Errorf("Transact while disconnected = %v", err)
+		}
+		server.Restart()
+		r.await(ctx, "lost", "synced")
+		if err := db.WaitSynced(ctx); err != nil {
+			t.Fatal(err)
+		}
+		commit(t, db, ovsdb.Operation{
+			Op: ovsdb.OperationUpdate, Table: nb.LogicalSwitchTable, Where: []ovsdb.Condition{},
+			Row: ovsdb.Row{"name": "after"},
+		})
+	}
+}
+
+func TestSeesWhatChangedWhileItWasAway(t *testing.T) {
+	server := nbtest.Start(t)
+	r := newRecorder(t)
+	db := nbtest.Connect(t, client.Config{
+		Database: client.NB, Endpoints: []string{server.Endpoint()}, Tables: switches, Handler: r, Probe: probe,
+	})
+	ctx := bounded(t)
+	commit(t, db, insertSwitch(testUUID(1), "a"), insertSwitch(testUUID(2), "b"))
+	server.Freeze()
+	r.await(ctx, "lost")
+	server.Stop()
+	server.Edit(t, insertSwitch(testUUID(3), "c"), ovsdb.Operation{
+		Op: ovsdb.OperationDelete, Table: nb.LogicalSwitchTable,
+		Where: []ovsdb.Condition{ovsdb.NewCondition("name", ovsdb.ConditionEqual, "a")},
+	})
+	server.Restart()
+	r.await(ctx, "lost", "synced")
+	if getSwitch(db, testUUID(1)) != nil || getSwitch(db, testUUID(2)) == nil || getSwitch(db, testUUID(3)) == nil {
+		t.Errorf("cache holds %v, want the rows b and c", db.UUIDs(nb.LogicalSwitchTable))
+	}
+}
+
+// While the server is frozen, with a transaction too large for the socket's buffer on its way, nothing
+// else may hang, and when it is back the same DB must go on.
+func TestFrozenServerBlocksNobody(t *testing.T) {
+	server := nbtest.Start(t)
+	r := newRecorder(t)
+	db := nbtest.Connect(t, client.Config{
+		Database: client.NB, Endpoints: []string{server.Endpoint()}, Tables: switches, Handler: r, Probe: probe,
+	})
+	ctx := bounded(t)
+	commit(t, db, insertSwitch(testUUID(1), "a"))
+	server.Freeze()
+	results := make(chan error)
+	for i := range 4 {
+		go func() {
+			_, err := db.Transact(ctx, insertSwitch(testUUID(10+i), strings.Repeat("x", 4<<20)))
+			results <- err
+		}()
+	}
+	for range 4 {
+		if err := <-results; !errors.Is(err, client.ErrUnknownOutcome) && !errors.Is(err, client.ErrNotConnected) {
+			t.Errorf("Transact to a frozen server = %v", err)
+		}
+	}
+	r.await(ctx, "lost")
+	if getSwitch(db, testUUID(1)) == nil || db.Len(nb.LogicalSwitchTable) == 0 {
+		t.Error("the stale cache is not served while the server is frozen")
+	}
+	server.Thaw()
+	if err := db.WaitSynced(ctx); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, db, insertSwitch(testUUID(2), "b"))
+}
+
+func TestLeavesAFrozenEndpointForTheNext(t *testing.T) {
+	first, second := nbtest.Start(t), nbtest.Start(t)
+	r := newRecorder(t)
+	db := nbtest.Connect(t, client.Config{
+		Database: client.NB, Endpoints: []string{first.Endpoint(), second.Endpoint()},
+		Tables: switches, Handler: r, Probe: probe,
+	})
+	ctx := bounded(t)
+	commit(t, db, insertSwitch(testUUID(1), "on the first"))
+	first.Freeze()
+	r.await(ctx, "lost", "synced")
+	if getSwitch(db, testUUID(1)) != nil {
+		t.Error("the cache still holds the first server's rows")
+	}
+	commit(t, db, insertSwitch(testUUID(2), "on the second"))
+}
+
+func TestStartsWithAFrozenFirstEndpoint(t *testing.T) {
+	first, second := nbtest.Start(t), nbtest.Start(t)
+	first.Freeze()
+	db := nbtest.Connect(t, client.Config{
+		Database: client.NB, Endpoints: []string{first.Endpoint(), second.Endpoint()}, Tables: switches, Probe: probe,
+	})
+	commit(t, db, insertSwitch(testUUID(1), "a"))
+}
+
+func TestClusterSurvivesFrozenAndKilledLeaders(t *testing.T) {
+	cluster := nbtest.StartCluster(t, 3)
+	r := newRecorder(t)
+	db := nbtest.Connect(t, client.Config{
+		Database: client.NB, Endpoints: cluster.Endpoints(), Tables: switches, Handler: r, Probe: probe,
+	})
+	ctx := bounded(t)
+	commit(t, db, insertSwitch(testUUID(0), "a"))
+
+	frozen := cluster.Leader()
+	cluster.Servers[frozen].Freeze()
+	r.await(ctx, "lost", "synced")
+	commit(t, db, insertSwitch(testUUID(1), "b"))
+	cluster.Servers[frozen].Thaw()
+
+	killed := cluster.Leader()
+	cluster.Servers[killed].Stop()
+	r.await(ctx, "lost", "synced")
+	commit(t, db, insertSwitch(testUUID(2), "c"))
+	cluster.Servers[killed].Restart()
+	if n := db.Len(nb.LogicalSwitchTable); n != 3 {
+		t.Errorf("cache holds %d rows, want 3", n)
+	}
+}
+
+// A follower is not used, whatever the order of the endpoints.
+func TestUsesTheLeaderOnly(t *testing.T) {
+	cluster := nbtest.StartCluster(t, 3)
+	leader := cluster.Leader()
+	var followers []string
+	for i, s := range cluster.Servers {
+		if i != leader {
+			followers = append(followers, s.Endpoint())
+		}
+	}
+	r := newRecorder(t)
+	db := nbtest.Connect(t, client.Config{
+		Database: client.NB, Endpoints: append(followers, cluster.Servers[leader].Endpoint()), Tables: switches, Handler: r,
+	})
+	ctx := bounded(t)
+	r.await(ctx, "synced")
+	commit(t, db, insertSwitch(testUUID(1), "a"))
+	cluster.TransferLeader()
+	r.await(ctx, "lost", "synced")
+	commit(t, db, insertSwitch(testUUID(2), "b"))
+}
