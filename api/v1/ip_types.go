@@ -53,7 +53,7 @@ type IPSpec struct {
 	// All addresses: one, or an IPv4 and an IPv6 one separated by a comma.
 	// +optional
 	// +kubebuilder:validation:MaxLength=96
-	// +kubebuilder:validation:XValidation:rule="self == '' || self.split(',').all(a, isIP(a))",message="ipAddress must be an address such as 10.16.0.5, or an IPv4 and an IPv6 address separated by a comma"
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.split(',', 2).all(a, isIP(a))",message="ipAddress must be an address such as 10.16.0.5, or an IPv4 and an IPv6 address separated by a comma"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[A-F]')",message="ipAddress must be written in lower case"
 	IPAddress string `json:"ipAddress"`
 	// The IPv4 address; empty if there is none.

@@ -49,9 +49,9 @@ type IPPoolSpec struct {
 	// +optional
 	Namespaces []string `json:"namespaces,omitempty"`
 	// Addresses of the pool, each an address such as 10.16.0.10, a range such as 10.16.0.20..10.16.0.30 (both ends included) or a CIDR such as 10.16.1.0/28. Both families may be mixed. They must be inside the subnet and in no other pool.
-	// +kubebuilder:validation:MaxItems=65536
-	// +kubebuilder:validation:items:MaxLength=96
-	// +kubebuilder:validation:items:XValidation:rule="isIP(self) || isCIDR(self) || (self.split('..').size() == 2 && isIP(self.split('..')[0]) && isIP(self.split('..')[1]) && ip(self.split('..')[0]).family() == ip(self.split('..')[1]).family())",message="ips must hold addresses such as 10.16.0.10, ranges such as 10.16.0.20..10.16.0.30, or CIDRs such as 10.16.1.0/28"
+	// +kubebuilder:validation:MaxItems=32768
+	// +kubebuilder:validation:items:MaxLength=80
+	// +kubebuilder:validation:items:XValidation:rule="isIP(self) || isCIDR(self) || (self.contains('..') && isIP(self.substring(0, self.indexOf('..'))) && isIP(self.substring(self.indexOf('..') + 2)))",message="ips must hold addresses such as 10.16.0.10, ranges such as 10.16.0.20..10.16.0.30, or CIDRs such as 10.16.1.0/28"
 	IPs []string `json:"ips"`
 	// Keeps an OVN address set with the addresses of the pool, to be named in the match of access rules.
 	// +optional

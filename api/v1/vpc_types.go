@@ -107,7 +107,7 @@ type BFDPort struct {
 	// Addresses of the port: an address, or an IPv4 and an IPv6 one separated by a comma. Required when enabled is true.
 	// +optional
 	// +kubebuilder:validation:MaxLength=96
-	// +kubebuilder:validation:XValidation:rule="self == '' || self.split(',').all(a, isIP(a))",message="ip must be an address, or an IPv4 and an IPv6 address separated by a comma"
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.split(',', 2).all(a, isIP(a))",message="ip must be an address, or an IPv4 and an IPv6 address separated by a comma"
 	IP string `json:"ip,omitempty"`
 	// Nodes that may host the port. Default: at most three nodes, chosen automatically.
 	// +optional
@@ -122,7 +122,7 @@ type VpcPeering struct {
 	// Address of this end of the link with the length of the link's network, for example 169.254.0.1/30, or an IPv4 and an IPv6 one separated by a comma. Both ends must be in one network.
 	// +optional
 	// +kubebuilder:validation:MaxLength=96
-	// +kubebuilder:validation:XValidation:rule="self.split(',').all(c, isCIDR(c))",message="localConnectIP must be an address with a prefix length such as 169.254.0.1/30, or an IPv4 and an IPv6 one separated by a comma"
+	// +kubebuilder:validation:XValidation:rule="self.split(',', 2).all(c, isCIDR(c))",message="localConnectIP must be an address with a prefix length such as 169.254.0.1/30, or an IPv4 and an IPv6 one separated by a comma"
 	LocalConnectIP string `json:"localConnectIP,omitempty"`
 }
 
