@@ -321,7 +321,7 @@ func (m *machine) checkFamily(t *rapid.T, name string, def Subnet, prefix netip.
 		}
 		available++
 		r, ok := sp.freeAround(ip)
-		free := ok && contains(r, ip)
+		free := ok && r.Contains(ip)
 		_, rests := sp.resting.turns[ip]
 		if want := slices.Contains(m.n.resting[name], ip); rests != want || free == rests {
 			t.Fatalf("%s: rests %v, want %v; free %v", ip, rests, want, free)

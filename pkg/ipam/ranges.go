@@ -9,32 +9,6 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// hostRange returns the addresses of a prefix that a host may have: all but the
-// first and the last one, except on /31 and /127 (RFC 3021, RFC 6164) and on a
-// single address. On IPv6 the first is the subnet-router anycast address
-// (RFC 4291, 2.6.1); the last is left out for symmetry.
-func hostRange(p netip.Prefix) model.Range {
-	r := model.Range{First: p.Masked().Addr(), Last: lastAddr(p)}
-	if p.Addr().BitLen()-p.Bits() > 1 {
-		r.First, r.Last = r.First.Next(), r.Last.Prev()
-	}
-	return r
-}
-
-// lastAddr returns the highest address of a prefix.
-func lastAddr(p netip.Prefix) netip.Addr {
-	b := p.Masked().Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	last, _ := netip.AddrFromSlice(b) // 4 or 16 bytes, as they came
-	return last
-}
-
-func contains(r model.Range, addr netip.Addr) bool {
-	return r.First.Compare(addr) <= 0 && addr.Compare(r.Last) <= 0
-}
-
 // clip returns the parts of ranges inside bounds: sorted, disjoint, not adjacent.
 func clip(ranges []model.Range, bounds model.Range) []model.Range {
 	if !bounds.First.IsValid() {

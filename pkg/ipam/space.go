@@ -45,7 +45,7 @@ func newFree() *btree.BTree[model.Range] {
 func (s *space) set(prefix netip.Prefix, gateway netip.Addr, exclude []model.Range) {
 	s.prefix, s.gateway, s.hosts = prefix, gateway, model.Range{}
 	if prefix.IsValid() {
-		s.hosts = hostRange(prefix)
+		s.hosts = model.HostRange(prefix)
 	}
 	if gateway.IsValid() {
 		exclude = append(slices.Clone(exclude), model.Range{First: gateway, Last: gateway})
@@ -80,7 +80,7 @@ func (s *space) inPool(addr netip.Addr) bool {
 
 // isHost reports whether addr is in the prefix and neither its network nor its broadcast address.
 func (s *space) isHost(addr netip.Addr) bool {
-	return s.hosts.First.IsValid() && contains(s.hosts, addr)
+	return s.hosts.First.IsValid() && s.hosts.Contains(addr)
 }
 
 // hold gives addr to owner; nobody may hold it.
@@ -127,18 +127,18 @@ func (s *space) propose(within []model.Range) (netip.Addr, bool) {
 		}
 	}
 	return s.resting.first(func(addr netip.Addr) bool {
-		return slices.ContainsFunc(within, func(w model.Range) bool { return contains(w, addr) })
+		return slices.ContainsFunc(within, func(w model.Range) bool { return w.Contains(addr) })
 	})
 }
 
 // lowestFree returns the lowest never used address inside w.
 func (s *space) lowestFree(w model.Range) (netip.Addr, bool) {
-	if r, ok := s.freeAround(w.First); ok && contains(r, w.First) {
+	if r, ok := s.freeAround(w.First); ok && r.Contains(w.First) {
 		return w.First, true
 	}
 	var found netip.Addr
 	s.free.AscendGreaterOrEqual(w, func(r model.Range) bool {
-		if contains(w, r.First) {
+		if w.Contains(r.First) {
 			found = r.First
 		}
 		return false
@@ -158,7 +158,7 @@ func (s *space) freeAround(addr netip.Addr) (found model.Range, ok bool) {
 // takeFree removes addr from the free ranges and reports whether it was there.
 func (s *space) takeFree(addr netip.Addr) bool {
 	r, ok := s.freeAround(addr)
-	if !ok || !contains(r, addr) {
+	if !ok || !r.Contains(addr) {
 		return false
 	}
 	s.free.Delete(r)

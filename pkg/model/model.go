@@ -83,12 +83,15 @@ type Subnet struct {
 	MTU         int
 	Vlan        string
 	Namespaces  []string
+	// NamespaceSelectors are spec.namespaceSelectors as labels.Selector writes them; labels.Parse reads them.
+	NamespaceSelectors []string
 }
 
 // Namespace says in which subnets its pods live.
 type Namespace struct {
 	Meta
-	LogicalSwitches []string // annotation logical_switch, in order of preference
+	LogicalSwitches []string          // annotation logical_switch, in order of preference
+	Labels          map[string]string // for the namespaceSelectors of Subnets; nil when there are none
 }
 
 // Node is a machine with a port on the join switch.

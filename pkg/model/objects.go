@@ -1,0 +1,118 @@
+package model
+
+import (
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/wovensdn/woven/api/annotations"
+	v1 "github.com/wovensdn/woven/api/v1"
+)
+
+// DefaultVpc is the name of the Vpc that holds the node network and every
+// subnet and namespace that names no other.
+const DefaultVpc = "ovn-cluster"
+
+func metaOf(o metav1.Object) Meta {
+	m := Meta{
+		Namespace: o.GetNamespace(),
+		Name:      o.GetName(),
+		UID:       string(o.GetUID()),
+		Deleting:  o.GetDeletionTimestamp() != nil,
+		Finalized: slices.Contains(o.GetFinalizers(), annotations.Finalizer),
+	}
+	if created := o.GetCreationTimestamp(); !created.IsZero() {
+		m.Created = created.Unix()
+	}
+	return m
+}
+
+// VpcFrom projects a Vpc.
+func VpcFrom(o *v1.Vpc) (Vpc, []Problem) {
+	return Vpc{
+		Meta:          metaOf(o),
+		Default:       o.Name == DefaultVpc,
+		DefaultSubnet: o.Spec.DefaultSubnet,
+		Namespaces:    slices.Clone(o.Spec.Namespaces),
+	}, nil
+}
+
+// NamespaceFrom projects a namespace. An annotation that does not parse is
+// fatal: its pods must not end up in another subnet than the intended one.
+func NamespaceFrom(o *corev1.Namespace) (Namespace, []Problem) {
+	p := problems{reason: ReasonNamespaceInvalid}
+	n := Namespace{Meta: metaOf(o), Labels: cloned(o.Labels), LogicalSwitches: csv(o.Annotations[annotations.LogicalSwitch])}
+	for _, name := range n.LogicalSwitches {
+		if cause := notAName(name); cause != "" {
+			p.fatal(annotationField(annotations.LogicalSwitch), "%s is not the name of a Subnet: %s", quote(name), cause)
+		}
+	}
+	return n, p.list
+}
+
+// nodeAnnotations are those of [NodeAnnotations].
+var nodeAnnotations = []string{
+	annotations.Allocated, annotations.IPAddress, annotations.MACAddress, annotations.CIDR,
+	annotations.Gateway, annotations.LogicalSwitch, annotations.PortName,
+}
+
+// NodeFrom projects a node.
+func NodeFrom(o *corev1.Node) (Node, []Problem) {
+	p := problems{reason: ReasonNodeInvalid}
+	n := Node{Meta: metaOf(o), Annotations: pick(o.Annotations, nodeAnnotations)}
+	for _, address := range o.Status.Addresses {
+		if address.Type != corev1.NodeInternalIP {
+			continue
+		}
+		ip, err := netip.ParseAddr(address.Address)
+		if err != nil {
+			p.warn("status.addresses", "InternalIP %s is not an address: %s", quote(address.Address), cause(err))
+			continue
+		}
+		if ip = ip.Unmap().WithZone(""); !slices.Contains(n.InternalIPs, ip) {
+			n.InternalIPs = append(n.InternalIPs, ip)
+		}
+	}
+	return n, p.list
+}
+
+// pick returns the entries of m with these keys; nil if there is none.
+func pick(m map[string]string, keys []string) map[string]string {
+	var out map[string]string
+	for _, key := range keys {
+		value, ok := m[key]
+		if !ok {
+			continue
+		}
+		if out == nil {
+			out = make(map[string]string, len(keys))
+		}
+		out[key] = value
+	}
+	return out
+}
+
+// cloned copies labels; nil when there are none, so that absent and empty are equal.
+func cloned(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(m))
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+func annotationField(key string) string { return "metadata.annotations[" + key + "]" }
+
+// notAName says why text cannot be the name of one of our objects; empty if it can.
+func notAName(text string) string {
+	if causes := validation.IsDNS1123Subdomain(text); len(causes) > 0 {
+		return causes[0]
+	}
+	return ""
+}

@@ -1,0 +1,123 @@
+package model
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/wovensdn/woven/api/annotations"
+)
+
+// podSuffixes are those of [PodAnnotations].
+var podSuffixes = []string{
+	annotations.SuffixAllocated, annotations.SuffixRouted, annotations.SuffixIPAddress, annotations.SuffixMACAddress,
+	annotations.SuffixCIDR, annotations.SuffixGateway, annotations.SuffixLogicalSwitch, annotations.SuffixLogicalRouter,
+	annotations.SuffixPodNICType,
+}
+
+// PodFrom projects a pod. A pod of the host's network and one that has
+// completed have no NICs. An annotation of a user that does not parse is fatal:
+// the pod must not get another address than the intended one.
+func PodFrom(o *corev1.Pod) (Pod, []Problem) {
+	pod := Pod{
+		Meta:        metaOf(o),
+		Node:        o.Spec.NodeName,
+		HostNetwork: o.Spec.HostNetwork,
+		Completed:   o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed,
+	}
+	if ref := metav1.GetControllerOfNoCopy(o); ref != nil {
+		pod.Owner = PodOwner{Kind: ref.Kind, Name: ref.Name, UID: string(ref.UID)}
+	}
+	if pod.HostNetwork || pod.Completed {
+		return pod, nil
+	}
+	p := problems{reason: ReasonPodInvalid}
+	pod.NICs = []PodNIC{p.nic(annotations.DefaultProvider, o.Annotations)}
+	return pod, p.list
+}
+
+// nic reads the annotations of one NIC. Once "allocated" is "true" they are the
+// controller's own record, before that they are requests of the user.
+func (p *problems) nic(provider string, all map[string]string) PodNIC {
+	nic := PodNIC{Provider: provider}
+	if all[annotations.Key(provider, annotations.SuffixAllocated)] == "true" {
+		keys := make([]string, 0, len(podSuffixes))
+		for _, suffix := range podSuffixes {
+			keys = append(keys, annotations.Key(provider, suffix))
+		}
+		nic.Written = pick(all, keys)
+		return nic
+	}
+	p.request(all, provider, annotations.SuffixLogicalSwitch, func(value string) string {
+		nic.Subnet = value
+		return notAName(value)
+	})
+	p.request(all, provider, annotations.SuffixIPAddress, func(value string) string {
+		var err error
+		nic.IPs, err = parseHostAddrs(value)
+		return errorText(err)
+	})
+	p.request(all, provider, annotations.SuffixMACAddress, func(value string) string {
+		var err error
+		nic.MAC, err = ParseMAC(value)
+		return errorText(err)
+	})
+	return nic
+}
+
+// request parses one annotation of a user; an empty value is as good as none.
+func (p *problems) request(all map[string]string, provider, suffix string, parse func(string) string) {
+	key := annotations.Key(provider, suffix)
+	value := all[key]
+	if value == "" {
+		return
+	}
+	if cause := parse(value); cause != "" {
+		p.fatal(annotationField(key), "%s: %s", quote(value), cause)
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// PortName is the name of a pod's logical switch port, and of its IP object:
+// "<pod>.<namespace>", with ".<provider>" for other providers than "ovn".
+func PortName(pod, namespace, provider string) string {
+	if provider == "" || provider == annotations.DefaultProvider {
+		return pod + "." + namespace
+	}
+	return pod + "." + namespace + "." + provider
+}
+
+// NodePortName is the name of a node's logical switch port, and of its IP object.
+func NodePortName(node string) string { return "node-" + node }
+
+// ChooseSubnets lists the subnets that a NIC may get its address from, in order
+// of preference: the next one is for when those before it are exhausted. The
+// most specific wish alone counts: the pod's annotation, the annotation of its
+// namespace, the subnets bound to the namespace by their spec (bound, already
+// those of the NIC's provider), the Vpc's default subnet, the cluster's. Only
+// the pod's annotation and bound apply to a NIC other than the default one.
+func ChooseSubnets(_ Pod, nic PodNIC, ns Namespace, bound []string, vpcDefault, clusterDefault string) []string {
+	wishes := [][]string{{nic.Subnet}, bound}
+	if nic.Provider == annotations.DefaultProvider {
+		wishes = [][]string{{nic.Subnet}, ns.LogicalSwitches, bound, {vpcDefault}, {clusterDefault}}
+	}
+	for _, wish := range wishes {
+		var names []string
+		for _, name := range wish {
+			if name != "" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		if len(names) > 0 {
+			return names
+		}
+	}
+	return nil
+}

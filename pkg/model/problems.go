@@ -1,0 +1,39 @@
+package model
+
+import "fmt"
+
+// Reasons of the problems that parsing finds. They are the reasons of Kube-OVN's
+// conditions and events where it has one.
+const (
+	ReasonSubnetInvalid    = "ValidateLogicalSwitchFailed"
+	ReasonPodInvalid       = "ValidatePodNetworkFailed"
+	ReasonNamespaceInvalid = "ValidateNamespaceFailed"
+	ReasonNodeInvalid      = "ValidateNodeFailed"
+	ReasonIPInvalid        = "ValidateIPFailed"
+)
+
+// problems collects what is wrong with one object.
+type problems struct {
+	reason string
+	list   []Problem
+}
+
+// fatal adds a problem because of which the object cannot be compiled.
+func (p *problems) fatal(field, format string, args ...any) {
+	p.list = append(p.list, Problem{Reason: p.reason, Field: field, Message: fmt.Sprintf(format, args...), Fatal: true})
+}
+
+// warn adds a problem of one feature; the rest of the object is as it should be.
+func (p *problems) warn(field, format string, args ...any) {
+	p.list = append(p.list, Problem{Reason: p.reason, Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+// Fatal tells whether one of the problems keeps the object from being compiled.
+func Fatal(list []Problem) bool {
+	for _, p := range list {
+		if p.Fatal {
+			return true
+		}
+	}
+	return false
+}

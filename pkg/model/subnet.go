@@ -1,0 +1,240 @@
+package model
+
+import (
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/wovensdn/woven/api/annotations"
+	v1 "github.com/wovensdn/woven/api/v1"
+)
+
+// minMTUv6 is the least MTU of a link that carries IPv6, in bytes (RFC 8200, 5).
+const minMTUv6 = 1280
+
+// SubnetFrom projects a Subnet, with the defaults that its spec leaves open: a
+// CIDR in network form, the first address of the CIDR as gateway, provider
+// "ovn", Vpc "ovn-cluster", in that Vpc a distributed gateway. What the
+// projection cannot do without is checked fatally; a mistake in a feature that
+// stands apart is a problem of that feature alone.
+func SubnetFrom(o *v1.Subnet) (Subnet, []Problem) {
+	p := problems{reason: ReasonSubnetInvalid}
+	spec := &o.Spec
+	s := Subnet{
+		Meta:        metaOf(o),
+		Provider:    spec.Provider,
+		Vpc:         spec.Vpc,
+		Default:     spec.Default,
+		GatewayType: GatewayType(spec.GatewayType),
+		NatOutgoing: spec.NatOutgoing,
+		Private:     spec.Private,
+		MTU:         int(spec.Mtu),
+		Vlan:        spec.Vlan,
+		Namespaces:  slices.Clone(spec.Namespaces),
+	}
+	p.network(&s)
+	s.CIDR = p.cidr(spec)
+	s.Gateway = p.gateway(spec, s.CIDR)
+	s.Exclude = p.excluded(spec, s.CIDR, s.Gateway)
+	s.NamespaceSelectors = p.selectors(spec.NamespaceSelectors)
+	if s.MTU != 0 && s.MTU < minMTUv6 && s.CIDR.V6.IsValid() {
+		p.fatal("spec.mtu", "%d is less than %d, the least that IPv6 works with (RFC 8200, 5)", s.MTU, minMTUv6)
+	}
+	p.features(spec, s)
+	return s, p.list
+}
+
+// network sets the defaults of the names and checks them.
+func (p *problems) network(s *Subnet) {
+	if s.Provider == "" {
+		s.Provider = annotations.DefaultProvider
+	}
+	if causes := validation.IsDNS1123Subdomain(strings.TrimSuffix(annotations.Key(s.Provider, ""), "/")); len(causes) > 0 {
+		p.fatal("spec.provider", "%s cannot begin an annotation: %s", quote(s.Provider), causes[0])
+	}
+	if s.Vpc == "" && isOVN(s.Provider) {
+		s.Vpc = DefaultVpc
+	}
+	if s.Vpc == s.Name {
+		p.fatal("spec.vpc", "%s is the name of the Subnet itself: the ports between router and switch would have one name", quote(s.Vpc))
+	}
+	if s.GatewayType == "" && s.Vpc == DefaultVpc {
+		s.GatewayType = GatewayDistributed
+	}
+	if t := s.GatewayType; t != "" && t != GatewayDistributed && t != GatewayCentralized {
+		p.fatal("spec.gatewayType", "%s is neither %s nor %s", quote(string(t)), GatewayDistributed, GatewayCentralized)
+	}
+}
+
+// isOVN tells whether OVN moves the packets of a provider's NICs, and not only
+// the addresses are managed here.
+func isOVN(provider string) bool {
+	return provider == annotations.DefaultProvider || strings.HasSuffix(provider, "."+annotations.DefaultProvider)
+}
+
+func (p *problems) cidr(spec *v1.SubnetSpec) Prefixes {
+	const field = "spec.cidrBlock"
+	if spec.CIDRBlock == "" {
+		if spec.Vlan == "" {
+			p.fatal(field, "it is empty; only an underlay subnet (spec.vlan) may have no CIDR")
+		}
+		return Prefixes{}
+	}
+	cidr, err := ParsePrefixes(spec.CIDRBlock)
+	if err != nil {
+		p.fatal(field, "%s: %s", quote(spec.CIDRBlock), err)
+		return Prefixes{}
+	}
+	for _, prefix := range PrefixFamilies(cidr) {
+		if cause := notUnicast(prefix.Addr()); cause != nil {
+			p.fatal(field, "%s begins with %s, which %s", prefix, prefix.Addr(), cause)
+			return Prefixes{}
+		}
+		if prefix.IsSingleIP() {
+			p.fatal(field, "%s is a single address: there is none left for pods", prefix)
+			return Prefixes{}
+		}
+	}
+	return cidr
+}
+
+// gateway is the first address of each family that the spec leaves out.
+func (p *problems) gateway(spec *v1.SubnetSpec, cidr Prefixes) Addrs {
+	const field = "spec.gateway"
+	var gateway Addrs
+	if cidr == (Prefixes{}) && spec.CIDRBlock != "" {
+		return Addrs{} // what is wrong with the CIDR was said already
+	}
+	if spec.Gateway != "" {
+		var err error
+		if gateway, err = ParseAddrs(spec.Gateway); err != nil {
+			p.fatal(field, "%s: %s", quote(spec.Gateway), err)
+			return Addrs{}
+		}
+	}
+	gateway.V4 = p.gatewayOf(gateway.V4, cidr.V4, spec.CIDRBlock)
+	gateway.V6 = p.gatewayOf(gateway.V6, cidr.V6, spec.CIDRBlock)
+	return gateway
+}
+
+func (p *problems) gatewayOf(addr netip.Addr, prefix netip.Prefix, cidrBlock string) netip.Addr {
+	const field = "spec.gateway"
+	switch {
+	case !prefix.IsValid() && addr.IsValid():
+		p.fatal(field, "%s is of an address family that cidrBlock %s lacks", addr, quote(cidrBlock))
+		return netip.Addr{}
+	case !prefix.IsValid():
+		return netip.Addr{}
+	case !addr.IsValid():
+		return HostRange(prefix).First
+	case !prefix.Contains(addr):
+		p.fatal(field, "%s is not in the CIDR %s", addr, prefix)
+	case !HostRange(prefix).Contains(addr):
+		p.fatal(field, "%s is the network or broadcast address of the CIDR %s", addr, prefix)
+	}
+	return addr
+}
+
+// excluded reads excludeIps and adds the gateways.
+func (p *problems) excluded(spec *v1.SubnetSpec, cidr Prefixes, gateway Addrs) []Range {
+	const field = "spec.excludeIps"
+	if cidr == (Prefixes{}) {
+		if len(spec.ExcludeIPs) > 0 && spec.CIDRBlock == "" {
+			p.fatal(field, "%s: without a CIDR there is no address to exclude", quote(spec.ExcludeIPs[0]))
+		}
+		return nil
+	}
+	var ranges []Range
+	for _, text := range spec.ExcludeIPs {
+		r, err := ParseRange(text)
+		if err != nil {
+			p.fatal(field, "%s: %s", quote(text), err)
+			continue
+		}
+		if prefix := ofFamily(cidr, r.First); !prefix.IsValid() || !prefix.Contains(r.First) || !prefix.Contains(r.Last) {
+			p.fatal(field, "%s is not in the CIDR %s", r, PrefixesText(cidr))
+			continue
+		}
+		ranges = append(ranges, r)
+	}
+	for _, addr := range Families(gateway) {
+		ranges = append(ranges, Range{First: addr, Last: addr})
+	}
+	return joinOverlapping(ranges)
+}
+
+// ofFamily is the prefix of the family of addr.
+func ofFamily(p Prefixes, addr netip.Addr) netip.Prefix {
+	if addr.Is4() {
+		return p.V4
+	}
+	return p.V6
+}
+
+func (p *problems) selectors(selectors []metav1.LabelSelector) []string {
+	var out []string
+	for i := range selectors {
+		selector, err := metav1.LabelSelectorAsSelector(&selectors[i])
+		if err != nil {
+			p.warn("spec.namespaceSelectors", "element %d is not a label selector and selects nothing: %s", i, err)
+			continue
+		}
+		out = append(out, selector.String())
+	}
+	return out
+}
+
+// SubnetDefaults returns the Subnet with its defaults spelled out in its spec,
+// as the controller writes it back; nil when there is nothing to change, and
+// when the spec is wrong: a wrong spec is left as its author wrote it.
+func SubnetDefaults(o *v1.Subnet) *v1.Subnet {
+	s, list := SubnetFrom(o)
+	if Fatal(list) {
+		return nil
+	}
+	out := o.DeepCopy()
+	spec := &out.Spec
+	spec.Provider, spec.Vpc, spec.GatewayType = s.Provider, s.Vpc, v1.GatewayType(s.GatewayType)
+	spec.CIDRBlock, spec.Gateway = PrefixesText(s.CIDR), AddrsText(s.Gateway)
+	spec.Protocol = protocol(s.CIDR)
+	if exclude := excludeTexts(s.Exclude); !slices.Equal(exclude, spec.ExcludeIPs) {
+		spec.ExcludeIPs = exclude
+	}
+	if spec.Vlan == "" {
+		spec.U2OInterconnection = false
+	}
+	if !spec.U2OInterconnection {
+		spec.U2OInterconnectionIP = ""
+	}
+	if reflect.DeepEqual(o.Spec, out.Spec) {
+		return nil
+	}
+	return out
+}
+
+// excludeTexts writes ranges sorted as texts, as Kube-OVN does: programs that compare the list find it equal.
+func excludeTexts(ranges []Range) []string {
+	var out []string
+	for _, r := range ranges {
+		out = append(out, r.String())
+	}
+	slices.Sort(out)
+	return out
+}
+
+func protocol(cidr Prefixes) v1.Protocol {
+	switch {
+	case cidr.V4.IsValid() && cidr.V6.IsValid():
+		return v1.ProtocolDual
+	case cidr.V4.IsValid():
+		return v1.ProtocolIPv4
+	case cidr.V6.IsValid():
+		return v1.ProtocolIPv6
+	default:
+		return v1.ProtocolMAC
+	}
+}
