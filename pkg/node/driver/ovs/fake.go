@@ -180,6 +180,19 @@ func (f *Fake) EnsureMirror(_ context.Context, m Mirror) error {
 	return nil
 }
 
+// DeleteMirror is [Driver.DeleteMirror].
+func (f *Fake) DeleteMirror(_ context.Context, bridge, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.fail("DeleteMirror", name); err != nil {
+		return err
+	}
+	if f.mirrors[name].Bridge == bridge {
+		delete(f.mirrors, name)
+	}
+	return nil
+}
+
 // Mirrors returns what EnsureMirror was given, by name.
 func (f *Fake) Mirrors() map[string]Mirror {
 	f.mu.Lock()
