@@ -53,18 +53,18 @@ type IPSpec struct {
 	// All addresses: one, or an IPv4 and an IPv6 one separated by a comma.
 	// +optional
 	// +kubebuilder:validation:MaxLength=96
-	// +kubebuilder:validation:XValidation:rule="self == '' || self.split(',', 2).all(a, isIP(a))",message="ipAddress must be an address such as 10.16.0.5, or an IPv4 and an IPv6 address separated by a comma"
+	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.split(',', 2).all(a, isIP(a))",message="ipAddress must be an address such as 10.16.0.5, or an IPv4 and an IPv6 address separated by a comma"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[A-F]')",message="ipAddress must be written in lower case"
 	IPAddress string `json:"ipAddress"`
 	// The IPv4 address; empty if there is none.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="self == '' || (isIP(self) && ip(self).family() == 4)",message="v4IpAddress must be an IPv4 address such as 10.16.0.5"
+	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || (isIP(self) && ip(self).family() == 4)",message="v4IpAddress must be an IPv4 address such as 10.16.0.5"
 	V4IPAddress string `json:"v4IpAddress"`
 	// The IPv6 address in lower case; empty if there is none.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="self == '' || (isIP(self) && ip(self).family() == 6)",message="v6IpAddress must be an IPv6 address such as fd00::5"
+	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || (isIP(self) && ip(self).family() == 6)",message="v6IpAddress must be an IPv6 address such as fd00::5"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[A-F]')",message="v6IpAddress must be written in lower case"
 	V6IPAddress string `json:"v6IpAddress"`
 	// Not used any more; kept so that older objects still apply.
@@ -73,7 +73,7 @@ type IPSpec struct {
 	// The MAC address, such as 00:00:00:6f:a1:02; empty in an object made in advance, if any will do.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$')",message="macAddress must be six bytes in hexadecimal separated by colons, such as 00:00:00:6f:a1:02"
+	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.matches('^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$')",message="macAddress must be six bytes in hexadecimal separated by colons, such as 00:00:00:6f:a1:02"
 	MacAddress string `json:"macAddress"`
 	// Not used any more; kept so that older objects still apply.
 	// +optional

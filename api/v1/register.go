@@ -1,6 +1,8 @@
 package v1
 
 import (
+	"fmt"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -17,7 +19,10 @@ var schemeBuilder = runtime.NewSchemeBuilder(addKnownTypes)
 // AddToScheme registers every kind of this package, its list kind and the
 // common meta kinds of the group with a scheme.
 func AddToScheme(scheme *runtime.Scheme) error {
-	return schemeBuilder.AddToScheme(scheme)
+	if err := schemeBuilder.AddToScheme(scheme); err != nil {
+		return fmt.Errorf("register %s: %w", GroupVersion, err)
+	}
+	return nil
 }
 
 // Resource qualifies a plural resource name with the group, for errors and

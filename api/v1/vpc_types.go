@@ -98,7 +98,7 @@ type VpcSpec struct {
 
 // BFDPort is a port of the router that ends BFD sessions.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.enabled) || !self.enabled || (has(self.ip) && self.ip != '')",fieldPath=".ip",message="spec.bfdPort.ip is required when spec.bfdPort.enabled is true"
+// +kubebuilder:validation:XValidation:rule="!has(self.enabled) || !self.enabled || (has(self.ip) && self.ip.size() > 0)",fieldPath=".ip",message="spec.bfdPort.ip is required when spec.bfdPort.enabled is true"
 type BFDPort struct {
 	// Whether the port exists.
 	// +optional
@@ -107,7 +107,7 @@ type BFDPort struct {
 	// Addresses of the port: an address, or an IPv4 and an IPv6 one separated by a comma. Required when enabled is true.
 	// +optional
 	// +kubebuilder:validation:MaxLength=96
-	// +kubebuilder:validation:XValidation:rule="self == '' || self.split(',', 2).all(a, isIP(a))",message="ip must be an address, or an IPv4 and an IPv6 address separated by a comma"
+	// +kubebuilder:validation:XValidation:rule="self.size() == 0 || self.split(',', 2).all(a, isIP(a))",message="ip must be an address, or an IPv4 and an IPv6 address separated by a comma"
 	IP string `json:"ip,omitempty"`
 	// Nodes that may host the port. Default: at most three nodes, chosen automatically.
 	// +optional
@@ -156,7 +156,7 @@ type StaticRoute struct {
 // PolicyRoute decides about traffic that passes the router by any of its properties.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.action)",fieldPath=".action",message="action is required: allow, drop or reroute"
-// +kubebuilder:validation:XValidation:rule="!has(self.action) || self.action != 'reroute' || (has(self.nextHopIP) && self.nextHopIP != '')",fieldPath=".nextHopIP",message="nextHopIP is required when action is reroute"
+// +kubebuilder:validation:XValidation:rule="!has(self.action) || self.action != 'reroute' || (has(self.nextHopIP) && self.nextHopIP.size() > 0)",fieldPath=".nextHopIP",message="nextHopIP is required when action is reroute"
 type PolicyRoute struct {
 	// Rank from 0 to 32767; of all policies that match, the one with the highest number decides. Those of Woven itself are between 29000 and 31000.
 	// +optional

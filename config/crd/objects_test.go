@@ -233,4 +233,3 @@ func TestBigCountersAreAccepted(t *testing.T) {
 		t.Errorf("3 is read as %s", got)
 	}
 }
-

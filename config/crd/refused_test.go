@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // spec returns an object of a kind with a spec in YAML flow style.
@@ -182,10 +184,10 @@ func TestDefaults(t *testing.T) {
 	vpc := parse(t, spec("Vpc", `{bfdPort: {}}`))
 	v.check(t.Context(), pool, nil)
 	v.check(t.Context(), vpc, nil)
-	if got := pool["spec"].(map[string]any)["enableAddressSet"]; got != false {
-		t.Errorf("IPPool spec.enableAddressSet defaults to %v, not false", got)
+	if diff := cmp.Diff(map[string]any{"subnet": "a", "ips": []any{"10.0.0.1"}, "enableAddressSet": false}, pool["spec"]); diff != "" {
+		t.Error(diff)
 	}
-	if got := vpc["spec"].(map[string]any)["bfdPort"].(map[string]any)["enabled"]; got != false {
-		t.Errorf("Vpc spec.bfdPort.enabled defaults to %v, not false", got)
+	if diff := cmp.Diff(map[string]any{"bfdPort": map[string]any{"enabled": false}}, vpc["spec"]); diff != "" {
+		t.Error(diff)
 	}
 }
