@@ -29,9 +29,6 @@ const (
 type MemberColumn struct {
 	// Refers is the table that the elements point to; empty for plain values.
 	Refers string
-	// Unmonitored columns are not in the cache: whether an element is there is
-	// read from the referred row (its [ParentKey]). See docs/design/northbound.md.
-	Unmonitored bool
 	// Prefix limits what we own in a map column to the keys that begin with it.
 	Prefix string
 }
@@ -51,8 +48,9 @@ type Table struct {
 	Keys []string
 	// Members are the shared columns.
 	Members map[string]MemberColumn
-	// Foreign tables hold no rows of ours: we only add members to their rows.
-	Foreign bool
+	// Unmonitored columns are not in the cache, because they grow with the number
+	// of pods: what a parent refers to is read from the [ParentKey] of its children.
+	Unmonitored []string
 
 	columns map[string]Column
 }
@@ -108,15 +106,15 @@ func (t *Table) OwnsKey(key string) bool {
 
 // Tables in the order in which rows are inserted: parents before children.
 var tables = []*Table{
-	{Name: nb.NBGlobalTable, Foreign: true, Members: map[string]MemberColumn{"options": {}}},
+	{Name: nb.NBGlobalTable, Members: map[string]MemberColumn{"options": {}}},
 	{
 		Name: nb.LogicalRouterTable, NameColumn: "name",
 		Owned: []string{"name", "options", "external_ids"},
 	},
 	{
 		Name: nb.LogicalSwitchTable, NameColumn: "name",
-		Owned:   []string{"name", "other_config", "external_ids"},
-		Members: map[string]MemberColumn{"ports": {Refers: nb.LogicalSwitchPortTable, Unmonitored: true}},
+		Owned:       []string{"name", "other_config", "external_ids"},
+		Unmonitored: []string{"ports"},
 	},
 	{
 		Name: nb.AddressSetTable, NameColumn: "name",

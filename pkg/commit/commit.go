@@ -1,0 +1,181 @@
+// Package commit carries units of change to the northbound database: one
+// transaction for everything that is ready, guarded by a fence, with a bad unit
+// taken out of it so that the rest goes on.
+package commit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ovn-kubernetes/libovsdb/model"
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/plan"
+)
+
+// DB is what is needed of the database client.
+type DB interface {
+	Transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovsdb.OperationResult, error)
+	Row(table, uuid string) model.Model
+	Each(table string, fn func(uuid string, row model.Model) bool)
+}
+
+// ErrFenced says that another leader has taken over: nothing of this one may be
+// written any more.
+var ErrFenced = errors.New("another controller has taken over the northbound database")
+
+// Failure is a unit that the database refuses.
+type Failure struct {
+	Unit plan.Unit
+	Err  error
+}
+
+// Outcome is what became of a batch. Every unit is in one of its lists, unless
+// Err is set: then it is unknown which ones were written, and all that the batch
+// was to settle must be compared again.
+type Outcome struct {
+	Done   []plan.Unit
+	Stale  []plan.Unit // a row that they build on has gone: compare again
+	Failed []Failure
+	// Err is [ErrFenced], or why the database could not be asked.
+	Err error
+	// Transactions and Operations count what was sent.
+	Transactions, Operations int
+}
+
+// Commit writes units, in one transaction if none of them is refused.
+func Commit(ctx context.Context, db DB, fence Fence, units []plan.Unit) Outcome {
+	c := &committer{db: db, fence: fence}
+	c.batch(ctx, units)
+	return c.out
+}
+
+type committer struct {
+	db    DB
+	fence Fence
+	out   Outcome
+}
+
+func (c *committer) batch(ctx context.Context, units []plan.Unit) {
+	for len(units) > 0 && c.out.Err == nil {
+		ops := plan.Encode(units)
+		verdict, err := c.transact(ctx, ops)
+		if err != nil {
+			c.out.Err = err
+			return
+		}
+		switch {
+		case verdict.err == nil:
+			c.settle(units, verdict.stale)
+			return
+		case len(units) == 1:
+			c.out.Failed = append(c.out.Failed, Failure{Unit: units[0], Err: verdict.err})
+			return
+		case len(verdict.culprits) == 1:
+			units = c.exclude(units, verdict.culprits[0], verdict.err)
+		default: // the operation serves many units, or the commit as a whole is refused
+			half := len(units) / 2
+			c.batch(ctx, units[:half])
+			units = units[half:]
+		}
+	}
+}
+
+// exclude takes all units of the culprit's owner out of the batch: half of an
+// owner's changes is not a state that anybody asked for.
+func (c *committer) exclude(units []plan.Unit, culprit int, err error) []plan.Unit {
+	owner := units[culprit].Owner
+	rest := make([]plan.Unit, 0, len(units))
+	for i, u := range units {
+		switch {
+		case i == culprit || (owner != (fact.Owner{}) && u.Owner == owner):
+			c.out.Failed = append(c.out.Failed, Failure{Unit: u, Err: err})
+		default:
+			rest = append(rest, u)
+		}
+	}
+	return rest
+}
+
+// settle sorts the units of a transaction that was committed.
+func (c *committer) settle(units []plan.Unit, stale map[int]bool) {
+	for i, u := range units {
+		if stale[i] || u.Action == plan.Insert && c.db.Row(u.Ref.Table, u.Ref.UUID) == nil {
+			c.out.Stale = append(c.out.Stale, u)
+			continue
+		}
+		c.out.Done = append(c.out.Done, u)
+	}
+}
+
+type verdict struct {
+	err      error
+	culprits []int        // units of the operation that was refused; none if the commit was
+	stale    map[int]bool // units whose row had gone
+}
+
+// transact sends one transaction and reads its results (RFC 7047 §4.1.3): one
+// for each operation up to the first that fails, and one more if the commit as a
+// whole is refused.
+func (c *committer) transact(ctx context.Context, ops []plan.Op) (verdict, error) {
+	request := make([]ovsdb.Operation, 0, len(ops)+1)
+	request = append(request, c.fence.wait())
+	for _, op := range ops {
+		request = append(request, op.Operation)
+	}
+	c.out.Transactions++
+	c.out.Operations += len(ops)
+	results, err := c.db.Transact(ctx, request...)
+	if err != nil {
+		return verdict{}, fmt.Errorf("northbound transaction of %d operations: %w", len(ops), err)
+	}
+	var v verdict
+	for i, r := range results {
+		switch {
+		case r.Error != "" && i == 0:
+			return verdict{}, fmt.Errorf("%w: epoch %d is over (%s)", ErrFenced, c.fence.Epoch, r.Error)
+		case r.Error != "":
+			v.err = resultError(r)
+			if i-1 < len(ops) {
+				v.culprits = ops[i-1].Units
+				v.err = fmt.Errorf("%s %s: %w", request[i].Op, request[i].Table, v.err)
+			}
+			return v, nil
+		case i > 0 && i-1 < len(ops) && ops[i-1].OneRow && r.Count == 0:
+			v.stale = mark(v.stale, ops[i-1].Units)
+		}
+	}
+	if len(results) < len(request) {
+		return verdict{}, fmt.Errorf("northbound transaction: %d results for %d operations", len(results), len(request))
+	}
+	return v, nil
+}
+
+func mark(stale map[int]bool, units []int) map[int]bool {
+	if stale == nil {
+		stale = map[int]bool{}
+	}
+	for _, u := range units {
+		stale[u] = true
+	}
+	return stale
+}
+
+// RefusedError is an error that the database gave for an operation (RFC 7047 §3.1, <error>).
+type RefusedError struct {
+	Code    string // "constraint violation", "duplicate uuid", …
+	Details string
+}
+
+func (e *RefusedError) Error() string {
+	if e.Details == "" {
+		return e.Code
+	}
+	return e.Code + ": " + e.Details
+}
+
+func resultError(r ovsdb.OperationResult) error {
+	return &RefusedError{Code: r.Error, Details: r.Details}
+}

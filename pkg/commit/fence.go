@@ -1,0 +1,112 @@
+package commit
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/ovn-kubernetes/libovsdb/model"
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+)
+
+// EpochKey in NB_Global.external_ids counts the leaders that there were.
+const EpochKey = "woven/epoch"
+
+// Fence lets the writes of one leader pass and no others: every transaction
+// begins with a wait on the leader's epoch (RFC 7047 §5.2.6, with timeout 0), so
+// that a leader that was paused and comes back can change nothing.
+type Fence struct {
+	Global string // UUID of the NB_Global row
+	Epoch  int64
+}
+
+// TakeOver begins a new epoch. Of two that try at once one has to try again.
+func TakeOver(ctx context.Context, db DB) (Fence, error) {
+	for ctx.Err() == nil {
+		old, seeded := current(db)
+		ops := []ovsdb.Operation{old.wait(), old.next().write()}
+		if !seeded {
+			ops = old.seed()
+		}
+		results, err := db.Transact(ctx, ops...)
+		if err != nil {
+			return Fence{}, fmt.Errorf("take over the northbound database: %w", err)
+		}
+		failed := firstError(results)
+		switch {
+		case failed == nil && seeded:
+			return old.next(), nil
+		case failed != nil && (!seeded || results[0].Error == ""): // not the wait, which only says that another leader was faster
+			return Fence{}, fmt.Errorf("take over the northbound database: %w", failed)
+		}
+	}
+	return Fence{}, fmt.Errorf("take over the northbound database: %w", ctx.Err())
+}
+
+// current reads the epoch from the cache. One that does not parse counts as
+// none: seeding leaves it, and so nobody leads until someone removes it.
+func current(db DB) (fence Fence, seeded bool) {
+	db.Each(nb.NBGlobalTable, func(uuid string, row model.Model) bool {
+		global, ok := row.(*nb.NBGlobal)
+		if ok {
+			epoch, err := strconv.ParseInt(global.ExternalIDs[EpochKey], 10, 64)
+			fence, seeded = Fence{Global: uuid, Epoch: epoch}, err == nil
+		}
+		return false
+	})
+	return fence, seeded
+}
+
+func (f Fence) next() Fence { return Fence{Global: f.Global, Epoch: f.Epoch + 1} }
+
+// seed writes epoch 0 where there is none; "insert" leaves an existing key as it
+// is. It also makes the singleton row if it is missing, as `ovn-nbctl init` does.
+func (f Fence) seed() []ovsdb.Operation {
+	zero := ovsdb.OvsMap{GoMap: map[any]any{EpochKey: "0"}}
+	if f.Global == "" {
+		return []ovsdb.Operation{{Op: ovsdb.OperationInsert, Table: nb.NBGlobalTable, Row: ovsdb.Row{"external_ids": zero}}}
+	}
+	return []ovsdb.Operation{{
+		Op: ovsdb.OperationMutate, Table: nb.NBGlobalTable, Where: f.global(),
+		Mutations: []ovsdb.Mutation{*ovsdb.NewMutation("external_ids", ovsdb.MutateOperationInsert, zero)},
+	}}
+}
+
+func (f Fence) global() []ovsdb.Condition {
+	return []ovsdb.Condition{ovsdb.NewCondition("_uuid", ovsdb.ConditionEqual, ovsdb.UUID{GoUUID: f.Global})}
+}
+
+func firstError(results []ovsdb.OperationResult) error {
+	for _, r := range results {
+		if r.Error != "" {
+			return resultError(r)
+		}
+	}
+	return nil
+}
+
+// wait passes while the epoch is ours.
+func (f Fence) wait() ovsdb.Operation {
+	timeout := 0
+	ours := ovsdb.OvsMap{GoMap: map[any]any{EpochKey: strconv.FormatInt(f.Epoch, 10)}}
+	return ovsdb.Operation{
+		Op: ovsdb.OperationWait, Table: nb.NBGlobalTable, Timeout: &timeout, Until: string(ovsdb.WaitConditionEqual),
+		Where:   []ovsdb.Condition{ovsdb.NewCondition("external_ids", ovsdb.ConditionIncludes, ours)},
+		Columns: []string{"_uuid"},
+		Rows:    []ovsdb.Row{{"_uuid": ovsdb.UUID{GoUUID: f.Global}}},
+	}
+}
+
+func (f Fence) write() ovsdb.Operation {
+	key := ovsdb.OvsSet{GoSet: []any{EpochKey}}
+	pair := ovsdb.OvsMap{GoMap: map[any]any{EpochKey: strconv.FormatInt(f.Epoch, 10)}}
+	return ovsdb.Operation{
+		Op: ovsdb.OperationMutate, Table: nb.NBGlobalTable, Where: f.global(),
+		Mutations: []ovsdb.Mutation{
+			*ovsdb.NewMutation("external_ids", ovsdb.MutateOperationDelete, key),
+			*ovsdb.NewMutation("external_ids", ovsdb.MutateOperationInsert, pair),
+		},
+	}
+}

@@ -1,0 +1,274 @@
+// Package desired is the union of all owners' facts, reference-counted.
+//
+// It knows nothing of the database: it says which rows and members are wanted,
+// by whom, and which of them a change has made dirty. Deletion is absence: a
+// fact is gone when its last owner no longer declares it.
+package desired
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+
+	"github.com/wovensdn/woven/pkg/fact"
+)
+
+// MemberKey identifies a member: one element of a set, or one key and value of a map.
+type MemberKey struct {
+	fact.Ref
+	Column string
+	Key    string
+	Value  string
+}
+
+// KeyOf gives the identity of a member.
+func KeyOf(m fact.Member) MemberKey { return MemberKey(m) }
+
+// Dirty collects what must be compared with the database.
+type Dirty struct {
+	Rows    map[fact.Ref]struct{}
+	Members map[MemberKey]struct{}
+}
+
+// NewDirty makes an empty collection.
+func NewDirty() Dirty {
+	return Dirty{Rows: map[fact.Ref]struct{}{}, Members: map[MemberKey]struct{}{}}
+}
+
+// Len counts what is dirty.
+func (d Dirty) Len() int { return len(d.Rows) + len(d.Members) }
+
+// Add takes over everything that another collection holds.
+func (d Dirty) Add(o Dirty) {
+	for k := range o.Rows {
+		d.Rows[k] = struct{}{}
+	}
+	for k := range o.Members {
+		d.Members[k] = struct{}{}
+	}
+}
+
+// Conflict tells that two owners declare one row with different content: the
+// older owner wins, the other needs to know.
+type Conflict struct {
+	Loser, Winner fact.Owner
+	Row           fact.Ref
+	ID            string
+}
+
+// Claimed is a row as one owner declares it.
+type Claimed struct {
+	Owner fact.Owner
+	Age   int64 // creation of the owner, seconds since the Unix epoch
+	Row   *fact.Row
+}
+
+// State is desired OVN. It is not safe for concurrent use.
+type State struct {
+	owners  map[fact.Owner]*ownerFacts
+	rows    map[fact.Ref][]Claimed // the winner first
+	members map[MemberKey]*holders
+	byRow   map[fact.Ref]map[MemberKey]struct{} // the members of a row
+}
+
+type ownerFacts struct {
+	age   int64
+	facts fact.Set
+}
+
+// New makes an empty state.
+func New() *State {
+	return &State{
+		owners: map[fact.Owner]*ownerFacts{}, rows: map[fact.Ref][]Claimed{},
+		members: map[MemberKey]*holders{}, byRow: map[fact.Ref]map[MemberKey]struct{}{},
+	}
+}
+
+// Set replaces the facts of an owner and adds to dirty what that changes. Age
+// is the creation of the owner, which decides conflicts.
+func (s *State) Set(owner fact.Owner, age int64, facts fact.Set, dirty Dirty) {
+	old := s.owners[owner]
+	if old == nil {
+		old = &ownerFacts{}
+	}
+	s.setRows(owner, age, old, facts.Rows, dirty)
+	s.setMembers(owner, old.facts.Members, facts.Members, dirty)
+	if len(facts.Rows)+len(facts.Members) == 0 {
+		delete(s.owners, owner)
+		return
+	}
+	s.owners[owner] = &ownerFacts{age: age, facts: facts}
+}
+
+func (s *State) setRows(owner fact.Owner, age int64, old *ownerFacts, rows []fact.Row, dirty Dirty) {
+	for i := range rows {
+		was := find(old.facts.Rows, rows[i].Ref)
+		if was != nil && old.age == age && same(was, &rows[i]) {
+			continue
+		}
+		s.dropRow(owner, rows[i].Ref)
+		s.addRow(Claimed{Owner: owner, Age: age, Row: &rows[i]})
+		dirty.Rows[rows[i].Ref] = struct{}{}
+	}
+	for i := range old.facts.Rows {
+		ref := old.facts.Rows[i].Ref
+		if find(rows, ref) == nil {
+			s.dropRow(owner, ref)
+			dirty.Rows[ref] = struct{}{}
+		}
+	}
+}
+
+func find(rows []fact.Row, ref fact.Ref) *fact.Row {
+	for i := range rows {
+		if rows[i].Ref == ref {
+			return &rows[i]
+		}
+	}
+	return nil
+}
+
+func same(a, b *fact.Row) bool {
+	return a.Parent == b.Parent && reflect.DeepEqual(a.Columns, b.Columns)
+}
+
+func (s *State) addRow(c Claimed) {
+	claims := append(s.rows[c.Row.Ref], c)
+	slices.SortFunc(claims, func(a, b Claimed) int {
+		return cmp.Or(cmp.Compare(a.Age, b.Age), a.Owner.Compare(b.Owner))
+	})
+	s.rows[c.Row.Ref] = claims
+}
+
+func (s *State) dropRow(owner fact.Owner, ref fact.Ref) {
+	claims := slices.DeleteFunc(s.rows[ref], func(c Claimed) bool { return c.Owner == owner })
+	if len(claims) == 0 {
+		delete(s.rows, ref)
+		return
+	}
+	s.rows[ref] = claims
+}
+
+func (s *State) setMembers(owner fact.Owner, old, now []fact.Member, dirty Dirty) {
+	for _, m := range now {
+		if !slices.Contains(old, m) && s.addMember(owner, KeyOf(m)) {
+			dirty.Members[KeyOf(m)] = struct{}{}
+		}
+	}
+	for _, m := range old {
+		if !slices.Contains(now, m) && s.dropMember(owner, KeyOf(m)) {
+			dirty.Members[KeyOf(m)] = struct{}{}
+		}
+	}
+}
+
+func (s *State) addMember(owner fact.Owner, k MemberKey) (first bool) {
+	h, ok := s.members[k]
+	if ok {
+		h.add(owner)
+		return false
+	}
+	s.members[k] = &holders{one: owner}
+	if s.byRow[k.Ref] == nil {
+		s.byRow[k.Ref] = map[MemberKey]struct{}{}
+	}
+	s.byRow[k.Ref][k] = struct{}{}
+	return true
+}
+
+func (s *State) dropMember(owner fact.Owner, k MemberKey) (last bool) {
+	h, ok := s.members[k]
+	if !ok || !h.drop(owner) {
+		return false
+	}
+	delete(s.members, k)
+	delete(s.byRow[k.Ref], k)
+	if len(s.byRow[k.Ref]) == 0 {
+		delete(s.byRow, k.Ref)
+	}
+	return true
+}
+
+// Row gives the row that is wanted and who wants it; ok is false when nobody does.
+func (s *State) Row(ref fact.Ref) (Claimed, bool) {
+	claims := s.rows[ref]
+	if len(claims) == 0 {
+		return Claimed{}, false
+	}
+	return claims[0], true
+}
+
+// Member gives an owner of a member; ok is false when nobody wants it.
+func (s *State) Member(k MemberKey) (fact.Owner, bool) {
+	h, ok := s.members[k]
+	if !ok {
+		return fact.Owner{}, false
+	}
+	return h.first(), true
+}
+
+// MembersOf yields the members that are wanted in a row.
+func (s *State) MembersOf(ref fact.Ref) map[MemberKey]struct{} { return s.byRow[ref] }
+
+// All marks everything dirty: for the full comparison after a start or a reconnect.
+func (s *State) All(dirty Dirty) {
+	for ref := range s.rows {
+		dirty.Rows[ref] = struct{}{}
+	}
+	for k := range s.members {
+		dirty.Members[k] = struct{}{}
+	}
+}
+
+// FactsOf marks everything dirty that an owner declares.
+func (s *State) FactsOf(owner fact.Owner, dirty Dirty) {
+	o, ok := s.owners[owner]
+	if !ok {
+		return
+	}
+	for i := range o.facts.Rows {
+		dirty.Rows[o.facts.Rows[i].Ref] = struct{}{}
+	}
+	for _, m := range o.facts.Members {
+		dirty.Members[KeyOf(m)] = struct{}{}
+	}
+}
+
+// Facts gives what an owner declares.
+func (s *State) Facts(owner fact.Owner) fact.Set {
+	if o, ok := s.owners[owner]; ok {
+		return o.facts
+	}
+	return fact.Set{}
+}
+
+// Conflicts lists the rows that this owner declares and does not get because an
+// older owner declares them otherwise.
+func (s *State) Conflicts(owner fact.Owner) []Conflict {
+	o, ok := s.owners[owner]
+	if !ok {
+		return nil
+	}
+	var out []Conflict
+	for i := range o.facts.Rows {
+		row := &o.facts.Rows[i]
+		if winner := s.rows[row.Ref][0]; winner.Owner != owner && !same(winner.Row, row) {
+			out = append(out, Conflict{Loser: owner, Winner: winner.Owner, Row: row.Ref, ID: row.ID})
+		}
+	}
+	return out
+}
+
+// Rivals lists the other owners that declare one of this owner's rows: whose
+// conflicts may have changed with it.
+func (s *State) Rivals(owner fact.Owner, rows []fact.Row) []fact.Owner {
+	var out []fact.Owner
+	for i := range rows {
+		for _, c := range s.rows[rows[i].Ref] {
+			if c.Owner != owner {
+				out = append(out, c.Owner)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,44 @@
+package desired
+
+import "github.com/wovensdn/woven/pkg/fact"
+
+// holders is the set of owners of one member. Most members have one owner, so
+// that one is stored without a map.
+type holders struct {
+	one  fact.Owner
+	more map[fact.Owner]struct{} // nil while there is only one
+}
+
+func (h *holders) add(owner fact.Owner) {
+	if h.more == nil {
+		if h.one == owner {
+			return
+		}
+		h.more = map[fact.Owner]struct{}{h.one: {}}
+	}
+	h.more[owner] = struct{}{}
+}
+
+// drop removes an owner and tells whether that was the last one.
+func (h *holders) drop(owner fact.Owner) (last bool) {
+	if h.more == nil {
+		return h.one == owner
+	}
+	delete(h.more, owner)
+	return len(h.more) == 0
+}
+
+// first is the smallest owner: the same one whatever the order of arrival.
+func (h *holders) first() fact.Owner {
+	if h.more == nil {
+		return h.one
+	}
+	var min fact.Owner
+	found := false
+	for o := range h.more {
+		if !found || o.Compare(min) < 0 {
+			min, found = o, true
+		}
+	}
+	return min
+}

@@ -1,0 +1,144 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/wovensdn/woven/pkg/compile"
+	"github.com/wovensdn/woven/pkg/ipam"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+// Apply takes news of one object into the world and wakes whom it concerns.
+func (c *Core) Apply(ch Change) error {
+	woken, err := c.apply(ch)
+	if err != nil {
+		return fmt.Errorf("apply %s: %w", ch.Ref, err)
+	}
+	c.toCompile.add(woken...)
+	c.cfg.Observer.Woken(ch.Ref.Kind, len(woken))
+	if s := c.owners[ch.Ref]; s != nil || len(ch.Problems) > 0 {
+		c.state(ch.Ref).input = ch.Problems
+		c.toSettle.add(ch.Ref)
+	}
+	return nil
+}
+
+func (c *Core) apply(ch Change) ([]model.Ref, error) {
+	invalid := ch.Object == nil && fatal(ch.Problems)
+	switch ch.Ref.Kind {
+	case model.KindVpc:
+		return store(c.world.Vpcs, ch.Ref, ch.Ref.Name, ch.Object, invalid)
+	case model.KindNode:
+		return store(c.world.Nodes, ch.Ref, ch.Ref.Name, ch.Object, invalid)
+	case model.KindNamespace:
+		return store(c.world.Namespaces, ch.Ref, ch.Ref.Name, ch.Object, invalid)
+	case model.KindPod:
+		return store(c.world.Pods, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
+	case model.KindSubnet:
+		return c.applySubnet(ch, invalid)
+	case model.KindIP:
+		return c.applyIP(ch, invalid)
+	default:
+		return nil, fmt.Errorf("unknown kind %q", ch.Ref.Kind)
+	}
+}
+
+// store puts an object into its table. A change wakes the readers, and the
+// object's own owner, which has read nothing before it is compiled for the first time.
+func store[T any](t *world.Table[T], ref model.Ref, key string, object any, invalid bool) ([]model.Ref, error) {
+	var woken []model.Ref
+	switch o, ok := object.(*T); {
+	case invalid:
+		woken = t.Invalidate(key)
+		return append(woken, ref), nil
+	case object == nil:
+		woken = t.Delete(key)
+	case !ok:
+		return nil, fmt.Errorf("%T is not a projection of this kind", object)
+	default:
+		old, had := t.Get(key)
+		if had && !t.Invalid(key) && model.Equal(*old, *o) {
+			return nil, nil
+		}
+		woken = t.Set(key, o)
+	}
+	return append(woken, ref), nil
+}
+
+// applySubnet keeps the allocator's ranges as the subnet says.
+func (c *Core) applySubnet(ch Change, invalid bool) ([]model.Ref, error) {
+	woken, err := store(c.world.Subnets, ch.Ref, ch.Ref.Name, ch.Object, invalid)
+	if err != nil || invalid || len(woken) == 0 {
+		return woken, err
+	}
+	c.usage[ch.Ref.Name] = struct{}{}
+	subnet, ok := c.world.Subnets.Get(ch.Ref.Name)
+	if !ok {
+		c.ipam.DeleteSubnet(ch.Ref.Name)
+		return woken, nil
+	}
+	err = c.ipam.SetSubnet(ipam.Subnet{
+		Name: subnet.Name, CIDR: subnet.CIDR, Exclude: subnet.Exclude, Gateway: subnet.Gateway,
+		GatewayMAC: compile.GatewayMAC(subnet.Vpc, subnet.Name),
+	})
+	if err != nil {
+		c.problem(ch.Ref, sourceAddress, model.Problem{Reason: "ValidateLogicalSwitchFailed", Message: err.Error()})
+	} else {
+		c.problem(ch.Ref, sourceAddress)
+	}
+	c.feed(ch.Ref.Name)
+	return woken, nil
+}
+
+// applyIP keeps the allocator as the records say: the API server is the truth.
+func (c *Core) applyIP(ch Change, invalid bool) ([]model.Ref, error) {
+	old, had := c.world.IPs.Get(ch.Ref.Name)
+	woken, err := store(c.world.IPs, ch.Ref, ch.Ref.Name, ch.Object, invalid)
+	if err != nil || len(woken) == 0 {
+		return nil, err
+	}
+	if had {
+		woken = append(woken, holder(old))
+		c.usage[old.Subnet] = struct{}{}
+	}
+	now, ok := c.world.IPs.Get(ch.Ref.Name)
+	if !ok {
+		c.free(ch.Ref.Name)
+		return woken, nil
+	}
+	if had && (old.Subnet != now.Subnet || old.Addrs != now.Addrs || old.MAC != now.MAC) {
+		c.free(ch.Ref.Name)
+	}
+	c.usage[now.Subnet] = struct{}{}
+	c.problem(ch.Ref, sourceAddress)
+	if err := c.ipam.Record(ipam.Allocation{Subnet: now.Subnet, Owner: now.Name, Addrs: now.Addrs, MAC: now.MAC}); err != nil {
+		c.problem(ch.Ref, sourceAddress, model.Problem{Reason: "AddressConflict", Field: "spec.ipAddress", Message: fmt.Sprintf("IP %s: %v", now.Name, err)})
+		c.toSettle.add(ch.Ref)
+	}
+	return append(woken, holder(now)), nil
+}
+
+// holder is the object that uses a recorded address.
+func holder(ip *model.IP) model.Ref {
+	if ip.Namespace == "" {
+		return model.Ref{Kind: model.KindNode, Name: ip.PodName}
+	}
+	return model.Ref{Kind: model.KindPod, Namespace: ip.Namespace, Name: ip.PodName}
+}
+
+// free gives an address back and wakes those that wait for one.
+func (c *Core) free(ip string) {
+	if a, ok := c.ipam.Release(ip); ok {
+		c.usage[a.Subnet] = struct{}{}
+		c.feed(a.Subnet)
+	}
+}
+
+// feed looks again at the claims that found a subnet full.
+func (c *Core) feed(subnet string) {
+	for owner := range c.starving[subnet] {
+		c.toSettle.add(owner)
+	}
+	delete(c.starving, subnet)
+}

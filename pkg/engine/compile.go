@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/wovensdn/woven/pkg/compile"
+	"github.com/wovensdn/woven/pkg/desired"
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+// compileAll runs the compile functions of all that is woken.
+func (c *Core) compileAll() {
+	for c.toCompile.len() > 0 {
+		for _, owner := range c.toCompile.drain() {
+			start := c.cfg.Now()
+			c.compile(owner)
+			c.cfg.Observer.Compiled(owner.Kind, c.cfg.Now().Sub(start).Seconds())
+		}
+	}
+}
+
+func (c *Core) compile(owner fact.Owner) {
+	function, ok := c.functions[owner.Kind]
+	if !ok {
+		return
+	}
+	var result compile.Result
+	invalid := c.world.Read(owner, func(v *world.View) { result = function(owner, v) })
+	for _, ref := range invalid {
+		if ref != owner {
+			result.Problems = append(result.Problems, model.Problem{
+				Reason: "InvalidReference", Fatal: true,
+				Message: fmt.Sprintf("%s %s is invalid: nothing is changed until it is mended", ref.Kind, ref.Name),
+			})
+		}
+	}
+	if len(invalid) > 0 || fatal(result.Problems) {
+		c.freeze(owner, result.Problems)
+		return
+	}
+	c.accept(owner, result)
+}
+
+func fatal(problems []model.Problem) bool {
+	for _, p := range problems {
+		if p.Fatal {
+			return true
+		}
+	}
+	return false
+}
+
+// freeze leaves everything as it is: the facts that the owner had stay, and its
+// rows are not swept.
+func (c *Core) freeze(owner fact.Owner, problems []model.Problem) {
+	if facts := c.desired.Facts(owner); len(facts.Rows)+len(facts.Members) == 0 {
+		c.blind[owner] = struct{}{}
+	}
+	s := c.state(owner)
+	s.compiled, s.wants = problems, nil
+	c.toSettle.add(owner)
+}
+
+func (c *Core) accept(owner fact.Owner, result compile.Result) {
+	if c.frozen(owner) {
+		c.thaw(owner)
+	}
+	d := desired.NewDirty()
+	before := c.desired.Facts(owner)
+	c.desired.Set(owner, c.age(owner), result.Set, d)
+	if d.Len() > 0 {
+		c.outstanding(owner, d)
+		c.dirty.addAll(d)
+		c.unquarantine(owner)
+		c.rivals(owner, before, result.Set)
+	}
+	gone := !c.exists(owner)
+	if gone && len(result.Rows)+len(result.Members)+len(result.Wants) == 0 {
+		c.world.Forget(owner)
+	}
+	if c.owners[owner] == nil && d.Len() == 0 && len(result.Wants)+len(result.Problems) == 0 && !reportable(owner.Kind) {
+		return
+	}
+	s := c.state(owner)
+	s.compiled, s.wants = result.Problems, result.Wants
+	c.conflicts(owner)
+	c.toSettle.add(owner)
+}
+
+// thaw ends a freeze that has lasted since the start: what the owner's rows were
+// spared is compared now.
+func (c *Core) thaw(owner fact.Owner) {
+	delete(c.blind, owner)
+	if c.active {
+		c.active = false // the next step makes a full comparison
+	}
+}
+
+// rivals tells owners of the same rows that a conflict may have begun or ended.
+func (c *Core) rivals(owner fact.Owner, before, now fact.Set) {
+	for _, rows := range [][]fact.Row{before.Rows, now.Rows} {
+		for _, rival := range c.desired.Rivals(owner, rows) {
+			c.conflicts(rival)
+			c.toSettle.add(rival)
+		}
+	}
+}
+
+func (c *Core) conflicts(owner fact.Owner) {
+	var problems []model.Problem
+	for _, conflict := range c.desired.Conflicts(owner) {
+		problems = append(problems, model.Problem{
+			Reason:  "Conflict",
+			Message: fmt.Sprintf("%s %s belongs to %s, which is older", conflict.Row.Table, conflict.ID, conflict.Winner),
+		})
+	}
+	c.problem(owner, sourceConflict, problems...)
+}
+
+// meta finds what all kinds carry.
+func (c *Core) meta(ref model.Ref) (model.Meta, bool) {
+	switch ref.Kind {
+	case model.KindVpc:
+		return metaOf(c.world.Vpcs, ref.Name, func(o *model.Vpc) model.Meta { return o.Meta })
+	case model.KindSubnet:
+		return metaOf(c.world.Subnets, ref.Name, func(o *model.Subnet) model.Meta { return o.Meta })
+	case model.KindNode:
+		return metaOf(c.world.Nodes, ref.Name, func(o *model.Node) model.Meta { return o.Meta })
+	case model.KindPod:
+		return metaOf(c.world.Pods, world.PodKey(ref.Namespace, ref.Name), func(o *model.Pod) model.Meta { return o.Meta })
+	default:
+		return model.Meta{}, false
+	}
+}
+
+func metaOf[T any](t *world.Table[T], key string, meta func(*T) model.Meta) (model.Meta, bool) {
+	o, ok := t.Get(key)
+	if !ok {
+		return model.Meta{}, t.Invalid(key)
+	}
+	return meta(o), true
+}
+
+func (c *Core) exists(ref model.Ref) bool {
+	_, ok := c.meta(ref)
+	return ok
+}
+
+func (c *Core) age(ref model.Ref) int64 {
+	meta, _ := c.meta(ref)
+	return meta.Created
+}

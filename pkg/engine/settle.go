@@ -1,0 +1,172 @@
+package engine
+
+import (
+	"slices"
+	"time"
+
+	"github.com/wovensdn/woven/pkg/commit"
+	"github.com/wovensdn/woven/pkg/desired"
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/plan"
+)
+
+func (c *Core) state(owner fact.Owner) *ownerState {
+	s, ok := c.owners[owner]
+	if !ok {
+		s = &ownerState{}
+		c.owners[owner] = s
+	}
+	return s
+}
+
+// outstanding makes an owner wait until these keys are settled.
+func (c *Core) outstanding(owner fact.Owner, d desired.Dirty) {
+	s := c.state(owner)
+	if s.outstanding == nil {
+		s.outstanding = make(map[key]struct{}, d.Len())
+	}
+	wait := func(k key) {
+		if _, ok := s.outstanding[k]; !ok {
+			s.outstanding[k] = struct{}{}
+			c.waiters[k] = append(c.waiters[k], owner)
+		}
+	}
+	for ref := range d.Rows {
+		wait(rowKey(ref))
+	}
+	for k := range d.Members {
+		wait(k)
+	}
+}
+
+// settled says that a key is in the database as it is wanted.
+func (c *Core) settled(k key) {
+	for _, owner := range c.waiters[k] {
+		s := c.owners[owner]
+		if s == nil {
+			continue
+		}
+		delete(s.outstanding, k)
+		if len(s.outstanding) == 0 {
+			delete(s.other, sourceDatabase)
+			delete(s.other, sourceName)
+			c.toSettle.add(owner)
+		}
+	}
+	delete(c.waiters, k)
+}
+
+// Committed takes in what became of the units that [Core.Next] gave.
+func (c *Core) Committed(units []plan.Unit, out commit.Outcome, took time.Duration) {
+	c.cfg.Observer.Committed(out.Operations, len(units), took.Seconds(), out.Err)
+	clear(c.inflight)
+	if out.Err != nil {
+		for _, u := range units {
+			c.dirty.add(unitKey(u))
+		}
+		return
+	}
+	for _, u := range out.Done {
+		c.unblock(u.Ref)
+		if k := unitKey(u); !c.dirty.has(k) {
+			c.settled(k)
+		}
+	}
+	for _, u := range out.Stale {
+		c.stale(u)
+	}
+	for _, f := range out.Failed {
+		c.failed(f.Unit, f.Err)
+	}
+}
+
+// sources of problems that are not the compile function's.
+const (
+	sourceName     = "name"
+	sourceConflict = "conflict"
+	sourceDatabase = "database"
+	sourceAddress  = "address"
+	sourceWrite    = "write"
+)
+
+// problem replaces the problems of one source.
+func (c *Core) problem(owner fact.Owner, source string, problems ...model.Problem) {
+	s, ok := c.owners[owner]
+	if !ok && len(problems) == 0 {
+		return
+	}
+	if !ok {
+		s = c.state(owner)
+	}
+	if slices.Equal(s.other[source], problems) {
+		return
+	}
+	if len(problems) == 0 {
+		delete(s.other, source)
+	} else {
+		if s.other == nil {
+			s.other = map[string][]model.Problem{}
+		}
+		s.other[source] = problems
+	}
+	c.toSettle.add(owner)
+}
+
+// settleAll looks at owners whose wants may be carried out and whose report may
+// have changed.
+func (c *Core) settleAll() {
+	for c.toSettle.len() > 0 {
+		for _, owner := range c.toSettle.drain() {
+			s, ok := c.owners[owner]
+			if !ok {
+				continue
+			}
+			if c.active && len(s.outstanding) == 0 && !c.waitsForRetry(s) {
+				for _, w := range s.wants {
+					c.carryOut(owner, w)
+				}
+			}
+			c.report(owner, s)
+			if s.idle() && !(reportable(owner.Kind) && c.exists(owner)) {
+				delete(c.owners, owner)
+			}
+		}
+	}
+}
+
+func (c *Core) waitsForRetry(s *ownerState) bool {
+	return !s.retryAt.IsZero() && c.cfg.Now().Before(s.retryAt)
+}
+
+func (s *ownerState) idle() bool {
+	return len(s.wants)+len(s.outstanding)+len(s.compiled)+len(s.input)+len(s.other) == 0 &&
+		(s.reported == nil || len(s.reported.Problems) == 0)
+}
+
+// known tells whether there is an object to report on.
+func (c *Core) known(owner fact.Owner) bool { return owner.Kind == model.KindIP || c.exists(owner) }
+
+// reportable kinds have a status that says how they are; of others only problems are told.
+func reportable(k model.Kind) bool { return k == model.KindSubnet || k == model.KindVpc }
+
+func (c *Core) report(owner fact.Owner, s *ownerState) {
+	r := Report{Ref: owner, Programmed: c.active && len(s.outstanding) == 0}
+	r.Problems = slices.Concat(s.input, s.compiled)
+	for _, source := range []string{sourceAddress, sourceWrite, sourceName, sourceConflict, sourceDatabase} {
+		r.Problems = append(r.Problems, s.other[source]...)
+	}
+	if !reportable(owner.Kind) {
+		r.Programmed = false
+	}
+	switch {
+	case s.reported == nil && len(r.Problems) == 0 && (!reportable(owner.Kind) || !r.Programmed):
+		return
+	case s.reported != nil && s.reported.Programmed == r.Programmed && slices.Equal(s.reported.Problems, r.Problems):
+		return
+	case !c.leading || !c.known(owner):
+		return
+	}
+	s.reported = &r
+	c.cfg.Writer.Report(r)
+}

@@ -1,0 +1,19 @@
+package engine
+
+import (
+	"maps"
+	"slices"
+)
+
+// FlushUsage tells the counters of the subnets that have changed.
+func (c *Core) FlushUsage() {
+	if !c.active {
+		return
+	}
+	for _, subnet := range slices.Sorted(maps.Keys(c.usage)) {
+		if _, ok := c.world.Subnets.Get(subnet); ok {
+			c.cfg.Writer.Usage(Usage{Subnet: subnet, Stats: c.ipam.Stats(subnet), Ranges: c.ipam.Ranges(subnet)})
+		}
+	}
+	clear(c.usage)
+}

@@ -1,0 +1,140 @@
+package engine
+
+import (
+	"errors"
+	"time"
+
+	"github.com/wovensdn/woven/pkg/compile"
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/ipam"
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// writeKey is what a write is about: two writes of one sort to one object are
+// never under way at once.
+type writeKey struct {
+	sort   string
+	target model.Ref
+}
+
+// WriteDone is the end of a write at the API server.
+type WriteDone struct {
+	Owner fact.Owner
+	Key   writeKey
+	Err   error
+}
+
+// carryOut starts the write that a want stands for, unless it is under way.
+func (c *Core) carryOut(owner fact.Owner, w compile.Want) {
+	k := writeKey{target: w.Target()}
+	switch w := w.(type) {
+	case compile.Claim:
+		k.sort = "claim"
+		if c.begin(k, w) {
+			c.claim(owner, w, k)
+		}
+	case compile.Annotate:
+		k.sort = "annotate"
+		if c.begin(k, w) {
+			c.cfg.Writer.Annotate(w, c.finish(owner, k))
+		}
+	case compile.Release:
+		k.sort = "release"
+		if c.begin(k, w) {
+			c.cfg.Writer.Release(w, c.finish(owner, k))
+		}
+	case compile.Finalize:
+		k.sort = "finalize"
+		if c.begin(k, w) {
+			c.cfg.Writer.Finalize(w, c.finish(owner, k))
+		}
+	}
+}
+
+func (c *Core) begin(k writeKey, w compile.Want) bool {
+	if _, busy := c.writing[k]; busy {
+		return false
+	}
+	c.writing[k] = w
+	return true
+}
+
+// claim chooses an address and has it recorded.
+func (c *Core) claim(owner fact.Owner, w compile.Claim, k writeKey) {
+	allocation, err := c.choose(w)
+	if err != nil {
+		delete(c.writing, k)
+		for _, subnet := range w.Subnets {
+			if c.starving[subnet] == nil {
+				c.starving[subnet] = map[fact.Owner]struct{}{}
+			}
+			c.starving[subnet][owner] = struct{}{}
+		}
+		c.problem(owner, sourceAddress, model.Problem{Reason: "AcquireAddressFailed", Message: w.For.String() + ": " + err.Error()})
+		return
+	}
+	c.problem(owner, sourceAddress)
+	c.usage[allocation.Subnet] = struct{}{}
+	done := c.finish(owner, k)
+	c.cfg.Writer.CreateIP(w, allocation, done)
+}
+
+// choose tries the subnets in order of preference; the next one only if one is
+// full or not there.
+func (c *Core) choose(w compile.Claim) (ipam.Allocation, error) {
+	var all error
+	for _, subnet := range w.Subnets {
+		a, err := c.ipam.Claim(subnet, w.Request)
+		if err == nil {
+			return a, nil
+		}
+		var held *ipam.HeldError
+		if errors.As(err, &held) { // of an earlier wish that was not written
+			if _, recorded := c.world.IPs.Get(w.IP); !recorded {
+				c.free(w.IP)
+				a, err = c.ipam.Claim(subnet, w.Request)
+			}
+		}
+		if err == nil {
+			return a, nil
+		}
+		all = errors.Join(all, err)
+	}
+	return ipam.Allocation{}, all
+}
+
+func (c *Core) finish(owner fact.Owner, k writeKey) func(error) {
+	return func(err error) { c.cfg.Deliver(WriteDone{Owner: owner, Key: k, Err: err}) }
+}
+
+// Written takes in the end of a write.
+func (c *Core) Written(d WriteDone) {
+	w := c.writing[d.Key]
+	delete(c.writing, d.Key)
+	if claim, ok := w.(compile.Claim); ok {
+		if _, recorded := c.world.IPs.Get(claim.IP); !recorded {
+			c.free(claim.IP)
+		}
+	}
+	s := c.state(d.Owner)
+	if d.Err == nil {
+		s.retryAt, s.attempts = time.Time{}, 0
+		delete(c.retrying, d.Owner)
+		c.problem(d.Owner, sourceWrite)
+		c.toSettle.add(d.Owner)
+		return
+	}
+	s.attempts++
+	s.retryAt = c.cfg.Now().Add(backoff(s.attempts))
+	c.retrying[d.Owner] = struct{}{}
+	c.problem(d.Owner, sourceWrite, model.Problem{Reason: "WriteFailed", Message: d.Err.Error()})
+}
+
+// backoff doubles from 100 ms to 30 s.
+func backoff(attempts int) time.Duration {
+	const first, most = 100 * time.Millisecond, 30 * time.Second
+	if attempts > 8 {
+		return most
+	}
+	return first << (attempts - 1)
+}

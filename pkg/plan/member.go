@@ -1,0 +1,105 @@
+package plan
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+
+	"github.com/wovensdn/woven/pkg/desired"
+	"github.com/wovensdn/woven/pkg/fact"
+)
+
+// members compares the dirty members, those of one column together, so that the
+// column is read once however many of its members are dirty.
+func (p *planner) members() {
+	keys := make([]desired.MemberKey, 0, len(p.dirty.Members))
+	for k := range p.dirty.Members {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, compareMembers)
+	for i := 0; i < len(keys); {
+		j := i + 1
+		for j < len(keys) && keys[j].Ref == keys[i].Ref && keys[j].Column == keys[i].Column {
+			j++
+		}
+		p.column(keys[i:j])
+		i = j
+	}
+}
+
+func compareMembers(a, b desired.MemberKey) int {
+	return cmp.Or(compareRefs(a.Ref, b.Ref), cmp.Compare(a.Column, b.Column),
+		cmp.Compare(a.Key, b.Key), cmp.Compare(a.Value, b.Value))
+}
+
+// column compares members of one column of one row.
+func (p *planner) column(keys []desired.MemberKey) {
+	ref := keys[0].Ref
+	table := fact.TableOf(ref.Table)
+	have := p.actual.Row(ref.Table, ref.UUID)
+	if have == nil && !p.inserts[ref] {
+		for _, k := range keys {
+			if _, wanted := p.desired.Member(k); wanted {
+				p.result.Blocked = append(p.result.Blocked, Blocked{On: ref, Member: k})
+			}
+		}
+		return
+	}
+	present := presence(table, keys[0].Column, have)
+	for _, k := range keys {
+		p.member(k, table.Members[k.Column], present)
+	}
+}
+
+func (p *planner) member(k desired.MemberKey, column fact.MemberColumn, present func(desired.MemberKey) bool) {
+	owner, wanted := p.desired.Member(k)
+	switch {
+	case wanted && !present(k):
+		// A weak reference to a row that is not there is dropped by the database without a word (RFC 7047 §3.2).
+		if target := (fact.Ref{Table: column.Refers, UUID: k.Value}); column.Refers != "" && !p.there(target) {
+			p.result.Blocked = append(p.result.Blocked, Blocked{On: target, Member: k})
+			return
+		}
+		p.result.Units = append(p.result.Units, Unit{Owner: owner, Action: Link, Ref: k.Ref, Member: k, Links: []desired.MemberKey{k}})
+	case !wanted && present(k) && !p.opts.UpsertOnly && !p.replaced(k):
+		p.result.Units = append(p.result.Units, Unit{Action: Unlink, Ref: k.Ref, Member: k, Unlinks: []desired.MemberKey{k}})
+	}
+}
+
+// replaced tells that another value is wanted under the key of a map: setting
+// that one removes this one.
+func (p *planner) replaced(k desired.MemberKey) bool {
+	if k.Key == "" {
+		return false
+	}
+	for other := range p.desired.MembersOf(k.Ref) {
+		if other.Column == k.Column && other.Key == k.Key {
+			return true
+		}
+	}
+	return false
+}
+
+// presence gives a test for elements of one column; have is nil for a row that
+// comes with this plan.
+func presence(table *fact.Table, column string, have any) func(desired.MemberKey) bool {
+	if have == nil {
+		return func(desired.MemberKey) bool { return false }
+	}
+	v := table.Column(column).Value(have)
+	if v.Kind() == reflect.Map {
+		return func(k desired.MemberKey) bool {
+			got := v.MapIndex(reflect.ValueOf(k.Key))
+			return got.IsValid() && got.String() == k.Value
+		}
+	}
+	elements, _ := v.Interface().([]string)
+	set := make(map[string]struct{}, len(elements))
+	for _, e := range elements {
+		set[e] = struct{}{}
+	}
+	return func(k desired.MemberKey) bool {
+		_, ok := set[k.Value]
+		return ok
+	}
+}

@@ -1,0 +1,244 @@
+// Package plan compares desired state with the database and says what to do.
+//
+// It is pure: dirty facts, desired state and a view of the database in, units
+// of change out. It emits the least: never an update of a column that others
+// share, and nothing at all for what is already so.
+package plan
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/wovensdn/woven/pkg/desired"
+	"github.com/wovensdn/woven/pkg/fact"
+)
+
+// Actual is the database as the cache knows it. Rows are pointers to structs of
+// package nb and must not be modified.
+type Actual interface {
+	// Row gives a row, nil when it is not there.
+	Row(table, uuid string) any
+	// Each yields the rows of a table until fn returns false.
+	Each(table string, fn func(uuid string, row any) bool)
+	// Foreign finds a row of this name whose UUID is not the one that we derive from it.
+	Foreign(table, name string) (uuid string, ok bool)
+}
+
+// Action is what a unit does.
+type Action uint8
+
+// The actions in the order in which they are sent.
+const (
+	Insert Action = iota
+	Update
+	Link   // add a member
+	Unlink // remove a member
+	Delete
+)
+
+// Unit is the least change that makes sense on its own: its operations are in
+// one transaction. A row of a non-root table and the reference of its parent
+// are one unit, because without that reference the row vanishes (RFC 7047 §3.2).
+type Unit struct {
+	Owner  fact.Owner // who gets the error
+	Action Action
+	Ref    fact.Ref  // the row
+	Row    ovsdb.Row // columns to insert or update
+	// Keys of external_ids that others may share: to remove, then to set.
+	DropKeys []string
+	SetKeys  map[string]string
+	Links    []desired.MemberKey // members to add
+	Unlinks  []desired.MemberKey // members to remove
+	Member   desired.MemberKey   // what a Link or Unlink unit settles
+	early    bool                // a Delete that has to come together with what follows it
+}
+
+// Blocked is something that has to wait for a row.
+type Blocked struct {
+	On     fact.Ref
+	Row    fact.Ref          // the waiting row, or
+	Member desired.MemberKey // the waiting member
+}
+
+// NameTaken tells that a row which is not ours has the name that one of our rows needs.
+type NameTaken struct {
+	Owner   fact.Owner
+	Row     fact.Ref
+	Name    string
+	Foreign string // UUID of the other row
+}
+
+// Result is what a comparison finds.
+type Result struct {
+	Units   []Unit
+	Blocked []Blocked
+	Taken   []NameTaken
+}
+
+// Options restrict a plan.
+type Options struct {
+	// UpsertOnly leaves out everything that removes something.
+	UpsertOnly bool
+}
+
+type planner struct {
+	desired *desired.State
+	actual  Actual
+	dirty   desired.Dirty
+	opts    Options
+	inserts map[fact.Ref]bool // rows that this plan brings into being
+	deletes map[fact.Ref]bool // root rows that this plan removes
+	result  Result
+}
+
+// Plan compares what is dirty.
+func Plan(d *desired.State, a Actual, dirty desired.Dirty, opts Options) Result {
+	p := &planner{desired: d, actual: a, dirty: dirty, opts: opts, inserts: map[fact.Ref]bool{}, deletes: map[fact.Ref]bool{}}
+	rows := make([]fact.Ref, 0, len(dirty.Rows))
+	for ref := range dirty.Rows {
+		rows = append(rows, ref)
+	}
+	slices.SortFunc(rows, compareRefs)
+	for _, ref := range rows { // parents come before their children
+		p.row(ref)
+	}
+	p.members()
+	slices.SortStableFunc(p.result.Units, func(a, b Unit) int {
+		return cmp.Compare(phase(a), phase(b))
+	})
+	return p.result
+}
+
+// phase puts deletions last, so that a batch that is cut in two never removes
+// something before its replacement is there.
+func phase(u Unit) int {
+	if (u.Action == Delete || u.Action == Unlink) && !u.early {
+		return 1
+	}
+	return 0
+}
+
+var tableOrder = func() map[string]int {
+	m := map[string]int{}
+	for i, t := range fact.Tables() {
+		m[t.Name] = i
+	}
+	return m
+}()
+
+func compareRefs(a, b fact.Ref) int {
+	return cmp.Or(cmp.Compare(tableOrder[a.Table], tableOrder[b.Table]), cmp.Compare(a.UUID, b.UUID))
+}
+
+func (p *planner) row(ref fact.Ref) {
+	want, wanted := p.desired.Row(ref)
+	have := p.actual.Row(ref.Table, ref.UUID)
+	switch {
+	case wanted && have == nil:
+		p.insert(want)
+	case wanted:
+		p.update(want, have)
+	case have != nil && !p.opts.UpsertOnly:
+		p.remove(ref, have)
+	}
+}
+
+func (p *planner) insert(want desired.Claimed) {
+	ref, table := want.Row.Ref, fact.TableOf(want.Row.Table)
+	if parent := want.Row.Parent; parent != (fact.Ref{}) && !p.there(parent) {
+		p.result.Blocked = append(p.result.Blocked, Blocked{On: parent, Row: ref})
+		return
+	}
+	if name := table.RowName(want.Row.Columns); name != "" && !p.nameFree(want, name) {
+		return
+	}
+	u := Unit{Owner: want.Owner, Action: Insert, Ref: ref, Row: insertColumns(table, want)}
+	if want.Row.Parent != (fact.Ref{}) {
+		u.Links = []desired.MemberKey{parentLink(table, want.Row.Parent, ref.UUID)}
+	}
+	p.inserts[ref] = true
+	p.result.Units = append(p.result.Units, u)
+}
+
+// there tells whether a row is in the database or comes with this plan.
+func (p *planner) there(ref fact.Ref) bool {
+	return p.inserts[ref] || p.actual.Row(ref.Table, ref.UUID) != nil
+}
+
+// nameFree tells whether no other row has the name. A row of ours under another
+// UUID makes way; someone else's row stays and is a problem of our object.
+func (p *planner) nameFree(want desired.Claimed, name string) bool {
+	ref, table := want.Row.Ref, fact.TableOf(want.Row.Table)
+	other, found := p.actual.Foreign(ref.Table, name)
+	if !found {
+		return true
+	}
+	if row := p.actual.Row(ref.Table, other); row != nil && !p.opts.UpsertOnly {
+		if _, ours := table.OwnerOf(row); ours {
+			p.remove(fact.Ref{Table: ref.Table, UUID: other}, row)
+			p.result.Units[len(p.result.Units)-1].early = true
+			return true
+		}
+	}
+	p.result.Taken = append(p.result.Taken, NameTaken{Owner: want.Owner, Row: ref, Name: name, Foreign: other})
+	p.result.Blocked = append(p.result.Blocked, Blocked{On: fact.Ref{Table: ref.Table, UUID: other}, Row: ref})
+	return false
+}
+
+func parentLink(table *fact.Table, parent fact.Ref, uuid string) desired.MemberKey {
+	return desired.MemberKey{Ref: parent, Column: table.ParentColumn, Value: uuid}
+}
+
+func (p *planner) update(want desired.Claimed, have any) {
+	ref, table := want.Row.Ref, fact.TableOf(want.Row.Table)
+	u := Unit{Owner: want.Owner, Action: Update, Ref: ref}
+	u.Row = changedColumns(table, want, have)
+	u.DropKeys, u.SetKeys = changedKeys(table, want, have)
+	p.move(&u, table, want.Row.Parent, have)
+	if len(u.Row)+len(u.DropKeys)+len(u.SetKeys)+len(u.Links)+len(u.Unlinks) > 0 {
+		p.result.Units = append(p.result.Units, u)
+	}
+}
+
+// move hands a row of a non-root table from one parent to another.
+func (p *planner) move(u *Unit, table *fact.Table, parent fact.Ref, have any) {
+	if parent == (fact.Ref{}) {
+		return
+	}
+	was := fact.Ref{Table: table.Parent, UUID: table.ExternalIDs(have)[fact.ParentKey]}
+	if was == parent {
+		return
+	}
+	if !p.there(parent) {
+		p.result.Blocked = append(p.result.Blocked, Blocked{On: parent, Row: u.Ref})
+		u.Row, u.DropKeys, u.SetKeys = nil, nil, nil
+		return
+	}
+	u.Links = append(u.Links, parentLink(table, parent, u.Ref.UUID))
+	if was.UUID != "" && p.actual.Row(was.Table, was.UUID) != nil {
+		u.Unlinks = append(u.Unlinks, parentLink(table, was, u.Ref.UUID))
+	}
+}
+
+// remove takes away a row of ours that nobody wants. Rows without our marker stay.
+func (p *planner) remove(ref fact.Ref, have any) {
+	table := fact.TableOf(ref.Table)
+	owner, ours := table.OwnerOf(have)
+	if !ours {
+		return
+	}
+	u := Unit{Owner: owner, Action: Delete, Ref: ref}
+	if table.Parent != "" {
+		parent := fact.Ref{Table: table.Parent, UUID: table.ExternalIDs(have)[fact.ParentKey]}
+		if p.deletes[parent] {
+			return // it goes with its parent
+		}
+		if p.actual.Row(parent.Table, parent.UUID) != nil {
+			u.Unlinks = []desired.MemberKey{parentLink(table, parent, ref.UUID)}
+		}
+	}
+	p.deletes[ref] = true
+	p.result.Units = append(p.result.Units, u)
+}
