@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wovensdn/woven/pkg/sandbox"
+)
+
+// options are the flags that several commands share.
+type options struct {
+	name   string
+	source string
+}
+
+func (o *options) home() (sandbox.Home, error) { return sandbox.DefaultHome() }
+
+func (o *options) progress() *sandbox.Progress { return sandbox.NewProgress(os.Stderr, time.Now) }
+
+func newRoot() *cobra.Command {
+	o := &options{}
+	root := &cobra.Command{
+		Use:           "woven-sandbox",
+		Short:         "A whole Kubernetes cluster with OVN on one Linux machine",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.PersistentFlags().StringVar(&o.name, "name", sandbox.DefaultName, "name of the sandbox; several run side by side under different names")
+	root.AddCommand(
+		upCommand(o), downCommand(o), statusCommand(o), demoCommand(o), buildCommand(o), depsCommand(),
+		kubectlCommand(o), nodeCommand(o), outsideCommand(o), nbctlCommand(o), sbctlCommand(o), vsctlCommand(o),
+		pidCommand(o), restartCommand(o), capsuleInitCommand(), capsuleRunCommand(), capsuleEchoCommand(),
+	)
+	return root
+}
+
+func buildCommand(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "build",
+		Short:   "Build and cache everything a sandbox needs, without starting one",
+		Example: "  woven-sandbox build",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			home, err := o.home()
+			if err != nil {
+				return err
+			}
+			source := o.source
+			if source == "" {
+				if source, err = sandbox.FindSource(); err != nil {
+					return err
+				}
+			}
+			_, err = sandbox.Build(cmd.Context(), home, source, o.progress())
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&o.source, "source", "", "root of Woven's source tree (default: looked for above this program and the working directory)")
+	return cmd
+}
+
+func depsCommand() *cobra.Command {
+	install := false
+	cmd := &cobra.Command{
+		Use:   "deps",
+		Short: "List or install the Debian packages that the sandbox needs on this machine",
+		Example: `  woven-sandbox deps             # each package, and whether it is there
+  woven-sandbox deps --install   # install what is missing`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if install {
+				return sandbox.InstallDependencies(cmd.Context(), cmd.ErrOrStderr())
+			}
+			missing := map[string]bool{}
+			for _, dep := range sandbox.Missing() {
+				missing[dep.Package] = true
+			}
+			for _, dep := range sandbox.Dependencies {
+				state := "present"
+				if missing[dep.Package] {
+					state = "missing"
+				}
+				_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%-16s %s   %s\n", dep.Package, state, dep.Why)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&install, "install", false, "install what is missing with apt-get")
+	return cmd
+}

@@ -1,0 +1,135 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// goProgram is a set of programs built from one module of hack/build. Each is a Go module of its own, so that what Kubernetes
+// needs does not get into Woven's go.mod.
+type goProgram struct {
+	module   string   // directory below hack/build
+	requires string   // the module whose version is the artifact's version
+	packages []string // what to build
+	rename   map[string]string
+	tags     string
+	ldflags  func(version string) string
+	expect   string
+	into     func(*Artifacts) *string
+}
+
+var goPrograms = []goProgram{
+	{
+		module: "kubernetes", requires: "k8s.io/kubernetes", expect: "about 6 minutes on 2 cores the first time",
+		packages: []string{
+			"k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kube-controller-manager", "k8s.io/kubernetes/cmd/kube-scheduler",
+			"k8s.io/kubernetes/cmd/kubelet", "k8s.io/kubernetes/cmd/kubectl", "k8s.io/kubernetes/cmd/kube-proxy", "k8s.io/kubernetes/test/images/agnhost",
+		},
+		ldflags: kubernetesVersionFlags,
+		into:    func(a *Artifacts) *string { return &a.Kubernetes },
+	},
+	{
+		module: "etcd", requires: "go.etcd.io/etcd/server/v3", expect: "about 30 s the first time",
+		packages: []string{"go.etcd.io/etcd/server/v3"},
+		rename:   map[string]string{"server": "etcd", "v3": "etcd"},
+		ldflags:  func(string) string { return "" },
+		into:     func(a *Artifacts) *string { return &a.Etcd },
+	},
+	{
+		module: "containerd", requires: "github.com/containerd/containerd/v2", expect: "about 1 minute the first time",
+		packages: []string{
+			"github.com/containerd/containerd/v2/cmd/containerd", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+			"github.com/containerd/containerd/v2/cmd/ctr",
+		},
+		tags:    "no_btrfs,no_devmapper,no_zfs",
+		ldflags: func(version string) string { return " -X github.com/containerd/containerd/v2/version.Version=" + version },
+		into:    func(a *Artifacts) *string { return &a.Containerd },
+	},
+	{
+		module: "cni", requires: "github.com/containernetworking/plugins", expect: "a few seconds",
+		packages: []string{"github.com/containernetworking/plugins/plugins/main/loopback"},
+		ldflags:  func(string) string { return "" },
+		into:     func(a *Artifacts) *string { return &a.CNI },
+	},
+}
+
+// kubernetesVersionFlags stamps the version into the programs. They refuse to start with an empty one.
+func kubernetesVersionFlags(version string) string {
+	parts := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
+	var flags strings.Builder
+	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
+		for _, kv := range [][2]string{{"gitVersion", version}, {"gitMajor", parts[0]}, {"gitMinor", parts[1]}, {"gitTreeState", "clean"}, {"buildDate", "1970-01-01T00:00:00Z"}} {
+			fmt.Fprintf(&flags, " -X %s.%s=%s", pkg, kv[0], kv[1])
+		}
+	}
+	return flags.String()
+}
+
+var requireLine = regexp.MustCompile(`(?m)^\s*(?:require\s+)?(\S+)\s+(v\d+\.\d+\.\d+\S*)(?:\s|$)`)
+
+// requiredVersion reads the version of one module out of a go.mod file.
+func requiredVersion(goMod []byte, module string) (string, error) {
+	for _, match := range requireLine.FindAllSubmatch(goMod, -1) {
+		if string(match[1]) == module {
+			return string(match[2]), nil
+		}
+	}
+	return "", fmt.Errorf("go.mod does not require %s", module)
+}
+
+func (b *builder) goModule(ctx context.Context, p goProgram) (string, error) {
+	dir := filepath.Join(b.source, "hack", "build", p.module)
+	goMod, err := os.ReadFile(filepath.Join(dir, "go.mod")) // #nosec G304 -- the source tree
+	if err != nil {
+		return "", fmt.Errorf("read the module that builds %s: %w", p.module, err)
+	}
+	goSum, err := os.ReadFile(filepath.Join(dir, "go.sum")) // #nosec G304 -- the source tree
+	if err != nil {
+		return "", fmt.Errorf("read the checksums of %s: %w", p.module, err)
+	}
+	version, err := requiredVersion(goMod, p.requires)
+	if err != nil {
+		return "", fmt.Errorf("find the version of %s: %w", p.module, err)
+	}
+	ldflags := "-s -w" + p.ldflags(version)
+	return b.ensure(ctx, artifact{
+		name:   p.module + " " + strings.TrimPrefix(version, "v"),
+		inputs: strings.Join([]string{string(goMod), string(goSum), ldflags, p.tags, strings.Join(p.packages, " ")}, "\x00"),
+		expect: p.expect,
+		produce: func(ctx context.Context, out string) error {
+			argv := append([]string{"go", "build", "-trimpath", "-tags", p.tags, "-ldflags", ldflags, "-o", out + "/"}, p.packages...)
+			if err := b.run(ctx, dir, []string{"CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off"}, argv...); err != nil {
+				return err
+			}
+			return renameAll(out, p.rename)
+		},
+	})
+}
+
+func renameAll(dir string, names map[string]string) error {
+	for from, to := range names {
+		err := os.Rename(filepath.Join(dir, from), filepath.Join(dir, to))
+		if err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("rename %s: %w", from, err)
+		}
+	}
+	return nil
+}
+
+// moduleSource is the directory of a module's source in the module cache.
+func (b *builder) moduleSource(ctx context.Context, p goProgram) (string, error) {
+	out, err := b.output(ctx, filepath.Join(b.source, "hack", "build", p.module), "go", "list", "-m", "-f", "{{.Dir}}", p.requires)
+	if err != nil {
+		return "", fmt.Errorf("find the source of %s: %w", path.Base(p.requires), err)
+	}
+	dir := strings.TrimSpace(out)
+	if dir == "" {
+		return "", fmt.Errorf("the source of %s is not in the module cache", p.requires)
+	}
+	return dir, nil
+}

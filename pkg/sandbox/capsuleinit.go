@@ -1,0 +1,169 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// goFD is the descriptor on which pid 1 of a capsule waits for its parent to say "go". When the parent dies before, pid 1 reads
+// the end of the pipe and ends, too: nothing runs that is not recorded.
+const goFD = 3
+
+// EnterCapsule is the first stage of a capsule's pid 1: it waits until it has been recorded and put into its cgroups, takes a
+// cgroup namespace rooted there, and becomes the second stage (RunCapsule) by exec(2), so that all threads are in that namespace.
+func EnterCapsule(exe, specFile string) error {
+	runtime.LockOSThread()
+	pipe := os.NewFile(goFD, "go")
+	var word [1]byte
+	if _, err := io.ReadFull(pipe, word[:]); err != nil {
+		return fmt.Errorf("wait for the start of the capsule: %w", err)
+	}
+	if err := pipe.Close(); err != nil {
+		return fmt.Errorf("close the start pipe: %w", err)
+	}
+	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
+		return fmt.Errorf("make a cgroup namespace: %w", err)
+	}
+	if err := unix.Exec(exe, []string{exe, "capsule-run", specFile}, os.Environ()); err != nil {
+		return fmt.Errorf("start the second stage: %w", err)
+	}
+	return nil
+}
+
+func readSpec(file string) (CapsuleSpec, error) {
+	var spec CapsuleSpec
+	raw, err := os.ReadFile(file) // #nosec G304 -- written by `up`
+	if err != nil {
+		return spec, fmt.Errorf("read the capsule's spec: %w", err)
+	}
+	if err := json.Unmarshal(raw, &spec); err != nil {
+		return spec, fmt.Errorf("decode the capsule's spec %s: %w", file, err)
+	}
+	return spec, nil
+}
+
+// prepareCapsule makes the file system and the kernel settings of a capsule.
+func prepareCapsule(spec CapsuleSpec) error {
+	if err := unix.Sethostname([]byte(spec.Hostname)); err != nil {
+		return fmt.Errorf("set the host name: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	for _, m := range spec.Mounts {
+		if err := m.apply(); err != nil {
+			return fmt.Errorf("mount %s at %s: %w", m.Kind, m.Target, err)
+		}
+	}
+	for name, value := range spec.Sysctls {
+		err := os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0o644) // #nosec G306 -- a kernel file
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("set sysctl %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (m Mount) apply() error {
+	switch m.Kind {
+	case MountBind:
+		return bindMount(m.Source, m.Target)
+	case MountProc:
+		return unix.Mount("proc", m.Target, "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+	case MountSys:
+		return unix.Mount("sysfs", m.Target, "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+	case MountTmpfs:
+		return unix.Mount("tmpfs", m.Target, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755")
+	case MountCgroup:
+		if err := os.MkdirAll(m.Target, 0o755); err != nil {
+			return err
+		}
+		return unix.Mount("cgroup", m.Target, "cgroup", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, m.Source)
+	case MountCgroup2:
+		if err := unix.Mount("cgroup2", m.Target, "cgroup2", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+			return err
+		}
+		return delegateCgroup2(m.Target)
+	case MountShared:
+		return unix.Mount("", m.Target, "", unix.MS_REC|unix.MS_SHARED, "")
+	default:
+		return fmt.Errorf("unknown kind of mount %q", m.Kind)
+	}
+}
+
+// bindMount makes source appear at target, with what is mounted below it. A missing source becomes an empty directory; a missing
+// target becomes what source is.
+func bindMount(source, target string) error {
+	info, err := os.Stat(source)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(source, 0o755); err == nil {
+			info, err = os.Stat(source)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		err = os.MkdirAll(target, 0o755)
+	} else {
+		target, err = ensureFile(target)
+	}
+	if err != nil {
+		return err
+	}
+	return unix.Mount(source, target, "", unix.MS_BIND|unix.MS_REC, "")
+}
+
+// ensureFile follows a symbolic link at path (also one that leads nowhere yet) and makes the file if it is missing.
+func ensureFile(path string) (string, error) {
+	if target, err := os.Readlink(path); err == nil {
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		path = target
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o644) // #nosec G304 G302 -- a mount point
+	if err != nil {
+		return "", err
+	}
+	return path, file.Close()
+}
+
+// delegateCgroup2 lets the capsule make cgroups of its own: cgroup v2 allows controllers in children only where no process lies
+// beside them (cgroups(7), "no internal processes"), so pid 1 first moves into a child.
+func delegateCgroup2(mount string) error {
+	leaf := filepath.Join(mount, "init")
+	if err := os.MkdirAll(leaf, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte("0"), 0o644); err != nil { // #nosec G306 -- a kernel file
+		return err
+	}
+	raw, err := os.ReadFile(filepath.Join(mount, "cgroup.controllers")) // #nosec G304 -- a kernel file
+	if err != nil {
+		return err
+	}
+	return enableControllers(mount, strings.Fields(string(raw)))
+}
+
+func enableControllers(dir string, controllers []string) error {
+	for _, controller := range controllers {
+		err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+controller), 0o644) // #nosec G306 -- a kernel file
+		if err != nil {
+			return fmt.Errorf("enable cgroup controller %s: %w", controller, err)
+		}
+	}
+	return nil
+}

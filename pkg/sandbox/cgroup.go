@@ -1,0 +1,171 @@
+package sandbox
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const cgroupRoot = "/sys/fs/cgroup"
+
+// cgroupsV2 says whether this machine has the unified hierarchy.
+func cgroupsV2() bool {
+	var fsInfo unix.Statfs_t
+	return unix.Statfs(cgroupRoot, &fsInfo) == nil && fsInfo.Type == unix.CGROUP2_SUPER_MAGIC
+}
+
+// hierarchy is a mounted cgroup v1 hierarchy and our own place in it.
+type hierarchy struct {
+	mount CgroupMount
+	own   string // directory of our own cgroup
+}
+
+// hierarchiesV1 finds the v1 hierarchies out of /proc/self/cgroup and /proc/self/mounts (cgroups(7), proc(5)).
+func hierarchiesV1() ([]hierarchy, error) {
+	self, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return nil, fmt.Errorf("read our own cgroups: %w", err)
+	}
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return nil, fmt.Errorf("read the mounts: %w", err)
+	}
+	return parseHierarchies(self, mounts), nil
+}
+
+func parseHierarchies(self, mounts []byte) []hierarchy {
+	var found []hierarchy
+	scanner := bufio.NewScanner(bytes.NewReader(self))
+	for scanner.Scan() {
+		parts := strings.SplitN(scanner.Text(), ":", 3)
+		if len(parts) != 3 || parts[1] == "" { // "0::/" is the v2 hierarchy of a hybrid machine, without controllers
+			continue
+		}
+		at := mountOf(mounts, strings.Split(parts[1], ","))
+		if at == "" {
+			continue
+		}
+		option := parts[1]
+		if strings.HasPrefix(option, "name=") {
+			option = "none," + option
+		}
+		found = append(found, hierarchy{
+			mount: CgroupMount{Dir: filepath.Base(at), Option: option},
+			own:   filepath.Join(at, parts[2]),
+		})
+	}
+	return found
+}
+
+// mountOf is where the v1 hierarchy with all these controllers is mounted.
+func mountOf(mounts []byte, controllers []string) string {
+	scanner := bufio.NewScanner(bytes.NewReader(mounts))
+	for scanner.Scan() {
+		fields := strings.Fields(scanner.Text())
+		if len(fields) < 4 || fields[2] != "cgroup" {
+			continue
+		}
+		options := strings.Split(fields[3], ",")
+		if !slices.ContainsFunc(controllers, func(c string) bool { return !slices.Contains(options, c) }) {
+			return fields[1]
+		}
+	}
+	return ""
+}
+
+// nodeCgroups are the directories of one node's cgroups, one per hierarchy: below our own cgroup with v1; with v2 below the
+// root, because a cgroup that holds processes may not pass controllers on.
+func nodeCgroups(p Plan, node string, v1 []hierarchy) []string {
+	name := "woven-" + p.Paths.Name
+	if p.CgroupV2 {
+		return []string{filepath.Join(cgroupRoot, name, node)}
+	}
+	dirs := make([]string, 0, len(v1))
+	for _, h := range v1 {
+		dirs = append(dirs, filepath.Join(h.own, name, node))
+	}
+	return dirs
+}
+
+// makeCgroup makes one cgroup with all controllers usable in it.
+func makeCgroup(dir string, v2 bool) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make cgroup %s: %w", dir, err)
+	}
+	parent := filepath.Dir(dir)
+	if v2 {
+		for _, at := range []string{filepath.Dir(parent), parent} {
+			raw, err := os.ReadFile(filepath.Join(at, "cgroup.controllers")) // #nosec G304 -- a kernel file
+			if err != nil {
+				return fmt.Errorf("read the controllers of %s: %w", at, err)
+			}
+			if err := enableControllers(at, strings.Fields(string(raw))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} { // empty in a new v1 cpuset, which then can hold no process
+		for _, at := range []string{parent, dir} {
+			if err := inheritCpuset(at, file); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func inheritCpuset(dir, file string) error {
+	value, err := os.ReadFile(filepath.Join(filepath.Dir(dir), file)) // #nosec G304 -- a kernel file
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // not the cpuset hierarchy
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, file), value, 0o644) // #nosec G306 -- a kernel file
+	}
+	if err != nil {
+		return fmt.Errorf("copy %s into cgroup %s: %w", file, dir, err)
+	}
+	return nil
+}
+
+func joinCgroup(dir string, pid int) error {
+	err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644) // #nosec G306 -- a kernel file
+	if err != nil {
+		return fmt.Errorf("move process %d into cgroup %s: %w", pid, dir, err)
+	}
+	return nil
+}
+
+// removeCgroup removes a cgroup and all below, deepest first. Those whose processes have only just ended refuse for a moment.
+func removeCgroup(ctx context.Context, dir string) error {
+	err := waitUntil(ctx, 20*time.Millisecond, func() bool {
+		var dirs []string
+		_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() {
+				dirs = append(dirs, path)
+			}
+			return nil
+		})
+		for _, d := range slices.Backward(dirs) {
+			_ = unix.Rmdir(d)
+		}
+		_, err := os.Stat(dir)
+		return errors.Is(err, fs.ErrNotExist)
+	})
+	if err != nil {
+		return fmt.Errorf("remove cgroup %s: %w", dir, err)
+	}
+	return nil
+}

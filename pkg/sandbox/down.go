@@ -1,0 +1,82 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// downTimeout bounds how long Down waits for killed processes and their cgroups to go away.
+const downTimeout = 30 * time.Second
+
+// Down ends a sandbox and removes everything it made but the build cache. There being none is no error.
+func Down(ctx context.Context, home Home, name string, progress *Progress) error {
+	if err := ValidateName(name); err != nil {
+		return err
+	}
+	paths := home.paths(name)
+	lock, err := acquire(ctx, home.lockFile("sandbox-"+name), func() { progress.Say("waiting for another command on sandbox %s", name) })
+	if err != nil {
+		return err
+	}
+	defer lock.release()
+	state, err := readState(paths)
+	if errors.Is(err, fs.ErrNotExist) {
+		progress.Say("there is no sandbox %s", name)
+		return os.RemoveAll(paths.Dir())
+	}
+	if err != nil {
+		return err
+	}
+	done := progress.Step("ending sandbox %s", name)
+	err = remove(ctx, state)
+	done(err)
+	return err
+}
+
+// remove kills the capsules that the state names, each verified by its start time, removes their cgroups and the run directory,
+// and restores the machine's settings if this was the last sandbox.
+func remove(ctx context.Context, state *State) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, downTimeout, fmt.Errorf("not gone after %s", downTimeout))
+	defer cancel()
+	var wait sync.WaitGroup
+	errs := make(chan error, len(state.Capsules))
+	for name, process := range state.Capsules {
+		wait.Go(func() {
+			if err := process.kill(ctx); err != nil {
+				errs <- fmt.Errorf("end capsule %s: %w", name, err)
+			}
+		})
+	}
+	wait.Wait()
+	close(errs)
+	var failed error
+	for err := range errs {
+		failed = errors.Join(failed, err)
+	}
+	if failed != nil {
+		return failed
+	}
+	parents := map[string]bool{}
+	for _, dir := range state.Cgroups {
+		if err := removeCgroup(ctx, dir); err != nil {
+			return err
+		}
+		parents[filepath.Dir(dir)] = true
+	}
+	for parent := range parents {
+		if err := removeCgroup(ctx, parent); err != nil {
+			return err
+		}
+	}
+	paths := state.Plan.Paths
+	if err := os.RemoveAll(paths.Dir()); err != nil {
+		return fmt.Errorf("remove the run directory: %w", err)
+	}
+	return restoreSysctls(ctx, paths.Home)
+}

@@ -1,0 +1,53 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// fileLock is an advisory lock (flock(2)) that ends with its holder, however that ends.
+type fileLock struct{ file *os.File }
+
+// acquire takes the lock, waiting for another holder; waiting is called once if there is one.
+func acquire(ctx context.Context, path string, waiting func()) (*fileLock, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make the lock directory: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304 -- below our own directory
+	if err != nil {
+		return nil, fmt.Errorf("open lock %s: %w", path, err)
+	}
+	told := false
+	var lockErr error
+	err = waitUntil(ctx, 100*time.Millisecond, func() bool {
+		lockErr = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if errors.Is(lockErr, syscall.EWOULDBLOCK) {
+			if !told {
+				waiting()
+				told = true
+			}
+			return false
+		}
+		return true
+	})
+	if err = errors.Join(err, ignore(lockErr, syscall.EWOULDBLOCK)); err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("take lock %s: %w", path, err)
+	}
+	return &fileLock{file: file}, nil
+}
+
+func (l *fileLock) release() { _ = l.file.Close() }
+
+// ignore turns one expected error into none.
+func ignore(err, expected error) error {
+	if errors.Is(err, expected) {
+		return nil
+	}
+	return err
+}

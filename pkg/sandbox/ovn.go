@@ -1,0 +1,135 @@
+package sandbox
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+)
+
+// Ports of OVN's databases on the control plane's address, TLS only (ovsdb-server(1)).
+const (
+	NBPort = "6641"
+	SBPort = "6642"
+)
+
+// Sockets as seen inside a capsule, in its Debian root and outside of it.
+const (
+	nbSocket  = "/run/ovn/ovnnb_db.sock"
+	sbSocket  = "/run/ovn/ovnsb_db.sock"
+	ovsSocket = "/run/openvswitch/db.sock"
+)
+
+// ovnTLS are the files of a capsule's own key, certificate and authority, below /etc/ovn in its Debian root.
+var ovnTLS = []string{"--private-key=/etc/ovn/key.pem", "--certificate=/etc/ovn/cert.pem", "--ca-cert=/etc/ovn/ca.pem"}
+
+// quiet keeps OVS programs from looking for a syslog; what they print goes to the service's log file.
+const quiet = "-vsyslog:off"
+
+func sslAddr(port string) string {
+	return "ssl:" + net.JoinHostPort(ControlAddr().String(), port)
+}
+
+func (p Plan) ovnCentralServices() []Service {
+	northd := []string{
+		"ovn-northd", quiet, "--ovnnb-db=unix:" + nbSocket, "--ovnsb-db=unix:" + sbSocket,
+		"--pidfile=/run/ovn/ovn-northd.pid", "--unixctl=/run/ovn/ovn-northd.ctl",
+	}
+	return []Service{
+		p.ovnDatabase(svcOVNNB, "nb", NBPort, nbSocket, []string{"ovn-nbctl", "--db=unix:" + nbSocket, "init"}),
+		p.ovnDatabase(svcOVNSB, "sb", SBPort, sbSocket, []string{"ovn-sbctl", "--db=unix:" + sbSocket, "init"}),
+		{Name: svcOVNNorthd, Chroot: true, After: []string{svcOVNNB, svcOVNSB}, Argv: northd},
+	}
+}
+
+func (p Plan) ovnDatabase(service, db, port, socket string, initialize []string) Service {
+	file := "/etc/ovn/ovn" + db + ".db"
+	create := Hook{
+		Argv: []string{"ovsdb-tool", "create", file, "/usr/share/ovn/ovn-" + db + ".ovsschema"}, Chroot: true,
+		Unless: filepath.Join(p.Artifacts.Root, file),
+	}
+	argv := append([]string{
+		"ovsdb-server", quiet, file, "--remote=punix:" + socket, "--remote=pssl:" + port + ":0.0.0.0",
+		"--pidfile=/run/ovn/ovn" + db + "_db.pid", "--unixctl=/run/ovn/ovn" + db + "_db.ctl",
+	}, ovnTLS...)
+	return Service{
+		Name: service, Chroot: true, Argv: argv, Before: []Hook{create}, Ready: Probe{Unix: socket},
+		Then: []Hook{{Argv: initialize, Chroot: true}},
+	}
+}
+
+// ovsServices are a node's Open vSwitch and ovn-controller.
+func (p Plan) ovsServices(n int) []Service {
+	const conf = "/etc/openvswitch/conf.db"
+	db := Service{
+		Name: svcOVSDB, Chroot: true,
+		Argv: []string{"ovsdb-server", quiet, conf, "--remote=punix:" + ovsSocket, "--pidfile=/run/openvswitch/ovsdb-server.pid"},
+		Before: []Hook{{
+			Argv: []string{"ovsdb-tool", "create", conf, "/usr/share/openvswitch/vswitch.ovsschema"}, Chroot: true,
+			Unless: filepath.Join(p.Artifacts.Root, conf),
+		}},
+		Ready: Probe{Unix: ovsSocket},
+		Then:  []Hook{{Argv: append([]string{"ovs-vsctl", "--no-wait", "init", "--"}, p.chassisConfig(n)...), Chroot: true, Once: true}},
+	}
+	vswitchd := Service{
+		Name: svcVSwitchd, Chroot: true, After: []string{svcOVSDB},
+		Argv:   []string{"ovs-vswitchd", quiet, "unix:" + ovsSocket, "--pidfile=/run/openvswitch/ovs-vswitchd.pid"},
+		Before: []Hook{{Argv: []string{"nft", "-f", p.Paths.own(NodeName(n), "underlay.nft")}, Once: true}},
+		Then:   p.nodeUnderlay(n),
+	}
+	controller := Service{
+		Name: svcOVNController, Chroot: true, After: []string{svcVSwitchd},
+		Argv: append([]string{"ovn-controller", quiet, "unix:" + ovsSocket, "--pidfile=/run/ovn/ovn-controller.pid"}, ovnTLS...),
+	}
+	return []Service{db, vswitchd, controller}
+}
+
+// chassisConfig are the settings that ovn-controller reads (ovn-controller(8)), as a command of ovs-vsctl.
+func (p Plan) chassisConfig(n int) []string {
+	name := NodeName(n)
+	return []string{
+		"set", "Open_vSwitch", ".",
+		"external-ids:system-id=" + name, "external-ids:hostname=" + name,
+		"external-ids:ovn-remote=" + sslAddr(SBPort),
+		"external-ids:ovn-encap-type=geneve", "external-ids:ovn-encap-ip=" + NodeAddr(n, false).String(),
+		"external-ids:ovn-monitor-all=true", "external-ids:ovn-bridge-datapath-type=netdev",
+		"external-ids:ovn-openflow-probe-interval=30", "external-ids:ovn-remote-probe-interval=60000",
+	}
+}
+
+// nodeUnderlay makes a node's bridges and its address. With the userspace datapath the tunnels' source address must lie on a
+// bridge of Open vSwitch, so eth0 is a port of br-phy and br-phy has the address. When ovs-vswitchd ends, its bridges' devices
+// go with it; so these commands run after each of its starts.
+func (p Plan) nodeUnderlay(n int) []Hook {
+	bridges := []string{
+		"ovs-vsctl", "--timeout=10",
+		"--may-exist", "add-br", "br-phy", "--", "set", "Bridge", "br-phy", "datapath_type=netdev", "fail_mode=standalone", "other-config:hwaddr=" + hardwareAddr(nodeHost0+n),
+		"--", "--may-exist", "add-port", "br-phy", "eth0",
+		"--", "--may-exist", "add-br", "br-int", "--", "set", "Bridge", "br-int", "datapath_type=netdev", "fail_mode=secure", "other-config:disable-in-band=true",
+	}
+	hooks := []Hook{
+		{Argv: bridges, Chroot: true},
+		{Argv: []string{"ip", "link", "set", "br-phy", "up"}},
+		{Argv: []string{"ethtool", "-K", "br-phy", "tx", "off"}},
+	}
+	for _, addr := range hostPrefixes(nodeHost0+n, p.DualStack) {
+		argv := []string{"ip", "addr", "replace", addr.String(), "dev", "br-phy"}
+		if addr.Addr().Is6() {
+			argv = append(argv, "nodad")
+		}
+		hooks = append(hooks, Hook{Argv: argv})
+	}
+	for _, gateway := range hostPrefixes(controlHost, p.DualStack) {
+		hooks = append(hooks, Hook{Argv: []string{"ip", "route", "replace", "default", "via", gateway.Addr().String(), "dev", "br-phy"}})
+	}
+	return append(hooks, Hook{Argv: []string{"ip", "link", "set", "br-int", "up"}})
+}
+
+// underlayFilter drops on the ingress hook what Open vSwitch has already taken: AF_PACKET only copies frames, and the node's
+// kernel, seeing them on eth0 as well, would answer them a second time.
+func underlayFilter() []byte {
+	var b strings.Builder
+	b.WriteString("add table netdev sandbox\ndelete table netdev sandbox\nadd table netdev sandbox\n")
+	fmt.Fprintf(&b, "add chain netdev sandbox eth0 { type filter hook ingress device %q priority 0; policy drop; }\n", "eth0")
+	return []byte(b.String())
+}

@@ -1,0 +1,57 @@
+package sandbox
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Woven's own programs, next to this one.
+const (
+	wovenController = "woven-controller"
+	wovenCNIServer  = "woven-cniserver"
+	wovenCNI        = "woven-cni"
+)
+
+// cniSocket is where the CNI shim reaches the cniserver, the path that existing installations use.
+const cniSocket = "/run/openvswitch/kube-ovn-daemon.sock"
+
+func (p Plan) controllerService() Service {
+	argv := []string{
+		filepath.Join(p.WovenBin, wovenController), "--kubeconfig=" + p.Paths.PKI("woven-controller.conf"),
+		"--ovn-nb-addr=" + sslAddr(NBPort), "--ovn-sb-addr=" + sslAddr(SBPort),
+		"--tls-cert=" + p.Paths.PKI("ovn-controller-client.crt"), "--tls-key=" + p.Paths.PKI("ovn-controller-client.key"), "--tls-ca=" + p.Paths.PKI("ovn-ca.crt"),
+	}
+	if p.DualStack {
+		argv = append(argv,
+			"--default-cidr="+join(true, podNet4, podNet6), "--node-switch-cidr="+join(true, joinNet4, joinNet6),
+			"--service-cluster-ip-range="+join(true, serviceNet4, serviceNet6))
+	}
+	return Service{Name: svcController, Argv: argv, After: []string{svcAPI, svcOVNNB, svcOVNSB}, Gate: p.Paths.Gate(gateWoven)}
+}
+
+func (p Plan) cniServerService(n int) Service {
+	name := NodeName(n)
+	return Service{
+		Name: svcCNIServer, After: []string{svcVSwitchd}, Gate: p.Paths.Gate(gateWoven),
+		Argv: []string{
+			filepath.Join(p.WovenBin, wovenCNIServer), "--kubeconfig=" + p.Paths.PKI("woven-cniserver-"+name+".conf"), "--node-name=" + name,
+			"--ovs-socket=unix:" + ovsSocket, "--bind-socket=" + cniSocket, "--cni-conf-dir=/etc/cni/net.d",
+		},
+	}
+}
+
+// checkWoven says which of Woven's programs are not next to this one.
+func (p Plan) checkWoven() error {
+	var missing []string
+	for _, name := range []string{wovenController, wovenCNIServer, wovenCNI} {
+		if _, err := os.Stat(filepath.Join(p.WovenBin, name)); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("not in %s: %s (build them with: make build)", p.WovenBin, strings.Join(missing, ", "))
+	}
+	return nil
+}
