@@ -1,0 +1,88 @@
+# Woven. "make" lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOL    := go tool -modfile=tools/go.mod
+STEP    := hack/step.sh
+
+# Every command becomes bin/woven-<name>, except kubectl's plugins, which kubectl finds by their name.
+COMMANDS := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.go))))
+# What is tested without a cluster; directories that are there.
+PACKAGES := $(foreach d,api config pkg cmd hack test/state test/nbtest,$(if $(wildcard $(d)),./$(d)/...))
+SANDBOX  := bin/woven-sandbox
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: check-go
+check-go:
+	@hack/check-go.sh
+
+.PHONY: deps
+deps: ## Install the Debian packages that tests and sandbox need (as root)
+	@hack/deps.sh
+
+.PHONY: build
+build: check-go ## Build every command into bin/
+	@$(STEP) "build $(VERSION)" $(MAKE) binaries
+
+.PHONY: binaries
+binaries:
+	@mkdir -p bin
+	@for c in $(COMMANDS); do \
+		case $$c in kubectl-*) out=bin/$$c ;; *) out=bin/woven-$$c ;; esac; \
+		CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $$out ./cmd/$$c; \
+		echo "    $$out"; \
+	done
+
+.PHONY: generate
+generate: check-go ## Generate deep copies, CRDs and OVSDB rows
+	@$(TOOL) controller-gen object paths=./api/v1 crd:crdVersions=v1 output:crd:dir=config/crd
+	@go generate ./...
+
+.PHONY: lint
+lint: check-go ## Check the rules of the house (the first run builds the linter, two minutes)
+	@$(STEP) "lint" $(TOOL) golangci-lint run ./...
+	@bad=$$(if [ -d cmd/cni ]; then go list -deps ./cmd/cni | grep -E '^(k8s|sigs\.k8s)\.io/' || true; fi); \
+		if [ -n "$$bad" ]; then echo "cmd/cni must not depend on Kubernetes, but does on:" $$bad >&2; exit 1; fi
+
+.PHONY: fmt
+fmt: check-go ## Format the Go code
+	@$(TOOL) golangci-lint fmt ./...
+
+.PHONY: unit
+unit: check-go ## Run the tests that need no cluster, with the race detector
+	@$(STEP) "tests without a cluster" go test -race -timeout 10m $(PACKAGES)
+
+.PHONY: verify
+verify: check-go ## Generated files up to date, lint, tests without a cluster
+	@$(STEP) "generated files" hack/generated.sh
+	@$(MAKE) lint
+	@$(MAKE) unit
+
+.PHONY: test
+test: check-go deps ## Everything: install what is missing, verify, end-to-end tests (as root)
+	@$(STEP) "make test" $(MAKE) verify e2e
+
+.PHONY: sandbox
+sandbox: check-go deps build ## A whole cluster with two nodes on this machine, and a demo (as root)
+	@$(STEP) "sandbox with two nodes" $(SANDBOX) up --nodes 2 --dev
+	@$(SANDBOX) demo
+
+.PHONY: sandbox-down
+sandbox-down: build ## End the sandbox and remove what it made
+	@$(SANDBOX) down
+
+.PHONY: e2e
+e2e: check-go build ## End-to-end tests: real packets on a sandbox (as root)
+	@$(STEP) "end-to-end tests" go test ./test/e2e/... -count=1 -v -timeout 30m
+
+.PHONY: bench
+bench: check-go ## Benchmarks at scale
+	@$(STEP) "benchmarks" go test -run '^$$' -bench . ./test/scale/...

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Installs the Debian packages of hack/packages.txt that are missing. Quick and silent when nothing is.
+# With --check it installs nothing, and says in one line what is missing.
+set -euo pipefail
+
+list="$(dirname "${BASH_SOURCE[0]}")/packages.txt"
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" # daemons are there, and not in everyone's PATH
+
+missing() {
+	local package evidence _
+	while read -r package evidence _; do
+		case "$package" in '' | '#'*) continue ;; esac
+		if [[ "$evidence" == /* ]]; then
+			[[ -e "$evidence" ]] || printf '%s ' "$package"
+		else
+			command -v "$evidence" >/dev/null || printf '%s ' "$package"
+		fi
+	done <"$list"
+}
+
+need="$(missing)"
+need="${need% }"
+[[ -z "$need" ]] && exit 0
+
+if [[ "${1:-}" == --check ]]; then
+	echo "missing on this machine: $need" >&2
+	exit 1
+fi
+if ! command -v apt-get >/dev/null; then
+	echo "missing on this machine: $need (Debian's names; there is no apt-get here to install them)" >&2
+	exit 1
+fi
+if [[ "$(id -u)" != 0 ]]; then
+	echo "missing on this machine: $need; install with: sudo apt-get install --no-install-recommends $need" >&2
+	exit 1
+fi
+
+echo "installing: $need"
+export DEBIAN_FRONTEND=noninteractive
+# The lists of a fresh machine are empty or old; then an install fails, and an update mends it.
+# shellcheck disable=SC2086 # a list of words
+apt-get install -qq -y --no-install-recommends $need >/dev/null 2>&1 || {
+	apt-get update -qq
+	apt-get install -qq -y --no-install-recommends $need >/dev/null
+}
+
+need="$(missing)"
+if [[ -n "$need" ]]; then
+	echo "still missing after apt-get install: $need" >&2
+	exit 1
+fi
