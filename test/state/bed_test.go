@@ -1,0 +1,279 @@
+package state
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/wovensdn/woven/pkg/commit"
+	"github.com/wovensdn/woven/pkg/compile"
+	"github.com/wovensdn/woven/pkg/engine"
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/ipam"
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// config is the cluster that all states are in.
+var config = compile.Config{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default"}
+
+// database is what a bed needs: the model database or a real one.
+type database interface {
+	commit.DB
+}
+
+// bed is one controller on one database, driven step by step: an API server that
+// holds projections, and the core between the two.
+type bed struct {
+	t       testing.TB
+	db      database
+	objects map[model.Ref]any // the API server
+	core    *engine.Core
+	view    *commit.View
+	fence   commit.Fence
+	now     time.Time
+	changed []fact.Ref
+	news    []func()
+	reports map[model.Ref]engine.Report
+	writes  int // at the API server
+	ops     int // at the database
+	txns    int
+	leading bool
+}
+
+func newBed(t testing.TB, db database) *bed {
+	b := &bed{t: t, db: db, objects: map[model.Ref]any{}, now: time.Unix(1_700_000_000, 0), reports: map[model.Ref]engine.Report{}}
+	b.restart()
+	return b
+}
+
+// restart puts a fresh process in place of the present one.
+func (b *bed) restart() {
+	b.t.Helper()
+	b.start()
+	for _, ref := range sortedRefs(b.objects) {
+		b.apply(ref, b.objects[ref])
+	}
+	b.core.KubeSynced()
+	b.lead()
+}
+
+func (b *bed) start() {
+	b.view = commit.NewView(b.db)
+	b.news = nil
+	b.reports = map[model.Ref]engine.Report{}
+	b.core = engine.NewCore(engine.Config{
+		Compile: config, Writer: b, Actual: b.view, Log: logr.Discard(),
+		Now:     func() time.Time { return b.now },
+		Deliver: func(d engine.WriteDone) { core := b.core; b.news = append(b.news, func() { core.Written(d) }) },
+	})
+}
+
+func (b *bed) lead() {
+	b.t.Helper()
+	fence, err := commit.TakeOver(b.t.Context(), b.db)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.fence = fence
+	b.view.Reset()
+	b.core.NBSynced()
+	b.core.Lead(true)
+	b.leading = true
+}
+
+// set creates or changes an object, or deletes it when object is nil.
+func (b *bed) set(ref model.Ref, object any) {
+	if object == nil {
+		delete(b.objects, ref)
+	} else {
+		b.objects[ref] = object
+	}
+	b.apply(ref, object)
+}
+
+func (b *bed) apply(ref model.Ref, object any) {
+	b.t.Helper()
+	if err := b.core.Apply(engine.Change{Ref: ref, Object: object}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// settle runs the loop until nothing is left to do.
+func (b *bed) settle() {
+	b.t.Helper()
+	for range 10_000 {
+		news := b.news
+		b.news = nil
+		for _, f := range news {
+			f()
+		}
+		for _, ref := range b.changed {
+			b.view.Changed(ref)
+			b.core.NBChanged(ref)
+		}
+		b.changed = nil
+		b.core.Step()
+		units := b.core.Next()
+		if len(units) > 0 {
+			out := commit.Commit(b.t.Context(), b.db, b.fence, units)
+			b.ops += out.Operations
+			b.txns += out.Transactions
+			b.core.Committed(units, out, 0)
+			continue
+		}
+		if len(b.news)+len(b.changed) > 0 {
+			continue
+		}
+		at := b.core.Deadline()
+		if at.IsZero() || at.Sub(b.now) > 10*time.Second { // what fails for good backs off for ever
+			return
+		}
+		b.now = at
+		b.core.Retry()
+	}
+	b.t.Fatal("the controller does not come to rest")
+}
+
+// CreateIP implements engine.Writer.
+func (b *bed) CreateIP(c compile.Claim, a ipam.Allocation, done func(error)) {
+	b.writes++
+	ref := model.Ref{Kind: model.KindIP, Name: c.IP}
+	b.news = append(b.news, func() {
+		if _, exists := b.objects[ref]; exists {
+			done(fmt.Errorf("ips %q already exists", c.IP))
+			return
+		}
+		b.set(ref, &model.IP{
+			Meta:   model.Meta{Name: c.IP, UID: "ip-" + c.IP, Finalized: true},
+			Subnet: a.Subnet, Addrs: a.Addrs, MAC: a.MAC, PodName: c.For.Name, Namespace: c.For.Namespace, NodeName: c.NodeName,
+		})
+		done(nil)
+	})
+}
+
+// Annotate implements engine.Writer.
+func (b *bed) Annotate(a compile.Annotate, done func(error)) {
+	b.writes++
+	b.news = append(b.news, func() {
+		switch o := b.objects[a.Object].(type) {
+		case *model.Pod:
+			if o.UID == a.UID {
+				pod := *o
+				nic := pod.NICs[0]
+				nic.Written = merged(nic.Written, a.Annotations)
+				pod.NICs = []model.PodNIC{nic}
+				b.set(a.Object, &pod)
+			}
+		case *model.Node:
+			node := *o
+			node.Annotations = merged(node.Annotations, a.Annotations)
+			b.set(a.Object, &node)
+		}
+		done(nil)
+	})
+}
+
+func merged(a, b map[string]string) map[string]string {
+	out := maps.Clone(a)
+	if out == nil {
+		out = map[string]string{}
+	}
+	maps.Copy(out, b)
+	return out
+}
+
+// Release implements engine.Writer.
+func (b *bed) Release(r compile.Release, done func(error)) {
+	b.writes++
+	ref := r.Target()
+	b.news = append(b.news, func() {
+		if ip, ok := b.objects[ref].(*model.IP); ok && ip.UID == r.UID {
+			b.set(ref, nil)
+		}
+		done(nil)
+	})
+}
+
+// Finalize implements engine.Writer.
+func (b *bed) Finalize(f compile.Finalize, done func(error)) {
+	b.writes++
+	b.news = append(b.news, func() {
+		b.finalize(f)
+		done(nil)
+	})
+}
+
+func (b *bed) finalize(f compile.Finalize) {
+	switch o := b.objects[f.Object].(type) {
+	case *model.Subnet:
+		if o.Deleting && !f.Present {
+			b.set(f.Object, nil)
+			return
+		}
+		subnet := *o
+		subnet.Finalized = f.Present
+		b.set(f.Object, &subnet)
+	case *model.Vpc:
+		if o.Deleting && !f.Present {
+			b.set(f.Object, nil)
+			return
+		}
+		vpc := *o
+		vpc.Finalized = f.Present
+		b.set(f.Object, &vpc)
+	}
+}
+
+// Report implements engine.Writer.
+func (b *bed) Report(r engine.Report) { b.reports[r.Ref] = r }
+
+// Usage implements engine.Writer.
+func (b *bed) Usage(engine.Usage) {}
+
+func ref(kind model.Kind, namespace, name string) model.Ref {
+	return model.Ref{Kind: kind, Namespace: namespace, Name: name}
+}
+
+func vpc(name string) *model.Vpc {
+	return &model.Vpc{Meta: model.Meta{Name: name, UID: "vpc-" + name, Created: 1}, Default: name == config.ClusterRouter}
+}
+
+func subnet(name, cidr string) *model.Subnet {
+	p := netip.MustParsePrefix(cidr)
+	s := &model.Subnet{
+		Meta: model.Meta{Name: name, UID: "subnet-" + name, Created: 2},
+		Vpc:  config.ClusterRouter, Provider: "ovn", GatewayType: model.GatewayDistributed, NatOutgoing: true,
+	}
+	gateway := p.Addr().Next()
+	if p.Addr().Is4() {
+		s.CIDR.V4, s.Gateway.V4 = p, gateway
+	} else {
+		s.CIDR.V6, s.Gateway.V6 = p, gateway
+	}
+	s.Exclude = []model.Range{{First: gateway, Last: gateway}}
+	return s
+}
+
+func namespace(name string) *model.Namespace {
+	return &model.Namespace{Meta: model.Meta{Name: name, UID: "ns-" + name, Created: 3}}
+}
+
+func node(name, address string) *model.Node {
+	return &model.Node{
+		Meta:        model.Meta{Name: name, UID: "node-" + name, Created: 4},
+		InternalIPs: []netip.Addr{netip.MustParseAddr(address)},
+	}
+}
+
+func pod(ns, name, onNode string) *model.Pod {
+	return &model.Pod{
+		Meta: model.Meta{Namespace: ns, Name: name, UID: "pod-" + ns + "-" + name, Created: 5},
+		Node: onNode, NICs: []model.PodNIC{{Provider: "ovn"}},
+	}
+}
+
+func refOf(table, uuid string) fact.Ref { return fact.Ref{Table: table, UUID: uuid} }
