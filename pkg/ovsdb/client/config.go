@@ -106,7 +106,7 @@ type Config struct {
 	// Tables are the tables to monitor. Reads of other tables find nothing.
 	Tables []Table
 	// Probe is the inactivity probe interval: a server that was silent that long is asked for a sign
-	// of life, and given up when it was silent twice that long. Zero means DefaultProbe.
+	// of life, and given up when it was silent twice that long. Zero means DefaultProbe; less than 100 ms is an error.
 	Probe time.Duration
 	// Handler hears about the cache. It may be nil.
 	Handler Handler

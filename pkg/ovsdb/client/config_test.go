@@ -32,7 +32,7 @@ func TestNewNamesWhatIsWrong(t *testing.T) {
 		{client.Config{Database: client.NB}, "configure OVN_Northbound client: no endpoints"},
 		{client.Config{Database: client.NB, Endpoints: []string{"tcp:x"}}, `endpoint "tcp:x"`},
 		{client.Config{Database: client.NB, Endpoints: []string{"ssl:x:1"}}, "needs a TLS configuration"},
-		{client.Config{Database: client.NB, Endpoints: sock, Probe: -1}, "negative probe interval"},
+		{client.Config{Database: client.NB, Endpoints: sock, Probe: -1}, "probe interval -1ns is below 100ms"},
 		{client.Config{Database: client.NB, Endpoints: sock, Tables: []client.Table{{Name: "Bridge"}}}, `no table "Bridge"`},
 		{client.Config{Database: client.NB, Endpoints: sock, Tables: slices.Concat(switches, switches)}, "listed twice"},
 		{client.Config{Database: client.NB, Endpoints: sock, Tables: []client.Table{

@@ -24,6 +24,8 @@ var (
 const (
 	// maxTimeout bounds the time that one endpoint has to answer the first questions.
 	maxTimeout = 30 * time.Second
+	// minProbe is the shortest probe interval.
+	minProbe = 100 * time.Millisecond
 	// firstPause and lastPause bound the pause after all endpoints failed in turn.
 	firstPause = 100 * time.Millisecond
 	lastPause  = 3 * time.Second
@@ -61,11 +63,11 @@ type resumePoint struct {
 
 // New checks cfg and returns a DB that does nothing until Run.
 func New(cfg Config) (*DB, error) {
-	if cfg.Probe < 0 {
-		return nil, fmt.Errorf("configure %s client: negative probe interval %v", cfg.Database, cfg.Probe)
-	}
 	if cfg.Probe == 0 {
 		cfg.Probe = DefaultProbe
+	}
+	if cfg.Probe < minProbe {
+		return nil, fmt.Errorf("configure %s client: probe interval %v is below %v", cfg.Database, cfg.Probe, minProbe)
 	}
 	if cfg.Log.GetSink() == nil {
 		cfg.Log = logr.Discard()

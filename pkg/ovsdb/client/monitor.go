@@ -87,6 +87,7 @@ func (s *session) sync(raw json.RawMessage, requests string) error {
 		if _, err := d.store.Load().apply(up); err != nil {
 			return err
 		}
+		s.resumed.Store(true)
 	} else {
 		fresh := newStore(d.model)
 		if err := fresh.loadAll(reply.updates); err != nil {

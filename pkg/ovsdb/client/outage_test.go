@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -233,14 +234,58 @@ func TestUsesTheLeaderOnly(t *testing.T) {
 			followers = append(followers, s.Endpoint())
 		}
 	}
-	r := newRecorder(t)
+	r, log := newRecorder(t), newLogSink()
 	db := nbtest.Connect(t, client.Config{
-		Database: client.NB, Endpoints: append(followers, cluster.Servers[leader].Endpoint()), Tables: switches, Handler: r,
+		Database: client.NB, Endpoints: append(followers, cluster.Servers[leader].Endpoint()), Tables: switches,
+		Handler: r, Log: log.logger(),
 	})
 	ctx := bounded(t)
 	r.await(ctx, "synced")
+	log.await(ctx, t, "server is not the leader of its cluster")
 	commit(t, db, insertSwitch(testUUID(1), "a"))
 	cluster.TransferLeader()
 	r.await(ctx, "lost", "synced")
 	commit(t, db, insertSwitch(testUUID(2), "b"))
+	if n := db.Len(nb.LogicalSwitchTable); n != 2 {
+		t.Errorf("cache holds %d rows, want 2", n)
+	}
+	// The new leader knew where we had been, and sent the changes alone.
+	log.await(ctx, t, `"resumed"=true`)
+}
+
+// A handler that takes its time holds up neither reads nor transactions, and hears of a row that changed
+// many times meanwhile once.
+func TestSlowHandlerHoldsUpNobody(t *testing.T) {
+	server := nbtest.Start(t)
+	slow := &slowHandler{recorder: newRecorder(t), entered: make(chan struct{}), leave: make(chan struct{})}
+	db := nbtest.Connect(t, client.Config{
+		Database: client.NB, Endpoints: []string{server.Endpoint()}, Tables: switches, Handler: slow,
+	})
+	commit(t, db, insertSwitch(testUUID(1), "a"))
+	<-slow.entered
+	for i := range 50 {
+		name := fmt.Sprint("name", i)
+		commit(t, db, ovsdb.Operation{
+			Op: ovsdb.OperationUpdate, Table: nb.LogicalSwitchTable, Where: []ovsdb.Condition{}, Row: ovsdb.Row{"name": name},
+		})
+		if got := getSwitch(db, testUUID(1)).Name; got != name {
+			t.Fatalf("cache holds %q, want %q", got, name)
+		}
+	}
+	commit(t, db, insertSwitch(testUUID(2), "b"))
+	close(slow.leave)
+	one, two := "Logical_Switch "+testUUID(1), "Logical_Switch "+testUUID(2)
+	slow.await(bounded(t), "synced", one, one, two)
+}
+
+// slowHandler stays in its first Changed until it may leave.
+type slowHandler struct {
+	*recorder
+	once           sync.Once
+	entered, leave chan struct{}
+}
+
+func (h *slowHandler) Changed(table, uuid string) {
+	h.once.Do(func() { close(h.entered); <-h.leave })
+	h.recorder.Changed(table, uuid)
 }

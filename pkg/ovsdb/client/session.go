@@ -25,6 +25,8 @@ const (
 	dumpPatience = 12
 )
 
+var errSilent = errors.New("server does not answer")
+
 // session is one connection, from dialling to its end. Its goroutines end together: the first error
 // closes the socket, and no session outlives serve.
 type session struct {
@@ -36,6 +38,7 @@ type session struct {
 	// patience is the silence after which the server counts as dead, in nanoseconds.
 	patience atomic.Int64
 	synced   atomic.Bool
+	resumed  atomic.Bool // synced by the changes since the last session
 }
 
 // serve uses one endpoint for as long as it is good. It reports whether the cache was synced with it.
@@ -101,7 +104,7 @@ func (s *session) handshake() error {
 		return err
 	}
 	s.patience.Store(int64(2 * s.db.cfg.Probe))
-	s.log.Info("database synced", "seconds", time.Since(begin).Seconds())
+	s.log.Info("database synced", "resumed", s.resumed.Load(), "seconds", time.Since(begin).Seconds())
 	return nil
 }
 
@@ -119,7 +122,7 @@ func (s *session) schema() (ovsdb.DatabaseSchema, error) {
 
 // ask is a call of the handshake, which must be answered within the endpoint's timeout.
 func (s *session) ask(method string, params any) (json.RawMessage, error) {
-	ctx, cancel := context.WithTimeout(s.ctx, s.timeout)
+	ctx, cancel := context.WithTimeoutCause(s.ctx, s.timeout, errSilent)
 	defer cancel()
 	raw, err := s.call(ctx, method, params)
 	if err != nil {
@@ -148,17 +151,21 @@ func (s *session) call(ctx context.Context, method string, params any) (json.Raw
 		return r.result, r.err
 	case <-ctx.Done():
 		s.wire.cancel(id)
-		return nil, &interruptedError{context.Cause(ctx)}
+		return nil, newInterruptedError(ctx)
 	case <-s.ctx.Done():
-		return nil, &interruptedError{context.Cause(s.ctx)}
+		return nil, newInterruptedError(s.ctx)
 	}
 }
 
 // interruptedError says that a call was sent and its reply not awaited.
-type interruptedError struct{ cause error }
+type interruptedError struct{ kind, cause error }
 
-func (e *interruptedError) Error() string { return "no reply: " + e.cause.Error() }
-func (e *interruptedError) Unwrap() error { return e.cause }
+func newInterruptedError(ctx context.Context) *interruptedError {
+	return &interruptedError{kind: ctx.Err(), cause: context.Cause(ctx)}
+}
+
+func (e *interruptedError) Error() string   { return "no reply: " + e.cause.Error() }
+func (e *interruptedError) Unwrap() []error { return []error{e.kind, e.cause} }
 
 func (s *session) transact(ctx context.Context, ops []ovsdb.Operation) ([]ovsdb.OperationResult, error) {
 	raw, err := s.call(ctx, "transact", transactParams(s.db.cfg.Database.String(), ops))

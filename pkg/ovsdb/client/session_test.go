@@ -1,0 +1,145 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/ovsdb/schema"
+)
+
+// script is the server's end of one connection. It plays what a real server cannot be made to do, and
+// fails the test on anything that it does not expect.
+type script struct {
+	t    *testing.T
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+// scripted starts a session with a script behind it, after the handshake; the cause of the session's
+// end arrives on the channel.
+func scripted(t *testing.T, probe time.Duration) (*DB, *script, <-chan error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sock")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := New(Config{
+		Database: NB, Endpoints: []string{"unix:" + path}, Tables: []Table{{Name: nb.LogicalSwitchTable}}, Probe: probe,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := d.serve(ctx, d.endpoints[0], time.Minute, logr.Discard())
+		ended <- err
+	}()
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); _ = conn.Close(); _ = l.Close() })
+	s := &script{t: t, conn: conn, r: bufio.NewReader(conn)}
+	s.answer("get_schema", string(schema.NB))
+	s.answer("monitor", `{"Database":{}}`)
+	s.answer("monitor_cond_since", `[false,"00000000-0000-0000-0000-000000000001",{}]`)
+	return d, s, ended
+}
+
+// answer expects a request and replies to it.
+func (s *script) answer(method, result string) {
+	s.t.Helper()
+	m := s.expect(method)
+	s.send(`{"id":` + string(m.ID) + `,"error":null,"result":` + result + `}`)
+}
+
+func (s *script) expect(method string) message {
+	s.t.Helper()
+	raw, err := readMessage(s.r, maxMessage)
+	if err != nil {
+		s.t.Fatalf("wait for %s: %v", method, err)
+	}
+	var m message
+	if err := json.Unmarshal(raw, &m); err != nil || m.Method != method {
+		s.t.Fatalf("got %s (%v), want %s", raw, err, method)
+	}
+	return m
+}
+
+func (s *script) send(text string) {
+	s.t.Helper()
+	if _, err := s.conn.Write([]byte(text)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestAnswersTheServersProbe(t *testing.T) {
+	_, s, _ := scripted(t, time.Hour)
+	s.send(`{"id":"echo","method":"echo","params":["are you there"]}`)
+	raw, err := readMessage(s.r, maxMessage)
+	if want := `{"result":["are you there"],"error":null,"id":"echo"}`; err != nil || string(raw) != want {
+		t.Errorf("reply to echo = %s, %v; want %s", raw, err, want)
+	}
+}
+
+func TestIdleServerIsProbedAndSilentServerGivenUp(t *testing.T) {
+	d, s, ended := scripted(t, minProbe)
+	for range 3 {
+		s.answer("echo", "[]")
+	}
+	if err := d.WaitSynced(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.expect("echo") // and be silent
+	if err := <-ended; !strings.Contains(err.Error(), "server has been silent for") {
+		t.Errorf("session ended with: %v", err)
+	}
+	if d.Connected() {
+		t.Error("still connected")
+	}
+}
+
+func TestAnUpdateThatCannotBeAppliedEndsTheSession(t *testing.T) {
+	d, s, ended := scripted(t, time.Hour)
+	s.send(`{"id":null,"method":"update3","params":["rows","00000000-0000-0000-0000-000000000002",
+		{"Logical_Switch":{"00000000-0000-0000-0000-00000000000a":{"modify":{"name":"b"}}}}]}`)
+	if err := <-ended; !strings.Contains(err.Error(), "not in the cache") {
+		t.Errorf("session ended with: %v", err)
+	}
+	if d.resume.txn != "" {
+		t.Error("the next session would resume from a state that the cache does not hold")
+	}
+}
+
+func TestSchemaOfAnotherVersion(t *testing.T) {
+	d, err := New(Config{Database: NB, Endpoints: []string{"unix:/sock"}, Tables: []Table{
+		{Name: nb.LogicalSwitchTable, Only: []string{"name", "ports"}}, {Name: nb.ACLTable},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := nb.Schema()
+	delete(old.Tables[nb.LogicalSwitchTable].Columns, "ports")
+	requests, err := d.monitorRequests(old, logr.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := requests[nb.LogicalSwitchTable][0].Columns; len(got) != 1 || got[0] != "name" {
+		t.Errorf("columns asked of a server without ports: %v", got)
+	}
+	delete(old.Tables, nb.ACLTable)
+	if _, err := d.monitorRequests(old, logr.Discard()); err == nil || !strings.Contains(err.Error(), "has no table ACL") {
+		t.Errorf("monitor requests for a server without ACL: %v", err)
+	}
+}
