@@ -91,12 +91,13 @@ func PortName(namespace, name, provider string) string {
 	return name + "." + namespace + "." + provider
 }
 
-// Pending says in words what the controller has still to write before [Parse] makes sense; "" when nothing is missing.
+// Pending says in words what the controller has still to write before [Parse] makes sense, without naming the pod; ""
+// when nothing is missing.
 func Pending(ref Ref, ann map[string]string) string {
 	for _, suffix := range []string{annotations.SuffixAllocated, annotations.SuffixRouted} {
 		key := annotations.Key(ref.provider(), suffix)
 		if ann[key] != "true" {
-			return fmt.Sprintf("%s: annotation %s is not yet \"true\"", ref, key)
+			return fmt.Sprintf("annotation %s is not yet \"true\"", key)
 		}
 	}
 	return ""

@@ -117,7 +117,7 @@ func TestPending(t *testing.T) {
 	}
 	ann := maps.Clone(good)
 	delete(ann, "ovn.kubernetes.io/routed")
-	if p := podnet.Pending(ref, ann); p != `pod shop/web-0: annotation ovn.kubernetes.io/routed is not yet "true"` {
+	if p := podnet.Pending(ref, ann); p != `annotation ovn.kubernetes.io/routed is not yet "true"` {
 		t.Fatalf("got %q", p)
 	}
 }
