@@ -18,7 +18,8 @@ import (
 // DB is what is needed of the database client.
 type DB interface {
 	Transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovsdb.OperationResult, error)
-	Row(table, uuid string) model.Model
+	// Peek gives a row of the cache that must not be modified, nil when it is not there.
+	Peek(table, uuid string) model.Model
 	Each(table string, fn func(uuid string, row model.Model) bool)
 }
 
@@ -102,7 +103,7 @@ func (c *committer) exclude(units []plan.Unit, culprit int, err error) []plan.Un
 // settle sorts the units of a transaction that was committed.
 func (c *committer) settle(units []plan.Unit, stale map[int]bool) {
 	for i, u := range units {
-		if stale[i] || u.Action == plan.Insert && c.db.Row(u.Ref.Table, u.Ref.UUID) == nil {
+		if stale[i] || u.Action == plan.Insert && c.db.Peek(u.Ref.Table, u.Ref.UUID) == nil {
 			c.out.Stale = append(c.out.Stale, u)
 			continue
 		}

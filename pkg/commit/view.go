@@ -48,7 +48,7 @@ func (v *View) Changed(ref fact.Ref) {
 			delete(v.foreign, key)
 		}
 	}
-	if row := v.db.Row(ref.Table, ref.UUID); row != nil {
+	if row := v.db.Peek(ref.Table, ref.UUID); row != nil {
 		v.note(table, ref.UUID, row)
 	}
 }
@@ -62,7 +62,7 @@ func (v *View) note(table *fact.Table, uuid string, row any) {
 
 // Row gives a row of the cache, nil when it is not there.
 func (v *View) Row(table, uuid string) any {
-	if row := v.db.Row(table, uuid); row != nil {
+	if row := v.db.Peek(table, uuid); row != nil {
 		return row
 	}
 	return nil

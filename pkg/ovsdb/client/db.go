@@ -226,6 +226,10 @@ func (d *DB) Row(table, uuid string) model.Model {
 	return model.Clone(row)
 }
 
+// Peek returns a cached row without copying it, or nil. It must not be modified; a change of the row
+// replaces it, so it may be kept.
+func (d *DB) Peek(table, uuid string) model.Model { return d.store.Load().get(table, uuid) }
+
 // Each calls fn for the rows that the table holds now, in no order, until fn returns false. The rows
 // are the cache's own: they must not be modified, and may be kept. fn may call any method.
 func (d *DB) Each(table string, fn func(uuid string, row model.Model) bool) {
