@@ -138,7 +138,7 @@ func find(t testing.TB, name string) string {
 		}
 	}
 	t.Fatalf("%s is missing: this test runs a real OVSDB server; install it with: "+
-		"apt-get install --no-install-recommends openvswitch-common openvswitch-switch", name)
+		"apt-get install --no-install-recommends openvswitch-common", name)
 	return ""
 }
 

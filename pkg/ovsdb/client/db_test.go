@@ -20,7 +20,7 @@ const (
 	patience = 60 * time.Second
 	// probe is short, so that the tests of frozen servers are; a live server that is silent twice as long
 	// costs a reconnect and no result.
-	probe = time.Second
+	probe = 2 * time.Second
 )
 
 func TestTransactReadsItsOwnWrites(t *testing.T) {
@@ -107,8 +107,7 @@ func TestOperationsThatLibovsdbCannotEncode(t *testing.T) {
 func TestTransactHonoursItsContext(t *testing.T) {
 	server := nbtest.Start(t)
 	db := server.Client(t)
-	never := patience.Milliseconds()
-	timeout := int(never)
+	timeout := int(patience.Milliseconds())
 	wait := ovsdb.Operation{
 		Op: ovsdb.OperationWait, Table: nb.LogicalSwitchTable, Timeout: &timeout, Until: "==", Columns: []string{"name"},
 		Where: []ovsdb.Condition{}, Rows: []ovsdb.Row{{"name": "never"}},

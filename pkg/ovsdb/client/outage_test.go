@@ -118,6 +118,7 @@ func TestReconnectsAfterTheServerWasKilled(t *testing.T) {
 }
 
 func TestSeesWhatChangedWhileItWasAway(t *testing.T) {
+	t.Parallel()
 	server := nbtest.Start(t)
 	r := newRecorder(t)
 	db := nbtest.Connect(t, client.Config{
@@ -142,6 +143,7 @@ func TestSeesWhatChangedWhileItWasAway(t *testing.T) {
 // While the server is frozen, with a transaction too large for the socket's buffer on its way, nothing
 // else may hang, and when it is back the same DB must go on.
 func TestFrozenServerBlocksNobody(t *testing.T) {
+	t.Parallel()
 	server := nbtest.Start(t)
 	r := newRecorder(t)
 	db := nbtest.Connect(t, client.Config{
@@ -174,6 +176,7 @@ func TestFrozenServerBlocksNobody(t *testing.T) {
 }
 
 func TestLeavesAFrozenEndpointForTheNext(t *testing.T) {
+	t.Parallel()
 	first, second := nbtest.Start(t), nbtest.Start(t)
 	r := newRecorder(t)
 	db := nbtest.Connect(t, client.Config{
@@ -191,6 +194,7 @@ func TestLeavesAFrozenEndpointForTheNext(t *testing.T) {
 }
 
 func TestStartsWithAFrozenFirstEndpoint(t *testing.T) {
+	t.Parallel()
 	first, second := nbtest.Start(t), nbtest.Start(t)
 	first.Freeze()
 	db := nbtest.Connect(t, client.Config{
@@ -200,6 +204,7 @@ func TestStartsWithAFrozenFirstEndpoint(t *testing.T) {
 }
 
 func TestClusterSurvivesFrozenAndKilledLeaders(t *testing.T) {
+	t.Parallel()
 	cluster := nbtest.StartCluster(t, 3)
 	r := newRecorder(t)
 	db := nbtest.Connect(t, client.Config{

@@ -235,20 +235,40 @@ func (s *session) watch() error {
 			return context.Cause(s.ctx)
 		case <-ticker.C:
 		}
-		silence := s.wire.silence()
-		if limit := time.Duration(s.patience.Load()); silence >= limit {
+		silence, limit := s.wire.silence(), time.Duration(s.patience.Load())
+		switch judge(silence, probe, limit, asked) {
+		case heard:
+			asked = false
+		case waiting:
+		case ask:
+			asked = true
+			if _, err := s.wire.start("echo", []any{}, func(json.RawMessage, error) error { return nil }); err != nil {
+				return err
+			}
+		case dead:
 			return fmt.Errorf("server has been silent for %v", silence.Round(time.Millisecond))
 		}
-		if silence < probe {
-			asked = false
-			continue
-		}
-		if asked {
-			continue
-		}
-		asked = true
-		if _, err := s.wire.start("echo", []any{}, func(json.RawMessage, error) error { return nil }); err != nil {
-			return err
-		}
 	}
+}
+
+type verdict int
+
+const (
+	heard   verdict = iota // there was a sign of life
+	ask                    // ask for one
+	waiting                // it has been asked for
+	dead                   // it has not come
+)
+
+// judge says what a server's silence means.
+func judge(silence, probe, limit time.Duration, asked bool) verdict {
+	switch {
+	case silence >= limit:
+		return dead
+	case silence < probe:
+		return heard
+	case asked:
+		return waiting
+	}
+	return ask
 }

@@ -93,14 +93,29 @@ func TestAnswersTheServersProbe(t *testing.T) {
 	}
 }
 
-func TestIdleServerIsProbedAndSilentServerGivenUp(t *testing.T) {
-	d, s, ended := scripted(t, minProbe)
-	for range 3 {
-		s.answer("echo", "[]")
+func TestJudge(t *testing.T) {
+	const probe, limit = 5 * time.Second, 10 * time.Second
+	for _, c := range []struct {
+		silence time.Duration
+		asked   bool
+		want    verdict
+	}{
+		{0, false, heard}, {4 * time.Second, true, heard}, {5 * time.Second, false, ask},
+		{9 * time.Second, true, waiting}, {10 * time.Second, true, dead}, {time.Hour, false, dead},
+	} {
+		if got := judge(c.silence, probe, limit, c.asked); got != c.want {
+			t.Errorf("judge(%v, asked %v) = %v, want %v", c.silence, c.asked, got, c.want)
+		}
 	}
+}
+
+func TestIdleServerIsProbedAndSilentServerGivenUp(t *testing.T) {
+	t.Parallel()
+	d, s, ended := scripted(t, 2*time.Second)
 	if err := d.WaitSynced(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	s.answer("echo", "[]")
 	s.expect("echo") // and be silent
 	if err := <-ended; !strings.Contains(err.Error(), "server has been silent for") {
 		t.Errorf("session ended with: %v", err)
