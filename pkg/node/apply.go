@@ -1,0 +1,119 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/wovensdn/woven/pkg/node/driver/link"
+	"github.com/wovensdn/woven/pkg/node/driver/ovs"
+	"github.com/wovensdn/woven/pkg/node/driver/route"
+	"github.com/wovensdn/woven/pkg/node/hostplan"
+)
+
+// apply lets every driver do its part, in the order in which the parts need each
+// other. What fails does not stop what does not depend on it. missing are links
+// that OVS has still to make.
+func (l *Loop) apply(ctx context.Context, plan hostplan.Plan) (missing []string, errs []error) {
+	for _, p := range plan.Ports {
+		errs = append(errs, l.ensurePort(ctx, p))
+	}
+	r, err := link.Apply(l.e.Links, plan.Sysctls, plan.Links)
+	l.logChanges(r.Changes)
+	errs = append(errs, err)
+	if plan.Routes != nil && !slices.Contains(r.Absent, hostplan.NodeLink) {
+		changes, err := route.Apply(l.e.Routes, *plan.Routes)
+		l.logChanges(changes)
+		errs = append(errs, err)
+	}
+	errs = append(errs, l.applyTable(ctx, plan.Table), l.applyMirror(ctx, plan.Mirror))
+	return r.Absent, errs
+}
+
+func (l *Loop) logChanges(changes []string) {
+	if len(changes) > 0 {
+		l.e.Log.Info("host changed", "changes", changes)
+	}
+}
+
+func (l *Loop) ensurePort(ctx context.Context, p hostplan.Port) error {
+	ids := map[string]string{}
+	if p.IfaceID != "" {
+		ids[ovs.KeyIfaceID] = p.IfaceID
+	}
+	err := l.e.Switch.EnsurePort(ctx, ovs.Port{
+		Bridge: hostplan.IntegrationBridge, Name: p.Name, Type: internal, MAC: p.MAC, MTU: p.MTU, ExternalIDs: ids,
+	})
+	if err != nil {
+		return fmt.Errorf("ensure OVS port %s: %w", p.Name, err)
+	}
+	return nil
+}
+
+// applyTable reads the kernel's table only if ours is another than last time or
+// somebody reported a change of it: reading it starts the nft program.
+func (l *Loop) applyTable(ctx context.Context, t hostplan.Table) error {
+	text, err := json.Marshal(t)
+	if err != nil {
+		return fmt.Errorf("compare NAT table: %w", err)
+	}
+	if !l.nftDirty.Swap(false) && string(text) == l.lastTable {
+		return nil
+	}
+	did, err := l.e.Tables.Apply(ctx, t)
+	if err != nil {
+		l.nftDirty.Store(true)
+		return fmt.Errorf("apply NAT rules: %w", err)
+	}
+	l.lastTable = string(text)
+	if did != "" {
+		l.e.Log.Info("NAT rules changed", "did", did)
+	}
+	return nil
+}
+
+func (l *Loop) applyMirror(ctx context.Context, m *hostplan.Mirror) error {
+	if m == nil {
+		return nil
+	}
+	err := l.e.Switch.EnsureMirror(ctx, ovs.Mirror{
+		Name: m.Name, Bridge: hostplan.IntegrationBridge, OutputPort: m.Output, SelectPorts: m.Select,
+	})
+	if err != nil {
+		return fmt.Errorf("ensure OVS mirror %s: %w", m.Name, err)
+	}
+	return nil
+}
+
+// connect hands the gateways to the prober and says what keeps the node from being connected.
+func (l *Loop) connect(plan hostplan.Plan, linked bool) []string {
+	if !linked {
+		l.prober.set(nil)
+		return nil
+	}
+	var node hostplan.Link
+	for _, lk := range plan.Links {
+		if lk.Name == hostplan.NodeLink {
+			node = lk
+		}
+	}
+	l.prober.set(hops(node.Addresses, plan.Gateways))
+	if _, err := l.prober.state(); err != nil {
+		return []string{"join gateway: " + err.Error()}
+	}
+	return nil
+}
+
+// hops pairs each gateway with our address of its family.
+func hops(addresses []netip.Prefix, gateways []netip.Addr) (out []hop) {
+	for _, g := range gateways {
+		for _, a := range addresses {
+			if a.Addr().Is4() == g.Is4() {
+				out = append(out, hop{source: a.Addr(), gateway: g})
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,116 @@
+package node
+
+import (
+	"maps"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/wovensdn/woven/api/v1"
+)
+
+// Scheme knows the kinds that a node reads.
+func Scheme() (*runtime.Scheme, error) {
+	s := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(s); err != nil {
+		return nil, err
+	}
+	return s, v1.AddToScheme(s)
+}
+
+// Mapper knows the resources of the kinds that a node reads and writes, so that
+// starting needs no discovery: a node must come up before the API server does.
+func Mapper() meta.RESTMapper {
+	m := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion, v1.GroupVersion})
+	core := corev1.SchemeGroupVersion
+	m.Add(core.WithKind("Node"), meta.RESTScopeRoot)
+	m.Add(core.WithKind("Pod"), meta.RESTScopeNamespace)
+	m.Add(core.WithKind("Event"), meta.RESTScopeNamespace)
+	m.Add(v1.GroupVersion.WithKind("Subnet"), meta.RESTScopeRoot)
+	return m
+}
+
+// CacheByObject says what of the cluster a node keeps in memory: its own pods,
+// all nodes and all subnets, and of each only what it uses.
+func CacheByObject(nodeName string) map[client.Object]cache.ByObject {
+	shared := true // readers do not change what they get
+	return map[client.Object]cache.ByObject{
+		&corev1.Pod{}: {
+			Field:                 fields.OneTermEqualSelector("spec.nodeName", nodeName),
+			Transform:             func(o any) (any, error) { return slim(o, slimPod), nil },
+			UnsafeDisableDeepCopy: &shared,
+		},
+		&corev1.Node{}: {
+			Transform:             func(o any) (any, error) { return slim(o, slimNode), nil },
+			UnsafeDisableDeepCopy: &shared,
+		},
+		&v1.Subnet{}: {
+			Transform:             func(o any) (any, error) { return slim(o, slimSubnet), nil },
+			UnsafeDisableDeepCopy: &shared,
+		},
+	}
+}
+
+// slim applies a transform to objects of its type and leaves tombstones alone.
+func slim[T any](o any, f func(T)) any {
+	if t, ok := o.(T); ok {
+		f(t)
+	}
+	return o
+}
+
+// slimMeta keeps the identity of an object, and the annotations of a network provider.
+func slimMeta(m *metav1.ObjectMeta) {
+	ann := maps.Clone(m.Annotations)
+	maps.DeleteFunc(ann, func(k, _ string) bool {
+		domain, _, _ := strings.Cut(k, "/")
+		return !strings.HasSuffix(domain, ".kubernetes.io") || domain == "kubectl.kubernetes.io"
+	})
+	*m = metav1.ObjectMeta{
+		Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, Annotations: ann,
+	}
+}
+
+func slimPod(p *corev1.Pod) {
+	slimMeta(&p.ObjectMeta)
+	p.Spec, p.Status = corev1.PodSpec{}, corev1.PodStatus{}
+}
+
+func slimNode(n *corev1.Node) {
+	slimMeta(&n.ObjectMeta)
+	n.Spec = corev1.NodeSpec{}
+	s := corev1.NodeStatus{Addresses: n.Status.Addresses}
+	if c := networkCondition(n); c != nil {
+		s.Conditions = []corev1.NodeCondition{{
+			Type: c.Type, Status: c.Status, Reason: c.Reason, Message: c.Message, LastTransitionTime: c.LastTransitionTime,
+		}}
+	}
+	n.Status = s
+}
+
+func slimSubnet(s *v1.Subnet) {
+	slimMeta(&s.ObjectMeta)
+	s.Spec = v1.SubnetSpec{
+		Vpc: s.Spec.Vpc, CIDRBlock: s.Spec.CIDRBlock, Provider: s.Spec.Provider, Mtu: s.Spec.Mtu,
+		NatOutgoing: s.Spec.NatOutgoing, GatewayType: s.Spec.GatewayType,
+		Vlan: s.Spec.Vlan, LogicalGateway: s.Spec.LogicalGateway,
+	}
+	s.Status = v1.SubnetStatus{}
+}
+
+func networkCondition(n *corev1.Node) *corev1.NodeCondition {
+	for i := range n.Status.Conditions {
+		if n.Status.Conditions[i].Type == corev1.NodeNetworkUnavailable {
+			return &n.Status.Conditions[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/node/driver/link"
+	"github.com/wovensdn/woven/pkg/node/driver/nft"
+	"github.com/wovensdn/woven/pkg/node/driver/route"
+	"github.com/wovensdn/woven/pkg/node/hostplan"
+)
+
+// Follow hands changes in the cluster to the loop and to those who wait for a
+// pod. It returns when the cache has everything, and the handlers go on until
+// the cache stops.
+func Follow(ctx context.Context, c cache.Informers, l *Loop, p *Pods) error {
+	var synced []toolscache.InformerSynced
+	for _, f := range []struct {
+		object  client.Object
+		changed func(o client.Object)
+	}{
+		{&corev1.Pod{}, func(o client.Object) { p.Changed(client.ObjectKeyFromObject(o)) }},
+		{&corev1.Node{}, func(client.Object) { l.Kick() }},
+		{&v1.Subnet{}, func(client.Object) { l.Kick() }},
+	} {
+		// Never block here: the API server may be away, and the rest of the node works without it.
+		inf, err := c.GetInformer(ctx, f.object, cache.BlockUntilSynced(false))
+		if err != nil {
+			return fmt.Errorf("follow %T: %w", f.object, err)
+		}
+		reg, err := inf.AddEventHandler(handler(f.changed))
+		if err != nil {
+			return fmt.Errorf("follow %T: %w", f.object, err)
+		}
+		synced = append(synced, reg.HasSynced)
+	}
+	if !toolscache.WaitForCacheSync(ctx.Done(), synced...) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// handler calls changed for what a node can see a difference in: heartbeats and
+// status changes of others are not among it.
+func handler(changed func(client.Object)) toolscache.ResourceEventHandler {
+	one := func(o any) {
+		if d, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+			o = d.Obj
+		}
+		if c, ok := o.(client.Object); ok {
+			changed(c)
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc: one,
+		UpdateFunc: func(before, after any) {
+			if !same(before, after) {
+				one(after)
+			}
+		},
+		DeleteFunc: one,
+	}
+}
+
+// same compares what the cache's transforms left of two objects, but for the resource version.
+func same(a, b any) bool {
+	x, ok1 := a.(client.Object)
+	y, ok2 := b.(client.Object)
+	if !ok1 || !ok2 {
+		return false
+	}
+	x, ok1 = x.DeepCopyObject().(client.Object)
+	if !ok1 {
+		return false
+	}
+	x.SetResourceVersion(y.GetResourceVersion())
+	return reflect.DeepEqual(x, y)
+}
+
+// Trouble remembers why the API server cannot be followed, and logs it.
+type Trouble struct {
+	// Server is the API server's address, for the log.
+	Server string
+	Clock  clock.PassiveClock
+	Log    logr.Logger
+
+	mu   sync.Mutex
+	last error
+	when time.Time
+}
+
+// troubleLasts is how long an error counts as present: longer than the reflectors' longest pause between two tries.
+const troubleLasts = time.Minute
+
+// Handle is the caches' watch error handler.
+func (t *Trouble) Handle(_ context.Context, r *toolscache.Reflector, err error) {
+	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || errors.Is(err, io.EOF) {
+		return // the normal end of a watch; a new one follows
+	}
+	t.mu.Lock()
+	t.last, t.when = err, t.Clock.Now()
+	t.mu.Unlock()
+	t.Log.Error(err, "cannot follow the cluster, trying again", "server", t.Server, "kind", r.TypeDescription())
+}
+
+// String returns the present trouble in words, "" if there is none.
+func (t *Trouble) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.last == nil || t.Clock.Since(t.when) > troubleLasts {
+		return ""
+	}
+	return fmt.Sprintf("API server %s: %v", t.Server, t.last)
+}
+
+// WatchHost hands changes of the kernel's network to the loop until ctx ends. A
+// stream that breaks is opened again, and everything compared anew.
+func WatchHost(ctx context.Context, l *Loop) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for name, watch := range map[string]func(context.Context) error{
+		"links":    func(ctx context.Context) error { return link.Watch(ctx, l.KickLinks) },
+		"routes":   func(ctx context.Context) error { return route.Watch(ctx, l.Kick) },
+		"nftables": func(ctx context.Context) error { return nft.Watch(ctx, hostplan.TableName, l.KickTables) },
+	} {
+		wg.Go(func() { l.keep(ctx, name, watch) })
+	}
+}
+
+// keep runs watch again whenever it breaks.
+func (l *Loop) keep(ctx context.Context, name string, watch func(context.Context) error) {
+	for ctx.Err() == nil {
+		if err := watch(ctx); err != nil {
+			l.e.Log.Error(err, "lost sight of the kernel, watching again", "what", name)
+		}
+		select {
+		case <-ctx.Done():
+		case <-l.e.Clock.After(minBackoff):
+		}
+	}
+}

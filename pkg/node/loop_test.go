@@ -1,0 +1,353 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/go-logr/logr/testr"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/knftables"
+
+	"github.com/wovensdn/woven/api/annotations"
+	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/node/driver/link"
+	"github.com/wovensdn/woven/pkg/node/driver/nft"
+	"github.com/wovensdn/woven/pkg/node/driver/ovs"
+	"github.com/wovensdn/woven/pkg/node/driver/route"
+	"github.com/wovensdn/woven/pkg/node/hostplan"
+)
+
+// host is a whole node in memory.
+type host struct {
+	t       *testing.T
+	loop    *Loop
+	objects client.WithWatch
+	ovs     *ovs.Fake
+	links   *link.Fake
+	routes  *route.Fake
+	tables  *knftables.Fake
+	echo    func() error
+	serving bool
+	patches atomic.Int32
+	reads   int // of the NAT table
+	dir     string
+}
+
+// EnsurePort is what OVS does: a link appears with the port.
+func (h *host) EnsurePort(ctx context.Context, p ovs.Port) error {
+	err := h.ovs.EnsurePort(ctx, p)
+	if err == nil && h.links.Links[p.Name] == nil {
+		h.links.Plug(p.Name, "02:00:00:00:00:01")
+	}
+	return err
+}
+
+type hostSwitch struct {
+	*ovs.Fake
+	h *host
+}
+
+func (s hostSwitch) EnsurePort(ctx context.Context, p ovs.Port) error { return s.h.EnsurePort(ctx, p) }
+
+type hostLinks struct{ *link.Fake }
+
+func (hostLinks) UnderlayMTU(a netip.Addr) (int, error) {
+	if a != netip.MustParseAddr("192.168.77.11") {
+		return 0, link.ErrAbsent
+	}
+	return 1500, nil
+}
+
+// hostRoutes lets the routes see the addresses of the links.
+type hostRoutes struct {
+	*route.Fake
+	links *link.Fake
+}
+
+func (r hostRoutes) sync() {
+	for n, s := range r.links.Links {
+		r.Links[n] = s.Addresses
+	}
+}
+
+func (r hostRoutes) Add(x hostplan.Route) error     { r.sync(); return r.Fake.Add(x) }
+func (r hostRoutes) Replace(x hostplan.Route) error { r.sync(); return r.Fake.Replace(x) }
+
+type hostTables struct {
+	nft.Driver
+	h *host
+}
+
+func (d *hostTables) Apply(ctx context.Context, t hostplan.Table) (string, error) {
+	d.h.reads++
+	return d.Driver.Apply(ctx, t)
+}
+
+type echoFunc func() error
+
+func (f echoFunc) Ping(context.Context, netip.Addr, netip.Addr) error { return f() }
+
+func testNode(name, ip, join string) *corev1.Node {
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{}}}
+	n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: ip}, {Type: corev1.NodeHostName, Address: name}}
+	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+	if join != "" {
+		n.Annotations[annotations.IPAddress] = join
+		n.Annotations[annotations.MACAddress] = "0A:00:00:40:00:02"
+		n.Annotations[annotations.CIDR] = "100.64.0.0/16"
+		n.Annotations[annotations.Gateway] = "100.64.0.1"
+	}
+	return n
+}
+
+func testSubnet(name, cidr string, nat bool) *v1.Subnet {
+	return &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.SubnetSpec{CIDRBlock: cidr, NatOutgoing: nat}}
+}
+
+func newHost(t *testing.T, objects ...client.Object) *host {
+	t.Helper()
+	s, err := Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &host{
+		t: t, ovs: ovs.NewFake(hostplan.IntegrationBridge, userspace), links: link.NewFake(), routes: route.NewFake(),
+		tables: knftables.NewFake(knftables.InetFamily, hostplan.TableName),
+		echo:   func() error { return nil }, serving: true, dir: t.TempDir(),
+	}
+	h.objects = fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).WithStatusSubresource(&corev1.Node{}).
+		WithInterceptorFuncs(interceptor.Funcs{
+			Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+				h.patches.Add(1)
+				return c.Patch(ctx, o, p, opts...)
+			},
+			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+				h.patches.Add(1)
+				return c.SubResource(sub).Patch(ctx, o, p, opts...)
+			},
+		}).Build()
+	h.loop = New(Config{
+		NodeName: "n1", DefaultVpc: "ovn-cluster", MirrorLink: "mirror0",
+		Conf: ConfFile{Dir: h.dir, Name: "01-woven.conflist", Socket: "/run/woven.sock"},
+	}, Edges{
+		Cache: h.objects, API: h.objects, Switch: hostSwitch{h.ovs, h}, Links: hostLinks{h.links},
+		Routes: hostRoutes{h.routes, h.links}, Tables: &hostTables{nft.Driver{Tables: h.tables}, h},
+		Echo:  echoFunc(func() error { return h.echo() }),
+		Clock: clock.RealClock{}, Log: testr.New(t), Serving: func() bool { return h.serving },
+	})
+	return h
+}
+
+// pass makes one pass, asks the gateways and makes another, as the loop would.
+func (h *host) pass() (waiting []string, err error) {
+	h.t.Helper()
+	if _, err = h.loop.pass(h.t.Context()); err == nil {
+		h.loop.prober.round(h.t.Context())
+		waiting, err = h.loop.pass(h.t.Context())
+	}
+	return waiting, err
+}
+
+func (h *host) node(name string) *corev1.Node {
+	h.t.Helper()
+	var n corev1.Node
+	if err := h.objects.Get(h.t.Context(), types.NamespacedName{Name: name}, &n); err != nil {
+		h.t.Fatal(err)
+	}
+	return &n
+}
+
+func (h *host) routeList() (out []string) {
+	for d := range h.routes.Routes {
+		out = append(out, d.String())
+	}
+	slices.Sort(out)
+	return out
+}
+
+func typical() []client.Object {
+	return []client.Object{
+		testNode("n1", "192.168.77.11", "100.64.0.2"), testNode("n2", "192.168.77.12", "100.64.0.3"),
+		testSubnet("join", "100.64.0.0/16", false), testSubnet("ovn-default", "10.16.0.0/16", true),
+	}
+}
+
+func TestPass(t *testing.T) {
+	h := newHost(t, typical()...)
+	if waiting, err := h.pass(); err != nil || len(waiting) > 0 {
+		t.Fatalf("waiting %v, %v", waiting, err)
+	}
+	if err := h.loop.Ready(); err != nil {
+		t.Error(err)
+	}
+	want := link.State{MAC: "0a:00:00:40:00:02", MTU: 1400, Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("100.64.0.2/16")}}
+	if d := cmp.Diff(want, *h.links.Links["ovn0"], cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); d != "" {
+		t.Error(d)
+	}
+	if got := h.routeList(); !slices.Equal(got, []string{"10.16.0.0/16"}) {
+		t.Errorf("routes %v", got)
+	}
+	n := h.node("n1")
+	if n.Annotations[annotations.Chassis] != "fake" {
+		t.Errorf("annotations %v", n.Annotations)
+	}
+	if c := networkCondition(n); c == nil || c.Status != corev1.ConditionFalse || c.Reason != ReasonReachable || len(n.Status.Conditions) != 2 {
+		t.Errorf("conditions %v", n.Status.Conditions)
+	}
+	conf, err := os.ReadFile(filepath.Join(h.dir, "01-woven.conflist"))
+	if err != nil || !strings.Contains(string(conf), `"server_socket": "/run/woven.sock"`) {
+		t.Errorf("conf %s, %v", conf, err)
+	}
+	if m := h.ovs.Mirrors()[hostplan.MirrorName]; m.OutputPort != "mirror0" || m.SelectAll {
+		t.Errorf("mirror %+v", m)
+	}
+
+	// Another pass, and a new process, find everything right.
+	patches, links := h.patches.Load(), cmp.Diff(nil, *h.links.Links["ovn0"], cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }))
+	reads := h.reads
+	if _, err := h.pass(); err != nil || h.reads != reads || h.patches.Load() != patches {
+		t.Errorf("%v; table read %d times, %d patches; want none", err, h.reads-reads, h.patches.Load()-patches)
+	}
+	if again := cmp.Diff(nil, *h.links.Links["ovn0"], cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); again != links {
+		t.Error("the link changed")
+	}
+}
+
+// Each disturbance is repaired by the next pass.
+func TestRepair(t *testing.T) {
+	h := newHost(t, typical()...)
+	if _, err := h.pass(); err != nil {
+		t.Fatal(err)
+	}
+	for name, disturb := range map[string]func(){
+		"route":   func() { clear(h.routes.Routes) },
+		"address": func() { h.links.Links["ovn0"].Addresses = nil },
+		"link":    func() { delete(h.links.Links, "ovn0"); clear(h.routes.Routes) },
+		"file":    func() { _ = os.Remove(filepath.Join(h.dir, "01-woven.conflist")) },
+		"port":    func() { _ = h.ovs.DeletePort(t.Context(), "", "ovn0") },
+	} {
+		disturb()
+		if _, err := h.pass(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		_, err := os.Stat(filepath.Join(h.dir, "01-woven.conflist"))
+		ports, _ := h.ovs.Ports()
+		if len(h.routes.Routes) != 1 || len(h.links.Links["ovn0"].Addresses) != 1 || err != nil || len(ports) != 2 {
+			t.Errorf("%s: not repaired: %v %v %v %v", name, h.routeList(), h.links.Links["ovn0"], err, ports)
+		}
+	}
+}
+
+// What is missing keeps the node from being ready and the file from being written, and is named.
+func TestWaiting(t *testing.T) {
+	down := errors.New("no echo reply")
+	for _, c := range []struct {
+		name   string
+		change func(*host)
+		want   string
+	}{
+		{"no node", func(h *host) { _ = h.objects.Delete(h.t.Context(), h.node("n1")) }, "Node object n1 is not there"},
+		{"no join address", func(h *host) {
+			n := testNode("n1", "192.168.77.11", "")
+			_ = h.objects.Update(h.t.Context(), n)
+		}, "no join address"},
+		{"gateway silent", func(h *host) { h.echo = func() error { return down } }, "join gateway"},
+		{"not serving", func(h *host) { h.serving = false }, "CNI requests are not served"},
+		{"bad annotation", func(h *host) {
+			n := h.node("n1")
+			n.Annotations[annotations.IPAddress] = "100.64.0.x"
+			_ = h.objects.Update(h.t.Context(), n)
+		}, `node n1: annotation ovn.kubernetes.io/ip_address: "100.64.0.x" is not an IP address`},
+		{"address outside", func(h *host) {
+			n := h.node("n1")
+			n.Annotations[annotations.IPAddress] = "10.0.0.1"
+			_ = h.objects.Update(h.t.Context(), n)
+		}, "10.0.0.1 is in no prefix of ovn.kubernetes.io/cidr"},
+		{"no bridge", func(h *host) { h.loop.e.Switch = ovs.NewFake("other", "") }, "read bridge br-int"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHost(t, typical()...)
+			c.change(h)
+			_, _ = h.pass()
+			if err := h.loop.Ready(); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("not ready because %v; want %q", err, c.want)
+			}
+			if _, err := os.Stat(filepath.Join(h.dir, "01-woven.conflist")); err == nil {
+				t.Error("the network configuration is there already")
+			}
+		})
+	}
+}
+
+// A subnet that cannot be understood does not take a route away, nor make the node unready.
+func TestBrokenSubnet(t *testing.T) {
+	h := newHost(t, typical()...)
+	if _, err := h.pass(); err != nil {
+		t.Fatal(err)
+	}
+	var s v1.Subnet
+	_ = h.objects.Get(t.Context(), types.NamespacedName{Name: "ovn-default"}, &s)
+	s.Spec.CIDRBlock = "10.16.0.0/99"
+	_ = h.objects.Update(t.Context(), &s)
+	_, err := h.loop.pass(t.Context())
+	if err == nil || !strings.Contains(err.Error(), `subnet ovn-default: spec.cidrBlock: "10.16.0.0/99" is not a CIDR`) {
+		t.Errorf("error %v", err)
+	}
+	if len(h.routes.Routes) != 1 || h.loop.Ready() != nil {
+		t.Errorf("routes %v, ready %v", h.routeList(), h.loop.Ready())
+	}
+}
+
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, typical()...)
+		var silent atomic.Bool
+		h.echo = func() error {
+			if silent.Load() {
+				return errors.New("silence")
+			}
+			return nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- h.loop.Run(ctx) }()
+		h.loop.Kick()
+		wait := func(ready bool) {
+			t.Helper()
+			for range 1000 {
+				if synctest.Wait(); (h.loop.Ready() == nil) == ready {
+					return
+				}
+				<-clock.RealClock{}.After(passInterval) // the bubble's clock
+			}
+			t.Errorf("ready = %v; want %v", h.loop.Ready(), ready)
+		}
+		wait(true)
+		silent.Store(true)
+		wait(false)
+		if c := networkCondition(h.node("n1")); c.Status != corev1.ConditionTrue || c.Reason != ReasonUnreachable {
+			t.Errorf("condition %v", c)
+		}
+		silent.Store(false)
+		wait(true)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
