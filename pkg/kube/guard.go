@@ -1,0 +1,161 @@
+package kube
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// settleTime is how long the watch may take to confirm a write of ours before
+// the object is read to find out.
+const settleTime = time.Minute
+
+// guard keeps stale news away from the world. What we write enters the world at
+// once; the watch tells the same, and what was before it, later. So for each
+// object with a write under way, or one that the watch has not confirmed yet,
+// guard knows the newest version of either source, and admits only news that is
+// not older. Resource versions of one resource are ordered (KEP-5504); of an
+// object that we removed, any news of the same UID is stale.
+//
+// All methods are pure but for the state; the caller holds a lock across the
+// verdict and the handing over, so that the order of both is the same.
+type guard struct {
+	objects map[model.Ref]*tracked
+}
+
+type tracked struct {
+	inflight int       // writes under way
+	since    time.Time // of the last write's end
+	written  uint64    // newest version that a write of ours got
+	removed  types.UID // incarnation that we removed, until the watch says so too
+	seen     news      // newest that the watch brought since the first write began
+}
+
+// news is one version of an object, or its absence.
+type news struct {
+	rv   uint64 // of the deletion, if gone
+	uid  types.UID
+	gone bool
+	// guessed: the informer noticed the absence in a list; rv is the last
+	// version that it had seen, not that of the deletion.
+	guessed bool
+}
+
+type verdict int
+
+const (
+	pass verdict = iota
+	drop
+	verify // read the object to find out
+)
+
+func newGuard() *guard { return &guard{objects: map[model.Ref]*tracked{}} }
+
+// begin announces a write.
+func (g *guard) begin(ref model.Ref) {
+	t := g.objects[ref]
+	if t == nil {
+		t = &tracked{}
+		g.objects[ref] = t
+	}
+	if t.inflight == 0 {
+		t.seen = news{}
+	}
+	t.inflight++
+}
+
+// fail ends a write that left nothing known.
+func (g *guard) fail(ref model.Ref, now time.Time) {
+	if t := g.objects[ref]; t != nil {
+		t.inflight--
+		t.since = now
+		g.settle(ref, t)
+	}
+}
+
+// wrote ends a write (or a read) that found the object in this state. An empty
+// UID of a gone object means any incarnation. It reports whether that is news.
+func (g *guard) wrote(ref model.Ref, n news, now time.Time) bool {
+	t := g.objects[ref]
+	if t == nil {
+		return true
+	}
+	t.inflight--
+	t.since = now
+	defer g.settle(ref, t)
+	if n.gone {
+		return t.wroteGone(n)
+	}
+	if t.seen.rv > n.rv || t.written > n.rv {
+		return false
+	}
+	t.written, t.removed = n.rv, ""
+	return true
+}
+
+func (t *tracked) wroteGone(n news) bool {
+	if n.uid == "" {
+		// A read found nothing: true unless the watch has since brought something.
+		t.written, t.removed = 0, ""
+		return t.seen.rv == 0 || t.seen.gone
+	}
+	if t.seen.rv != 0 && !t.seen.gone && t.seen.uid != n.uid {
+		return false // the watch is ahead: a namesake exists already
+	}
+	if !(t.seen.gone && t.seen.uid == n.uid) {
+		t.removed = n.uid
+	}
+	t.written = 0
+	return true
+}
+
+// admit judges what the watch brings.
+func (g *guard) admit(ref model.Ref, n news) verdict {
+	t := g.objects[ref]
+	if t == nil {
+		return pass
+	}
+	defer g.settle(ref, t)
+	ours := t.removed != "" && n.uid == t.removed
+	switch {
+	case ours && !n.gone:
+		return drop
+	case ours:
+		t.removed = ""
+		if t.written != 0 {
+			return drop // a namesake has been made since
+		}
+	case n.rv < t.written && n.guessed:
+		return verify
+	case n.rv < t.written:
+		return drop
+	}
+	t.seen = n
+	return pass
+}
+
+// settle forgets an object once the watch has caught up with our writes.
+func (g *guard) settle(ref model.Ref, t *tracked) {
+	if t.inflight > 0 {
+		return
+	}
+	if t.removed != "" && (t.seen.rv == 0 || t.seen.gone || t.seen.uid == t.removed) {
+		return
+	}
+	if t.seen.rv >= t.written {
+		delete(g.objects, ref)
+	}
+}
+
+// overdue lists the objects that the watch has not confirmed for too long.
+func (g *guard) overdue(now time.Time) []model.Ref {
+	var out []model.Ref
+	for ref, t := range g.objects {
+		if t.inflight == 0 && now.Sub(t.since) > settleTime {
+			out = append(out, ref)
+		}
+	}
+	return out
+}

@@ -1,0 +1,217 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wovensdn/woven/api/annotations"
+	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// SubnetPlan is what flags say about a Subnet that the controller makes. Pairs
+// of families are written "v4,v6"; an empty gateway is the first address.
+type SubnetPlan struct {
+	CIDR       string
+	Gateway    string
+	ExcludeIPs []string
+}
+
+// Defaults are the objects that a cluster cannot be without.
+type Defaults struct {
+	Names
+	Default SubnetPlan // of the subnet of namespaces that are bound to no other
+	Join    SubnetPlan // of the subnet of the nodes' ports
+}
+
+// Keeper makes the objects that a cluster cannot be without where they are
+// missing, and spells out the defaults in the spec of Subnets. It never changes
+// what a user wrote.
+type Keeper struct {
+	client   client.Client
+	in       *Intake
+	defaults Defaults
+	log      logr.Logger
+	queue    workqueue.TypedRateLimitingInterface[model.Ref]
+	leading  atomic.Bool
+}
+
+// NewKeeper makes a keeper that does nothing until it leads.
+func NewKeeper(c client.Client, in *Intake, d Defaults, clk clock.WithTicker, log logr.Logger) *Keeper {
+	k := &Keeper{client: c, in: in, defaults: d, log: log,
+		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[model.Ref](time.Second, 30*time.Second),
+			workqueue.TypedRateLimitingQueueConfig[model.Ref]{Clock: clk})}
+	in.notice(k.noticed)
+	return k
+}
+
+// NeedLeaderElection is false: [Keeper.Lead] says when to write.
+func (k *Keeper) NeedLeaderElection() bool { return false }
+
+// Lead says whether this process may write. A new leader looks at everything.
+func (k *Keeper) Lead(leading bool) {
+	if k.leading.Swap(leading) || !leading {
+		return
+	}
+	k.lookAtAll()
+}
+
+func (k *Keeper) lookAtAll() {
+	for ref := range k.required() {
+		k.queue.Add(ref)
+	}
+	for _, o := range k.in.known(model.KindSubnet) {
+		k.queue.Add(refOf(model.KindSubnet, o))
+	}
+}
+
+func (k *Keeper) noticed(now, before Object) {
+	for _, o := range []Object{now, before} {
+		switch o.(type) {
+		case *v1.Subnet:
+			k.queue.Add(refOf(model.KindSubnet, o))
+		case *v1.Vpc:
+			k.queue.Add(refOf(model.KindVpc, o))
+		}
+	}
+}
+
+// Start works until the context ends.
+func (k *Keeper) Start(ctx context.Context) error {
+	defer context.AfterFunc(ctx, k.queue.ShutDown)()
+	for {
+		ref, shutdown := k.queue.Get()
+		if shutdown {
+			return nil
+		}
+		if err := k.keep(ctx, ref); err != nil && ctx.Err() == nil {
+			k.log.Info("cannot be written; trying again", "object", ref.String(), "cause", err.Error())
+			k.queue.AddRateLimited(ref)
+		} else {
+			k.queue.Forget(ref)
+		}
+		k.queue.Done(ref)
+	}
+}
+
+func (k *Keeper) keep(ctx context.Context, ref model.Ref) error {
+	if !k.leading.Load() {
+		return nil
+	}
+	if !k.in.Synced() {
+		k.queue.AddAfter(ref, time.Second)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	have := k.in.object(ref)
+	if have == nil {
+		return k.create(ctx, ref)
+	}
+	if subnet, ok := have.(*v1.Subnet); ok && subnet.DeletionTimestamp == nil {
+		return k.spellOut(ctx, ref, subnet)
+	}
+	return nil
+}
+
+func (k *Keeper) create(ctx context.Context, ref model.Ref) error {
+	o := k.required()[ref]
+	if o == nil {
+		return nil
+	}
+	k.in.begin(ref)
+	err := k.client.Create(ctx, o, client.FieldOwner(fieldManager))
+	if err != nil {
+		k.in.failed(ref)
+		if apierrors.IsAlreadyExists(err) {
+			return nil
+		}
+		return fmt.Errorf("create %s: %w", ref, err)
+	}
+	k.in.wrote(kindsByName()[ref.Kind], o)
+	k.log.Info("created", "object", ref.String())
+	return nil
+}
+
+// spellOut writes the defaults of a Subnet into its spec, unless somebody
+// changed it in the meantime: then the change brings us here again.
+func (k *Keeper) spellOut(ctx context.Context, ref model.Ref, have *v1.Subnet) error {
+	want := k.spelledOut(have)
+	if want == nil {
+		return nil
+	}
+	k.in.begin(ref)
+	err := k.client.Patch(ctx, want, client.MergeFromWithOptions(have, client.MergeFromWithOptimisticLock{}), client.FieldOwner(fieldManager))
+	if err != nil {
+		k.in.failed(ref)
+		if isGone(err) {
+			return nil
+		}
+		return fmt.Errorf("write defaults of %s: %w", ref, err)
+	}
+	k.in.wrote(kindsByName()[ref.Kind], want)
+	return nil
+}
+
+// spelledOut is the Subnet with its defaults; nil if it has them. Only the
+// configured default subnet is one.
+func (k *Keeper) spelledOut(have *v1.Subnet) *v1.Subnet {
+	want := model.SubnetDefaults(have)
+	if isDefault := have.Name == k.defaults.DefaultSubnet; have.Spec.Default && !isDefault {
+		if want == nil {
+			want = have.DeepCopy()
+		}
+		want.Spec.Default = false
+	}
+	return want
+}
+
+// required are the objects that must exist, as they are made when they do not.
+func (k *Keeper) required() map[model.Ref]Object {
+	d := k.defaults
+	node := k.subnet(d.NodeSwitch, d.Join)
+	pods := k.subnet(d.DefaultSubnet, d.Default)
+	pods.Spec.Default, pods.Spec.NatOutgoing = true, true
+	vpc := &v1.Vpc{ObjectMeta: metav1.ObjectMeta{Name: d.ClusterRouter, Finalizers: []string{annotations.Finalizer}}}
+	return map[model.Ref]Object{
+		{Kind: model.KindVpc, Name: d.ClusterRouter}:    vpc,
+		{Kind: model.KindSubnet, Name: d.NodeSwitch}:    node,
+		{Kind: model.KindSubnet, Name: d.DefaultSubnet}: pods,
+	}
+}
+
+func (k *Keeper) subnet(name string, plan SubnetPlan) *v1.Subnet {
+	o := &v1.Subnet{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Finalizers: []string{annotations.Finalizer}},
+		Spec: v1.SubnetSpec{
+			Vpc: k.defaults.ClusterRouter, Provider: annotations.DefaultProvider, GatewayType: v1.GatewayDistributed,
+			CIDRBlock: plan.CIDR, Gateway: plan.Gateway, ExcludeIPs: plan.ExcludeIPs,
+		},
+	}
+	if spelled := model.SubnetDefaults(o); spelled != nil {
+		return spelled
+	}
+	return o
+}
+
+// Validate checks the plans and names the flag at fault.
+func (d Defaults) Validate(defaultFlag, joinFlag string) error {
+	k := Keeper{defaults: d}
+	for flag, o := range map[string]*v1.Subnet{defaultFlag: k.subnet(d.DefaultSubnet, d.Default), joinFlag: k.subnet(d.NodeSwitch, d.Join)} {
+		if _, problems := model.SubnetFrom(o); model.Fatal(problems) {
+			return fmt.Errorf("flags --%s*: Subnet %s: %s", flag, o.Name, strings.TrimSpace(message(problems)))
+		}
+	}
+	return nil
+}

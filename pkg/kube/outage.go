@@ -1,0 +1,60 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+)
+
+// quietTime is how long one cause of an outage is not told again.
+const quietTime = time.Minute
+
+// Outage tells that the API server cannot be used: one line for each cause and
+// minute, however many clients notice.
+type Outage struct {
+	Server string // address of the API server
+	Log    logr.Logger
+	Clock  clock.PassiveClock
+
+	mu    sync.Mutex
+	cause string
+	at    time.Time
+}
+
+// Report tells of an error, unless it was just told.
+func (o *Outage) Report(message string, err error) {
+	cause := causeOf(err)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := o.Clock.Now()
+	if cause == o.cause && now.Sub(o.at) < quietTime {
+		return
+	}
+	o.cause, o.at = cause, now
+	o.Log.Info(message, "server", o.Server, "cause", cause)
+}
+
+// WatchError is a handler for errors of watches. What belongs to the life of a
+// watch (its end, an expired resource version) is not worth a line.
+func (o *Outage) WatchError(_ context.Context, _ *toolscache.Reflector, err error) {
+	if errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return
+	}
+	o.Report("API server cannot be watched; going on with what is known, and trying again", err)
+}
+
+// causeOf leaves out the request, so that the same trouble of several requests is one cause.
+func causeOf(err error) string {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err.Error()
+	}
+	return err.Error()
+}

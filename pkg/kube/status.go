@@ -1,0 +1,319 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/engine"
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+const (
+	statusInterval = time.Second            // between two writes of one object's status
+	gatherTime     = 100 * time.Millisecond // so that report and counters of one moment are one write
+	statusWorkers  = 4
+)
+
+// Names are the objects that a cluster has by its configuration.
+type Names struct {
+	ClusterRouter string // the default Vpc
+	DefaultSubnet string
+	NodeSwitch    string
+}
+
+// UsageObserver is told the counters of subnets, for metrics.
+type UsageObserver interface {
+	// SubnetUsed tells used and available addresses of one family; protocol is "IPv4" or "IPv6".
+	SubnetUsed(subnet, protocol, cidr string, used, available float64)
+	// SubnetGone forgets a subnet.
+	SubnetGone(subnet string)
+}
+
+// Status turns what the engine knows of objects into conditions, counters and
+// events. The newest word wins; what came before it is never written late.
+type Status struct {
+	client   client.Client
+	in       *Intake
+	events   events.EventRecorder
+	observer UsageObserver
+	clock    clock.WithTicker
+	log      logr.Logger
+	names    Names
+	kinds    map[model.Kind]kind
+	queue    workqueue.TypedRateLimitingInterface[model.Ref]
+
+	mu      sync.Mutex
+	leading bool
+	reports map[model.Ref]engine.Report
+	usage   map[model.Ref]engine.Usage
+	last    map[model.Ref]time.Time // of the last write
+	told    map[model.Ref]map[string]struct{}
+}
+
+// NewStatus makes a Status that keeps what it is told until [Status.Start].
+func NewStatus(c client.Client, in *Intake, r events.EventRecorder, o UsageObserver, names Names, clk clock.WithTicker, log logr.Logger) *Status {
+	s := &Status{
+		client: c, in: in, events: r, observer: o, clock: clk, log: log, names: names, kinds: kindsByName(),
+		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[model.Ref](statusInterval, time.Minute),
+			workqueue.TypedRateLimitingQueueConfig[model.Ref]{Clock: clk}),
+		reports: map[model.Ref]engine.Report{}, usage: map[model.Ref]engine.Usage{},
+		last: map[model.Ref]time.Time{}, told: map[model.Ref]map[string]struct{}{},
+	}
+	in.notice(s.noticed)
+	return s
+}
+
+// NeedLeaderElection is false: [Status.Lead] says when to write.
+func (s *Status) NeedLeaderElection() bool { return false }
+
+// Lead says whether this process may write. A new leader writes all that it knows.
+func (s *Status) Lead(leading bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if leading && !s.leading {
+		for ref := range s.reports {
+			s.schedule(ref)
+		}
+		for ref := range s.usage {
+			s.schedule(ref)
+		}
+	}
+	s.leading = leading
+}
+
+// Report takes what is known of an object: for Subnets and Vpcs it becomes
+// conditions; for all kinds, each problem that is new becomes an event.
+func (s *Status) Report(r engine.Report) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Ref.Kind == model.KindSubnet || r.Ref.Kind == model.KindVpc {
+		s.reports[r.Ref] = r
+		s.schedule(r.Ref)
+	}
+	if !s.leading {
+		delete(s.told, r.Ref)
+		return
+	}
+	s.tell(r)
+}
+
+// tell makes events of new problems. The lock is held.
+func (s *Status) tell(r engine.Report) {
+	before := s.told[r.Ref]
+	if len(r.Problems) == 0 {
+		delete(s.told, r.Ref)
+		return
+	}
+	now := make(map[string]struct{}, len(r.Problems))
+	for _, p := range r.Problems {
+		text := p.Reason + ": " + p.Error()
+		if _, known := before[text]; !known {
+			s.event(r.Ref, p)
+		}
+		now[text] = struct{}{}
+	}
+	s.told[r.Ref] = now
+}
+
+func (s *Status) event(ref model.Ref, p model.Problem) {
+	k, ok := s.kinds[ref.Kind]
+	if !ok {
+		return
+	}
+	about := &corev1.ObjectReference{
+		Kind: string(ref.Kind), APIVersion: apiVersionOf(k),
+		Namespace: ref.Namespace, Name: ref.Name, UID: s.in.uid(ref),
+	}
+	s.events.Eventf(about, nil, corev1.EventTypeWarning, p.Reason, "Reconcile", "%s", clip(p.Error()))
+}
+
+// Usage takes the counters of a subnet.
+func (s *Status) Usage(u engine.Usage) {
+	ref := model.Ref{Kind: model.KindSubnet, Name: u.Subnet}
+	s.mu.Lock()
+	s.usage[ref] = u
+	s.schedule(ref)
+	s.mu.Unlock()
+	s.count(ref, u)
+}
+
+// count tells the metrics of the families that the subnet has.
+func (s *Status) count(ref model.Ref, u engine.Usage) {
+	o, ok := s.in.object(ref).(*v1.Subnet)
+	if !ok {
+		return
+	}
+	subnet, _ := model.SubnetFrom(o)
+	if subnet.CIDR.V4.IsValid() {
+		used, _ := u.Stats.V4.Using.Float64()
+		available, _ := u.Stats.V4.Available.Float64()
+		s.observer.SubnetUsed(u.Subnet, string(v1.ProtocolIPv4), subnet.CIDR.V4.String(), used, available)
+	}
+	if subnet.CIDR.V6.IsValid() {
+		used, _ := u.Stats.V6.Using.Float64()
+		available, _ := u.Stats.V6.Available.Float64()
+		s.observer.SubnetUsed(u.Subnet, string(v1.ProtocolIPv6), subnet.CIDR.V6.String(), used, available)
+	}
+}
+
+// schedule is called with the lock held.
+func (s *Status) schedule(ref model.Ref) {
+	s.queue.AddAfter(ref, max(gatherTime, statusInterval-s.clock.Since(s.last[ref])))
+}
+
+// noticed follows the subnets of each Vpc, and what is gone.
+func (s *Status) noticed(now, before Object) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range []Object{now, before} {
+		if subnet, ok := o.(*v1.Subnet); ok {
+			s.schedule(model.Ref{Kind: model.KindVpc, Name: vpcOf(subnet)})
+		}
+	}
+	if now != nil || before == nil {
+		return
+	}
+	ref := model.Ref{Kind: model.KindVpc, Name: before.GetName()}
+	if _, ok := before.(*v1.Subnet); ok {
+		ref.Kind = model.KindSubnet
+		s.observer.SubnetGone(ref.Name)
+	}
+	delete(s.reports, ref)
+	delete(s.usage, ref)
+	delete(s.last, ref)
+	delete(s.told, ref)
+}
+
+// Start writes until the context ends.
+func (s *Status) Start(ctx context.Context) error {
+	defer context.AfterFunc(ctx, s.queue.ShutDown)()
+	var g errgroup.Group
+	for range statusWorkers {
+		g.Go(func() error {
+			for s.next(ctx) {
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (s *Status) next(ctx context.Context) bool {
+	ref, shutdown := s.queue.Get()
+	if shutdown {
+		return false
+	}
+	defer s.queue.Done(ref)
+	if err := s.write(ctx, ref); err != nil && ctx.Err() == nil {
+		s.log.Info("status cannot be written; trying again", "object", ref.String(), "cause", err.Error())
+		s.queue.AddRateLimited(ref)
+		return true
+	}
+	s.queue.Forget(ref)
+	return true
+}
+
+// write brings the status of one object up to date, with at most one request.
+func (s *Status) write(ctx context.Context, ref model.Ref) error {
+	s.mu.Lock()
+	leading := s.leading
+	wait := statusInterval - s.clock.Since(s.last[ref])
+	report, usage := lookup(s.reports, ref), lookup(s.usage, ref)
+	s.mu.Unlock()
+	if !leading {
+		return nil
+	}
+	if wait > 0 {
+		s.queue.AddAfter(ref, wait)
+		return nil
+	}
+	have := s.in.object(ref)
+	want := s.want(have, report, usage)
+	if want == nil {
+		return nil
+	}
+	patch, err := statusPatch(have, want)
+	if err != nil || patch == nil {
+		return err
+	}
+	s.mu.Lock()
+	s.last[ref] = s.clock.Now()
+	s.mu.Unlock()
+	return s.patch(ctx, ref, want, patch)
+}
+
+func (s *Status) want(have Object, r *engine.Report, u *engine.Usage) Object {
+	now := metav1.NewTime(s.clock.Now())
+	switch o := have.(type) {
+	case *v1.Subnet:
+		want := o.DeepCopy()
+		want.Status = subnetStatus(o, r, u, now)
+		return want
+	case *v1.Vpc:
+		want := o.DeepCopy()
+		want.Status = vpcStatus(o, s.in.known(model.KindSubnet), r, s.names, now)
+		return want
+	default:
+		return nil
+	}
+}
+
+func (s *Status) patch(ctx context.Context, ref model.Ref, o Object, patch []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	s.in.begin(ref)
+	err := s.client.Status().Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager))
+	if err == nil {
+		s.in.wrote(s.kinds[ref.Kind], o)
+		return nil
+	}
+	s.in.failed(ref)
+	if isGone(err) || apierrors.IsInvalid(err) && o.GetDeletionTimestamp() != nil {
+		return nil
+	}
+	return fmt.Errorf("patch status of %s: %w", ref, err)
+}
+
+// statusPatch is the merge patch (RFC 7396) of the status alone, for this very
+// incarnation; nil if nothing differs.
+func statusPatch(have, want Object) ([]byte, error) {
+	diff, err := client.MergeFrom(have).Data(want)
+	if err != nil {
+		return nil, fmt.Errorf("compare status: %w", err)
+	}
+	patch := map[string]any{}
+	if err := json.Unmarshal(diff, &patch); err != nil {
+		return nil, fmt.Errorf("compare status: %w", err)
+	}
+	maps.DeleteFunc(patch, func(key string, _ any) bool { return key != "status" })
+	if len(patch) == 0 {
+		return nil, nil
+	}
+	patch["metadata"] = map[string]any{"uid": have.GetUID()}
+	return json.Marshal(patch)
+}
+
+func lookup[T any](m map[model.Ref]T, ref model.Ref) *T {
+	value, ok := m[ref]
+	if !ok {
+		return nil
+	}
+	return &value
+}

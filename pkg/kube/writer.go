@@ -1,0 +1,204 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wovensdn/woven/pkg/compile"
+	"github.com/wovensdn/woven/pkg/engine"
+	"github.com/wovensdn/woven/pkg/ipam"
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// DefaultWriters is how many writes are under way at once when nothing else is said.
+const DefaultWriters = 32
+
+// fieldManager names us in metadata.managedFields.
+const fieldManager = "woven-controller"
+
+// WriteObserver is told how writes at the API server end, for metrics.
+type WriteObserver interface {
+	// Wrote tells the kind of the object, the verb of RBAC ("create", "patch",
+	// "delete") and the result ("ok", or the reason of the API server's error).
+	Wrote(kind model.Kind, verb, result string)
+}
+
+// Writer is the engine's way to write to the API server. Writes of one object
+// are in order, those of different objects run in parallel. Conditions, counters
+// and events go through [Status], so that they cannot hold up addresses.
+type Writer struct {
+	*Status
+	client   client.Client // reads what the API server has, not what a cache has
+	in       *Intake
+	observer WriteObserver
+	workers  int
+	lanes    *lanes
+	kinds    map[model.Kind]kind
+	leading  atomic.Bool
+}
+
+var _ engine.Writer = (*Writer)(nil)
+
+// NewWriter makes a writer that keeps what it is told until [Writer.Start].
+// workers is how many writes may be under way at once; 0 means [DefaultWriters].
+func NewWriter(c client.Client, in *Intake, s *Status, o WriteObserver, workers int) *Writer {
+	if workers <= 0 {
+		workers = DefaultWriters
+	}
+	w := &Writer{Status: s, client: c, in: in, observer: o, workers: workers, lanes: newLanes(), kinds: kindsByName()}
+	in.verify = w.verify
+	return w
+}
+
+func kindsByName() map[model.Kind]kind {
+	out := map[model.Kind]kind{}
+	for _, k := range kindList() {
+		out[k.kind] = k
+	}
+	return out
+}
+
+// NeedLeaderElection is false: [Writer.Lead] says when to write.
+func (w *Writer) NeedLeaderElection() bool { return false }
+
+// Start writes until the context ends.
+func (w *Writer) Start(ctx context.Context) error { return w.lanes.run(ctx, w.workers) }
+
+// Lead says whether this process may write. What is still queued when it may
+// not any more ends with [ErrNotLeading].
+func (w *Writer) Lead(leading bool) {
+	w.leading.Store(leading)
+	w.Status.Lead(leading)
+}
+
+// CreateIP records an allocation: one request, with labels and finalizer.
+func (w *Writer) CreateIP(c compile.Claim, a ipam.Allocation, done func(error)) {
+	w.write(c.Target(), done, func(ctx context.Context) error {
+		ref := c.Target()
+		o := model.IPObject(recordOf(c, a))
+		err := w.told(ref.Kind, "create", w.client.Create(ctx, o, client.FieldOwner(fieldManager)))
+		if apierrors.IsAlreadyExists(err) {
+			if readErr := w.client.Get(ctx, client.ObjectKeyFromObject(o), o); readErr == nil {
+				w.in.wrote(w.kinds[ref.Kind], o)
+				return fmt.Errorf("create %s: %w", ref, err)
+			}
+		}
+		if err != nil {
+			w.in.failed(ref)
+			return fmt.Errorf("create %s: %w", ref, err)
+		}
+		w.in.wrote(w.kinds[ref.Kind], o)
+		return nil
+	})
+}
+
+func recordOf(c compile.Claim, a ipam.Allocation) model.IP {
+	return model.IP{
+		Meta:   model.Meta{Name: c.IP},
+		Subnet: a.Subnet, Addrs: a.Addrs, MAC: a.MAC,
+		PodName: c.For.Name, Namespace: c.For.Namespace,
+		NodeName: c.NodeName, PodType: c.PodType,
+	}
+}
+
+// Annotate patches annotations: one request. An object that is gone, or whose
+// name belongs to another one by now, needs none.
+func (w *Writer) Annotate(a compile.Annotate, done func(error)) {
+	w.write(a.Object, done, func(ctx context.Context) error {
+		patch, err := mergePatch(map[string]any{"uid": a.UID, "annotations": a.Annotations})
+		if err != nil {
+			w.in.failed(a.Object)
+			return fmt.Errorf("annotate %s: %w", a.Object, err)
+		}
+		k := w.kinds[a.Object.Kind]
+		o := named(k, a.Object)
+		err = w.told(k.kind, "patch", w.client.Patch(ctx, o, patch, client.FieldOwner(fieldManager)))
+		if err == nil {
+			w.in.wrote(k, o)
+			return nil
+		}
+		w.in.failed(a.Object)
+		if isGone(err) {
+			return nil
+		}
+		return fmt.Errorf("annotate %s: %w", a.Object, err)
+	})
+}
+
+// write queues a task that may run while this process leads.
+func (w *Writer) write(ref model.Ref, done func(error), run func(context.Context) error) {
+	w.lanes.add(ref, task{done: done, run: func(ctx context.Context) error {
+		if !w.leading.Load() {
+			return fmt.Errorf("write %s: %w", ref, ErrNotLeading)
+		}
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		w.in.begin(ref)
+		return run(ctx)
+	}})
+}
+
+// verify reads an object that the watch has not confirmed in time.
+func (w *Writer) verify(ref model.Ref) {
+	w.lanes.add(ref, task{done: func(error) {}, run: func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		k := w.kinds[ref.Kind]
+		o := named(k, ref)
+		w.in.begin(ref)
+		err := w.client.Get(ctx, client.ObjectKeyFromObject(o), o)
+		switch {
+		case err == nil:
+			w.in.wrote(k, o)
+		case apierrors.IsNotFound(err):
+			w.in.removed(ref, "")
+		default:
+			w.in.failed(ref)
+		}
+		return err
+	}})
+}
+
+// told passes an error on and counts it.
+func (w *Writer) told(k model.Kind, verb string, err error) error {
+	w.observer.Wrote(k, verb, result(err))
+	return err
+}
+
+func result(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	if reason := apierrors.ReasonForError(err); reason != "" {
+		return string(reason)
+	}
+	return "Unreachable"
+}
+
+// isGone tells that the incarnation that was meant does not exist any more: the
+// API server answers NotFound, or refuses the UID in the patch.
+func isGone(err error) bool {
+	return apierrors.IsNotFound(err) || apierrors.IsConflict(err)
+}
+
+func named(k kind, ref model.Ref) Object {
+	o := k.new()
+	o.SetNamespace(ref.Namespace)
+	o.SetName(ref.Name)
+	return o
+}
+
+// mergePatch is a patch of metadata (RFC 7396).
+func mergePatch(metadata map[string]any) (client.Patch, error) {
+	data, err := json.Marshal(map[string]any{"metadata": metadata})
+	if err != nil {
+		return nil, err
+	}
+	return client.RawPatch(types.MergePatchType, data), nil
+}

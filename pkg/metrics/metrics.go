@@ -1,0 +1,133 @@
+// Package metrics holds the controller's Prometheus collectors. It is told what
+// happens and knows nobody: the engine and the edges see it through interfaces
+// of their own.
+package metrics
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+const namespace = "woven"
+
+// Metrics are the controller's collectors. Its methods are safe for concurrent
+// use and do not block.
+type Metrics struct {
+	woken     *prometheus.HistogramVec
+	compile   *prometheus.HistogramVec
+	commits   *prometheus.HistogramVec
+	ops       prometheus.Counter
+	batch     prometheus.Histogram
+	drift     *prometheus.CounterVec
+	connected prometheus.Gauge
+	epoch     prometheus.Gauge
+	leading   prometheus.Gauge
+	writes    *prometheus.CounterVec
+	used      *prometheus.GaugeVec
+	available *prometheus.GaugeVec
+}
+
+// New makes the collectors and registers them.
+func New(registry prometheus.Registerer) (*Metrics, error) {
+	m := &Metrics{
+		woken:   histogram("engine_owners_woken", "How many objects one change of an object of this kind had compiled again.", prometheus.ExponentialBuckets(1, 4, 10), "kind"),
+		compile: histogram("compile_duration_seconds", "Time to compile one object of this kind.", prometheus.ExponentialBuckets(1e-6, 4, 10), "kind"),
+		commits: histogram("commit_duration_seconds", "Time of one transaction of the northbound database, by result.", prometheus.ExponentialBuckets(1e-3, 2, 14), "result"),
+		ops:     counter("commit_operations_total", "Operations sent to the northbound database."),
+		batch:   prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "commit_batch_size", Help: "Rows and set members changed by one transaction.", Buckets: prometheus.ExponentialBuckets(1, 4, 7)}),
+		drift: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "drift_repairs_total",
+			Help: "Changes that others made to our rows of this table, and that were put right."}, []string{"table"}),
+		connected: gauge("nb_connected", "1 while the copy of the northbound database is complete and live."),
+		epoch:     gauge("epoch", "Number of the leadership that this process fences its writes with."),
+		leading:   gauge("leading", "1 while this process holds the lease."),
+		writes: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "api_writes_total",
+			Help: "Writes at the API server by kind, verb and result (ok, or the reason of the error)."}, []string{"kind", "verb", "result"}),
+		used:      subnetGauge("subnet_used_ip_count", "Addresses of the subnet in use."),
+		available: subnetGauge("subnet_available_ip_count", "Addresses of the subnet that can still be allocated."),
+	}
+	var all error
+	for _, c := range []prometheus.Collector{
+		m.woken, m.compile, m.commits, m.ops, m.batch, m.drift, m.connected, m.epoch, m.leading, m.writes, m.used, m.available,
+	} {
+		all = errors.Join(all, registry.Register(c))
+	}
+	return m, all
+}
+
+func histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
+}
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
+}
+
+func gauge(name, help string) prometheus.Gauge {
+	return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
+}
+
+// subnetGauge has the name and labels of Kube-OVN's, which dashboards and alerts know.
+func subnetGauge(name, help string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"subnet_name", "protocol", "subnet_cidr"})
+}
+
+// Woken counts how many owners one change woke.
+func (m *Metrics) Woken(kind model.Kind, owners int) {
+	m.woken.WithLabelValues(string(kind)).Observe(float64(owners))
+}
+
+// Compiled takes the time of one compilation.
+func (m *Metrics) Compiled(kind model.Kind, seconds float64) {
+	m.compile.WithLabelValues(string(kind)).Observe(seconds)
+}
+
+// Committed takes one transaction: its operations, the rows and members that it
+// was about, its time, and its error.
+func (m *Metrics) Committed(ops, units int, seconds float64, err error) {
+	result := "ok"
+	if err != nil {
+		result = "error"
+	}
+	m.commits.WithLabelValues(result).Observe(seconds)
+	m.ops.Add(float64(ops))
+	m.batch.Observe(float64(units))
+}
+
+// Drift counts a change by others that has to be put right.
+func (m *Metrics) Drift(table string) { m.drift.WithLabelValues(table).Inc() }
+
+// Connected tells whether the northbound database is there.
+func (m *Metrics) Connected(connected bool) { m.connected.Set(number(connected)) }
+
+// Epoch tells the number of our leadership.
+func (m *Metrics) Epoch(epoch int64) { m.epoch.Set(float64(epoch)) }
+
+// Lead tells whether the lease is held.
+func (m *Metrics) Lead(leading bool) { m.leading.Set(number(leading)) }
+
+// Wrote counts a write at the API server.
+func (m *Metrics) Wrote(kind model.Kind, verb, result string) {
+	m.writes.WithLabelValues(string(kind), verb, result).Inc()
+}
+
+// SubnetUsed tells the counters of one family of a subnet.
+func (m *Metrics) SubnetUsed(subnet, protocol, cidr string, used, available float64) {
+	m.used.WithLabelValues(subnet, protocol, cidr).Set(used)
+	m.available.WithLabelValues(subnet, protocol, cidr).Set(available)
+}
+
+// SubnetGone forgets a subnet.
+func (m *Metrics) SubnetGone(subnet string) {
+	m.used.DeletePartialMatch(prometheus.Labels{"subnet_name": subnet})
+	m.available.DeletePartialMatch(prometheus.Labels{"subnet_name": subnet})
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
