@@ -35,11 +35,11 @@ type Allocator struct {
 // subnet is what the allocator knows of one subnet. Without a definition it
 // only remembers the allocations of a subnet that is not there (yet, any more).
 type subnet struct {
-	def     *Subnet
-	spaces  model.Dual[space]
-	macs    map[mac]string // to owner
-	gateway mac            // zero for none
-	held    int
+	def        *Subnet
+	spaces     model.Dual[space]
+	macs       map[string]string // to owner
+	gatewayMAC string            // empty for none
+	held       int
 }
 
 // Option changes a new [Allocator].
@@ -76,7 +76,7 @@ type Subnet struct {
 // the subnet as it was. Setting an equal subnet is O(1); a change costs
 // O(n log n) in the allocations of the subnet.
 func (a *Allocator) SetSubnet(def Subnet) error {
-	gateway, err := checkSubnet(def)
+	gatewayMAC, err := checkSubnet(def)
 	if err != nil {
 		return fmt.Errorf("set subnet %s: %w", def.Name, err)
 	}
@@ -85,7 +85,7 @@ func (a *Allocator) SetSubnet(def Subnet) error {
 		return nil
 	}
 	def.Exclude = append([]model.Range(nil), def.Exclude...)
-	s.def, s.gateway = &def, gateway
+	s.def, s.gatewayMAC = &def, gatewayMAC
 	s.spaces.V4.set(def.CIDR.V4, def.Gateway.V4, def.Exclude)
 	s.spaces.V6.set(def.CIDR.V6, def.Gateway.V6, def.Exclude)
 	return nil
@@ -97,7 +97,7 @@ func (a *Allocator) DeleteSubnet(name string) {
 	if !ok {
 		return
 	}
-	s.def, s.gateway = nil, mac{}
+	s.def, s.gatewayMAC = nil, ""
 	s.spaces.V4.set(netip.Prefix{}, netip.Addr{}, nil)
 	s.spaces.V6.set(netip.Prefix{}, netip.Addr{}, nil)
 	a.forgetIfEmpty(name)
@@ -211,8 +211,8 @@ func (a *Allocator) Release(owner string) (Allocation, bool) {
 	if al.Addrs.V6.IsValid() {
 		s.spaces.V6.release(al.Addrs.V6, a.restLimit)
 	}
-	if m, err := parseMAC(al.MAC); err == nil {
-		delete(s.macs, m)
+	if al.MAC != "" {
+		delete(s.macs, al.MAC)
 	}
 	a.forgetIfEmpty(al.Subnet)
 	return al, true
@@ -241,7 +241,7 @@ func (a *Allocator) Holder(subnet string, ip netip.Addr) (string, bool) {
 func (a *Allocator) subnet(name string) *subnet {
 	s, ok := a.subnets[name]
 	if !ok {
-		s = &subnet{spaces: model.Dual[space]{V4: newSpace(), V6: newSpace()}, macs: map[mac]string{}}
+		s = &subnet{spaces: model.Dual[space]{V4: newSpace(), V6: newSpace()}, macs: map[string]string{}}
 		a.subnets[name] = s
 	}
 	return s
@@ -262,7 +262,7 @@ func (a *Allocator) hold(s *subnet, al Allocation) {
 	if al.Addrs.V6.IsValid() {
 		s.spaces.V6.hold(al.Addrs.V6, al.Owner)
 	}
-	if m, err := parseMAC(al.MAC); err == nil {
-		s.macs[m] = al.Owner
+	if al.MAC != "" {
+		s.macs[al.MAC] = al.Owner
 	}
 }

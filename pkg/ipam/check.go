@@ -29,26 +29,23 @@ func checkRanges(what string, ranges []model.Range) error {
 	return nil
 }
 
-func checkSubnet(def Subnet) (gateway mac, err error) {
+func checkSubnet(def Subnet) (gatewayMAC string, err error) {
 	if def.Name == "" {
-		return mac{}, invalidf("a subnet needs a name")
+		return "", invalidf("a subnet needs a name")
 	}
 	if p := def.CIDR.V4; p.IsValid() && (!is4(p.Addr()) || p != p.Masked()) {
-		return mac{}, invalidf("CIDR %s is not an IPv4 prefix in network form", p)
+		return "", invalidf("CIDR %s is not an IPv4 prefix in network form", p)
 	}
 	if p := def.CIDR.V6; p.IsValid() && (!is6(p.Addr()) || p != p.Masked()) {
-		return mac{}, invalidf("CIDR %s is not an IPv6 prefix in network form", p)
+		return "", invalidf("CIDR %s is not an IPv6 prefix in network form", p)
 	}
 	if err := checkAddrs("gateway", def.Gateway); err != nil {
-		return mac{}, err
+		return "", err
 	}
 	if err := checkRanges("excluded range", def.Exclude); err != nil {
-		return mac{}, err
+		return "", err
 	}
-	if def.GatewayMAC == "" {
-		return mac{}, nil
-	}
-	return parseMAC(def.GatewayMAC)
+	return normalMAC(def.GatewayMAC)
 }
 
 func checkRequest(r Request) error {
@@ -72,16 +69,4 @@ func checkRecord(al Allocation) error {
 		return invalidf("the record of %s has neither an address nor a MAC", al.Owner)
 	}
 	return checkAddrs("recorded address", al.Addrs)
-}
-
-// normalMAC returns a MAC in lower case with colons; empty stays empty.
-func normalMAC(text string) (string, error) {
-	if text == "" {
-		return "", nil
-	}
-	m, err := parseMAC(text)
-	if err != nil {
-		return "", err
-	}
-	return m.String(), nil
 }

@@ -75,30 +75,26 @@ func (s *subnet) checkStatic(sp *space, addr netip.Addr) error {
 // chooseMAC returns the wanted MAC, or a free one when wanted is empty.
 func (s *subnet) chooseMAC(owner, wanted string, source MACSource) (string, error) {
 	if wanted != "" {
-		m, err := parseMAC(wanted)
-		if err != nil {
-			return "", err
-		}
-		return wanted, s.checkMAC(s.def.Name, m, owner)
+		return wanted, s.checkMAC(s.def.Name, wanted, owner)
 	}
 	// A source that repeats itself must not hang us: by chance alone, 64
 	// collisions in a row do not happen in a space of 2^46.
 	const attempts = 64
 	for attempt := range attempts {
-		m := mac(source(s.def.Name, owner, attempt)).local()
-		if s.checkMAC(s.def.Name, m, owner) == nil {
-			return m.String(), nil
+		mac := localMAC(source(s.def.Name, owner, attempt))
+		if s.checkMAC(s.def.Name, mac, owner) == nil {
+			return mac, nil
 		}
 	}
 	return "", invalidf("no free MAC for %s in subnet %s after %d proposals", owner, s.def.Name, attempts)
 }
 
-func (s *subnet) checkMAC(subnetName string, m mac, owner string) error {
-	if holder, ok := s.macs[m]; ok && holder != owner {
-		return &ConflictError{Subnet: subnetName, MAC: m.String(), Holder: holder}
+func (s *subnet) checkMAC(subnetName, mac, owner string) error {
+	if holder, ok := s.macs[mac]; ok && holder != owner {
+		return &ConflictError{Subnet: subnetName, MAC: mac, Holder: holder}
 	}
-	if m == s.gateway && s.macs[m] != owner {
-		return &GatewayError{Subnet: subnetName, MAC: m.String()}
+	if mac == s.gatewayMAC && s.macs[mac] != owner {
+		return &GatewayError{Subnet: subnetName, MAC: mac}
 	}
 	return nil
 }
@@ -114,11 +110,7 @@ func (s *subnet) checkRecord(al, held Allocation) error {
 	if al.MAC == "" {
 		return nil
 	}
-	m, err := parseMAC(al.MAC)
-	if err != nil {
-		return err
-	}
-	return s.checkMAC(al.Subnet, m, al.Owner)
+	return s.checkMAC(al.Subnet, al.MAC, al.Owner)
 }
 
 func (s *space) checkRecord(al Allocation, addr, own netip.Addr) error {

@@ -30,7 +30,9 @@ var (
 // NoSubnetError names a subnet that is not there. It is an [ErrNoSubnet].
 type NoSubnetError struct{ Subnet string }
 
-func (e *NoSubnetError) Error() string        { return fmt.Sprintf("subnet %s is not there", e.Subnet) }
+func (e *NoSubnetError) Error() string { return fmt.Sprintf("subnet %s is not there", e.Subnet) }
+
+// Is reports whether target is [ErrNoSubnet].
 func (e *NoSubnetError) Is(target error) bool { return target == ErrNoSubnet }
 
 // ExhaustedError names the subnet and the family that has no free address. It is an [ErrExhausted].

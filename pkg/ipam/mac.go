@@ -3,48 +3,42 @@ package ipam
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
-	"net"
+
+	"github.com/wovensdn/woven/pkg/model"
 )
 
-type mac [6]byte
-
-func (m mac) String() string { return net.HardwareAddr(m[:]).String() }
-
 // MACSource proposes the MAC of an owner's port; attempt counts the proposals
-// that were taken already. Bits of the first octet are corrected by the caller.
+// that were taken already. The bits of the first octet that make it a locally
+// administered unicast address are set by the caller.
 type MACSource func(subnet, owner string, attempt int) [6]byte
 
 // HashMAC is the default [MACSource]: a hash of subnet, owner and attempt, so
 // that a proposal depends on nothing but its input.
 func HashMAC(subnet, owner string, attempt int) [6]byte {
-	h := sha256.New()
+	var input []byte
 	for _, part := range []string{subnet, owner} {
-		_ = binary.Write(h, binary.BigEndian, uint64(len(part))) // a hash never fails to write
-		h.Write([]byte(part))
+		input = binary.AppendUvarint(input, uint64(len(part)))
+		input = append(input, part...)
 	}
-	_ = binary.Write(h, binary.BigEndian, int64(attempt))
-	return [6]byte(h.Sum(nil)[:6])
+	input = binary.AppendVarint(input, int64(attempt))
+	sum := sha256.Sum256(input)
+	return [6]byte(sum[:6])
 }
 
-// local makes m a locally administered unicast address (IEEE 802-2014, 8.4).
-func (m mac) local() mac {
-	m[0] = m[0]&^0x01 | 0x02
-	return m
+// localMAC makes a proposal a locally administered unicast address (IEEE 802-2014, 8.4).
+func localMAC(proposal [6]byte) string {
+	proposal[0] = proposal[0]&^0x01 | 0x02
+	return model.MACText(proposal)
 }
 
-// parseMAC accepts a 48-bit unicast address other than 00:00:00:00:00:00.
-func parseMAC(text string) (mac, error) {
-	hw, err := net.ParseMAC(text)
+// normalMAC returns a unicast MAC in lower case with colons; empty stays empty.
+func normalMAC(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	mac, err := model.ParseMAC(text)
 	if err != nil {
-		return mac{}, fmt.Errorf("%w: parse MAC %q: %w", ErrInvalid, text, err)
+		return "", invalidf("MAC %q: %s", text, err)
 	}
-	if len(hw) != len(mac{}) {
-		return mac{}, invalidf("MAC %q has %d octets instead of 6", text, len(hw))
-	}
-	m := mac(hw)
-	if m[0]&1 != 0 || m == (mac{}) {
-		return mac{}, invalidf("MAC %q is not a unicast address", text)
-	}
-	return m, nil
+	return mac, nil
 }

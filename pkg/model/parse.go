@@ -3,7 +3,6 @@ package model
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -48,26 +47,6 @@ func ParseRange(text string) (Range, error) {
 		return Range{}, fmt.Errorf("it ends before it begins: %s is lower than %s", r.Last, r.First)
 	}
 	return r, nil
-}
-
-// ParseMAC reads a 48-bit unicast MAC in any usual spelling and returns it in
-// lower case with colons.
-func ParseMAC(text string) (string, error) {
-	const octets = 6
-	hw, err := net.ParseMAC(strings.TrimSpace(text))
-	if err != nil {
-		return "", errors.New("not a MAC address such as 00:00:00:6f:a1:02")
-	}
-	if len(hw) != octets {
-		return "", fmt.Errorf("it has %d octets instead of %d", len(hw), octets)
-	}
-	if hw[0]&1 != 0 {
-		return "", errors.New("a group address cannot belong to one interface (IEEE 802, bit 0 of the first octet)")
-	}
-	if [octets]byte(hw) == [octets]byte{} {
-		return "", errors.New("all octets are zero")
-	}
-	return hw.String(), nil
 }
 
 // AddrsText writes addresses as annotations and specs hold them: "v4", "v6" or "v4,v6".

@@ -1,6 +1,9 @@
 package model
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"net/netip"
 	"os"
 	"strings"
@@ -149,8 +152,10 @@ func TestSubnetProblems(t *testing.T) {
 		"gateway outside": {func(s *v1.SubnetSpec) { s.Gateway = "10.0.1.1" }, `spec.gateway: 10.0.1.1 is not in the CIDR 10.0.0.0/24`, true},
 		"gateway network": {func(s *v1.SubnetSpec) { s.Gateway = "10.0.0.255" }, `spec.gateway: 10.0.0.255 is the network or broadcast address of the CIDR 10.0.0.0/24`, true},
 		"gateway text":    {func(s *v1.SubnetSpec) { s.Gateway = "10.0.0" }, `spec.gateway: "10.0.0": "10.0.0" is not an address: IPv4 address too short`, true},
-		"gateway family": {func(s *v1.SubnetSpec) { s.CIDRBlock, s.Gateway = "10.0.0.0/24", "fd00::1" },
-			`spec.gateway: fd00::1 is of an address family that cidrBlock "10.0.0.0/24" lacks`, true},
+		"gateway family": {
+			func(s *v1.SubnetSpec) { s.CIDRBlock, s.Gateway = "10.0.0.0/24", "fd00::1" },
+			`spec.gateway: fd00::1 is of an address family that cidrBlock "10.0.0.0/24" lacks`, true,
+		},
 		"exclude text":     {func(s *v1.SubnetSpec) { s.ExcludeIPs = []string{"10.0.0.5-7"} }, `spec.excludeIps: "10.0.0.5-7": "10.0.0.5-7" is not an address: unexpected character (at "-7")`, true},
 		"exclude reversed": {func(s *v1.SubnetSpec) { s.ExcludeIPs = []string{"10.0.0.7..10.0.0.5"} }, `spec.excludeIps: "10.0.0.7..10.0.0.5": it ends before it begins: 10.0.0.5 is lower than 10.0.0.7`, true},
 		"exclude families": {func(s *v1.SubnetSpec) { s.ExcludeIPs = []string{"10.0.0.7..fd00::1"} }, `spec.excludeIps: "10.0.0.7..fd00::1": the ends are of different address families`, true},
@@ -287,16 +292,17 @@ func TestOverlapsNodeAndAPIServer(t *testing.T) {
 
 // TestSamplesAreValid: what the repository shows as an example has no problem.
 func TestSamplesAreValid(t *testing.T) {
-	file, err := os.Open("../../config/samples/subnet.yaml")
+	file, err := os.ReadFile("../../config/samples/subnet.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	decoder, count := yaml.NewYAMLOrJSONDecoder(file, 4096), 0
+	decoder, count := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(file), 4096), 0
 	for {
 		var o v1.Subnet
-		if err := decoder.Decode(&o); err != nil {
-			break // io.EOF, or count is too low
+		if err := decoder.Decode(&o); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
 		}
 		count++
 		if _, list := SubnetFrom(&o); len(list) > 0 {
@@ -319,39 +325,50 @@ func FuzzSubnetFrom(f *testing.F) {
 		if exclude != "" {
 			o.Spec.ExcludeIPs = strings.Split(exclude, "\n")
 		}
-		before := o.DeepCopy()
-		s, list := SubnetFrom(o)
-		defaulted := SubnetDefaults(o)
-		if diff := cmp.Diff(before, o); diff != "" {
-			t.Fatalf("the object was changed:\n%s", diff)
-		}
-		for _, p := range list {
-			if p.Reason == "" || p.Field == "" || p.Message == "" {
-				t.Fatalf("problem says too little: %+v", p)
-			}
-		}
-		if Fatal(list) {
-			return
-		}
-		for _, gw := range Families(s.Gateway) {
-			if !HostRange(ofFamily(s.CIDR, gw)).Contains(gw) {
-				t.Fatalf("gateway %s is no host of %v", gw, s.CIDR)
-			}
-		}
-		for i, r := range s.Exclude {
-			if r.Last.Less(r.First) || i > 0 && !s.Exclude[i-1].Last.Less(r.First) {
-				t.Fatalf("excluded ranges are not in order: %v", s.Exclude)
-			}
-		}
-		if defaulted == nil {
-			return
-		}
-		again, more := SubnetFrom(defaulted)
-		if diff := cmp.Diff(s, again, compareNetip); diff != "" || len(more) > len(list) {
-			t.Fatalf("the defaults mean something else: %v\n%s", more, diff)
-		}
-		if twice := SubnetDefaults(defaulted); twice != nil {
-			t.Fatalf("the defaults have defaults:\n%s", cmp.Diff(defaulted, twice))
-		}
+		checkSubnetFrom(t, o)
 	})
+}
+
+// checkSubnetFrom holds for every Subnet.
+func checkSubnetFrom(t *testing.T, o *v1.Subnet) {
+	t.Helper()
+	before := o.DeepCopy()
+	s, list := SubnetFrom(o)
+	defaulted := SubnetDefaults(o)
+	if diff := cmp.Diff(before, o); diff != "" {
+		t.Fatalf("the object was changed:\n%s", diff)
+	}
+	for _, p := range list {
+		if p.Reason == "" || p.Field == "" || p.Message == "" {
+			t.Fatalf("problem says too little: %+v", p)
+		}
+	}
+	if Fatal(list) {
+		return
+	}
+	for _, gw := range Families(s.Gateway) {
+		if !HostRange(ofFamily(s.CIDR, gw)).Contains(gw) {
+			t.Fatalf("gateway %s is no host of %v", gw, s.CIDR)
+		}
+	}
+	for i, r := range s.Exclude {
+		if r.Last.Less(r.First) || i > 0 && !s.Exclude[i-1].Last.Less(r.First) {
+			t.Fatalf("excluded ranges are not in order: %v", s.Exclude)
+		}
+	}
+	if defaulted != nil {
+		checkDefaults(t, s, list, defaulted)
+	}
+}
+
+// checkDefaults: spelling out the defaults changes nothing, and is done once.
+func checkDefaults(t *testing.T, s Subnet, list []Problem, defaulted *v1.Subnet) {
+	t.Helper()
+	again, more := SubnetFrom(defaulted)
+	if diff := cmp.Diff(s, again, compareNetip); diff != "" || len(more) > len(list) {
+		t.Fatalf("the defaults mean something else: %v\n%s", more, diff)
+	}
+	if twice := SubnetDefaults(defaulted); twice != nil {
+		t.Fatalf("the defaults have defaults:\n%s", cmp.Diff(defaulted, twice))
+	}
 }
