@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/uuid"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	kubeclient "sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/wovensdn/woven/pkg/compile"
+	"github.com/wovensdn/woven/pkg/engine"
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/kube"
+	"github.com/wovensdn/woven/pkg/metrics"
+	"github.com/wovensdn/woven/pkg/ovsdb/client"
+)
+
+// shutdownTime is how long what runs may take to end.
+const shutdownTime = 10 * time.Second
+
+// relay breaks the circle between the engine, which needs the database and the
+// writer, and those two, which tell the engine their news.
+type relay struct {
+	*engine.Engine
+	*metrics.Metrics
+	connected atomic.Bool
+}
+
+// Connected is told by the engine, for readiness and metrics.
+func (r *relay) Connected(connected bool) {
+	r.connected.Store(connected)
+	r.Metrics.Connected(connected)
+}
+
+// assemble makes everything and starts nothing.
+func assemble(o *options, log logr.Logger) (manager.Manager, error) {
+	clk := clock.RealClock{}
+	api, err := restConfig(o.kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	collectors, err := metrics.New(ctrlmetrics.Registry)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	r := &relay{Metrics: collectors}
+	db, err := database(o, r, log)
+	if err != nil {
+		return nil, err
+	}
+	outage := &kube.Outage{Server: api.Host, Log: log, Clock: clk}
+	var in *kube.Intake
+	mgr, err := newManager(o, api, outage, func() error {
+		switch {
+		case in == nil || !in.Synced():
+			return errors.New("the objects of the API server are not all known yet")
+		case !r.connected.Load():
+			return errors.New("the northbound database is not connected")
+		}
+		return nil
+	}, log)
+	if err != nil {
+		return nil, err
+	}
+	direct, err := kubeclient.New(api, kubeclient.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
+	if err != nil {
+		return nil, fmt.Errorf("make API client: %w", err)
+	}
+	clientset, err := kubernetes.NewForConfigAndClient(api, mgr.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("make API client: %w", err)
+	}
+	probe := &kube.Probe{API: clientset.Discovery().RESTClient(), Outage: outage, Clock: clk, Log: log}
+	in = kube.NewIntake(r, mgr.GetCache(), probe.Wait, clk)
+	wanted := o.defaultsOfCluster()
+	status := kube.NewStatus(direct, in, mgr.GetEventRecorder("woven-controller"), collectors, wanted.Names, clk, log.WithName("status"))
+	writer := kube.NewWriter(direct, in, status, collectors, o.apiWriters)
+	keeper := kube.NewKeeper(direct, in, wanted, clk, log.WithName("keeper"))
+	r.Engine = engine.New(engine.Config{
+		Compile: compile.Config{ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS},
+		Writer:  writer, Observer: r, Now: clk.Now, Log: log.WithName("engine"),
+	}, db)
+	lease := o.lease
+	if lease.Identity == "" {
+		lease.Identity = identity()
+	}
+	leader, err := kube.NewLeader(api, lease, outage, log, collectors.Lead, writer.Lead, keeper.Lead, r.Engine.Lead)
+	if err != nil {
+		return nil, err
+	}
+	return mgr, add(mgr, always(db.Run), always(r.Engine.Run), in, writer, status, keeper, leader)
+}
+
+func add(mgr manager.Manager, runnables ...manager.Runnable) error {
+	for _, r := range runnables {
+		if err := mgr.Add(r); err != nil {
+			return fmt.Errorf("add to manager: %w", err)
+		}
+	}
+	return nil
+}
+
+// always runs whether or not this process leads.
+type always func(context.Context) error
+
+func (a always) Start(ctx context.Context) error { return a(ctx) }
+
+// NeedLeaderElection is false.
+func (always) NeedLeaderElection() bool { return false }
+
+func identity() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + "_" + uuid.NewString()
+}
+
+// restConfig has no limit on the client's side: the API server has its own
+// (API Priority and Fairness), and it knows better.
+func restConfig(kubeconfig string) (*rest.Config, error) {
+	load := rest.InClusterConfig
+	if kubeconfig != "" {
+		load = func() (*rest.Config, error) { return clientcmd.BuildConfigFromFlags("", kubeconfig) }
+	}
+	config, err := load()
+	if err != nil {
+		return nil, fmt.Errorf("flag --kubeconfig: %w", err)
+	}
+	config.QPS = -1
+	config.UserAgent = "woven-controller/" + version
+	return config, nil
+}
+
+func database(o *options, handler client.Handler, log logr.Logger) (*client.DB, error) {
+	endpoints, err := client.ParseEndpoints(o.nbAddr)
+	if err != nil {
+		return nil, fmt.Errorf("flag --ovn-nb-addr: %w", err)
+	}
+	var secure *tls.Config
+	if o.tlsCert != "" {
+		if secure, err = client.LoadTLS(o.tlsCert, o.tlsKey, o.tlsCA); err != nil {
+			return nil, fmt.Errorf("flags --tls-*: %w", err)
+		}
+	}
+	var tables []client.Table
+	for _, t := range fact.Tables() {
+		tables = append(tables, client.Table{Name: t.Name, Except: t.Unmonitored})
+	}
+	db, err := client.New(client.Config{
+		Database: client.NB, Endpoints: endpoints, TLS: secure, Tables: tables, Handler: handler,
+		Probe: time.Duration(o.inactivitySeconds) * time.Second, Log: log.WithName("northbound"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("flag --ovn-nb-addr: %w", err)
+	}
+	return db, nil
+}
+
+func newManager(o *options, api *rest.Config, outage *kube.Outage, ready func() error, log logr.Logger) (manager.Manager, error) {
+	scheme, err := kube.Scheme()
+	if err != nil {
+		return nil, fmt.Errorf("make scheme: %w", err)
+	}
+	wait := shutdownTime
+	mgr, err := ctrl.NewManager(api, ctrl.Options{
+		Scheme: scheme, Logger: log, Cache: kube.CacheOptions(outage), GracefulShutdownTimeout: &wait,
+		HealthProbeBindAddress: "0", // with the metrics, on one port
+		Metrics:                server.Options{BindAddress: o.bind(), ExtraHandlers: handlers(o.enablePprof, ready)},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make manager: %w", err)
+	}
+	return mgr, nil
+}
+
+func handlers(profiles bool, ready func() error) map[string]http.Handler {
+	out := map[string]http.Handler{
+		"/healthz": healthz.CheckHandler{Checker: healthz.Ping},
+		"/livez":   healthz.CheckHandler{Checker: healthz.Ping},
+		"/readyz":  healthz.CheckHandler{Checker: func(*http.Request) error { return ready() }},
+	}
+	if profiles {
+		out["/debug/pprof/"] = http.HandlerFunc(pprof.Index)
+		out["/debug/pprof/cmdline"] = http.HandlerFunc(pprof.Cmdline)
+		out["/debug/pprof/profile"] = http.HandlerFunc(pprof.Profile)
+		out["/debug/pprof/symbol"] = http.HandlerFunc(pprof.Symbol)
+		out["/debug/pprof/trace"] = http.HandlerFunc(pprof.Trace)
+	}
+	return out
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"go.uber.org/zap/zapcore"
+	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/wovensdn/woven/pkg/kube"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/client"
+)
+
+// options are the flags. Those that Kube-OVN has, too, have its names and defaults.
+type options struct {
+	nbAddr, sbAddr             string
+	tlsCert, tlsKey, tlsCA     string
+	inactivitySeconds          int
+	kubeconfig                 string
+	apiWriters                 int
+	clusterRouter              string
+	defaultLS, nodeSwitch      string
+	defaultCIDR, nodeCIDR      string
+	defaultGateway, nodeGW     string
+	defaultExclude             string
+	serviceRange               string
+	lease                      kube.LeaseConfig
+	bindHost                   string
+	port                       int
+	enableMetrics, enablePprof bool
+	logLevel, logFormat        string
+}
+
+func defaults() *options {
+	return &options{
+		nbAddr: "tcp:127.0.0.1:6641", sbAddr: "tcp:127.0.0.1:6642", inactivitySeconds: 10,
+		apiWriters: kube.DefaultWriters, clusterRouter: model.DefaultVpc,
+		defaultLS: "ovn-default", defaultCIDR: "10.16.0.0/16",
+		nodeSwitch: "join", nodeCIDR: "100.64.0.0/16", serviceRange: "10.96.0.0/12",
+		lease: kube.LeaseConfig{
+			Namespace: "kube-system", Name: "woven-controller",
+			Duration: 30 * time.Second, RenewDeadline: 20 * time.Second, RetryPeriod: 6 * time.Second,
+		},
+		port: 10660, enableMetrics: true, logLevel: "info", logFormat: "console",
+	}
+}
+
+// flags groups the flags for the help.
+func (o *options) flags() cliflag.NamedFlagSets {
+	var sets cliflag.NamedFlagSets
+	f := sets.FlagSet("database")
+	f.StringVar(&o.nbAddr, "ovn-nb-addr", o.nbAddr, "Northbound database: tcp:host:port, ssl:host:port or unix:/path; the members of a cluster separated by commas.")
+	f.StringVar(&o.sbAddr, "ovn-sb-addr", o.sbAddr, "Southbound database; accepted for the sake of existing manifests, nothing is read from there.")
+	f.IntVar(&o.inactivitySeconds, "ovsdb-inactivity-timeout", o.inactivitySeconds, "Seconds of silence after which the database is asked for a sign of life; after twice as long the next one is tried.")
+	f.StringVar(&o.tlsCert, "tls-cert", o.tlsCert, "Certificate for the databases (PEM file), for ssl addresses.")
+	f.StringVar(&o.tlsKey, "tls-key", o.tlsKey, "Private key of the certificate (PEM file).")
+	f.StringVar(&o.tlsCA, "tls-ca", o.tlsCA, "CA certificates that the databases' certificates must lead to (PEM file).")
+
+	f = sets.FlagSet("API server")
+	f.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig, "File with address and credentials of the API server; empty: the ServiceAccount of the pod.")
+	f.IntVar(&o.apiWriters, "api-writers", o.apiWriters, "Writes of addresses that may be under way at once.")
+
+	f = sets.FlagSet("network")
+	f.StringVar(&o.clusterRouter, "cluster-router", o.clusterRouter, "Name of the default Vpc; made if it does not exist.")
+	f.StringVar(&o.defaultLS, "default-ls", o.defaultLS, "Name of the Subnet of namespaces that are bound to no other; made if it does not exist.")
+	f.StringVar(&o.defaultCIDR, "default-cidr", o.defaultCIDR, "CIDR of the default Subnet; for dual stack an IPv4 and an IPv6 one, separated by a comma.")
+	f.StringVar(&o.defaultGateway, "default-gateway", o.defaultGateway, "Gateway of the default Subnet; empty: the first address of each family.")
+	f.StringVar(&o.defaultExclude, "default-exclude-ips", o.defaultExclude, "Addresses (a) and ranges (a..b) of the default Subnet that are not handed out, separated by commas.")
+	f.StringVar(&o.nodeSwitch, "node-switch", o.nodeSwitch, "Name of the Subnet that the nodes' ports are in; made if it does not exist.")
+	f.StringVar(&o.nodeCIDR, "node-switch-cidr", o.nodeCIDR, "CIDR of the nodes' Subnet; for dual stack a pair.")
+	f.StringVar(&o.nodeGW, "node-switch-gateway", o.nodeGW, "Gateway of the nodes' Subnet; empty: the first address of each family.")
+	f.StringVar(&o.serviceRange, "service-cluster-ip-range", o.serviceRange, "CIDR of ClusterIPs, a pair for dual stack; the default Subnet and that of the nodes must not overlap it.")
+
+	f = sets.FlagSet("leadership")
+	f.StringVar(&o.lease.Namespace, "leader-elect-resource-namespace", o.lease.Namespace, "Namespace of the Lease.")
+	f.StringVar(&o.lease.Name, "leader-elect-resource-name", o.lease.Name, "Name of the Lease.")
+	f.StringVar(&o.lease.Identity, "leader-elect-identity", o.lease.Identity, "Who holds the Lease; empty: the host name and a random part.")
+	f.DurationVar(&o.lease.Duration, "leader-elect-lease-duration", o.lease.Duration, "How long standbys wait after the leader's last sign of life.")
+	f.DurationVar(&o.lease.RenewDeadline, "leader-elect-renew-deadline", o.lease.RenewDeadline, "How long a leader tries to renew the Lease before it stops writing.")
+	f.DurationVar(&o.lease.RetryPeriod, "leader-elect-retry-period", o.lease.RetryPeriod, "Time between two tries.")
+
+	f = sets.FlagSet("observation")
+	f.StringVar(&o.bindHost, "bind-address", o.bindHost, "Address that /metrics, /healthz, /readyz and profiles are served on; empty: all.")
+	f.IntVar(&o.port, "pprof-port", o.port, "Port of /metrics, /healthz, /readyz and profiles; 0: any free one.")
+	f.BoolVar(&o.enableMetrics, "enable-metrics", o.enableMetrics, "Serve /metrics, /healthz and /readyz; false: nothing is served.")
+	f.BoolVar(&o.enablePprof, "enable-pprof", o.enablePprof, "Serve profiles under /debug/pprof.")
+	f.StringVar(&o.logLevel, "log-level", o.logLevel, "Least level to log: debug, info or error.")
+	f.StringVar(&o.logFormat, "log-format", o.logFormat, "console or json.")
+	return sets
+}
+
+func (o *options) defaultsOfCluster() kube.Defaults {
+	var exclude []string
+	for text := range strings.SplitSeq(o.defaultExclude, ",") {
+		if text = strings.TrimSpace(text); text != "" {
+			exclude = append(exclude, text)
+		}
+	}
+	return kube.Defaults{
+		Names:   kube.Names{ClusterRouter: o.clusterRouter, DefaultSubnet: o.defaultLS, NodeSwitch: o.nodeSwitch},
+		Default: kube.SubnetPlan{CIDR: o.defaultCIDR, Gateway: o.defaultGateway, ExcludeIPs: exclude},
+		Join:    kube.SubnetPlan{CIDR: o.nodeCIDR, Gateway: o.nodeGW},
+	}
+}
+
+// validate names the flag at fault.
+func (o *options) validate() error {
+	var all []error
+	for flag, list := range map[string]string{"ovn-nb-addr": o.nbAddr, "ovn-sb-addr": o.sbAddr} {
+		if _, err := client.ParseEndpoints(list); err != nil {
+			all = append(all, fmt.Errorf("flag --%s: %w", flag, err))
+		}
+	}
+	if given := o.tlsCert != "" || o.tlsKey != "" || o.tlsCA != ""; given && (o.tlsCert == "" || o.tlsKey == "" || o.tlsCA == "") {
+		all = append(all, errors.New("flags --tls-cert, --tls-key and --tls-ca belong together: give all or none"))
+	}
+	if o.clusterRouter != model.DefaultVpc {
+		all = append(all, fmt.Errorf("flag --cluster-router: %q: only %q works, which is what a Subnet without spec.vpc is in", o.clusterRouter, model.DefaultVpc))
+	}
+	if o.inactivitySeconds <= 0 || o.apiWriters <= 0 {
+		all = append(all, errors.New("flags --ovsdb-inactivity-timeout and --api-writers must be greater than 0"))
+	}
+	if o.port < 0 || o.port > 65535 {
+		all = append(all, fmt.Errorf("flag --pprof-port: %d is no port", o.port))
+	}
+	all = append(all, o.defaultsOfCluster().Validate("default-", "node-switch-"), o.validateRanges())
+	return errors.Join(all...)
+}
+
+// validateRanges checks that pods, nodes and Services have addresses of their own.
+func (o *options) validateRanges() error {
+	flags := []string{"default-cidr", "node-switch-cidr", "service-cluster-ip-range"}
+	ranges := make([]model.Prefixes, len(flags))
+	for i, text := range []string{o.defaultCIDR, o.nodeCIDR, o.serviceRange} {
+		var err error
+		if ranges[i], err = model.ParsePrefixes(text); err != nil {
+			return fmt.Errorf("flag --%s: %q: %w", flags[i], text, err)
+		}
+	}
+	for i := range ranges {
+		for j := range i {
+			for _, a := range model.PrefixFamilies(ranges[i]) {
+				for _, b := range model.PrefixFamilies(ranges[j]) {
+					if a.Overlaps(b) {
+						return fmt.Errorf("flags --%s and --%s overlap: %s and %s", flags[j], flags[i], b, a)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (o *options) bind() string {
+	if !o.enableMetrics {
+		return "0"
+	}
+	return net.JoinHostPort(o.bindHost, strconv.Itoa(o.port))
+}
+
+func (o *options) logger(w io.Writer) (logr.Logger, error) {
+	level, err := zapcore.ParseLevel(o.logLevel)
+	if err != nil {
+		return logr.Logger{}, fmt.Errorf("flag --log-level: %w", err)
+	}
+	encode := map[string]zap.Opts{"console": zap.ConsoleEncoder(), "json": zap.JSONEncoder()}[o.logFormat]
+	if encode == nil {
+		return logr.Logger{}, fmt.Errorf("flag --log-format: %q is neither console nor json", o.logFormat)
+	}
+	return zap.New(zap.WriteTo(w), zap.Level(level), encode, func(z *zap.Options) { z.TimeEncoder = zapcore.RFC3339NanoTimeEncoder }), nil
+}
+
+// setLoggers has the libraries log as we do.
+func setLoggers(log logr.Logger) {
+	ctrl.SetLogger(log)
+	klog.SetLogger(log.WithName("client-go"))
+}
