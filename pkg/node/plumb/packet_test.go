@@ -129,15 +129,8 @@ func TestUserspaceDatapath(t *testing.T) {
 
 func dialFrom(t *testing.T, pod *plumbtest.Pod, to *net.UDPAddr) *net.UDPConn {
 	t.Helper()
-	ns, err := openNS(pod.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ns.close()
 	var conn *net.UDPConn
-	if err := ns.do(func() (err error) { conn, err = net.DialUDP("udp4", nil, to); return err }); err != nil {
-		t.Fatal(err)
-	}
+	inside(t, pod, func() (err error) { conn, err = net.DialUDP("udp4", nil, to); return err })
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
@@ -166,15 +159,8 @@ func udpSum(frame []byte) uint16 {
 
 func assertOffloadOff(t *testing.T, pod *plumbtest.Pod) {
 	t.Helper()
-	ns, err := openNS(pod.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ns.close()
 	var tool *ethtool.Ethtool
-	if err := ns.do(func() (err error) { tool, err = ethtool.NewEthtool(); return err }); err != nil {
-		t.Fatal(err)
-	}
+	inside(t, pod, func() (err error) { tool, err = ethtool.NewEthtool(); return err })
 	defer tool.Close()
 	features, err := tool.Features("eth0")
 	if err != nil {
