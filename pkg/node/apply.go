@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -33,6 +34,7 @@ func (l *Loop) apply(ctx context.Context, plan hostplan.Plan) (missing []string,
 }
 
 func (l *Loop) logChanges(changes []string) {
+	l.e.Metrics.repairs(len(changes))
 	if len(changes) > 0 {
 		l.e.Log.Info("host changed", "changes", changes)
 	}
@@ -69,6 +71,7 @@ func (l *Loop) applyTable(ctx context.Context, t hostplan.Table) error {
 	}
 	l.lastTable = string(text)
 	if did != "" {
+		l.e.Metrics.repairs(1)
 		l.e.Log.Info("NAT rules changed", "did", did)
 	}
 	return nil
@@ -76,13 +79,26 @@ func (l *Loop) applyTable(ctx context.Context, t hostplan.Table) error {
 
 func (l *Loop) applyMirror(ctx context.Context, m *hostplan.Mirror) error {
 	if m == nil {
-		return nil
+		return l.removeMirror(ctx)
 	}
 	err := l.e.Switch.EnsureMirror(ctx, ovs.Mirror{
 		Name: m.Name, Bridge: hostplan.IntegrationBridge, OutputPort: m.Output, SelectPorts: m.Select,
 	})
 	if err != nil {
 		return fmt.Errorf("ensure OVS mirror %s: %w", m.Name, err)
+	}
+	return nil
+}
+
+// removeMirror takes away what a run with the mirror left; somebody else's rows of these names stay.
+func (l *Loop) removeMirror(ctx context.Context) error {
+	for _, remove := range []func() error{
+		func() error { return l.e.Switch.DeleteMirror(ctx, hostplan.IntegrationBridge, hostplan.MirrorName) },
+		func() error { return l.e.Switch.DeletePort(ctx, hostplan.IntegrationBridge, l.cfg.MirrorLink) },
+	} {
+		if err := remove(); err != nil && !errors.Is(err, ovs.ErrNotOwned) {
+			return fmt.Errorf("remove mirror: %w", err)
+		}
 	}
 	return nil
 }

@@ -47,6 +47,7 @@ type Switch interface {
 	DeletePort(ctx context.Context, bridge, name string) error
 	Ports() ([]ovs.Port, error)
 	EnsureMirror(ctx context.Context, m ovs.Mirror) error
+	DeleteMirror(ctx context.Context, bridge, name string) error
 	DatapathType(bridge string) (string, error)
 	SystemID() (string, error)
 }
@@ -70,7 +71,8 @@ type Config struct {
 	DefaultVpc string
 	// MTU in bytes of ovn0 and of pods; 0 takes it from the tunnel's link.
 	MTU int
-	// MirrorLink is the name of the mirror's output link; empty turns it off.
+	// Mirror copies the packets of this node's pods to MirrorLink.
+	Mirror     bool
 	MirrorLink string
 	// Conf is the network configuration that the container runtime reads.
 	Conf ConfFile
@@ -89,8 +91,8 @@ type Edges struct {
 	Echo   Echo
 	Clock  clock.WithTicker
 	Log    logr.Logger
-	// Serving reports whether CNI requests are answered.
-	Serving func() bool
+	// Metrics counts passes and repairs; see [NewMetrics].
+	Metrics *Metrics
 }
 
 // Loop keeps one node as it must be. Make it with [New].
@@ -100,6 +102,8 @@ type Loop struct {
 	kick   chan struct{}
 	prober *prober
 	mtu    atomic.Int64
+
+	serving atomic.Bool
 
 	// nftDirty is set when the NAT table may differ from what was last seen.
 	nftDirty atomic.Bool
@@ -142,6 +146,13 @@ func (l *Loop) KickLinks() {
 	l.Kick()
 }
 
+// SetServing says whether CNI requests are answered.
+func (l *Loop) SetServing(yes bool) {
+	if l.serving.Swap(yes) != yes {
+		l.Kick()
+	}
+}
+
 // Ready returns nil when ovn0 works, the gateway answers and CNI requests are
 // served, else what is missing.
 func (l *Loop) Ready() error {
@@ -179,6 +190,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		l.e.Metrics.pass(err, l.Ready() == nil)
 		l.report(waiting, err)
 		again = nil
 		if err != nil {
@@ -254,7 +266,10 @@ func (l *Loop) setPending(p []string) {
 
 // world reads everything that a plan depends on; own is nil if the Node object is not there.
 func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.World, err error) {
-	w = hostplan.World{DefaultVpc: l.cfg.DefaultVpc, MirrorLink: l.cfg.MirrorLink}
+	w = hostplan.World{DefaultVpc: l.cfg.DefaultVpc}
+	if l.cfg.Mirror {
+		w.MirrorLink = l.cfg.MirrorLink
+	}
 	own = &corev1.Node{}
 	if err := l.e.Cache.Get(ctx, types.NamespacedName{Name: l.cfg.NodeName}, own); err != nil {
 		if client.IgnoreNotFound(err) == nil {

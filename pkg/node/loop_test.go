@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-logr/logr/testr"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -42,10 +43,11 @@ type host struct {
 	routes  *route.Fake
 	tables  *knftables.Fake
 	echo    func() error
-	serving bool
 	patches atomic.Int32
 	reads   int // of the NAT table
 	dir     string
+	// unmirrored are the mirrors that were deleted.
+	unmirrored []string
 }
 
 // EnsurePort is what OVS does: a link appears with the port.
@@ -63,6 +65,11 @@ type hostSwitch struct {
 }
 
 func (s hostSwitch) EnsurePort(ctx context.Context, p ovs.Port) error { return s.h.EnsurePort(ctx, p) }
+
+func (s hostSwitch) DeleteMirror(_ context.Context, _, name string) error {
+	s.h.unmirrored = append(s.h.unmirrored, name)
+	return nil
+}
 
 type hostLinks struct{ *link.Fake }
 
@@ -128,7 +135,7 @@ func newHost(t *testing.T, objects ...client.Object) *host {
 	h := &host{
 		t: t, ovs: ovs.NewFake(hostplan.IntegrationBridge, userspace), links: link.NewFake(), routes: route.NewFake(),
 		tables: knftables.NewFake(knftables.InetFamily, hostplan.TableName),
-		echo:   func() error { return nil }, serving: true, dir: t.TempDir(),
+		echo:   func() error { return nil }, dir: t.TempDir(),
 	}
 	h.objects = fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).WithStatusSubresource(&corev1.Node{}).
 		WithInterceptorFuncs(interceptor.Funcs{
@@ -141,15 +148,21 @@ func newHost(t *testing.T, objects ...client.Object) *host {
 				return c.SubResource(sub).Patch(ctx, o, p, opts...)
 			},
 		}).Build()
+	metrics, err := NewMetrics(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
 	h.loop = New(Config{
-		NodeName: "n1", DefaultVpc: "ovn-cluster", MirrorLink: "mirror0",
+		NodeName: "n1", DefaultVpc: "ovn-cluster", Mirror: true, MirrorLink: "mirror0",
 		Conf: ConfFile{Dir: h.dir, Name: "01-woven.conflist", Socket: "/run/woven.sock"},
 	}, Edges{
 		Cache: h.objects, API: h.objects, Switch: hostSwitch{h.ovs, h}, Links: hostLinks{h.links},
 		Routes: hostRoutes{h.routes, h.links}, Tables: &hostTables{nft.Driver{Tables: h.tables}, h},
 		Echo:  echoFunc(func() error { return h.echo() }),
-		Clock: clock.RealClock{}, Log: testr.New(t), Serving: func() bool { return h.serving },
+		Clock: clock.RealClock{}, Log: testr.New(t),
+		Metrics: metrics,
 	})
+	h.loop.SetServing(true)
 	return h
 }
 
@@ -267,7 +280,7 @@ func TestWaiting(t *testing.T) {
 			_ = h.objects.Update(h.t.Context(), n)
 		}, "no join address"},
 		{"gateway silent", func(h *host) { h.echo = func() error { return down } }, "join gateway"},
-		{"not serving", func(h *host) { h.serving = false }, "CNI requests are not served"},
+		{"not serving", func(h *host) { h.loop.SetServing(false) }, "CNI requests are not served"},
 		{"bad annotation", func(h *host) {
 			n := h.node("n1")
 			n.Annotations[annotations.IPAddress] = "100.64.0.x"
@@ -278,7 +291,7 @@ func TestWaiting(t *testing.T) {
 			n.Annotations[annotations.IPAddress] = "10.0.0.1"
 			_ = h.objects.Update(h.t.Context(), n)
 		}, "10.0.0.1 is in no prefix of ovn.kubernetes.io/cidr"},
-		{"no bridge", func(h *host) { h.loop.e.Switch = ovs.NewFake("other", "") }, "read bridge br-int"},
+		{"no bridge", func(h *host) { h.loop.e.Switch = hostSwitch{ovs.NewFake("other", ""), h} }, "read bridge br-int"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHost(t, typical()...)
@@ -291,6 +304,22 @@ func TestWaiting(t *testing.T) {
 				t.Error("the network configuration is there already")
 			}
 		})
+	}
+}
+
+// Without the mirror, what a former run made of it goes.
+func TestMirrorOff(t *testing.T) {
+	h := newHost(t, typical()...)
+	if _, err := h.pass(); err != nil {
+		t.Fatal(err)
+	}
+	h.loop.cfg.Mirror = false
+	if _, err := h.pass(); err != nil {
+		t.Error(err)
+	}
+	ports, _ := h.ovs.Ports()
+	if len(ports) != 1 || ports[0].Name != "ovn0" || !slices.Contains(h.unmirrored, hostplan.MirrorName) {
+		t.Errorf("ports %v, mirrors removed %v", ports, h.unmirrored)
 	}
 }
 

@@ -25,7 +25,7 @@ const (
 // nothing blocks and CNI requests are served, the runtime's network configuration.
 func (l *Loop) finish(ctx context.Context, own *corev1.Node, blocking *[]string) error {
 	errs := []error{l.writeChassis(ctx, own), l.writeCondition(ctx, own)}
-	if !l.e.Serving() {
+	if !l.serving.Load() {
 		*blocking = append(*blocking, "CNI requests are not served yet")
 	}
 	if len(*blocking) == 0 {

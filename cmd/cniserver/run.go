@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/wovensdn/woven/pkg/cniserver"
+	"github.com/wovensdn/woven/pkg/node"
+	"github.com/wovensdn/woven/pkg/node/driver/link"
+	"github.com/wovensdn/woven/pkg/node/driver/nft"
+	"github.com/wovensdn/woven/pkg/node/driver/ovs"
+	"github.com/wovensdn/woven/pkg/node/driver/route"
+	"github.com/wovensdn/woven/pkg/node/hostplan"
+	"github.com/wovensdn/woven/pkg/node/plumb"
+)
+
+const (
+	installedTimeout = 30 * time.Second
+	echoTimeout      = time.Second
+	shutdownTimeout  = 20 * time.Second
+)
+
+// daemon is everything that runs.
+type daemon struct {
+	mgr    manager.Manager
+	ovs    *ovs.Driver
+	loop   *node.Loop
+	pods   *node.Pods
+	server *cniserver.Server
+	socket string
+}
+
+func run(ctx context.Context, o *options, log logr.Logger) error {
+	cfg, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	if err != nil {
+		return fmt.Errorf("read kubeconfig %q: %w", o.kubeconfig, err)
+	}
+	trouble := &node.Trouble{Server: cfg.Host, Clock: clock.RealClock{}, Log: log.WithName("cluster")}
+	d := &daemon{socket: o.bindSocket}
+	if d.mgr, err = newManager(cfg, o, d, trouble, log); err != nil {
+		return err
+	}
+	d.ovs, err = ovs.New(ovs.Config{Endpoint: "unix:" + o.ovsSocket, Log: log.WithName("ovs"), OnChange: func() { d.loop.Kick() }})
+	if err != nil {
+		return fmt.Errorf("set up OVS driver: %w", err)
+	}
+	if err := d.wire(o, trouble, log); err != nil {
+		return err
+	}
+	return d.start(ctx)
+}
+
+// newManager makes the part that talks to the API server. It asks nothing yet.
+func newManager(cfg *rest.Config, o *options, d *daemon, trouble *node.Trouble, log logr.Logger) (manager.Manager, error) {
+	scheme, err := node.Scheme()
+	if err != nil {
+		return nil, fmt.Errorf("register kinds: %w", err)
+	}
+	grace := shutdownTimeout
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:         scheme,
+		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return node.Mapper(), nil },
+		Cache:          cache.Options{ByObject: node.CacheByObject(o.nodeName), DefaultWatchErrorHandler: trouble.Handle},
+		Metrics: metricsserver.Options{BindAddress: o.bindAddress, ExtraHandlers: map[string]http.Handler{
+			"/healthz": node.Probe(func() error { return nil }),
+			"/readyz":  node.Probe(func() error { return d.loop.Ready() }),
+		}},
+		GracefulShutdownTimeout: &grace,
+		Logger:                  log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up client of %s: %w", cfg.Host, err)
+	}
+	return mgr, nil
+}
+
+// wire connects the parts.
+func (d *daemon) wire(o *options, trouble *node.Trouble, log logr.Logger) error {
+	links, err1 := link.NewLinux()
+	routes, err2 := route.NewLinux()
+	counters, err3 := node.NewMetrics(metrics.Registry)
+	plumber, err4 := plumb.New(plumb.Config{
+		Switch: d.ovs, Bridge: hostplan.IntegrationBridge, MTU: hostplan.MTU(o.mtu, 0, false),
+		InstalledTimeout: installedTimeout, Log: log.WithName("plumb"),
+	})
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return fmt.Errorf("set up: %w", err)
+	}
+	d.loop = node.New(node.Config{
+		NodeName: o.nodeName, DefaultVpc: o.clusterRouter, MTU: o.mtu, Mirror: o.enableMirror, MirrorLink: o.mirrorIface,
+		Conf: node.ConfFile{Dir: o.confDir, Name: o.confName, Socket: o.bindSocket},
+	}, node.Edges{
+		Cache: d.mgr.GetCache(), API: d.mgr.GetClient(), Switch: d.ovs, Links: links, Routes: routes, Tables: &nft.Driver{},
+		Echo: node.ICMP{Timeout: echoTimeout}, Clock: clock.RealClock{}, Log: log.WithName("node"), Metrics: counters,
+	})
+	d.pods = &node.Pods{
+		Cache: d.mgr.GetCache(), Live: d.mgr.GetAPIReader(), MTU: d.loop.MTU, Trouble: trouble.String, NodeName: o.nodeName,
+	}
+	var err error
+	d.server, err = cniserver.New(cniserver.Config{
+		Socket: o.bindSocket, Pods: d.pods, Plumber: plumber, Ready: d.loop.Ready,
+		Registerer: metrics.Registry, Clock: clock.RealClock{}, Log: log.WithName("cni"),
+	})
+	return err
+}
+
+// start runs everything until ctx ends or a part cannot go on.
+func (d *daemon) start(ctx context.Context) error {
+	for _, f := range []manager.RunnableFunc{
+		d.ovs.Run,
+		d.server.Run,
+		func(ctx context.Context) error { d.loop.WatchSocket(ctx, d.socket); return nil },
+		d.keepNode,
+	} {
+		if err := d.mgr.Add(f); err != nil {
+			return fmt.Errorf("start: %w", err)
+		}
+	}
+	return d.mgr.Start(ctx)
+}
+
+// keepNode begins once everything is known: a plan from half of the cluster would
+// take away what the other half needs.
+func (d *daemon) keepNode(ctx context.Context) error {
+	err := node.Follow(ctx, d.mgr.GetCache(), d.loop, d.pods)
+	if err == nil {
+		err = d.ovs.WaitSynced(ctx)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	go node.WatchHost(ctx, d.loop)
+	return d.loop.Run(ctx)
+}
