@@ -123,7 +123,10 @@ func printServices(cmd *cobra.Command, cluster *sandbox.Cluster) error {
 		}
 	}
 	_, _ = fmt.Fprintf(out, "\nlogs: %s\n", cluster.LogFile("<service>", 1))
-	return out.Flush()
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("print the services: %w", err)
+	}
+	return nil
 }
 
 func demoCommand(o *options) *cobra.Command {

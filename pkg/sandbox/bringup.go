@@ -45,7 +45,7 @@ func (c *Cluster) dialControl(ctx context.Context, network, address string) (net
 	err = inNetns(process, func() error {
 		var err error
 		conn, err = (&net.Dialer{}).DialContext(ctx, network, address) // an address of digits: no resolver, no other thread
-		return err
+		return wrap(err, "dial %s in the sandbox", address)
 	})
 	return conn, err
 }
@@ -128,11 +128,8 @@ func (c *Cluster) openGate(gate string) error {
 
 // installWoven applies the CRDs and roles of the source tree, then lets Woven's programs start.
 func (c *Cluster) installWoven(ctx context.Context) error {
-	for _, dir := range []string{"crd", "rbac"} {
-		path := filepath.Join(c.state.Plan.Source, "config", dir)
-		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("look for Woven's manifests: %w", err)
-		}
+	config := filepath.Join(c.state.Plan.Source, "config")
+	for _, path := range []string{filepath.Join(config, "crd"), filepath.Join(config, "rbac", "controller.yaml"), filepath.Join(config, "rbac", "cniserver.yaml")} {
 		if _, err := c.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-f", path); err != nil {
 			return err
 		}

@@ -39,15 +39,15 @@ func Build(ctx context.Context, home Home, source string, progress *Progress) (A
 	if err := checkMachine(); err != nil {
 		return Artifacts{}, err
 	}
-	if err := os.MkdirAll(home.buildDir(), 0o755); err != nil {
-		return Artifacts{}, fmt.Errorf("make the build cache: %w", err)
+	if err := makeDir(home.buildDir()); err != nil {
+		return Artifacts{}, err
 	}
 	lock, err := acquire(ctx, home.lockFile("build"), func() { progress.Say("waiting for another build to end") })
 	if err != nil {
 		return Artifacts{}, err
 	}
 	defer lock.release()
-	logFile, err := os.OpenFile(filepath.Join(home.buildDir(), "build.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	logFile, err := os.OpenFile(filepath.Join(home.buildDir(), "build.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return Artifacts{}, fmt.Errorf("open the build log: %w", err)
 	}
@@ -117,8 +117,8 @@ func (b *builder) ensure(ctx context.Context, a artifact) (string, error) {
 		return "", fmt.Errorf("look for the build of %s: %w", a.name, err)
 	}
 	partial := filepath.Join(b.home.buildDir(), partialPrefix+a.dirName())
-	if err := os.MkdirAll(partial, 0o755); err != nil {
-		return "", fmt.Errorf("make a directory for %s: %w", a.name, err)
+	if err := makeDir(partial); err != nil {
+		return "", err
 	}
 	done := b.progress.Step("building %s (%s)", a.name, a.expect)
 	err := a.produce(ctx, partial)

@@ -46,9 +46,11 @@ var goPrograms = []goProgram{
 			"github.com/containerd/containerd/v2/cmd/containerd", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
 			"github.com/containerd/containerd/v2/cmd/ctr",
 		},
-		tags:    "no_btrfs,no_devmapper,no_zfs",
-		ldflags: func(version string) string { return " -X github.com/containerd/containerd/v2/version.Version=" + version },
-		into:    func(a *Artifacts) *string { return &a.Containerd },
+		tags: "no_btrfs,no_devmapper,no_zfs",
+		ldflags: func(version string) string {
+			return " -X github.com/containerd/containerd/v2/version.Version=" + version
+		},
+		into: func(a *Artifacts) *string { return &a.Containerd },
 	},
 	{
 		module: "cni", requires: "github.com/containernetworking/plugins", expect: "a few seconds",

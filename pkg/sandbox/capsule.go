@@ -40,8 +40,8 @@ func startCapsule(p Plan, spec CapsuleSpec) (*startedCapsule, error) {
 		return nil, fmt.Errorf("make the start pipe of %s: %w", spec.Name, err)
 	}
 	defer func() { _ = read.Close() }()
-	cmd := exec.Command(p.Exe, "capsule-init", specFile) // #nosec G204 -- this program
-	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles, cmd.Dir = log, log, []*os.File{read}, "/"
+	// Without a context: the capsule outlives this process.
+	cmd := &exec.Cmd{Path: p.Exe, Args: []string{p.Exe, "capsule-init", specFile}, Stdout: log, Stderr: log, ExtraFiles: []*os.File{read}, Dir: "/"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
@@ -53,7 +53,7 @@ func startCapsule(p Plan, spec CapsuleSpec) (*startedCapsule, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("capsule %s: %w", spec.Name, err), write.Close())
 	}
-	return &startedCapsule{process: process, pipe: write}, cmd.Process.Release()
+	return &startedCapsule{process: process, pipe: write}, wrap(cmd.Process.Release(), "let go of capsule %s", spec.Name)
 }
 
 // release lets pid 1 go on.
@@ -61,7 +61,7 @@ func (c *startedCapsule) release() error {
 	if _, err := c.pipe.Write([]byte{1}); err != nil {
 		return errors.Join(fmt.Errorf("release a capsule: %w", err), c.pipe.Close())
 	}
-	return c.pipe.Close()
+	return wrap(c.pipe.Close(), "close the start pipe")
 }
 
 // netnsPath is the network namespace of a live process.

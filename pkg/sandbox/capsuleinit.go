@@ -65,7 +65,7 @@ func prepareCapsule(spec CapsuleSpec) error {
 		}
 	}
 	for name, value := range spec.Sysctls {
-		err := os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0o644) // #nosec G306 -- a kernel file
+		err := setKernelFile(sysctlPath(name), value)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("set sysctl %s: %w", name, err)
 		}
@@ -73,31 +73,38 @@ func prepareCapsule(spec CapsuleSpec) error {
 	return nil
 }
 
+// strict are the options of mounts that hold neither programs nor devices.
+const strict = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+
 func (m Mount) apply() error {
 	switch m.Kind {
 	case MountBind:
 		return bindMount(m.Source, m.Target)
 	case MountProc:
-		return unix.Mount("proc", m.Target, "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+		return mount("proc", m.Target, "proc", strict, "")
 	case MountSys:
-		return unix.Mount("sysfs", m.Target, "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+		return mount("sysfs", m.Target, "sysfs", strict, "")
 	case MountTmpfs:
-		return unix.Mount("tmpfs", m.Target, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755")
+		return mount("tmpfs", m.Target, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755")
 	case MountCgroup:
-		if err := os.MkdirAll(m.Target, 0o755); err != nil {
+		if err := makeDir(m.Target); err != nil {
 			return err
 		}
-		return unix.Mount("cgroup", m.Target, "cgroup", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, m.Source)
+		return mount("cgroup", m.Target, "cgroup", strict, m.Source)
 	case MountCgroup2:
-		if err := unix.Mount("cgroup2", m.Target, "cgroup2", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		if err := mount("cgroup2", m.Target, "cgroup2", strict, ""); err != nil {
 			return err
 		}
 		return delegateCgroup2(m.Target)
 	case MountShared:
-		return unix.Mount("", m.Target, "", unix.MS_REC|unix.MS_SHARED, "")
+		return mount("", m.Target, "", unix.MS_REC|unix.MS_SHARED, "")
 	default:
 		return fmt.Errorf("unknown kind of mount %q", m.Kind)
 	}
+}
+
+func mount(source, target, fsType string, flags uintptr, data string) error {
+	return wrap(unix.Mount(source, target, fsType, flags, data), "mount(2)")
 }
 
 // bindMount makes source appear at target, with what is mounted below it. A missing source becomes an empty directory; a missing
@@ -105,22 +112,22 @@ func (m Mount) apply() error {
 func bindMount(source, target string) error {
 	info, err := os.Stat(source)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(source, 0o755); err == nil {
+		if err = makeDir(source); err == nil {
 			info, err = os.Stat(source)
 		}
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("look at the source: %w", err)
 	}
 	if info.IsDir() {
-		err = os.MkdirAll(target, 0o755)
+		err = makeDir(target)
 	} else {
 		target, err = ensureFile(target)
 	}
 	if err != nil {
 		return err
 	}
-	return unix.Mount(source, target, "", unix.MS_BIND|unix.MS_REC, "")
+	return mount(source, target, "", unix.MS_BIND|unix.MS_REC, "")
 }
 
 // ensureFile follows a symbolic link at path (also one that leads nowhere yet) and makes the file if it is missing.
@@ -131,37 +138,37 @@ func ensureFile(path string) (string, error) {
 		}
 		path = target
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := makeDir(filepath.Dir(path)); err != nil {
 		return "", err
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o644) // #nosec G304 G302 -- a mount point
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600) // #nosec G304 -- a mount point
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("make a mount point: %w", err)
 	}
-	return path, file.Close()
+	return path, wrap(file.Close(), "make a mount point")
 }
 
 // delegateCgroup2 lets the capsule make cgroups of its own: cgroup v2 allows controllers in children only where no process lies
 // beside them (cgroups(7), "no internal processes"), so pid 1 first moves into a child.
-func delegateCgroup2(mount string) error {
-	leaf := filepath.Join(mount, "init")
-	if err := os.MkdirAll(leaf, 0o755); err != nil {
+func delegateCgroup2(at string) error {
+	leaf := filepath.Join(at, "init")
+	if err := makeDir(leaf); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte("0"), 0o644); err != nil { // #nosec G306 -- a kernel file
+	if err := setKernelFile(filepath.Join(leaf, "cgroup.procs"), "0"); err != nil {
 		return err
 	}
-	raw, err := os.ReadFile(filepath.Join(mount, "cgroup.controllers")) // #nosec G304 -- a kernel file
-	if err != nil {
-		return err
-	}
-	return enableControllers(mount, strings.Fields(string(raw)))
+	return enableControllers(at)
 }
 
-func enableControllers(dir string, controllers []string) error {
-	for _, controller := range controllers {
-		err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+controller), 0o644) // #nosec G306 -- a kernel file
-		if err != nil {
+// enableControllers passes all controllers of a v2 cgroup on to its children.
+func enableControllers(dir string) error {
+	raw, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers")) // #nosec G304 -- a kernel file
+	if err != nil {
+		return fmt.Errorf("read the controllers of a cgroup: %w", err)
+	}
+	for _, controller := range strings.Fields(string(raw)) {
+		if err := setKernelFile(filepath.Join(dir, "cgroup.subtree_control"), "+"+controller); err != nil {
 			return fmt.Errorf("enable cgroup controller %s: %w", controller, err)
 		}
 	}

@@ -100,17 +100,13 @@ func nodeCgroups(p Plan, node string, v1 []hierarchy) []string {
 
 // makeCgroup makes one cgroup with all controllers usable in it.
 func makeCgroup(dir string, v2 bool) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDir(dir); err != nil {
 		return fmt.Errorf("make cgroup %s: %w", dir, err)
 	}
 	parent := filepath.Dir(dir)
 	if v2 {
 		for _, at := range []string{filepath.Dir(parent), parent} {
-			raw, err := os.ReadFile(filepath.Join(at, "cgroup.controllers")) // #nosec G304 -- a kernel file
-			if err != nil {
-				return fmt.Errorf("read the controllers of %s: %w", at, err)
-			}
-			if err := enableControllers(at, strings.Fields(string(raw))); err != nil {
+			if err := enableControllers(at); err != nil {
 				return err
 			}
 		}
@@ -132,7 +128,7 @@ func inheritCpuset(dir, file string) error {
 		return nil // not the cpuset hierarchy
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, file), value, 0o644) // #nosec G306 -- a kernel file
+		err = setKernelFile(filepath.Join(dir, file), string(value))
 	}
 	if err != nil {
 		return fmt.Errorf("copy %s into cgroup %s: %w", file, dir, err)
@@ -141,11 +137,7 @@ func inheritCpuset(dir, file string) error {
 }
 
 func joinCgroup(dir string, pid int) error {
-	err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644) // #nosec G306 -- a kernel file
-	if err != nil {
-		return fmt.Errorf("move process %d into cgroup %s: %w", pid, dir, err)
-	}
-	return nil
+	return wrap(setKernelFile(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid)), "move process %d into cgroup %s", pid, dir)
 }
 
 // removeCgroup removes a cgroup and all below, deepest first. Those whose processes have only just ended refuse for a moment.

@@ -237,10 +237,12 @@ func hostPID(init, inner int) (int, error) {
 			continue // a thread that has just ended
 		}
 		for _, child := range strings.Fields(string(children)) {
-			status, err := os.ReadFile(filepath.Join("/proc", child, "status"))
-			if err == nil && innerPID(status) == inner {
-				return strconv.Atoi(child)
+			status, err := os.ReadFile(filepath.Join("/proc", child, "status")) // #nosec G304 G703 -- a kernel file
+			if err != nil || innerPID(status) != inner {
+				continue
 			}
+			pid, err := strconv.Atoi(child)
+			return pid, wrap(err, "read a process number")
 		}
 	}
 	return 0, fmt.Errorf("process %d of the capsule has just ended", inner)

@@ -28,7 +28,7 @@ func Down(ctx context.Context, home Home, name string, progress *Progress) error
 	state, err := readState(paths)
 	if errors.Is(err, fs.ErrNotExist) {
 		progress.Say("there is no sandbox %s", name)
-		return os.RemoveAll(paths.Dir())
+		return wrap(os.RemoveAll(paths.Dir()), "remove a run directory without state")
 	}
 	if err != nil {
 		return err

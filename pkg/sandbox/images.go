@@ -57,8 +57,8 @@ func (b *builder) images(ctx context.Context, made Artifacts) (string, error) {
 
 func (b *builder) pauseImage(ctx context.Context, dir, work, source string) error {
 	root := filepath.Join(work, "pause")
-	if err := os.MkdirAll(root, 0o755); err != nil {
-		return fmt.Errorf("make the image root: %w", err)
+	if err := makeDir(root); err != nil {
+		return err
 	}
 	code := filepath.Join(source, "build", "pause", "linux", "pause.c")
 	if err := b.run(ctx, "", nil, "gcc", "-Os", "-s", "-static", "-DVERSION=3.10.2", "-o", filepath.Join(root, "pause"), code); err != nil {
@@ -143,5 +143,5 @@ func writeImage(file, root string, img image) error {
 	if err := buffered.Flush(); err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
-	return out.Close()
+	return wrap(out.Close(), "write %s", file)
 }

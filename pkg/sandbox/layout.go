@@ -49,9 +49,9 @@ func DefaultHome() (Home, error) {
 	return Home(filepath.Join(cache, "woven-sandbox")), nil
 }
 
-func (h Home) buildDir() string           { return filepath.Join(string(h), "build") }
-func (h Home) runDir() string             { return filepath.Join(string(h), "run") }
-func (h Home) sysctlFile() string         { return filepath.Join(string(h), "sysctls.json") }
+func (h Home) buildDir() string            { return filepath.Join(string(h), "build") }
+func (h Home) runDir() string              { return filepath.Join(string(h), "run") }
+func (h Home) sysctlFile() string          { return filepath.Join(string(h), "sysctls.json") }
 func (h Home) lockFile(what string) string { return filepath.Join(string(h), "lock", what) }
 
 // Cluster gives the paths of the sandbox called name.
@@ -81,10 +81,13 @@ func (p Paths) stateFile() string { return filepath.Join(p.Dir(), "state.json") 
 func (p Paths) Capsule(name string) string { return filepath.Join(p.Dir(), name) }
 
 func (p Paths) own(capsule, dir string) string { return filepath.Join(p.Capsule(capsule), "own", dir) }
+
 func (p Paths) specFile(capsule string) string { return filepath.Join(p.Capsule(capsule), "spec.json") }
+
 func (p Paths) statusFile(capsule string) string {
 	return filepath.Join(p.Capsule(capsule), "status.json")
 }
+
 func (p Paths) log(capsule, service string) string {
 	return filepath.Join(p.Capsule(capsule), "log", service+".log")
 }
@@ -121,7 +124,7 @@ const (
 // hostAddr is host number n of a network: n is added to the last byte of the network's address.
 func hostAddr(network netip.Prefix, n int) netip.Addr {
 	raw := network.Addr().AsSlice()
-	raw[len(raw)-1] += byte(n)
+	raw[len(raw)-1] += byte(n) // #nosec G115 -- at most 254
 	addr, _ := netip.AddrFromSlice(raw)
 	return addr
 }

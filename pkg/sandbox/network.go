@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -46,7 +47,7 @@ func inNetns(p Process, do func() error) error {
 }
 
 // controlNetwork makes the bridge that joins everything, with the control plane's address on it.
-func controlNetwork(control Process, p Plan) error {
+func controlNetwork(ctx context.Context, control Process, p Plan) error {
 	return inNetns(control, func() error {
 		if err := linkUp("lo"); err != nil {
 			return err
@@ -65,7 +66,7 @@ func controlNetwork(control Process, p Plan) error {
 		if err := linkUp(bridgeName); err != nil {
 			return err
 		}
-		if err := txOff(bridgeName); err != nil {
+		if err := txOff(ctx, bridgeName); err != nil {
 			return err
 		}
 		return clusterRoutes(bridge, p)
@@ -85,7 +86,7 @@ func clusterRoutes(bridge netlink.Link, p Plan) error {
 }
 
 // connect plugs a capsule into the bridge.
-func connect(control, capsule Process, l link) error {
+func connect(ctx context.Context, control, capsule Process, l link) error {
 	mac, err := net.ParseMAC(l.mac)
 	if err != nil {
 		return fmt.Errorf("parse the address of %s: %w", l.capsule, err)
@@ -105,7 +106,7 @@ func connect(control, capsule Process, l link) error {
 		if err := linkUp(l.port); err != nil {
 			return err
 		}
-		return txOff(l.port)
+		return txOff(ctx, l.port)
 	})
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func connect(control, capsule Process, l link) error {
 		if err := addAddrs(eth0, l.addrs); err != nil {
 			return err
 		}
-		if err := txOff(nodeLink); err != nil {
+		if err := txOff(ctx, nodeLink); err != nil {
 			return err
 		}
 		return linkUp(nodeLink)
@@ -159,9 +160,9 @@ func ipNet(prefix netip.Prefix) *net.IPNet {
 
 // txOff turns transmit checksum offload off: the userspace datapath passes frames on as they are, and nobody behind it would
 // fill the checksum in. Called with the thread in the link's namespace.
-func txOff(name string) error {
+func txOff(ctx context.Context, name string) error {
 	// exec starts the program from this very thread, so it runs in this thread's network namespace.
-	output, err := exec.Command("ethtool", "-K", name, "tx", "off").CombinedOutput() // #nosec G204 -- names of our own links
+	output, err := exec.CommandContext(ctx, "ethtool", "-K", name, "tx", "off").CombinedOutput() // #nosec G204 -- names of our own links
 	if err != nil {
 		return fmt.Errorf("turn checksum offload of %s off: %w: %s", name, err, output)
 	}

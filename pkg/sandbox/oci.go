@@ -183,43 +183,51 @@ func tarTree(out io.Writer, root string) error {
 	if err != nil {
 		return fmt.Errorf("pack %s: %w", root, err)
 	}
-	return writer.Close()
+	return wrap(writer.Close(), "pack %s", root)
 }
 
 func tarEntry(writer *tar.Writer, root, path string, entry fs.DirEntry) error {
-	info, err := entry.Info()
+	header, err := tarHeader(root, path, entry)
 	if err != nil {
 		return err
+	}
+	if err := writer.WriteHeader(header); err != nil {
+		return fmt.Errorf("write the header of %s: %w", path, err)
+	}
+	if header.Typeflag != tar.TypeReg {
+		return nil
+	}
+	file, err := os.Open(path) // #nosec G304 -- the tree being packed
+	if err != nil {
+		return fmt.Errorf("open a file to pack: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	_, err = io.Copy(writer, file)
+	return wrap(err, "pack %s", path)
+}
+
+func tarHeader(root, path string, entry fs.DirEntry) (*tar.Header, error) {
+	info, err := entry.Info()
+	if err != nil {
+		return nil, fmt.Errorf("look at a file to pack: %w", err)
 	}
 	target := ""
 	if info.Mode()&fs.ModeSymlink != 0 {
 		if target, err = os.Readlink(path); err != nil {
-			return err
+			return nil, fmt.Errorf("read a link to pack: %w", err)
 		}
 	}
 	header, err := tar.FileInfoHeader(info, target)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("describe %s: %w", path, err)
 	}
 	if header.Name, err = filepath.Rel(root, path); err != nil {
-		return err
+		return nil, fmt.Errorf("name %s in its archive: %w", path, err)
 	}
 	if info.IsDir() {
 		header.Name += "/"
 	}
 	header.ModTime, header.AccessTime, header.ChangeTime = epoch, time.Time{}, time.Time{}
 	header.Uid, header.Gid, header.Uname, header.Gname, header.Format = 0, 0, "", "", tar.FormatPAX
-	if err := writer.WriteHeader(header); err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return nil
-	}
-	file, err := os.Open(path) // #nosec G304 -- the tree being packed
-	if err != nil {
-		return err
-	}
-	defer func() { _ = file.Close() }()
-	_, err = io.Copy(writer, file)
-	return err
+	return header, nil
 }

@@ -11,8 +11,6 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -220,18 +218,5 @@ func (f *pkiFiles) serviceAccountKey() error {
 		return fmt.Errorf("encode the service account key: %w", err)
 	}
 	f.files["sa.pub"] = pemBlock("PUBLIC KEY", der)
-	return nil
-}
-
-// writeFiles writes secrets, readable by root alone.
-func writeFiles(dir string, files map[string][]byte) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make %s: %w", dir, err)
-	}
-	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
-		}
-	}
 	return nil
 }

@@ -107,7 +107,7 @@ func waitUntil(ctx context.Context, interval time.Duration, done func() bool) er
 	for !done() {
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return wrap(context.Cause(ctx), "wait")
 		case <-ticker.C:
 		}
 	}

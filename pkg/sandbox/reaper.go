@@ -28,7 +28,7 @@ func (r *reaper) start(cmd *exec.Cmd) (pid int, ended <-chan syscall.WaitStatus,
 	channel := make(chan syscall.WaitStatus, 1)
 	r.waiting[cmd.Process.Pid] = channel
 	pid = cmd.Process.Pid
-	return pid, channel, cmd.Process.Release()
+	return pid, channel, wrap(cmd.Process.Release(), "let go of %s", cmd.Path)
 }
 
 // run collects ended processes until ctx ends.
@@ -52,7 +52,7 @@ func (r *reaper) collect() {
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
-		if err == syscall.EINTR { //nolint:errorlint // a bare errno
+		if err == syscall.EINTR {
 			continue
 		}
 		if err != nil || pid <= 0 {

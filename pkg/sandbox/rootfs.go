@@ -19,14 +19,14 @@ type rootfs struct{ dir string }
 func newRootfs(dir string) (rootfs, error) {
 	r := rootfs{dir: dir}
 	for _, d := range []string{"bin", "dev", "etc", "lib", "proc", "root", "sys", "tmp", "uploads", "usr/bin", "var"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
-			return r, fmt.Errorf("make an image root: %w", err)
+		if err := makeDir(filepath.Join(dir, d)); err != nil {
+			return r, err
 		}
 	}
 	if err := os.Chmod(filepath.Join(dir, "tmp"), 0o777|fs.ModeSticky); err != nil { // #nosec G302 -- /tmp of an image
 		return r, fmt.Errorf("make an image root: %w", err)
 	}
-	files := map[string]string{
+	files := map[string]string{ // #nosec G101 -- accounts without passwords
 		"etc/passwd":        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\nuser-defined-in-image:x:1000:1000::/:/bin/sh\n",
 		"etc/group":         "root:x:0:\nnobody:x:65534:\nuser-defined-in-image:x:1000:\ngroup-defined-in-image:x:50000:user-defined-in-image\n",
 		"etc/nsswitch.conf": "hosts: files dns\n",
@@ -41,16 +41,16 @@ func newRootfs(dir string) (rootfs, error) {
 
 func (r rootfs) write(name string, content []byte, mode fs.FileMode) error {
 	target := filepath.Join(r.dir, name)
-	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-		return fmt.Errorf("make the directory of %s: %w", name, err)
+	if err := makeDir(filepath.Dir(target)); err != nil {
+		return err
 	}
 	if err := os.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("replace %s: %w", name, err)
 	}
-	if err := os.WriteFile(target, content, mode); err != nil {
+	if err := os.WriteFile(target, content, mode); err != nil { // #nosec G703 -- below a directory of ours
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return os.Chmod(target, mode)
+	return wrap(os.Chmod(target, mode), "set the mode of %s", name)
 }
 
 func (r rootfs) copy(from, to string, mode fs.FileMode) error {

@@ -54,6 +54,11 @@ func RunCapsule(ctx context.Context, specFile string, log logr.Logger, now func(
 	if err := os.Setenv("PATH", spec.Path); err != nil {
 		return fmt.Errorf("set PATH: %w", err)
 	}
+	return supervise(ctx, spec, log, now)
+}
+
+// supervise runs the services until ctx ends.
+func supervise(ctx context.Context, spec CapsuleSpec, log logr.Logger, now func() time.Time) error {
 	s := &supervisor{
 		spec: spec, reaper: newReaper(), log: log, now: now,
 		first: map[string]chan struct{}{}, status: CapsuleStatus{Services: map[string]ServiceStatus{}},
@@ -212,7 +217,7 @@ func (s *supervisor) runHook(ctx context.Context, hook Hook, out *os.File) error
 		}
 		return errors.New(describe(status))
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return wrap(context.Cause(ctx), "run %s", hook.Argv[0])
 	}
 }
 
@@ -260,18 +265,6 @@ func (s *supervisor) update(name string, status ServiceStatus) {
 	if err != nil {
 		s.log.Error(err, "cannot write the status of the capsule")
 	}
-}
-
-// writeAtomically replaces a file, so that a reader sees the old or the new content and never a part.
-func writeAtomically(file string, content []byte) error {
-	temporary := file + ".new"
-	if err := os.WriteFile(temporary, content, 0o600); err != nil {
-		return fmt.Errorf("write %s: %w", temporary, err)
-	}
-	if err := os.Rename(temporary, file); err != nil {
-		return fmt.Errorf("replace %s: %w", file, err)
-	}
-	return nil
 }
 
 // pause waits for d and says whether to go on.

@@ -110,7 +110,7 @@ func applySysctls(values map[string]string) error {
 		if err == nil && strings.TrimSpace(string(present)) == want {
 			continue
 		}
-		if err := os.WriteFile(sysctlPath(name), []byte(want), 0o644); err != nil { // #nosec G306 -- a kernel file
+		if err := setKernelFile(sysctlPath(name), want); err != nil {
 			return fmt.Errorf("restore sysctl %s: %w", name, err)
 		}
 	}

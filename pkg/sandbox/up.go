@@ -85,7 +85,7 @@ func makePlan(paths Paths, o Options) (Plan, error) {
 func clearTheWay(ctx context.Context, paths Paths, progress *Progress) error {
 	state, err := readState(paths)
 	if errors.Is(err, fs.ErrNotExist) {
-		return os.RemoveAll(paths.Dir())
+		return wrap(os.RemoveAll(paths.Dir()), "remove a run directory without state")
 	}
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func (u *starter) run(ctx context.Context) error {
 		return err
 	}
 	done := u.progress.Step("starting the control plane and %d nodes", u.plan.Nodes)
-	err = u.startAll(v1)
+	err = u.startAll(ctx, v1)
 	done(err)
 	if err != nil {
 		return err
@@ -159,8 +159,8 @@ func (u *starter) writeFiles() error {
 	}
 	for _, spec := range p.specs() {
 		for _, dir := range []string{"run/openvswitch", "run/ovn", "run/lock"} {
-			if err := os.MkdirAll(p.Paths.own(spec.Name, dir), 0o755); err != nil {
-				return fmt.Errorf("make the directories of %s: %w", spec.Name, err)
+			if err := makeDir(p.Paths.own(spec.Name, dir)); err != nil {
+				return err
 			}
 		}
 	}
@@ -205,8 +205,8 @@ func writeNodeFiles(p Plan, n int, pki map[string][]byte) error {
 	if err := writeFiles(p.ownDir(name, "/etc/containerd"), map[string][]byte{"config.toml": containerdConfig(runc)}); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(p.ownDir(name, "/etc/cni"), "net.d"), 0o755); err != nil {
-		return fmt.Errorf("make the CNI configuration directory: %w", err)
+	if err := makeDir(filepath.Join(p.ownDir(name, "/etc/cni"), "net.d")); err != nil {
+		return err
 	}
 	return installCNI(p, n)
 }
@@ -224,7 +224,7 @@ func installCNI(p Plan, n int) error {
 }
 
 // startAll starts every capsule, records it, puts it into its cgroups, plugs it in, and lets it go.
-func (u *starter) startAll(v1 []hierarchy) error {
+func (u *starter) startAll(ctx context.Context, v1 []hierarchy) error {
 	cables := map[string]link{}
 	for _, l := range u.plan.links() {
 		cables[l.capsule] = l
@@ -234,7 +234,7 @@ func (u *starter) startAll(v1 []hierarchy) error {
 		if err != nil {
 			return err
 		}
-		err = u.settle(capsule.process, spec.Name, cables, v1)
+		err = u.settle(ctx, capsule.process, spec.Name, cables, v1)
 		if err != nil {
 			return errors.Join(err, capsule.pipe.Close())
 		}
@@ -245,7 +245,7 @@ func (u *starter) startAll(v1 []hierarchy) error {
 	return nil
 }
 
-func (u *starter) settle(process Process, name string, cables map[string]link, v1 []hierarchy) error {
+func (u *starter) settle(ctx context.Context, process Process, name string, cables map[string]link, v1 []hierarchy) error {
 	u.state.Capsules[name] = process
 	cable, plugged := cables[name]
 	var cgroups []string
@@ -265,7 +265,7 @@ func (u *starter) settle(process Process, name string, cables map[string]link, v
 		}
 	}
 	if name == controlCapsule {
-		return controlNetwork(process, u.plan)
+		return controlNetwork(ctx, process, u.plan)
 	}
-	return connect(u.state.Capsules[controlCapsule], process, cable)
+	return connect(ctx, u.state.Capsules[controlCapsule], process, cable)
 }
