@@ -233,6 +233,7 @@ func (c *Core) Next() []plan.Unit {
 		units = result.Units
 		c.sort(d, result)
 	}
+	c.settleAll() // of what turned out to be as it should be
 	return units
 }
 

@@ -69,7 +69,8 @@ func (c *Core) Committed(units []plan.Unit, out commit.Outcome, took time.Durati
 	}
 	for _, u := range out.Done {
 		c.unblock(u.Ref)
-		if k := unitKey(u); !c.dirty.has(k) {
+		k := unitKey(u)
+		if _, waits := c.blockedOn[k]; !waits && !c.dirty.has(k) {
 			c.settled(k)
 		}
 	}

@@ -193,6 +193,14 @@ func parentLink(table *fact.Table, parent fact.Ref, uuid string) desired.MemberK
 
 func (p *planner) update(want desired.Claimed, have any) {
 	ref, table := want.Row.Ref, fact.TableOf(want.Row.Table)
+	if parent := want.Row.Parent; parent != (fact.Ref{}) && !p.there(parent) && parentOf(table, have) != parent {
+		// It cannot stay where it is and cannot go where it is wanted yet.
+		p.result.Blocked = append(p.result.Blocked, Blocked{On: parent, Row: ref})
+		if !p.opts.UpsertOnly {
+			p.remove(ref, have)
+		}
+		return
+	}
 	u := Unit{Owner: want.Owner, Action: Update, Ref: ref}
 	u.Row = changedColumns(table, want, have)
 	u.DropKeys, u.SetKeys = changedKeys(table, want, have)
@@ -204,22 +212,22 @@ func (p *planner) update(want desired.Claimed, have any) {
 
 // move hands a row of a non-root table from one parent to another.
 func (p *planner) move(u *Unit, table *fact.Table, parent fact.Ref, have any) {
-	if parent == (fact.Ref{}) {
-		return
-	}
-	was := fact.Ref{Table: table.Parent, UUID: table.ExternalIDs(have)[fact.ParentKey]}
+	was := parentOf(table, have)
 	if was == parent {
-		return
-	}
-	if !p.there(parent) {
-		p.result.Blocked = append(p.result.Blocked, Blocked{On: parent, Row: u.Ref})
-		u.Row, u.DropKeys, u.SetKeys = nil, nil, nil
 		return
 	}
 	u.Links = append(u.Links, parentLink(table, parent, u.Ref.UUID))
 	if was.UUID != "" && p.actual.Row(was.Table, was.UUID) != nil {
 		u.Unlinks = append(u.Unlinks, parentLink(table, was, u.Ref.UUID))
 	}
+}
+
+// parentOf reads which row refers to this one.
+func parentOf(table *fact.Table, have any) fact.Ref {
+	if table.Parent == "" {
+		return fact.Ref{}
+	}
+	return fact.Ref{Table: table.Parent, UUID: table.ExternalIDs(have)[fact.ParentKey]}
 }
 
 // remove takes away a row of ours that nobody wants. Rows without our marker stay.
@@ -231,7 +239,7 @@ func (p *planner) remove(ref fact.Ref, have any) {
 	}
 	u := Unit{Owner: owner, Action: Delete, Ref: ref}
 	if table.Parent != "" {
-		parent := fact.Ref{Table: table.Parent, UUID: table.ExternalIDs(have)[fact.ParentKey]}
+		parent := parentOf(table, have)
 		if p.deletes[parent] {
 			return // it goes with its parent
 		}

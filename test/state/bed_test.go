@@ -39,9 +39,12 @@ type bed struct {
 	news    []func()
 	reports map[model.Ref]engine.Report
 	writes  int // at the API server
+	written []string
 	ops     int // at the database
 	txns    int
-	leading bool
+	echo    *echo // of a real database
+	turns   int   // of the loop until it is interrupted; 0 for no limit
+	newest  commit.Fence
 }
 
 func newBed(t testing.TB, db database) *bed {
@@ -78,11 +81,10 @@ func (b *bed) lead() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.fence = fence
+	b.fence, b.newest = fence, fence
 	b.view.Reset()
 	b.core.NBSynced()
 	b.core.Lead(true)
-	b.leading = true
 }
 
 // set creates or changes an object, or deletes it when object is nil.
@@ -105,11 +107,17 @@ func (b *bed) apply(ref model.Ref, object any) {
 // settle runs the loop until nothing is left to do.
 func (b *bed) settle() {
 	b.t.Helper()
-	for range 10_000 {
+	for turn := range 10_000 {
+		if b.turns > 0 && turn == b.turns {
+			return
+		}
 		news := b.news
 		b.news = nil
 		for _, f := range news {
 			f()
+		}
+		if b.echo != nil {
+			b.changed = append(b.changed, b.echo.take()...)
 		}
 		for _, ref := range b.changed {
 			b.view.Changed(ref)
@@ -138,9 +146,14 @@ func (b *bed) settle() {
 	b.t.Fatal("the controller does not come to rest")
 }
 
+func (b *bed) wrote(w compile.Want) {
+	b.writes++
+	b.written = append(b.written, fmt.Sprintf("%T %+v", w, w))
+}
+
 // CreateIP implements engine.Writer.
 func (b *bed) CreateIP(c compile.Claim, a ipam.Allocation, done func(error)) {
-	b.writes++
+	b.wrote(c)
 	ref := model.Ref{Kind: model.KindIP, Name: c.IP}
 	b.news = append(b.news, func() {
 		if _, exists := b.objects[ref]; exists {
@@ -157,7 +170,7 @@ func (b *bed) CreateIP(c compile.Claim, a ipam.Allocation, done func(error)) {
 
 // Annotate implements engine.Writer.
 func (b *bed) Annotate(a compile.Annotate, done func(error)) {
-	b.writes++
+	b.wrote(a)
 	b.news = append(b.news, func() {
 		switch o := b.objects[a.Object].(type) {
 		case *model.Pod:
@@ -188,7 +201,7 @@ func merged(a, b map[string]string) map[string]string {
 
 // Release implements engine.Writer.
 func (b *bed) Release(r compile.Release, done func(error)) {
-	b.writes++
+	b.wrote(r)
 	ref := r.Target()
 	b.news = append(b.news, func() {
 		if ip, ok := b.objects[ref].(*model.IP); ok && ip.UID == r.UID {
@@ -200,7 +213,7 @@ func (b *bed) Release(r compile.Release, done func(error)) {
 
 // Finalize implements engine.Writer.
 func (b *bed) Finalize(f compile.Finalize, done func(error)) {
-	b.writes++
+	b.wrote(f)
 	b.news = append(b.news, func() {
 		b.finalize(f)
 		done(nil)
@@ -277,3 +290,62 @@ func pod(ns, name, onNode string) *model.Pod {
 }
 
 func refOf(table, uuid string) fact.Ref { return fact.Ref{Table: table, UUID: uuid} }
+
+// become brings the API server to a state, as users do: what has our finalizer is
+// marked for deletion, and the controller lets it go.
+func (b *bed) become(s state) {
+	b.t.Helper()
+	for _, ref := range sortedRefs(b.objects) {
+		if _, stays := s.objects[ref]; !stays && ref.Kind != model.KindIP {
+			b.remove(ref)
+		}
+	}
+	for _, ref := range sortedRefs(s.objects) {
+		b.put(ref, s.objects[ref])
+	}
+}
+
+func (b *bed) remove(ref model.Ref) {
+	switch o := b.objects[ref].(type) {
+	case *model.Subnet:
+		if o.Finalized {
+			b.set(ref, changed(o, func(s *model.Subnet) { s.Deleting = true }))
+			return
+		}
+	case *model.Vpc:
+		if o.Finalized {
+			b.set(ref, changed(o, func(v *model.Vpc) { v.Deleting = true }))
+			return
+		}
+	}
+	b.set(ref, nil)
+}
+
+// put creates or changes an object and keeps what the controller wrote on it.
+func (b *bed) put(ref model.Ref, object any) {
+	switch o := object.(type) {
+	case *model.Subnet:
+		if old, ok := b.objects[ref].(*model.Subnet); ok {
+			object = changed(o, func(s *model.Subnet) { s.Finalized = old.Finalized; s.Deleting = old.Deleting })
+		}
+	case *model.Vpc:
+		if old, ok := b.objects[ref].(*model.Vpc); ok {
+			object = changed(o, func(v *model.Vpc) { v.Finalized = old.Finalized; v.Deleting = old.Deleting })
+		}
+	case *model.Node:
+		if old, ok := b.objects[ref].(*model.Node); ok {
+			object = changed(o, func(n *model.Node) { n.Annotations = old.Annotations })
+		}
+	case *model.Pod:
+		if old, ok := b.objects[ref].(*model.Pod); ok && old.UID == o.UID {
+			object = changed(o, func(p *model.Pod) {
+				nic := p.NICs[0]
+				nic.Written = old.NICs[0].Written
+				p.NICs = []model.PodNIC{nic}
+			})
+		} else if ok {
+			b.set(ref, nil)
+		}
+	}
+	b.set(ref, object)
+}

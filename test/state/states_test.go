@@ -3,40 +3,95 @@ package state
 import (
 	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
-	"testing"
 
 	"github.com/wovensdn/woven/pkg/model"
-	"github.com/wovensdn/woven/test/modeldb"
 )
+
+// state is what users and Kubernetes want at one moment; addresses are not part
+// of it, because they are decisions that the API server records.
+type state struct {
+	name    string
+	objects map[model.Ref]any
+}
 
 func sortedRefs[V any](m map[model.Ref]V) []model.Ref {
 	return slices.SortedFunc(maps.Keys(m), func(a, b model.Ref) int { return cmp.Compare(a.String(), b.String()) })
 }
 
-func TestSmoke(t *testing.T) {
-	db := modeldb.New(t)
-	b := newBed(t, db)
-	db.Changed = func(table, uuid string) { b.changed = append(b.changed, refOf(table, uuid)) }
-	b.set(ref(model.KindVpc, "", "ovn-cluster"), vpc("ovn-cluster"))
-	b.set(ref(model.KindSubnet, "", "ovn-default"), subnet("ovn-default", "10.16.0.0/16"))
-	b.set(ref(model.KindSubnet, "", "join"), subnet("join", "100.64.0.0/16"))
-	b.set(ref(model.KindNamespace, "", "default"), namespace("default"))
-	b.set(ref(model.KindNode, "", "n1"), node("n1", "192.168.77.11"))
-	b.set(ref(model.KindPod, "default", "a"), pod("default", "a", "n1"))
-	b.settle()
-	t.Log(b.ops, b.txns, b.writes)
-	for r, row := range db.Snapshot() {
-		t.Logf("%s %+v", r.Table, row)
+// with is a state with more objects.
+func (s state) with(name string, objects ...any) state {
+	out := state{name: name, objects: maps.Clone(s.objects)}
+	if out.objects == nil {
+		out.objects = map[model.Ref]any{}
 	}
-	for r, rep := range b.reports {
-		t.Logf("%s %+v", r, rep)
+	for _, o := range objects {
+		out.objects[refTo(o)] = o
 	}
-	b.set(ref(model.KindPod, "default", "a"), nil)
-	b.set(ref(model.KindNode, "", "n1"), nil)
-	b.settle()
-	for r := range db.Snapshot() {
-		t.Logf("%s", r.Table)
+	return out
+}
+
+func refTo(object any) model.Ref {
+	switch o := object.(type) {
+	case *model.Vpc:
+		return ref(model.KindVpc, "", o.Name)
+	case *model.Subnet:
+		return ref(model.KindSubnet, "", o.Name)
+	case *model.Namespace:
+		return ref(model.KindNamespace, "", o.Name)
+	case *model.Node:
+		return ref(model.KindNode, "", o.Name)
+	case *model.IP:
+		return ref(model.KindIP, "", o.Name)
+	case *model.Pod:
+		return ref(model.KindPod, o.Namespace, o.Name)
 	}
-	t.Log(sortedRefs(b.objects))
+	return model.Ref{}
+}
+
+// changed is a copy of an object with some of it changed.
+func changed[T any](o *T, change func(*T)) *T {
+	out := *o
+	change(&out)
+	return &out
+}
+
+// states are the interesting ones. It is always valid to move from any of them
+// to any other.
+func states() []state {
+	base := state{}.with("base", vpc("ovn-cluster"), subnet("ovn-default", "10.16.0.0/16"), subnet("join", "100.64.0.0/16"), namespace("default"))
+	nodes := base.with("nodes", node("n1", "192.168.77.11"), node("n2", "192.168.77.12"))
+	pods := nodes.with("pods", pod("default", "a", "n1"), pod("default", "b", "n2"), pod("default", "c", "n1"))
+	blue := changed(subnet("blue", "10.17.0.0/24"), func(s *model.Subnet) { s.Namespaces = []string{"blue"} })
+	bound := pods.with("bound namespace", blue, namespace("blue"), pod("blue", "a", "n1"), pod("blue", "x", "n2"))
+	annotated := pods.with("annotated namespace", subnet("blue", "10.17.0.0/24"),
+		changed(namespace("blue"), func(n *model.Namespace) { n.LogicalSwitches = []string{"blue"} }), pod("blue", "a", "n1"))
+	return []state{
+		{name: "nothing"}, base, nodes, pods, bound, annotated,
+		pods.with("waiting for a subnet", changed(namespace("blue"), func(n *model.Namespace) { n.LogicalSwitches = []string{"missing"} }), pod("blue", "a", "n1")),
+		bound.with("other addresses of a node", node("n1", "192.168.77.21")),
+		bound.with("centralized", changed(blue, func(s *model.Subnet) { s.GatewayType = model.GatewayCentralized })),
+		bound.with("another gateway", changed(blue, func(s *model.Subnet) {
+			s.Gateway.V4 = netip.MustParseAddr("10.17.0.254")
+			s.Exclude = []model.Range{{First: s.Gateway.V4, Last: s.Gateway.V4}}
+		})),
+		bound.with("overlap", changed(subnet("copy", "10.17.0.0/25"), func(s *model.Subnet) { s.Created = 9 })),
+		bound.with("second Vpc", vpc("red"), changed(subnet("red", "10.17.0.0/24"), func(s *model.Subnet) { s.Vpc = "red"; s.Namespaces = []string{"red"} }),
+			namespace("red"), pod("red", "a", "n2")),
+		pods.with("dual stack", changed(subnet("dual", "10.18.0.0/24"), func(s *model.Subnet) {
+			s.CIDR.V6, s.Gateway.V6 = netip.MustParsePrefix("fd00:18::/64"), netip.MustParseAddr("fd00:18::1")
+			s.Namespaces = []string{"dual"}
+		}), namespace("dual"), pod("dual", "a", "n1"), pod("dual", "b", "n2")),
+		pods.with("completed, on the host, not scheduled",
+			changed(pod("default", "a", "n1"), func(p *model.Pod) { p.Completed = true }),
+			changed(pod("default", "b", "n2"), func(p *model.Pod) { p.HostNetwork = true }),
+			changed(pod("default", "d", ""), func(*model.Pod) {})),
+		pods.with("recreated elsewhere", changed(pod("default", "a", "n2"), func(p *model.Pod) { p.UID = "another" })),
+		pods.with("static address", changed(pod("default", "s", "n2"), func(p *model.Pod) {
+			p.NICs = []model.PodNIC{{Provider: "ovn", IPs: model.Addrs{V4: netip.MustParseAddr("10.16.9.9")}, MAC: "02:00:00:00:00:99"}}
+		})),
+		pods.with("full subnet", changed(subnet("tiny", "10.19.0.0/30"), func(s *model.Subnet) { s.Namespaces = []string{"tiny"} }),
+			namespace("tiny"), pod("tiny", "a", "n1"), pod("tiny", "b", "n1")),
+	}
 }

@@ -1,0 +1,240 @@
+package state
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	ovsmodel "github.com/ovn-kubernetes/libovsdb/model"
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/test/modeldb"
+)
+
+// step is one thing that happens; the controller may or may not come to rest after it.
+type step struct {
+	name string
+	do   func(*bed)
+	rest bool // settle and compare with the oracle
+}
+
+func to(s state) step { return step{name: s.name, do: func(b *bed) { b.become(s) }, rest: true} }
+
+// hurry is a state that is left before the controller has dealt with it.
+func hurry(s state) step { return step{name: s.name + " in passing", do: func(b *bed) { b.become(s) }} }
+
+// expanders turn a sequence of states into sequences of things that happen.
+var expanders = map[string]func(*rand.Rand, []state) []step{
+	"as declared": func(_ *rand.Rand, ss []state) []step { return each(ss, to) },
+	"reversed": func(_ *rand.Rand, ss []state) (out []step) {
+		for i := len(ss) - 1; i >= 0; i-- {
+			out = append(out, to(ss[i]))
+		}
+		return out
+	},
+	"empties between": func(_ *rand.Rand, ss []state) (out []step) {
+		for _, s := range ss {
+			out = append(out, to(s), to(state{name: "nothing"}))
+		}
+		return out
+	},
+	"shuffled": func(r *rand.Rand, ss []state) (out []step) {
+		for range 3 {
+			r.Shuffle(len(ss), func(i, j int) { ss[i], ss[j] = ss[j], ss[i] })
+			out = append(out, each(ss, to)...)
+		}
+		return out
+	},
+	"squashed": func(r *rand.Rand, ss []state) (out []step) {
+		for i, s := range ss {
+			out = append(out, hurry(ss[r.IntN(len(ss))]), hurry(ss[r.IntN(len(ss))]), to(ss[i]))
+			_ = s
+		}
+		return out
+	},
+	"duplicated": func(_ *rand.Rand, ss []state) (out []step) {
+		for _, s := range ss {
+			out = append(out, hurry(s), to(s), step{name: "all again", do: (*bed).resend, rest: true})
+		}
+		return out
+	},
+	"split": func(r *rand.Rand, ss []state) (out []step) {
+		for _, s := range ss {
+			out = append(out, step{name: s.name + " one by one", do: func(b *bed) { b.split(r, s) }, rest: true})
+		}
+		return out
+	},
+	"restart in the middle": func(r *rand.Rand, ss []state) (out []step) {
+		for _, s := range ss {
+			out = append(out, hurry(s), step{name: "half way", do: func(b *bed) { b.some(r.IntN(4)) }}, step{name: "restart", do: (*bed).restart}, to(s))
+		}
+		return out
+	},
+	"drift in the middle": func(r *rand.Rand, ss []state) (out []step) {
+		for _, s := range ss {
+			out = append(out, to(s), step{name: "vandals", do: func(b *bed) { b.vandalise(r) }, rest: true})
+		}
+		return out
+	},
+	"reconnect in the middle": func(r *rand.Rand, ss []state) (out []step) {
+		for _, s := range ss {
+			out = append(out, hurry(s), step{name: "half way", do: func(b *bed) { b.some(r.IntN(4)) }},
+				step{name: "database away", do: func(b *bed) { b.core.NBLost(); b.vandalise(r) }},
+				step{name: "database back", do: func(b *bed) { b.view.Reset(); b.core.NBSynced() }, rest: true})
+		}
+		return out
+	},
+	"leader change in the middle": func(r *rand.Rand, ss []state) (out []step) {
+		for _, s := range ss {
+			out = append(out, hurry(s), step{name: "half way", do: func(b *bed) { b.some(r.IntN(4)) }}, step{name: "another leads", do: (*bed).otherLeader, rest: true})
+		}
+		return out
+	},
+}
+
+func each(ss []state, f func(state) step) (out []step) {
+	for _, s := range ss {
+		out = append(out, f(s))
+	}
+	return out
+}
+
+// TestStates walks every expansion and compares, whenever the controller has come
+// to rest, with what a fresh controller makes of the same objects in an empty
+// database.
+func TestStates(t *testing.T) {
+	for name, expand := range expanders {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same walk each time
+			b := newModelBed(t)
+			b.restart()
+			last := ""
+			for _, s := range expand(r, states()) {
+				s.do(b)
+				if s.rest {
+					b.settle()
+					b.compare(last + " -> " + s.name)
+				}
+				last = s.name
+			}
+		})
+	}
+}
+
+func newModelBed(t testing.TB) *bed {
+	db := modeldb.New(t)
+	b := newBed(t, db)
+	db.Changed = func(table, uuid string) {
+		b.changed = append(b.changed, fact.Ref{Table: table, UUID: uuid})
+	}
+	return b
+}
+
+// some lets the loop turn a few times, so that it is interrupted half way.
+func (b *bed) some(turns int) {
+	b.turns = turns
+	b.settle()
+	b.turns = 0
+}
+
+// resend delivers every object again, as a resync of the caches does.
+func (b *bed) resend() {
+	writes, ops := b.writes, b.ops
+	for _, ref := range sortedRefs(b.objects) {
+		b.apply(ref, b.objects[ref])
+	}
+	b.settle()
+	if b.writes != writes || b.ops != ops {
+		b.t.Fatalf("resending equal objects caused %d writes and %d operations", b.writes-writes, b.ops-ops)
+	}
+}
+
+// split brings the objects of a state one by one, in random order, with rests between.
+func (b *bed) split(r *rand.Rand, s state) {
+	refs := sortedRefs(s.objects)
+	r.Shuffle(len(refs), func(i, j int) { refs[i], refs[j] = refs[j], refs[i] })
+	for _, ref := range refs {
+		b.put(ref, s.objects[ref])
+		if r.IntN(2) == 0 {
+			b.settle()
+		}
+	}
+	b.become(s)
+}
+
+// otherLeader: this process is paused, another one takes over, writes, and this
+// one must not be able to write any more.
+func (b *bed) otherLeader() {
+	b.t.Helper()
+	old, oldFence := b.core, b.fence
+	b.restart()
+	b.settle()
+	mine := b.core
+	b.core, b.fence = old, oldFence
+	old.NBSynced() // the old one wakes up and compares everything
+	old.Step()
+	if units := old.Next(); len(units) > 0 {
+		b.mustBeFenced(units)
+	}
+	b.core = mine
+	b.fence = b.newest
+}
+
+// vandalise changes and deletes rows of ours.
+func (b *bed) vandalise(r *rand.Rand) {
+	b.t.Helper()
+	for _, table := range fact.Tables() {
+		for _, uuid := range uuidsOf(b.db, table.Name) {
+			row := b.db.Peek(table.Name, uuid)
+			if row == nil {
+				continue // went with its parent
+			}
+			if _, ours := table.OwnerOf(row); ours && r.IntN(3) == 0 {
+				b.transact(vandalism(r, table, uuid, row))
+			}
+		}
+	}
+}
+
+func vandalism(r *rand.Rand, table *fact.Table, uuid string, row any) ovsdb.Operation {
+	switch {
+	case table.Parent != "":
+		return ovsdb.Operation{
+			Op: "mutate", Table: table.Parent, Where: where(table.ExternalIDs(row)[fact.ParentKey]),
+			Mutations: []ovsdb.Mutation{*ovsdb.NewMutation(table.ParentColumn, "delete", ovsdb.OvsSet{GoSet: []any{ovsdb.UUID{GoUUID: uuid}}})},
+		}
+	case r.IntN(2) == 0:
+		return ovsdb.Operation{Op: "update", Table: table.Name, Where: where(uuid), Row: ovsdb.Row{"external_ids": ovsdb.OvsMap{GoMap: map[any]any{}}}}
+	default:
+		return ovsdb.Operation{Op: "delete", Table: table.Name, Where: where(uuid)}
+	}
+}
+
+func uuidsOf(db database, table string) []string {
+	var uuids []string
+	db.Each(table, func(uuid string, _ ovsmodel.Model) bool {
+		uuids = append(uuids, uuid)
+		return true
+	})
+	slices.Sort(uuids)
+	return uuids
+}
+
+func (b *bed) transact(ops ...ovsdb.Operation) {
+	b.t.Helper()
+	results, err := b.db.Transact(b.t.Context(), ops...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, r := range results {
+		if r.Error != "" {
+			b.t.Fatalf("%s: %s", r.Error, r.Details)
+		}
+	}
+}
+
+func where(uuid string) []ovsdb.Condition {
+	return []ovsdb.Condition{ovsdb.NewCondition("_uuid", ovsdb.ConditionEqual, ovsdb.UUID{GoUUID: uuid})}
+}

@@ -1,0 +1,91 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+
+	"github.com/wovensdn/woven/pkg/commit"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/plan"
+	"github.com/wovensdn/woven/test/nbtest"
+)
+
+// compare holds the database against the oracle and the addresses against each other.
+func (b *bed) compare(when string) {
+	b.t.Helper()
+	oracle := newModelBed(b.t)
+	oracle.objects = maps.Clone(b.objects)
+	oracle.restart()
+	oracle.settle()
+	if want, got := dump(oracle.db), dump(b.db); want != got {
+		b.t.Fatalf("%s: the database differs from what a fresh controller makes of it:\n%s", when, nbtest.Diff(want, got))
+	}
+	if oracle.writes > 0 {
+		b.t.Fatalf("%s: a fresh controller finds writes left to do: %v", when, oracle.written)
+	}
+	b.addresses(when)
+}
+
+func dump(db nbtest.Source) string {
+	return nbtest.Dump(db, nbtest.Without(nb.NBGlobalTable))
+}
+
+// addresses: every pod that should have one has one, nobody has a record without
+// a reason, and no address is given twice.
+func (b *bed) addresses(when string) {
+	b.t.Helper()
+	holders := map[string]string{}
+	for r, o := range b.objects {
+		switch o := o.(type) {
+		case *model.IP:
+			b.record(when, holders, o)
+		case *model.Pod:
+			_, recorded := b.objects[ref(model.KindIP, "", o.Name+"."+o.Namespace)]
+			alive := o.Node != "" && !o.Completed && !o.HostNetwork
+			if alive && !recorded && len(b.reports[r].Problems) == 0 {
+				b.t.Fatalf("%s: pod %s has no address, and no problem says why", when, r)
+			}
+			if alive && recorded && o.NICs[0].Written["ovn.kubernetes.io/allocated"] != "true" {
+				b.t.Fatalf("%s: pod %s is not annotated", when, r)
+			}
+		}
+	}
+}
+
+func (b *bed) record(when string, holders map[string]string, ip *model.IP) {
+	b.t.Helper()
+	vpc := ""
+	if s, ok := b.objects[ref(model.KindSubnet, "", ip.Subnet)].(*model.Subnet); ok {
+		vpc = s.Vpc
+	}
+	for _, a := range []netip.Addr{ip.Addrs.V4, ip.Addrs.V6} {
+		key := fmt.Sprint(vpc, a)
+		if other, taken := holders[key]; a.IsValid() && taken {
+			b.t.Fatalf("%s: %s is given to %s and to %s", when, a, ip.Name, other)
+		}
+		holders[key] = ip.Name
+	}
+	holder := ref(model.KindPod, ip.Namespace, ip.PodName)
+	if ip.Namespace == "" {
+		holder = ref(model.KindNode, "", ip.PodName)
+	}
+	if _, exists := b.objects[holder]; !exists {
+		b.t.Fatalf("%s: IP %s is recorded for %s, which does not exist", when, ip.Name, holder)
+	}
+}
+
+// mustBeFenced: what a paused leader wants to write is refused, and nothing changes.
+func (b *bed) mustBeFenced(units []plan.Unit) {
+	b.t.Helper()
+	before := dump(b.db)
+	out := commit.Commit(b.t.Context(), b.db, b.fence, units)
+	if !errors.Is(out.Err, commit.ErrFenced) {
+		b.t.Fatalf("the paused leader is not fenced off: %v", out.Err)
+	}
+	if after := dump(b.db); after != before {
+		b.t.Fatalf("the paused leader has changed the database:\n%s", nbtest.Diff(before, after))
+	}
+}

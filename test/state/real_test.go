@@ -1,0 +1,97 @@
+package state
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/wovensdn/woven/pkg/commit"
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/ovsdb/client"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/test/nbtest"
+)
+
+// echo collects what the database client tells.
+type echo struct {
+	mu      sync.Mutex
+	changed []fact.Ref
+	woken   chan struct{}
+}
+
+func (e *echo) Synced()    {}
+func (e *echo) Lost(error) {}
+
+func (e *echo) Changed(table, uuid string) {
+	e.mu.Lock()
+	e.changed = append(e.changed, fact.Ref{Table: table, UUID: uuid})
+	e.mu.Unlock()
+	select {
+	case e.woken <- struct{}{}:
+	default:
+	}
+}
+
+func (e *echo) take() []fact.Ref {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	changed := e.changed
+	e.changed = nil
+	return changed
+}
+
+// realBed is a bed on a real ovsdb-server, with the columns monitored that the
+// controller monitors; full sees everything.
+func realBed(t *testing.T) (b *bed, full *client.DB) {
+	t.Helper()
+	server := nbtest.Start(t)
+	e := &echo{woken: make(chan struct{}, 1)}
+	db := nbtest.Connect(t, client.Config{Database: client.NB, Endpoints: []string{server.Endpoint()}, Tables: commit.Tables(), Handler: e})
+	b = newBed(t, db)
+	b.echo = e
+	return b, server.Client(t)
+}
+
+// TestStatesOnRealServer walks the states on a real ovsdb-server, with vandals
+// between them: what the model database may hide shows here.
+func TestStatesOnRealServer(t *testing.T) {
+	b, full := realBed(t)
+	r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // the same walk each time
+	b.transact(ovsdb.Operation{Op: "insert", Table: nb.LogicalSwitchTable, Row: ovsdb.Row{"name": "by-hand"}})
+	for _, s := range states() {
+		b.become(s)
+		b.settle()
+		b.compareReal(s.name, full)
+		b.vandalise(r)
+		b.settle()
+		b.compareReal(s.name+", vandalised", full)
+	}
+}
+
+// compareReal waits until the server's content is what a fresh controller makes of the objects.
+func (b *bed) compareReal(when string, full *client.DB) {
+	b.t.Helper()
+	oracle := newModelBed(b.t)
+	oracle.objects = b.objects
+	oracle.transact(ovsdb.Operation{Op: "insert", Table: nb.LogicalSwitchTable, Row: ovsdb.Row{"name": "by-hand"}})
+	oracle.restart()
+	oracle.settle()
+	want := dump(oracle.db)
+	deadline := time.After(10 * time.Second)
+	for {
+		got := dump(full)
+		if got == want {
+			return
+		}
+		select {
+		case <-b.echo.woken:
+			b.settle()
+		case <-time.After(20 * time.Millisecond):
+		case <-deadline:
+			b.t.Fatalf("%s: the server differs from what a fresh controller makes of it:\n%s", when, nbtest.Diff(want, got))
+		}
+	}
+}
