@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,7 +14,6 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
@@ -40,6 +40,7 @@ type Intake struct {
 	stores   map[model.Kind]toolscache.Store
 	notices  []transition
 	noticed  []func(now, before Object)
+	complete []func()
 	verify   func(model.Ref)
 
 	wake   chan struct{}
@@ -58,19 +59,22 @@ func NewIntake(sink Sink, c cache.Cache, ready func(context.Context) error, clk 
 // CacheOptions makes informers store an object's identity only: the projection
 // goes to the world, and nothing else of the object is ever read.
 func CacheOptions(outage *Outage) cache.Options {
-	options := cache.Options{
-		ByObject:                 map[client.Object]cache.ByObject{},
-		DefaultWatchErrorHandler: outage.WatchError,
-	}
+	// Not ByObject, which asks the API server before it is known to be there.
+	byType := map[reflect.Type]kind{}
 	for _, k := range kindList() {
-		options.ByObject[k.new()] = cache.ByObject{Transform: func(o any) (any, error) {
-			if object, ok := o.(Object); ok {
-				return newEntry(k, object), nil
-			}
-			return o, nil // projected before
-		}}
+		byType[reflect.TypeOf(k.new())] = k
 	}
-	return options
+	return cache.Options{
+		DefaultWatchErrorHandler: outage.WatchError,
+		DefaultTransform: func(o any) (any, error) {
+			k, ok := byType[reflect.TypeOf(o)]
+			object, typed := o.(Object)
+			if !ok || !typed {
+				return o, nil // projected before
+			}
+			return newEntry(k, object), nil
+		},
+	}
 }
 
 // NeedLeaderElection is false: standbys know the cluster, too.
@@ -112,6 +116,9 @@ func (in *Intake) watch(ctx context.Context) error {
 	in.flush()
 	in.synced.Store(true)
 	in.Sink.KubeSynced()
+	for _, fn := range in.complete {
+		fn()
+	}
 	return nil
 }
 
@@ -177,6 +184,10 @@ type transition struct{ now, before Object }
 // notice calls fn with each change of a kept object. To be called before Start;
 // fn must not block.
 func (in *Intake) notice(fn func(now, before Object)) { in.noticed = append(in.noticed, fn) }
+
+// whenSynced calls fn once everything that existed at the start is known. To be
+// called before Start; fn must not block.
+func (in *Intake) whenSynced(fn func()) { in.complete = append(in.complete, fn) }
 
 // handler takes what the informer of one kind brings.
 type handler struct {

@@ -53,6 +53,7 @@ func NewKeeper(c client.Client, in *Intake, d Defaults, clk clock.WithTicker, lo
 			workqueue.NewTypedItemExponentialFailureRateLimiter[model.Ref](time.Second, 30*time.Second),
 			workqueue.TypedRateLimitingQueueConfig[model.Ref]{Clock: clk})}
 	in.notice(k.noticed)
+	in.whenSynced(k.lookAtAll)
 	return k
 }
 
@@ -106,12 +107,8 @@ func (k *Keeper) Start(ctx context.Context) error {
 }
 
 func (k *Keeper) keep(ctx context.Context, ref model.Ref) error {
-	if !k.leading.Load() {
-		return nil
-	}
-	if !k.in.Synced() {
-		k.queue.AddAfter(ref, time.Second)
-		return nil
+	if !k.leading.Load() || !k.in.Synced() {
+		return nil // either change has it looked at again
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

@@ -34,6 +34,7 @@ type Leader struct {
 
 	mu      sync.Mutex
 	leading bool
+	held    bool // at any time
 }
 
 // NewLeader makes a Leader that calls lead, in order, when the Lease is won, and
@@ -116,6 +117,7 @@ func (l *Leader) setLocked(leading bool) {
 		return
 	}
 	l.leading = leading
+	l.held = l.held || leading
 	l.log.Info("lease", "name", l.config.Namespace+"/"+l.config.Name, "identity", l.config.Identity, "held", leading)
 	for i := range l.lead {
 		if leading {
@@ -128,6 +130,12 @@ func (l *Leader) setLocked(leading bool) {
 
 // release gives the lease back if it is ours.
 func (l *Leader) release(ctx context.Context) {
+	l.mu.Lock()
+	held := l.held
+	l.mu.Unlock()
+	if !held {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, l.config.RetryPeriod)
 	defer cancel()
 	record, _, err := l.lock.Get(ctx)

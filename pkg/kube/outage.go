@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/url"
 	"sync"
 	"time"
@@ -24,21 +25,25 @@ type Outage struct {
 	Log    logr.Logger
 	Clock  clock.PassiveClock
 
-	mu    sync.Mutex
-	cause string
-	at    time.Time
+	mu   sync.Mutex
+	told map[string]time.Time // by message and cause
 }
 
 // Report tells of an error, unless it was just told.
 func (o *Outage) Report(message string, err error) {
 	cause := causeOf(err)
+	key := message + "\x00" + cause
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := o.Clock.Now()
-	if cause == o.cause && now.Sub(o.at) < quietTime {
+	maps.DeleteFunc(o.told, func(_ string, at time.Time) bool { return now.Sub(at) >= quietTime })
+	if _, ok := o.told[key]; ok {
 		return
 	}
-	o.cause, o.at = cause, now
+	if o.told == nil {
+		o.told = map[string]time.Time{}
+	}
+	o.told[key] = now
 	o.Log.Info(message, "server", o.Server, "cause", cause)
 }
 

@@ -56,7 +56,7 @@ func (p *Probe) missing(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	served := &metav1.APIResourceList{}
-	err := p.API.Get().AbsPath("/apis/" + v1.GroupVersion.String()).SetHeader("Accept", "application/json").Do(ctx).Into(served)
+	err := p.API.Get().AbsPath("/apis/"+v1.GroupVersion.String()).SetHeader("Accept", "application/json").Do(ctx).Into(served)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -291,23 +292,31 @@ func (s *Status) patch(ctx context.Context, ref model.Ref, o Object, patch []byt
 	return fmt.Errorf("patch status of %s: %w", ref, err)
 }
 
-// statusPatch is the merge patch (RFC 7396) of the status alone, for this very
-// incarnation; nil if nothing differs.
+// statusPatch is a merge patch (RFC 7396) of the whole status, zeros included,
+// for this very incarnation; nil if nothing differs.
 func statusPatch(have, want Object) ([]byte, error) {
-	diff, err := client.MergeFrom(have).Data(want)
+	data, err := client.MergeFrom(have).Data(want)
 	if err != nil {
 		return nil, fmt.Errorf("compare status: %w", err)
 	}
-	patch := map[string]any{}
-	if err := json.Unmarshal(diff, &patch); err != nil {
+	whole, err := json.Marshal(want)
+	if err != nil {
+		return nil, fmt.Errorf("encode status: %w", err)
+	}
+	var diff, full struct {
+		Status map[string]any `json:"status"`
+	}
+	if err := errors.Join(json.Unmarshal(data, &diff), json.Unmarshal(whole, &full)); err != nil {
 		return nil, fmt.Errorf("compare status: %w", err)
 	}
-	maps.DeleteFunc(patch, func(key string, _ any) bool { return key != "status" })
-	if len(patch) == 0 {
+	if len(diff.Status) == 0 {
 		return nil, nil
 	}
-	patch["metadata"] = map[string]any{"uid": have.GetUID()}
-	return json.Marshal(patch)
+	maps.Copy(full.Status, diff.Status) // what is to be removed is null there
+	return json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": have.GetUID()},
+		"status":   full.Status,
+	})
 }
 
 func lookup[T any](m map[model.Ref]T, ref model.Ref) *T {
