@@ -22,7 +22,6 @@ import (
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/vishvananda/netlink"
-	"k8s.io/utils/clock"
 
 	"github.com/wovensdn/woven/pkg/cniserver"
 	"github.com/wovensdn/woven/pkg/cniserver/podnet"
@@ -90,7 +89,7 @@ func (n *node) serve(t *testing.T, pods cniserver.Pods) {
 		t.Fatal(err)
 	}
 	server, err := cniserver.New(cniserver.Config{
-		Socket: n.socket, Pods: pods, Plumber: plumber, Registerer: prometheus.NewRegistry(), Clock: clock.RealClock{}, Log: testr.New(t),
+		Socket: n.socket, Pods: pods, Plumber: plumber, Registerer: prometheus.NewRegistry(), Clock: wallClock{}, Log: testr.New(t),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +177,7 @@ func (n *node) call(t *testing.T, version, command string, pod *plumbtest.Pod, e
 
 func (n *node) callRaw(t *testing.T, stdin []byte, command string, pod *plumbtest.Pod) ([]byte, *types.Error) {
 	t.Helper()
-	cmd := exec.CommandContext(soon(t), n.plugin) //nolint:gosec // the binary that was just built
+	cmd := exec.CommandContext(soon(t), n.plugin)
 	cmd.Env = []string{
 		"CNI_COMMAND=" + command, "CNI_PATH=" + filepath.Dir(n.plugin), "CNI_CONTAINERID=" + containerID, "CNI_IFNAME=eth0",
 		"CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0;K8S_POD_INFRA_CONTAINER_ID=" + containerID + ";K8S_POD_UID=u1",
@@ -199,6 +198,11 @@ func (n *node) callRaw(t *testing.T, stdin []byte, command string, pod *plumbtes
 	}
 	return nil, &e
 }
+
+type wallClock struct{}
+
+func (wallClock) Now() time.Time                  { return time.Now() }
+func (wallClock) Since(t time.Time) time.Duration { return time.Since(t) }
 
 type pods func(ctx context.Context, ref podnet.Ref) (podnet.Network, error)
 

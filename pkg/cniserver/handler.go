@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/emicklei/go-restful/v3"
 
@@ -154,7 +155,7 @@ func (s *Server) add(ctx context.Context, r *restful.Request) (answer, error) {
 		return answer{}, err
 	}
 	begin := s.cfg.Clock.Now()
-	work, err := s.request(ctx, req)
+	work, err := s.request(ctx, req, s.cfg.AddressTimeout)
 	s.metrics.wait.Observe(s.cfg.Clock.Since(begin).Seconds())
 	if err != nil {
 		return answer{}, err
@@ -167,8 +168,8 @@ func (s *Server) add(ctx context.Context, r *restful.Request) (answer, error) {
 }
 
 // request waits for the pod's network and joins it with the runtime's request.
-func (s *Server) request(ctx context.Context, req api.Request) (plumb.Request, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.AddressTimeout)
+func (s *Server) request(ctx context.Context, req api.Request, patience time.Duration) (plumb.Request, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	n, err := s.cfg.Pods.Wait(ctx, podnet.Ref{
 		Namespace: req.PodNamespace, Name: req.PodName, UID: req.PodUID, Provider: req.Provider, IfName: req.IfName,
@@ -225,7 +226,7 @@ func (s *Server) check(ctx context.Context, r *restful.Request) (answer, error) 
 	if err != nil {
 		return answer{}, err
 	}
-	work, err := s.request(ctx, req)
+	work, err := s.request(ctx, req, min(checkTimeout, s.cfg.AddressTimeout))
 	if err != nil {
 		return answer{}, err
 	}

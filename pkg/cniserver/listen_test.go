@@ -42,7 +42,7 @@ func TestSocketIsRootsAlone(t *testing.T) {
 
 func TestSharedDirectoryKeepsItsMode(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // that is the point
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	b := start(t, func(c *cniserver.Config) { c.Socket = filepath.Join(dir, "cni.sock") })

@@ -24,6 +24,8 @@ const (
 	idleTimeout     = 30 * time.Second
 	maxHeaderBytes  = 16 << 10
 	shutdownTimeout = 15 * time.Second
+	// checkTimeout bounds CHECK's look-up of the pod, which is known unless the server has just started.
+	checkTimeout = 5 * time.Second
 	// answerMargin is left of a request's time to write its answer.
 	answerMargin = 5 * time.Second
 

@@ -50,6 +50,7 @@ func (p plumber) Add(_ context.Context, req plumb.Request) (plumb.Result, error)
 }
 func (p plumber) Del(_ context.Context, a plumb.Attachment) error  { p.requests <- a; return p.err }
 func (p plumber) Check(_ context.Context, req plumb.Request) error { p.requests <- req; return p.err }
+
 func (p plumber) GC(_ context.Context, valid []plumb.Attachment) error {
 	p.requests <- valid
 	return p.err

@@ -85,10 +85,11 @@ func neighbourAdvertisement(mac net.HardwareAddr, addr netip.Addr) []byte {
 	return append(frame, icmp...)
 }
 
-// icmpv6Checksum is that of RFC 4443 §2.3 over the pseudo header of RFC 8200 §8.1; message has its checksum field zero.
+// icmpv6Checksum is that of RFC 4443 §2.3 over the pseudo header of RFC 8200 §8.1; message is a neighbour advertisement
+// of naLen bytes with its checksum field zero.
 func icmpv6Checksum(src, dst netip.Addr, message []byte) uint16 {
 	pseudo := append(src.AsSlice(), dst.AsSlice()...)
-	pseudo = append(pseudo, 0, 0, 0, byte(len(message)), 0, 0, 0, unix.IPPROTO_ICMPV6)
+	pseudo = append(pseudo, 0, 0, 0, naLen, 0, 0, 0, unix.IPPROTO_ICMPV6)
 	var sum uint32
 	for _, b := range [][]byte{pseudo, message} {
 		for i := 0; i+1 < len(b); i += 2 {

@@ -70,7 +70,7 @@ func (p *podNS) do(f func() error) error {
 func (p *podNS) enableIPv6() error {
 	return p.do(func() error {
 		for _, file := range []string{"/proc/sys/net/ipv6/conf/default/disable_ipv6", "/proc/sys/net/ipv6/conf/all/disable_ipv6"} {
-			text, err := os.ReadFile(file)
+			text, err := os.ReadFile(file) //nolint:gosec // one of the two names above
 			if err != nil {
 				return fmt.Errorf("the pod has an IPv6 address: %w", err)
 			}

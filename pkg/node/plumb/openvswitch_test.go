@@ -107,7 +107,7 @@ func startVswitchd(t *testing.T, database string) {
 		t.Fatal("ovs-vswitchd is missing: this test runs a real switch; install it with: apt-get install openvswitch-switch")
 	}
 	dir := t.TempDir()
-	cmd := exec.Command(program, "--no-chdir", "--disable-system", "-vconsole:off", "--log-file="+filepath.Join(dir, "log"), //nolint:gosec,noctx // it is killed below
+	cmd := exec.Command(program, "--no-chdir", "--disable-system", "-vconsole:off", "--log-file="+filepath.Join(dir, "log"),
 		"--pidfile="+filepath.Join(dir, "pid"), "--unixctl="+filepath.Join(dir, "ctl"), database)
 	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -132,7 +132,7 @@ func startVswitchd(t *testing.T, database string) {
 		}
 		<-gone
 		if t.Failed() {
-			log, err := os.ReadFile(filepath.Join(dir, "log")) //nolint:gosec // the test's own directory
+			log, err := os.ReadFile(filepath.Join(dir, "log"))
 			t.Logf("ovs-vswitchd: %v\n%s", err, log)
 		}
 	})
@@ -143,7 +143,7 @@ func echo(t *testing.T, from, to *plumbtest.Pod, address string) {
 	t.Helper()
 	var server net.Listener
 	inside(t, to, func() (err error) {
-		server, err = net.Listen("tcp", net.JoinHostPort(address, "0")) //nolint:noctx // it binds at once
+		server, err = net.Listen("tcp", net.JoinHostPort(address, "0"))
 		return err
 	})
 	defer server.Close() //nolint:errcheck // it has served

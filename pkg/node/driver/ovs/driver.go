@@ -247,7 +247,7 @@ func (d *Driver) SystemID() (string, error) {
 		return id == ""
 	})
 	if id == "" {
-		return "", errors.New("Open_vSwitch: external_ids:system-id is not set") //nolint:revive,staticcheck // the table's name
+		return "", errors.New("Open_vSwitch: external_ids:system-id is not set")
 	}
 	return id, nil
 }

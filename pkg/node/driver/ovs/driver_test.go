@@ -194,8 +194,10 @@ func TestRowsOfOthersStay(t *testing.T) {
 	}
 	b.commit(t,
 		ovsdb.Operation{Op: "insert", Table: "Mirror", UUIDName: "m", Row: ovsdb.Row{"name": "theirs"}},
-		ovsdb.Operation{Op: "mutate", Table: "Bridge", Where: []ovsdb.Condition{ovsdb.NewCondition("name", ovsdb.ConditionEqual, "br-int")},
-			Mutations: []ovsdb.Mutation{member("mirrors", ovsdb.MutateOperationInsert, "m")}})
+		ovsdb.Operation{
+			Op: "mutate", Table: "Bridge", Where: []ovsdb.Condition{ovsdb.NewCondition("name", ovsdb.ConditionEqual, "br-int")},
+			Mutations: []ovsdb.Mutation{member("mirrors", ovsdb.MutateOperationInsert, "m")},
+		})
 	b.seen(t, "the mirror", func(v view) bool { return len(v.mirrors) == 1 })
 	b.ensure(t, Port{Bridge: "br-int", Name: "mirror0", Type: "internal"})
 	if err := b.EnsureMirror(b.soon(t), Mirror{Name: "theirs", Bridge: "br-int", OutputPort: "mirror0"}); !errors.Is(err, ErrNotOwned) {

@@ -246,12 +246,7 @@ func planMirror(v view, m Mirror) ([]ovsdb.Operation, error) {
 	if output == nil || !slices.Contains(bridge.Ports, output.UUID) {
 		return nil, fmt.Errorf("mirror %q: output port %q is not on bridge %q", m.Name, m.OutputPort, m.Bridge)
 	}
-	var selected []string
-	for _, name := range m.SelectPorts {
-		if p := v.port(name); p != nil && !m.SelectAll && slices.Contains(bridge.Ports, p.UUID) && !slices.Contains(selected, p.UUID) {
-			selected = append(selected, p.UUID)
-		}
-	}
+	selected := v.selected(bridge, m)
 	have := v.mirror(bridge, m.Name)
 	if have == nil {
 		return insertMirror(bridge, m, output.UUID, selected), nil
@@ -276,6 +271,20 @@ func planMirror(v view, m Mirror) ([]ovsdb.Operation, error) {
 		ops = append(ops, mutate(vs.MirrorTable, have.UUID, mutations...))
 	}
 	return ops, nil
+}
+
+// selected are the mirrored ports that are on the bridge, each once.
+func (v view) selected(bridge *vs.Bridge, m Mirror) []string {
+	if m.SelectAll {
+		return nil
+	}
+	var out []string
+	for _, name := range m.SelectPorts {
+		if p := v.port(name); p != nil && slices.Contains(bridge.Ports, p.UUID) && !slices.Contains(out, p.UUID) {
+			out = append(out, p.UUID)
+		}
+	}
+	return out
 }
 
 func insertMirror(bridge *vs.Bridge, m Mirror, output string, selected []string) []ovsdb.Operation {

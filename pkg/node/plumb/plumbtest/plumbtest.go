@@ -26,7 +26,7 @@ func Main(m *testing.M) int {
 		}
 		return m.Run()
 	}
-	cmd := exec.Command(os.Args[0], os.Args[1:]...) //nolint:gosec // the test binary itself
+	cmd := exec.Command(os.Args[0], os.Args[1:]...) //nolint:gosec,noctx // the test binary itself, which knows its own timeout
 	cmd.Env = append(os.Environ(), insideEnv+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
