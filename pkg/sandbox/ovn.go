@@ -74,7 +74,7 @@ func (p Plan) ovsServices(n int) []Service {
 	vswitchd := Service{
 		Name: svcVSwitchd, Chroot: true, After: []string{svcOVSDB},
 		Argv:   []string{"ovs-vswitchd", quiet, "unix:" + ovsSocket, "--pidfile=/run/openvswitch/ovs-vswitchd.pid"},
-		Before: []Hook{{Argv: []string{"nft", "-f", p.Paths.own(NodeName(n), "underlay.nft")}, Once: true}},
+		Before: []Hook{{Argv: []string{"nft", "-f", p.Paths.own(NodeName(n), "node.nft")}, Once: true}},
 		Then:   p.nodeUnderlay(n),
 	}
 	controller := Service{
@@ -125,11 +125,27 @@ func (p Plan) nodeUnderlay(n int) []Hook {
 	return append(hooks, Hook{Argv: []string{"ip", "link", "set", "br-int", "up"}})
 }
 
-// underlayFilter drops on the ingress hook what Open vSwitch has already taken: AF_PACKET only copies frames, and the node's
-// kernel, seeing them on eth0 as well, would answer them a second time.
-func underlayFilter() []byte {
+// nodeFilter is a node's own nftables(8) script, two chains.
+//
+// The first drops on the ingress hook what Open vSwitch has already taken: AF_PACKET only copies frames, and the node's kernel,
+// seeing them on eth0 as well, would answer them a second time.
+//
+// The second gives what the control plane sends to pods by way of this node the node's address on the pods' side. Pods of other
+// nodes then answer through this node, too; otherwise their answers would take another way than the questions, and connection
+// tracking there would take them for connections that pods open, and translate them.
+func nodeFilter(dual bool) []byte {
 	var b strings.Builder
-	b.WriteString("add table netdev sandbox\ndelete table netdev sandbox\nadd table netdev sandbox\n")
-	fmt.Fprintf(&b, "add chain netdev sandbox eth0 { type filter hook ingress device %q priority 0; policy drop; }\n", "eth0")
+	for _, table := range []string{"netdev sandbox", "inet sandbox"} {
+		fmt.Fprintf(&b, "add table %[1]s\ndelete table %[1]s\nadd table %[1]s\n", table)
+	}
+	fmt.Fprintf(&b, "add chain netdev sandbox ingress { type filter hook ingress device %q priority 0; policy drop; }\n", nodeLink)
+	b.WriteString("add chain inet sandbox control { type nat hook postrouting priority srcnat; policy accept; }\n")
+	for _, control := range hostPrefixes(controlHost, dual) {
+		family := "ip"
+		if control.Addr().Is6() {
+			family = "ip6"
+		}
+		fmt.Fprintf(&b, "add rule inet sandbox control %s saddr %s oifname %q masquerade\n", family, control.Addr(), "ovn0")
+	}
 	return []byte(b.String())
 }

@@ -209,6 +209,18 @@ func TestContainerdConfig(t *testing.T) {
 	}
 }
 
+func TestNodeFilter(t *testing.T) {
+	filter := string(nodeFilter(true))
+	for _, want := range []string{`hook ingress device "eth0"`, `ip saddr 192.168.77.1 oifname "ovn0" masquerade`, `ip6 saddr fd00:77::1 oifname "ovn0" masquerade`} {
+		if !strings.Contains(filter, want) {
+			t.Errorf("no %s in:\n%s", want, filter)
+		}
+	}
+	if strings.Contains(string(nodeFilter(false)), "ip6") {
+		t.Error("IPv6 in a single-stack node")
+	}
+}
+
 func TestHostAddr(t *testing.T) {
 	if got := NodeAddr(100, false).String(); got != "192.168.77.110" {
 		t.Error(got)

@@ -192,7 +192,7 @@ func writeNodeFiles(p Plan, n int, pki map[string][]byte) error {
 		return err
 	}
 	err = writeFiles(p.Paths.own(name, ""), map[string][]byte{
-		"kubelet.yaml": kubelet, "kube-proxy.yaml": proxy, "underlay.nft": underlayFilter(),
+		"kubelet.yaml": kubelet, "kube-proxy.yaml": proxy, "node.nft": nodeFilter(p.DualStack),
 		"resolv.conf": []byte("nameserver 127.0.0.1\n"),
 	})
 	if err != nil {
