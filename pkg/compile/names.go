@@ -2,11 +2,11 @@ package compile
 
 import (
 	"crypto/sha256"
-	"net"
 	"net/netip"
 	"strings"
 
 	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
@@ -28,16 +28,13 @@ func RouterPort(vpc, subnet string) string { return vpc + "-" + subnet }
 // SwitchPort is the name of a subnet's port to its router.
 func SwitchPort(vpc, subnet string) string { return subnet + "-" + vpc }
 
-// NodePort is the name of a node's port, and of its IP object.
-func NodePort(node string) string { return "node-" + node }
-
 // GatewayMAC is the MAC of a subnet's router port: locally administered, made
 // of the names, so that it is the same after any restart.
 func GatewayMAC(vpc, subnet string) string {
 	sum := sha256.Sum256([]byte("Logical_Router_Port/" + RouterPort(vpc, subnet)))
-	mac := net.HardwareAddr(sum[:6])
+	mac := [6]byte(sum[:6])
 	mac[0] = mac[0]&^0x01 | 0x02
-	return mac.String()
+	return model.MACText(mac)
 }
 
 // distributedSet names the address set of the CIDRs of a Vpc that leave by the

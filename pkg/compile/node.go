@@ -20,7 +20,7 @@ import (
 // node. Each chassis installs only its own egress policy, because only there
 // the node's port is resident: O(nodes) rows, and none for a pod.
 func (c Config) node(ref model.Ref, v *world.View) (r Result) {
-	name := NodePort(ref.Name)
+	name := model.NodePortName(ref.Name)
 	ip, recorded := v.IP(name)
 	node, ok := v.Node(ref.Name)
 	if !ok || node.Deleting {
@@ -78,7 +78,7 @@ func (c Config) egress(r *Result, node *model.Node, ip *model.IP) {
 		r.Child(router(c.ClusterRouter), nb.LogicalRouterPolicyTable, "egress/"+node.Name+"/"+f, &nb.LogicalRouterPolicy{
 			Priority: priorityEgress,
 			Match: fmt.Sprintf("%s.src == $%s && is_chassis_resident(%s)",
-				f, distributedSet(c.ClusterRouter, f), strconv.Quote(NodePort(node.Name))),
+				f, distributedSet(c.ClusterRouter, f), strconv.Quote(model.NodePortName(node.Name))),
 			Action:      nb.LogicalRouterPolicyActionReroute,
 			Nexthops:    []string{nexthop.String()},
 			ExternalIDs: map[string]string{"node": node.Name},

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"github.com/wovensdn/woven/api/annotations"
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
@@ -40,6 +41,10 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 	}
 	if ip.PodName != pod.Name || ip.Namespace != pod.Namespace {
 		r.problem("AddressConflict", "", "IP %s is recorded for %s/%s, not for pod %s/%s", name, ip.Namespace, ip.PodName, pod.Namespace, pod.Name)
+		return
+	}
+	if ip.MAC == "" {
+		r.problem("AddressIncomplete", "spec.macAddress", "IP %s has no MAC address: pod %s/%s cannot be connected", name, pod.Namespace, pod.Name)
 		return
 	}
 	if leaving(ip, nic) {
@@ -98,7 +103,11 @@ func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 	if pod.Owner.Kind == "StatefulSet" {
 		podType = pod.Owner.Kind
 	}
+	request, had := wishes(nic, name)
 	subnets := model.ChooseSubnets(*pod, *nic, *namespace, bound, vpcDefault, c.DefaultSubnet)
+	if had != "" {
+		subnets = []string{had}
+	}
 	var missing []string
 	for _, s := range subnets {
 		if _, ok := v.SubnetNetwork(s); !ok {
@@ -112,6 +121,19 @@ func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 	r.want(Claim{
 		IP: name, Subnets: subnets, Provider: nic.Provider, NodeName: pod.Node, PodType: podType,
 		For:     model.Ref{Kind: model.KindPod, Namespace: pod.Namespace, Name: pod.Name},
-		Request: ipam.Request{Owner: name, IPs: nic.IPs, MAC: nic.MAC},
+		Request: request,
 	})
+}
+
+// wishes is what a NIC asks for. One that carries addresses already, and has lost
+// its record, asks for the same ones in the same subnet: its pod is running.
+func wishes(nic *model.PodNIC, name string) (request ipam.Request, subnet string) {
+	request = ipam.Request{Owner: name, IPs: nic.IPs, MAC: nic.MAC}
+	written := func(suffix string) string { return nic.Written[annotations.Key(nic.Provider, suffix)] }
+	addrs, err := model.ParseAddrs(written(annotations.SuffixIPAddress))
+	if err != nil || written(annotations.SuffixLogicalSwitch) == "" {
+		return request, ""
+	}
+	request.IPs, request.MAC = addrs, written(annotations.SuffixMACAddress)
+	return request, written(annotations.SuffixLogicalSwitch)
 }

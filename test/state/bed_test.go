@@ -1,6 +1,7 @@
 package state
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
 	"github.com/wovensdn/woven/pkg/commit"
 	"github.com/wovensdn/woven/pkg/compile"
@@ -40,11 +42,15 @@ type bed struct {
 	reports map[model.Ref]engine.Report
 	writes  int // at the API server
 	written []string
-	ops     int // at the database
-	txns    int
-	echo    *echo // of a real database
-	turns   int   // of the loop until it is interrupted; 0 for no limit
-	newest  commit.Fence
+	observe func(written string)
+	refuse  func([]ovsdb.Operation) int // index of an operation that the database refuses
+	// compiled counts the runs of compile functions by kind.
+	compiled map[model.Kind]int
+	ops      int // at the database
+	txns     int
+	echo     *echo // of a real database
+	turns    int   // of the loop until it is interrupted; 0 for no limit
+	newest   commit.Fence
 }
 
 func newBed(t testing.TB, db database) *bed {
@@ -70,8 +76,9 @@ func (b *bed) start() {
 	b.reports = map[model.Ref]engine.Report{}
 	b.core = engine.NewCore(engine.Config{
 		Compile: config, Writer: b, Actual: b.view, Log: logr.Discard(),
-		Now:     func() time.Time { return b.now },
-		Deliver: func(d engine.WriteDone) { core := b.core; b.news = append(b.news, func() { core.Written(d) }) },
+		Observer: b,
+		Now:      func() time.Time { return b.now },
+		Deliver:  func(d engine.WriteDone) { core := b.core; b.news = append(b.news, func() { core.Written(d) }) },
 	})
 }
 
@@ -127,7 +134,7 @@ func (b *bed) settle() {
 		b.core.Step()
 		units := b.core.Next()
 		if len(units) > 0 {
-			out := commit.Commit(b.t.Context(), b.db, b.fence, units)
+			out := commit.Commit(b.t.Context(), refusing{b.db, b.refuse}, b.fence, units)
 			b.ops += out.Operations
 			b.txns += out.Transactions
 			b.core.Committed(units, out, 0)
@@ -149,6 +156,41 @@ func (b *bed) settle() {
 func (b *bed) wrote(w compile.Want) {
 	b.writes++
 	b.written = append(b.written, fmt.Sprintf("%T %+v", w, w))
+	if b.observe != nil {
+		b.observe(b.written[len(b.written)-1])
+	}
+}
+
+// The methods of engine.Observer.
+func (b *bed) Compiled(kind model.Kind, _ float64) {
+	next := maps.Clone(b.compiled)
+	if next == nil {
+		next = map[model.Kind]int{}
+	}
+	next[kind]++
+	b.compiled = next
+}
+func (b *bed) Woken(model.Kind, int)              {}
+func (b *bed) Committed(int, int, float64, error) {}
+func (b *bed) Drift(string)                       {}
+func (b *bed) Connected(bool)                     {}
+func (b *bed) Epoch(int64)                        {}
+
+// refusing is a database that refuses some operations.
+type refusing struct {
+	database
+	pick func([]ovsdb.Operation) int
+}
+
+func (r refusing) Transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovsdb.OperationResult, error) {
+	if r.pick != nil {
+		if i := r.pick(ops); i >= 0 {
+			results := make([]ovsdb.OperationResult, len(ops))
+			results[i] = ovsdb.OperationResult{Error: "constraint violation", Details: "of the test"}
+			return results, nil
+		}
+	}
+	return r.database.Transact(ctx, ops...)
 }
 
 // CreateIP implements engine.Writer.

@@ -91,6 +91,7 @@ func states() []state {
 		pods.with("static address", changed(pod("default", "s", "n2"), func(p *model.Pod) {
 			p.NICs = []model.PodNIC{{Provider: "ovn", IPs: model.Addrs{V4: netip.MustParseAddr("10.16.9.9")}, MAC: "02:00:00:00:00:99"}}
 		})),
+		pods.with("dotted names", pod("default", "a.b", "n1"), pod("default", "a-b", "n1")),
 		pods.with("full subnet", changed(subnet("tiny", "10.19.0.0/30"), func(s *model.Subnet) { s.Namespaces = []string{"tiny"} }),
 			namespace("tiny"), pod("tiny", "a", "n1"), pod("tiny", "b", "n1")),
 	}

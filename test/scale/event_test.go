@@ -1,0 +1,157 @@
+package scale
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/wovensdn/woven/pkg/engine"
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/plan"
+)
+
+// memory stands for the cache of the database: it holds what the core wrote. Only
+// ports come and go while a benchmark runs.
+type memory struct{ rows map[fact.Ref]any }
+
+func (m *memory) Row(table, uuid string) any { return m.rows[fact.Ref{Table: table, UUID: uuid}] }
+
+func (m *memory) Each(table string, fn func(string, any) bool) {
+	for ref, row := range m.rows {
+		if ref.Table == table && !fn(ref.UUID, row) {
+			return
+		}
+	}
+}
+
+func (m *memory) Foreign(string, string) (string, bool) { return "", false }
+
+// take does what units say.
+func (m *memory) take(units []plan.Unit) {
+	for _, u := range units {
+		switch u.Action {
+		case plan.Insert:
+			m.rows[u.Ref] = rowOf(u)
+		case plan.Delete:
+			delete(m.rows, u.Ref)
+		case plan.Link:
+			if set, ok := m.rows[u.Ref].(*nb.AddressSet); ok {
+				set.Addresses = append(set.Addresses, u.Member.Value)
+			}
+		case plan.Update, plan.Unlink:
+		}
+	}
+}
+
+func rowOf(u plan.Unit) any {
+	ids := map[string]string{}
+	if m, ok := u.Row["external_ids"].(ovsdb.OvsMap); ok {
+		for k, v := range m.GoMap {
+			ids[fmt.Sprint(k)] = fmt.Sprint(v)
+		}
+	}
+	switch u.Ref.Table {
+	case nb.LogicalSwitchPortTable:
+		return &nb.LogicalSwitchPort{UUID: u.Ref.UUID, ExternalIDs: ids}
+	case nb.AddressSetTable:
+		return &nb.AddressSet{UUID: u.Ref.UUID, ExternalIDs: ids}
+	default:
+		return &nb.LogicalSwitch{UUID: u.Ref.UUID, ExternalIDs: ids}
+	}
+}
+
+// counter counts the owners that were woken.
+type counter struct {
+	engine.Observer
+	woken int
+}
+
+func (c *counter) Woken(_ model.Kind, n int)          { c.woken += n }
+func (c *counter) Compiled(model.Kind, float64)       {}
+func (c *counter) Committed(int, int, float64, error) {}
+func (c *counter) Drift(string)                       {}
+func (c *counter) Connected(bool)                     {}
+func (c *counter) Epoch(int64)                        {}
+
+// loaded is a core at rest with this many pods.
+func loaded(t testing.TB, c *cluster) (*engine.Core, *memory, *counter) {
+	m, count := &memory{rows: map[fact.Ref]any{}}, &counter{}
+	core := newCore(t, m, count)
+	apply(t, core, c.infrastructure())
+	for i := range c.pods {
+		apply(t, core, c.pod(i))
+	}
+	core.KubeSynced()
+	core.NBSynced()
+	core.Lead(true)
+	drain(core, m)
+	return core, m, count
+}
+
+func drain(core *engine.Core, m *memory) (units int) {
+	for {
+		core.Step()
+		batch := core.Next()
+		if len(batch) == 0 {
+			return units
+		}
+		units += len(batch)
+		m.take(batch)
+		core.Committed(batch, done(batch), 0)
+	}
+}
+
+// BenchmarkPodEvent is what one pod that comes and goes costs the controller:
+// two events, each with waking, compiling, comparing and encoding.
+func BenchmarkPodEvent(b *testing.B) {
+	for _, pods := range []int{1_000, 10_000, 100_000} {
+		b.Run(fmt.Sprintf("pods=%d", pods), func(b *testing.B) {
+			c := newCluster(100, pods)
+			core, m, count := loaded(b, c)
+			count.woken = 0
+			units, ops := 0, 0
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				for _, gone := range []bool{false, true} {
+					changes := c.pod(pods + i%1000)
+					if gone {
+						changes[0].Object, changes[1].Object = nil, nil
+					}
+					apply(b, core, changes)
+					core.Step()
+					batch := core.Next()
+					ops += len(plan.Encode(batch))
+					units += len(batch)
+					m.take(batch)
+					core.Committed(batch, done(batch), 0)
+				}
+			}
+			events := float64(2 * b.N)
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/events, "µs/event")
+			b.ReportMetric(float64(count.woken)/events, "woken/event")
+			b.ReportMetric(float64(units)/events, "units/event")
+			b.ReportMetric(float64(ops)/events, "ops/event")
+		})
+	}
+}
+
+// TestPodEventCost: what a pod event wakes and writes does not depend on the number of pods.
+func TestPodEventCost(t *testing.T) {
+	cost := func(pods int) (woken, units int) {
+		c := newCluster(10, pods)
+		core, m, count := loaded(t, c)
+		count.woken = 0
+		apply(t, core, c.pod(pods))
+		units = drain(core, m)
+		return count.woken, units
+	}
+	fewWoken, fewUnits := cost(10)
+	manyWoken, manyUnits := cost(2_000)
+	if fewWoken != manyWoken || fewUnits != manyUnits || manyUnits != 1 {
+		t.Errorf("a pod event wakes %d owners and makes %d changes at 10 pods, %d and %d at 2,000", fewWoken, fewUnits, manyWoken, manyUnits)
+	}
+}

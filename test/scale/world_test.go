@@ -1,0 +1,130 @@
+// Package scale measures the controller at the sizes that it is made for.
+// `make bench` runs it; docs/performance.md quotes it.
+package scale
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/wovensdn/woven/pkg/commit"
+	"github.com/wovensdn/woven/pkg/compile"
+	"github.com/wovensdn/woven/pkg/engine"
+	"github.com/wovensdn/woven/pkg/ipam"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/plan"
+)
+
+var config = compile.Config{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default"}
+
+// recorder is an API server in which everything is written already: it refuses
+// every write, so that a benchmark fails if one is wanted.
+type recorder struct{ t testing.TB }
+
+func (r recorder) refuse(w any) {
+	r.t.Helper()
+	r.t.Fatalf("an unexpected write: %+v", w)
+}
+
+func (r recorder) CreateIP(c compile.Claim, _ ipam.Allocation, _ func(error)) { r.refuse(c) }
+func (r recorder) Annotate(a compile.Annotate, _ func(error))                 { r.refuse(a) }
+func (r recorder) Release(compile.Release, func(error))                       {}
+func (r recorder) Finalize(f compile.Finalize, _ func(error))                 { r.refuse(f) }
+func (r recorder) Report(engine.Report)                                       {}
+func (r recorder) Usage(engine.Usage)                                         {}
+
+// cluster makes the objects of a cluster whose pods are all recorded and annotated.
+type cluster struct {
+	nodes, pods int
+	subnets     map[string]*model.Subnet
+}
+
+func newCluster(nodes, pods int) *cluster {
+	c := &cluster{nodes: nodes, pods: pods, subnets: map[string]*model.Subnet{}}
+	for name, cidr := range map[string]string{"join": "100.64.0.0/16", "ovn-default": "10.0.0.0/8"} {
+		p := netip.MustParsePrefix(cidr)
+		gateway := p.Addr().Next()
+		c.subnets[name] = &model.Subnet{
+			Meta: model.Meta{Name: name, UID: name, Created: 1, Finalized: true}, Vpc: config.ClusterRouter, Provider: "ovn",
+			CIDR: model.Prefixes{V4: p}, Gateway: model.Addrs{V4: gateway}, Exclude: []model.Range{{First: gateway, Last: gateway}},
+			GatewayType: model.GatewayDistributed, NatOutgoing: true,
+		}
+	}
+	return c
+}
+
+func mac(i int) string {
+	return fmt.Sprintf("02:00:%02x:%02x:%02x:%02x", byte(i>>24), byte(i>>16), byte(i>>8), byte(i))
+}
+
+func address(base string, i int) netip.Addr {
+	b := netip.MustParseAddr(base).As4()
+	n := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+	n += uint32(i) //nolint:gosec // small
+	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+}
+
+func change(kind model.Kind, namespace, name string, o any) engine.Change {
+	return engine.Change{Ref: model.Ref{Kind: kind, Namespace: namespace, Name: name}, Object: o}
+}
+
+// infrastructure is everything but the pods.
+func (c *cluster) infrastructure() []engine.Change {
+	out := []engine.Change{
+		change(model.KindVpc, "", config.ClusterRouter, &model.Vpc{Meta: model.Meta{Name: config.ClusterRouter, Created: 1, Finalized: true}, Default: true}),
+		change(model.KindNamespace, "", "default", &model.Namespace{Meta: model.Meta{Name: "default", Created: 1}}),
+	}
+	for name, s := range c.subnets {
+		out = append(out, change(model.KindSubnet, "", name, s))
+	}
+	for i := range c.nodes {
+		name := nodeName(i)
+		ip := &model.IP{
+			Meta:   model.Meta{Name: model.NodePortName(name), UID: name, Finalized: true},
+			Subnet: "join", Addrs: model.Addrs{V4: address("100.64.0.2", i)}, MAC: mac(1<<24 + i), PodName: name, NodeName: name,
+		}
+		node := &model.Node{Meta: model.Meta{Name: name, UID: name, Created: 1}, InternalIPs: []netip.Addr{address("192.168.0.1", i)}}
+		node.Annotations = model.NodeAnnotations(*node, *ip, c.subnets["join"].Network())
+		out = append(out, change(model.KindIP, "", ip.Name, ip), change(model.KindNode, "", name, node))
+	}
+	return out
+}
+
+func nodeName(i int) string { return fmt.Sprintf("n%d", i) }
+
+// pod is one pod with its record.
+func (c *cluster) pod(i int) []engine.Change {
+	name := fmt.Sprintf("web-%d", i)
+	ip := &model.IP{
+		Meta:   model.Meta{Name: name + ".default", UID: "ip-" + name, Finalized: true},
+		Subnet: "ovn-default", Addrs: model.Addrs{V4: address("10.0.0.2", i)}, MAC: mac(i), PodName: name, Namespace: "default", NodeName: nodeName(i % c.nodes),
+	}
+	pod := &model.Pod{
+		Meta: model.Meta{Namespace: "default", Name: name, UID: "pod-" + name, Created: 2},
+		Node: ip.NodeName, NICs: []model.PodNIC{{Provider: "ovn"}},
+	}
+	pod.NICs[0].Written = model.PodAnnotations(*pod, pod.NICs[0], *ip, c.subnets["ovn-default"].Network())
+	return []engine.Change{change(model.KindIP, "", ip.Name, ip), change(model.KindPod, "default", name, pod)}
+}
+
+func newCore(t testing.TB, actual plan.Actual, observer engine.Observer) *engine.Core {
+	return engine.NewCore(engine.Config{
+		Compile: config, Writer: recorder{t}, Actual: actual, Observer: observer, Log: logr.Discard(), Now: time.Now,
+		Deliver: func(engine.WriteDone) {},
+	})
+}
+
+func apply(t testing.TB, core *engine.Core, changes []engine.Change) {
+	t.Helper()
+	for _, ch := range changes {
+		if err := core.Apply(ch); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// done is the outcome of a batch that the database took.
+func done(units []plan.Unit) commit.Outcome { return commit.Outcome{Done: units} }
