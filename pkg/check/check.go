@@ -1,0 +1,171 @@
+// Package check compares what the API server says with what the databases of
+// OVN and the nodes hold, and names every difference. It changes nothing.
+//
+// [Compare] is pure: facts in, differences out. [Differences] reads the facts
+// from live sources first. Only objects of the Kubeovn API, pods, nodes and rows
+// that are marked as Woven's count; what others made is not looked at.
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/compile"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+)
+
+// Difference is one thing that is not as it should be.
+type Difference struct {
+	// Check is what was compared, one word for each pair of sources: "api",
+	// "address", "counter", "nb", "sb", "ovs", "kernel".
+	Check string
+	// Message is one sentence that names the objects.
+	Message string
+}
+
+// String gives "check: message".
+func (d Difference) String() string { return d.Check + ": " + d.Message }
+
+// What a difference is between.
+const (
+	checkAPI     = "api"     // objects of the API server among each other
+	checkAddress = "address" // an address or MAC that two have
+	checkCounter = "counter" // counters in a status
+	checkNB      = "nb"      // the northbound database
+	checkSB      = "sb"      // the southbound database
+	checkOVS     = "ovs"     // Open_vSwitch of a node
+	checkKernel  = "kernel"  // links, routes and packet filter of a node
+)
+
+// Objects are those of the API server.
+type Objects struct {
+	Pods       []corev1.Pod
+	Nodes      []corev1.Node
+	Namespaces []corev1.Namespace
+	Subnets    []v1.Subnet
+	Vpcs       []v1.Vpc
+	IPs        []v1.IP
+}
+
+// Rows are those of an OVN database: table, then UUID, then a pointer to a row
+// struct of package nb or sb.
+type Rows map[string]map[string]any
+
+// Add puts rows of one table in; for tests and readers.
+func (r Rows) Add(table string, rows ...interface{ GetUUID() string }) {
+	if r[table] == nil {
+		r[table] = map[string]any{}
+	}
+	for _, row := range rows {
+		r[table][row.GetUUID()] = row
+	}
+}
+
+// State is everything that is compared.
+type State struct {
+	Objects Objects
+	NB, SB  Rows
+	// Hosts are the nodes' own states by node name. A node that is not in it was not looked at.
+	Hosts map[string]Host
+}
+
+// Names are the configuration of the controller that the cluster runs with.
+type Names = compile.Config
+
+// DefaultNames are the names that the controller uses if it is not told otherwise.
+var DefaultNames = Names{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default"}
+
+// Compare lists every difference, sorted by check and message, each once.
+func Compare(names Names, s State) []Difference {
+	c := newComparison(names, s)
+	c.pods()
+	c.records()
+	c.subnets()
+	c.addresses()
+	c.compiled()
+	c.owners()
+	c.podPorts()
+	c.nodes()
+	c.bindings()
+	for _, name := range sortedKeys(s.Hosts) {
+		host := s.Hosts[name]
+		c.host(name, &host)
+	}
+	slices.SortFunc(c.found, func(a, b Difference) int {
+		return cmp.Or(cmp.Compare(a.Check, b.Check), cmp.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(c.found)
+}
+
+// comparison holds the indexes that several checks use.
+type comparison struct {
+	names Names
+	State
+	subnet    map[string]*v1.Subnet
+	vpc       map[string]*v1.Vpc
+	node      map[string]*corev1.Node
+	record    map[string]*v1.IP
+	nics      map[string]*nic // by the name of the port; pods that need a network
+	namespace map[string]bool
+	ports     map[string]*nb.LogicalSwitchPort // by name
+	switchOf  map[string]string                // port UUID → name of the switch that refers to it
+	found     []Difference
+}
+
+func newComparison(names Names, s State) *comparison {
+	c := &comparison{
+		names: names, State: s,
+		subnet: map[string]*v1.Subnet{}, vpc: map[string]*v1.Vpc{}, node: map[string]*corev1.Node{},
+		record: map[string]*v1.IP{}, nics: map[string]*nic{}, namespace: map[string]bool{},
+		ports: map[string]*nb.LogicalSwitchPort{}, switchOf: map[string]string{},
+	}
+	o := &c.Objects
+	for i := range o.Subnets {
+		c.subnet[o.Subnets[i].Name] = &o.Subnets[i]
+	}
+	for i := range o.Vpcs {
+		c.vpc[o.Vpcs[i].Name] = &o.Vpcs[i]
+	}
+	for i := range o.Nodes {
+		c.node[o.Nodes[i].Name] = &o.Nodes[i]
+	}
+	for i := range o.IPs {
+		c.record[o.IPs[i].Name] = &o.IPs[i]
+	}
+	for i := range o.Namespaces {
+		c.namespace[o.Namespaces[i].Name] = true
+	}
+	for i := range o.Pods {
+		for _, n := range nicsOf(&o.Pods[i]) {
+			c.nics[n.port] = n
+		}
+	}
+	for _, row := range rowsOf[nb.LogicalSwitchPort](c.NB, nb.LogicalSwitchPortTable) {
+		c.ports[row.Name] = row
+	}
+	for _, row := range rowsOf[nb.LogicalSwitch](c.NB, nb.LogicalSwitchTable) {
+		for _, port := range row.Ports {
+			c.switchOf[port] = row.Name
+		}
+	}
+	return c
+}
+
+func (c *comparison) differ(check, format string, args ...any) {
+	c.found = append(c.found, Difference{Check: check, Message: fmt.Sprintf(format, args...)})
+}
+
+// rowsOf lists the rows of a table by UUID.
+func rowsOf[T any](rows Rows, table string) []*T {
+	var out []*T
+	for _, uuid := range sortedKeys(rows[table]) {
+		if row, ok := rows[table][uuid].(*T); ok {
+			out = append(out, row)
+		}
+	}
+	return out
+}

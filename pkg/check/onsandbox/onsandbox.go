@@ -1,0 +1,33 @@
+// Package onsandbox gives package check its sources on a sandbox.
+package onsandbox
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/wovensdn/woven/pkg/check"
+	"github.com/wovensdn/woven/pkg/sandbox"
+)
+
+// Hosts looks at the nodes of a sandbox; those that do not run are left out.
+func Hosts(cluster *sandbox.Cluster) check.Hosts {
+	return check.ExecHosts(func(ctx context.Context, node string, argv ...string) (string, error) {
+		for n := 1; n <= cluster.Nodes(); n++ {
+			if sandbox.NodeName(n) != node {
+				continue
+			}
+			if _, err := cluster.NodeCommand(n, argv...); err != nil {
+				return "", fmt.Errorf("%w: %w", check.ErrNotReadable, err)
+			}
+			return cluster.NodeExec(ctx, n, argv...)
+		}
+		return "", fmt.Errorf("%w: %s is no node of sandbox %s", check.ErrNotReadable, node, cluster.Name())
+	})
+}
+
+// Databases are the endpoints of a sandbox's northbound and southbound database, reachable from anywhere on the machine.
+func Databases(cluster *sandbox.Cluster) (nb, sb string) {
+	run := filepath.Join(cluster.Plan().Paths.Capsule("control"), "own", "run", "ovn")
+	return "unix:" + filepath.Join(run, "ovnnb_db.sock"), "unix:" + filepath.Join(run, "ovnsb_db.sock")
+}

@@ -1,0 +1,177 @@
+package check
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/wovensdn/woven/api/annotations"
+	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// nic is one network interface that a scheduled pod needs or has.
+type nic struct {
+	pod      *corev1.Pod
+	provider string
+	port     string // name of the logical switch port and of the IP object
+	// What the controller has written.
+	allocated    bool
+	subnet       string
+	addrs        model.Addrs
+	mac          string
+	unparsed     string // why the addresses cannot be read
+	leaving      bool   // the pod is being deleted: what it had may be there or not
+	hasContainer bool   // its sandbox runs, so that the node has an interface for it
+}
+
+// nicsOf lists the interfaces of a pod; none for a pod that is not scheduled,
+// uses the host's network or has completed.
+func nicsOf(pod *corev1.Pod) []*nic {
+	if pod.Spec.NodeName == "" {
+		return nil
+	}
+	projected, _ := model.PodFrom(pod)
+	var out []*nic
+	for _, projectedNIC := range projected.NICs {
+		provider := projectedNIC.Provider
+		read := func(suffix string) string { return pod.Annotations[annotations.Key(provider, suffix)] }
+		n := &nic{
+			pod: pod, provider: provider, port: model.PortName(pod.Name, pod.Namespace, provider),
+			allocated: read(annotations.SuffixAllocated) == "true",
+			subnet:    read(annotations.SuffixLogicalSwitch),
+			mac:       strings.ToLower(read(annotations.SuffixMACAddress)),
+			leaving:   pod.DeletionTimestamp != nil,
+		}
+		n.hasContainer = !n.leaving && (pod.Status.Phase == corev1.PodRunning || pod.Status.PodIP != "")
+		if n.allocated {
+			var err error
+			if n.addrs, err = model.ParseAddrs(read(annotations.SuffixIPAddress)); err != nil {
+				n.unparsed = err.Error()
+			}
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+func (n *nic) String() string { return "pod " + n.pod.Namespace + "/" + n.pod.Name }
+
+// wanted are the interfaces that everything must be there for, by port name.
+func (c *comparison) wanted() []*nic {
+	var out []*nic
+	for _, name := range sortedKeys(c.nics) {
+		if n := c.nics[name]; n.allocated && !n.leaving && n.unparsed == "" {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// pods compares a pod's annotations with its IP object, its subnet and its status.
+func (c *comparison) pods() {
+	for _, name := range sortedKeys(c.nics) {
+		n := c.nics[name]
+		switch {
+		case n.leaving:
+		case !n.allocated:
+			c.differ(checkAPI, "%s has no address: annotation %s is not \"true\"", n, annotations.Key(n.provider, annotations.SuffixAllocated))
+		case n.unparsed != "":
+			c.differ(checkAPI, "%s: annotation %s: %s", n, annotations.Key(n.provider, annotations.SuffixIPAddress), n.unparsed)
+		}
+	}
+	for _, n := range c.wanted() {
+		c.podRecord(n)
+		c.podSubnet(n)
+		if ips := statusIPs(n.pod); n.provider == annotations.DefaultProvider && ips != "" && ips != model.AddrsText(n.addrs) {
+			c.differ(checkAPI, "%s: annotation ip_address %s, status.podIPs %s", n, model.AddrsText(n.addrs), ips)
+		}
+	}
+}
+
+func (c *comparison) podRecord(n *nic) {
+	record, ok := c.record[n.port]
+	if !ok {
+		c.differ(checkAPI, "%s: address %s is in no IP object: %s is missing", n, model.AddrsText(n.addrs), n.port)
+		return
+	}
+	same := func(what, annotation, recorded string) {
+		if annotation != recorded {
+			c.differ(checkAPI, "%s: %s %s, IP object %s has %s", n, what, orNone(annotation), n.port, orNone(recorded))
+		}
+	}
+	same("annotation ip_address", model.AddrsText(n.addrs), addrsOf(record))
+	same("annotation mac_address", n.mac, strings.ToLower(record.Spec.MacAddress))
+	same("annotation logical_switch", n.subnet, record.Spec.Subnet)
+	same("node", n.pod.Spec.NodeName, record.Spec.NodeName)
+	same("the pod's name", n.pod.Namespace+"/"+n.pod.Name, record.Spec.Namespace+"/"+record.Spec.PodName)
+}
+
+func (c *comparison) podSubnet(n *nic) {
+	object, ok := c.subnet[n.subnet]
+	if !ok {
+		c.differ(checkAPI, "%s: annotation logical_switch %s, which is no Subnet", n, orNone(n.subnet))
+		return
+	}
+	projected, _ := model.SubnetFrom(object)
+	for _, a := range model.Families(n.addrs) {
+		if !within(projected.CIDR, a) {
+			c.differ(checkAPI, "%s: annotation ip_address %s is not in the CIDR %s of Subnet %s", n, a, model.PrefixesText(projected.CIDR), n.subnet)
+		}
+	}
+}
+
+// records finds IP objects that nobody uses.
+func (c *comparison) records() {
+	for _, name := range sortedKeys(c.record) {
+		ip := c.record[name]
+		if ip.Labels[annotations.LabelIPReserved] != "false" || c.nics[name] != nil {
+			continue
+		}
+		if node, ok := strings.CutPrefix(name, model.NodePortName("")); ok && ip.Spec.Namespace == "" {
+			if c.node[node] == nil {
+				c.differ(checkAPI, "IP object %s (%s) has no node", name, addrsOf(ip))
+			}
+			continue
+		}
+		c.differ(checkAPI, "IP object %s (%s) has no pod %s/%s that uses it", name, addrsOf(ip), ip.Spec.Namespace, ip.Spec.PodName)
+	}
+}
+
+func addrsOf(ip *v1.IP) string {
+	if ip.Spec.IPAddress != "" {
+		if addrs, err := model.ParseAddrs(ip.Spec.IPAddress); err == nil {
+			return model.AddrsText(addrs)
+		}
+		return ip.Spec.IPAddress
+	}
+	return strings.Trim(ip.Spec.V4IPAddress+","+ip.Spec.V6IPAddress, ",")
+}
+
+// statusIPs are the addresses that kubelet reports, IPv4 first.
+func statusIPs(pod *corev1.Pod) string {
+	var addrs model.Addrs
+	for _, ip := range pod.Status.PodIPs {
+		a, err := netip.ParseAddr(ip.IP)
+		switch {
+		case err != nil:
+		case a.Is4():
+			addrs.V4 = a
+		default:
+			addrs.V6 = a
+		}
+	}
+	return model.AddrsText(addrs)
+}
+
+func within(cidr model.Prefixes, a netip.Addr) bool {
+	return cidr.V4.IsValid() && cidr.V4.Contains(a) || cidr.V6.IsValid() && cidr.V6.Contains(a)
+}
+
+func orNone(text string) string { return cmp.Or(text, "none") }
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,163 @@
+package check
+
+import (
+	"fmt"
+	"maps"
+	"math/big"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+)
+
+// subnets compares the counters of each status with the IP objects.
+func (c *comparison) subnets() {
+	held := map[string][]netip.Addr{}
+	for _, ip := range c.record {
+		addrs, err := model.ParseAddrs(addrsOf(ip))
+		if err == nil {
+			held[ip.Spec.Subnet] = append(held[ip.Spec.Subnet], model.Families(addrs)...)
+		}
+	}
+	for _, name := range sortedKeys(held) {
+		if c.subnet[name] == nil {
+			c.differ(checkAPI, "%d IP objects are of Subnet %s, which does not exist", len(held[name]), orNone(name))
+		}
+	}
+	for _, name := range sortedKeys(c.subnet) {
+		object := c.subnet[name]
+		projected, problems := model.SubnetFrom(object)
+		if model.Fatal(problems) || object.DeletionTimestamp != nil {
+			continue
+		}
+		c.counters(&projected, projected.CIDR.V4, held[name], object.Status.V4UsingIPs, object.Status.V4AvailableIPs, "v4")
+		c.counters(&projected, projected.CIDR.V6, held[name], object.Status.V6UsingIPs, object.Status.V6AvailableIPs, "v6")
+	}
+}
+
+func (c *comparison) counters(s *model.Subnet, cidr netip.Prefix, held []netip.Addr, using, available v1.BigInt, family string) {
+	want, free := int64(0), new(big.Int)
+	if cidr.IsValid() {
+		hosts := model.HostRange(cidr)
+		free = size(hosts)
+		for _, r := range s.Exclude {
+			if cidr.Contains(r.First) {
+				free.Sub(free, size(clip(r, hosts)))
+			}
+		}
+		for _, a := range held {
+			if hosts.Contains(a) && !slices.ContainsFunc(s.Exclude, func(r model.Range) bool { return r.Contains(a) }) {
+				want++
+			}
+		}
+		free.Sub(free, big.NewInt(want))
+	}
+	if using.String() != fmt.Sprint(want) {
+		c.differ(checkCounter, "Subnet %s: status.%susingIPs is %s, IP objects hold %d", s.Name, family, using.String(), want)
+	}
+	if available.String() != free.String() {
+		c.differ(checkCounter, "Subnet %s: status.%savailableIPs is %s, CIDR, excludeIps and IP objects leave %s", s.Name, family, available.String(), free)
+	}
+}
+
+// size counts the addresses of a range.
+func size(r model.Range) *big.Int {
+	if !r.First.IsValid() || r.Last.Less(r.First) {
+		return new(big.Int)
+	}
+	first, last := new(big.Int).SetBytes(r.First.AsSlice()), new(big.Int).SetBytes(r.Last.AsSlice())
+	return last.Sub(last, first).Add(last, big.NewInt(1))
+}
+
+// clip is the part of r that lies in bounds.
+func clip(r, bounds model.Range) model.Range {
+	if r.First.Less(bounds.First) {
+		r.First = bounds.First
+	}
+	if bounds.Last.Less(r.Last) {
+		r.Last = bounds.Last
+	}
+	return r
+}
+
+// holders tells who has an address: address of one subnet → name of the port → where that is written.
+type holders map[[2]string]map[string]string
+
+func (h holders) add(subnet, address, port, where string) {
+	if subnet == "" || address == "" {
+		return
+	}
+	key := [2]string{subnet, address}
+	if h[key] == nil {
+		h[key] = map[string]string{}
+	}
+	h[key][port] = where
+}
+
+// addresses finds addresses and MACs that two ports of one subnet have, in annotations, IP objects or the northbound database.
+func (c *comparison) addresses() {
+	all := holders{}
+	for name, ip := range c.record {
+		addrs, _ := model.ParseAddrs(addrsOf(ip))
+		for _, a := range model.Families(addrs) {
+			all.add(ip.Spec.Subnet, a.String(), name, "IP object "+name)
+		}
+		all.add(ip.Spec.Subnet, strings.ToLower(ip.Spec.MacAddress), name, "IP object "+name)
+	}
+	for name, port := range c.ports {
+		if !marked(port.ExternalIDs) {
+			continue
+		}
+		for _, element := range port.Addresses {
+			for _, word := range strings.Fields(element) {
+				if isAddress(word) {
+					all.add(c.switchOf[port.UUID], word, name, "NB port "+name)
+				}
+			}
+		}
+	}
+	for name, n := range c.nics {
+		for _, a := range model.Families(n.addrs) {
+			all.add(n.subnet, a.String(), name, n.String())
+		}
+		if n.allocated {
+			all.add(n.subnet, n.mac, name, n.String())
+		}
+	}
+	for _, s := range c.subnet {
+		projected, _ := model.SubnetFrom(s)
+		for _, a := range model.Families(projected.Gateway) {
+			all.add(s.Name, a.String(), "", "the gateway")
+		}
+	}
+	for key, ports := range all {
+		if len(ports) > 1 {
+			c.differ(checkAddress, "%s of Subnet %s belongs to %s", key[1], key[0], strings.Join(slices.Sorted(maps.Values(ports)), " and to "))
+		}
+	}
+}
+
+func isAddress(word string) bool {
+	if _, err := netip.ParseAddr(word); err == nil {
+		return true
+	}
+	_, err := net.ParseMAC(word)
+	return err == nil
+}
+
+// portAddresses is the element of Logical_Switch_Port.addresses that these addresses make (ovn-nb(5)).
+func portAddresses(mac string, addrs model.Addrs) string {
+	words := []string{mac}
+	for _, a := range model.Families(addrs) {
+		words = append(words, a.String())
+	}
+	return strings.Join(words, " ")
+}
+
+func addressesOf(port *nb.LogicalSwitchPort) string {
+	return orNone(strings.Join(port.Addresses, ", "))
+}
