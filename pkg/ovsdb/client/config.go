@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/ovn-kubernetes/libovsdb/model"
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+	"k8s.io/utils/clock"
 
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 	"github.com/wovensdn/woven/pkg/ovsdb/sb"
@@ -110,6 +111,8 @@ type Config struct {
 	Probe time.Duration
 	// Handler hears about the cache. It may be nil.
 	Handler Handler
+	// Clock is the clock of the probes and pauses. Nil means the real one.
+	Clock clock.WithTicker
 	// Log gets one line when the connection is made, lost, or cannot be made for a new reason.
 	Log logr.Logger
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/ovn-kubernetes/libovsdb/model"
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+	"k8s.io/utils/clock"
 )
 
 var (
@@ -68,6 +69,9 @@ func New(cfg Config) (*DB, error) {
 	}
 	if cfg.Probe < minProbe {
 		return nil, fmt.Errorf("configure %s client: probe interval %v is below %v", cfg.Database, cfg.Probe, minProbe)
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = clock.RealClock{}
 	}
 	if cfg.Log.GetSink() == nil {
 		cfg.Log = logr.Discard()
@@ -132,7 +136,7 @@ func (d *DB) Run(ctx context.Context) error {
 	for next, failures := 0, 0; ; next = (next + 1) % count {
 		ep := d.endpoints[next]
 		log := d.cfg.Log.WithValues("database", d.cfg.Database.String(), "endpoint", ep.text)
-		begin := time.Now()
+		begin := d.cfg.Clock.Now()
 		wasSynced, err := d.serve(ctx, ep, d.timeout(failures/count), log)
 		if ctx.Err() != nil {
 			return nil
@@ -147,10 +151,10 @@ func (d *DB) Run(ctx context.Context) error {
 			complained[ep.text] = err.Error()
 		}
 		failures++
-		if wasSynced && time.Since(begin) >= stable {
+		if wasSynced && d.cfg.Clock.Since(begin) >= stable {
 			failures = 0
 		}
-		if failures > 0 && failures%count == 0 && !pause(ctx, failures/count) {
+		if failures > 0 && failures%count == 0 && !d.pause(ctx, failures/count) {
 			return nil
 		}
 	}
@@ -163,13 +167,13 @@ func (d *DB) timeout(rounds int) time.Duration {
 }
 
 // pause waits after the given number of failed rounds; it returns false when ctx has ended.
-func pause(ctx context.Context, rounds int) bool {
-	timer := time.NewTimer(min(firstPause<<min(rounds-1, 10), lastPause))
+func (d *DB) pause(ctx context.Context, rounds int) bool {
+	timer := d.cfg.Clock.NewTimer(min(firstPause<<min(rounds-1, 10), lastPause))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-timer.C():
 		return true
 	}
 }

@@ -48,7 +48,7 @@ func (d *DB) serve(ctx context.Context, ep endpoint, timeout time.Duration, log 
 		return false, err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	s := &session{db: d, wire: newWire(conn), log: log, timeout: timeout, ctx: ctx}
+	s := &session{db: d, wire: newWire(conn, d.cfg.Clock), log: log, timeout: timeout, ctx: ctx}
 	s.patience.Store(int64(maxTimeout + timeout)) // the handshake has its own timeouts
 	closed := make(chan struct{})
 	context.AfterFunc(ctx, func() {
@@ -99,12 +99,12 @@ func (s *session) handshake() error {
 		return err
 	}
 	s.patience.Store(int64(dumpPatience * s.db.cfg.Probe))
-	begin := time.Now()
+	begin := s.db.cfg.Clock.Now()
 	if err := s.monitorRows(requests); err != nil {
 		return err
 	}
 	s.patience.Store(int64(2 * s.db.cfg.Probe))
-	s.log.Info("database synced", "resumed", s.resumed.Load(), "seconds", time.Since(begin).Seconds())
+	s.log.Info("database synced", "resumed", s.resumed.Load(), "seconds", s.db.cfg.Clock.Since(begin).Seconds())
 	return nil
 }
 
@@ -226,22 +226,21 @@ func (s *session) update(raw json.RawMessage) error {
 // watch ends the session when the server is silent, which a frozen one is.
 func (s *session) watch() error {
 	probe := s.db.cfg.Probe
-	ticker := time.NewTicker(probe / 2)
+	ticker := s.db.cfg.Clock.NewTicker(probe / 2)
 	defer ticker.Stop()
-	asked := false
+	asked := int64(-1) // the last sign of life when we asked for the next one
 	for {
 		select {
 		case <-s.ctx.Done():
 			return context.Cause(s.ctx)
-		case <-ticker.C:
+		case <-ticker.C():
 		}
 		silence, limit := s.wire.silence(), time.Duration(s.patience.Load())
-		switch judge(silence, probe, limit, asked) {
-		case heard:
-			asked = false
-		case waiting:
+		last := s.wire.heard.Load()
+		switch judge(silence, probe, limit, last == asked) {
+		case heard, waiting:
 		case ask:
-			asked = true
+			asked = last
 			if _, err := s.wire.start("echo", []any{}, func(json.RawMessage, error) error { return nil }); err != nil {
 				return err
 			}

@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"net"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 	"github.com/wovensdn/woven/pkg/ovsdb/schema"
@@ -26,7 +29,7 @@ type script struct {
 
 // scripted starts a session with a script behind it, after the handshake; the cause of the session's
 // end arrives on the channel.
-func scripted(t *testing.T, probe time.Duration) (*DB, *script, <-chan error) {
+func scripted(t *testing.T, c clock.WithTicker) (*DB, *script, <-chan error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sock")
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", path)
@@ -34,7 +37,7 @@ func scripted(t *testing.T, probe time.Duration) (*DB, *script, <-chan error) {
 		t.Fatal(err)
 	}
 	d, err := New(Config{
-		Database: NB, Endpoints: []string{"unix:" + path}, Tables: []Table{{Name: nb.LogicalSwitchTable}}, Probe: probe,
+		Database: NB, Endpoints: []string{"unix:" + path}, Tables: []Table{{Name: nb.LogicalSwitchTable}}, Clock: c,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +53,9 @@ func scripted(t *testing.T, probe time.Duration) (*DB, *script, <-chan error) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cancel(); _ = conn.Close(); _ = l.Close() })
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil { // a hang is a failure
+		t.Fatal(err)
+	}
 	s := &script{t: t, conn: conn, r: bufio.NewReader(conn)}
 	s.answer("get_schema", string(schema.NB))
 	s.answer("monitor", `{"Database":{}}`)
@@ -84,13 +90,19 @@ func (s *script) send(text string) {
 	}
 }
 
-func TestAnswersTheServersProbe(t *testing.T) {
-	_, s, _ := scripted(t, time.Hour)
+// roundTrip asks the client for a sign of life, which comes when it has read all before.
+func (s *script) roundTrip() {
+	s.t.Helper()
 	s.send(`{"id":"echo","method":"echo","params":["are you there"]}`)
 	raw, err := readMessage(s.r, maxMessage)
 	if want := `{"result":["are you there"],"error":null,"id":"echo"}`; err != nil || string(raw) != want {
-		t.Errorf("reply to echo = %s, %v; want %s", raw, err, want)
+		s.t.Errorf("reply to echo = %s, %v; want %s", raw, err, want)
 	}
+}
+
+func TestAnswersTheServersProbe(t *testing.T) {
+	_, s, _ := scripted(t, clocktesting.NewFakeClock(time.Now()))
+	s.roundTrip()
 }
 
 func TestJudge(t *testing.T) {
@@ -100,8 +112,12 @@ func TestJudge(t *testing.T) {
 		asked   bool
 		want    verdict
 	}{
-		{0, false, heard}, {4 * time.Second, true, heard}, {5 * time.Second, false, ask},
-		{9 * time.Second, true, waiting}, {10 * time.Second, true, dead}, {time.Hour, false, dead},
+		{0, false, heard},
+		{4 * time.Second, true, heard},
+		{5 * time.Second, false, ask},
+		{9 * time.Second, true, waiting},
+		{10 * time.Second, true, dead},
+		{time.Hour, false, dead},
 	} {
 		if got := judge(c.silence, probe, limit, c.asked); got != c.want {
 			t.Errorf("judge(%v, asked %v) = %v, want %v", c.silence, c.asked, got, c.want)
@@ -110,23 +126,37 @@ func TestJudge(t *testing.T) {
 }
 
 func TestIdleServerIsProbedAndSilentServerGivenUp(t *testing.T) {
-	t.Parallel()
-	d, s, ended := scripted(t, 2*time.Second)
+	now := clocktesting.NewFakeClock(time.Now())
+	d, s, ended := scripted(t, now)
 	if err := d.WaitSynced(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.answer("echo", "[]")
-	s.expect("echo") // and be silent
-	if err := <-ended; !strings.Contains(err.Error(), "server has been silent for") {
-		t.Errorf("session ended with: %v", err)
+	for !now.HasWaiters() { // until the watchdog looks at the clock
+		runtime.Gosched()
 	}
-	if d.Connected() {
-		t.Error("still connected")
+	for range 3 {
+		now.Step(DefaultProbe)
+		s.answer("echo", "[]")
+		s.roundTrip() // the answer has been read, at the present time
+	}
+	now.Step(DefaultProbe)
+	s.expect("echo") // and be silent
+	for {
+		select {
+		case err := <-ended:
+			if !strings.Contains(err.Error(), "server has been silent for") || d.Connected() {
+				t.Errorf("session ended with: %v; connected: %v", err, d.Connected())
+			}
+			return
+		default:
+			now.Step(DefaultProbe)
+			runtime.Gosched()
+		}
 	}
 }
 
 func TestAnUpdateThatCannotBeAppliedEndsTheSession(t *testing.T) {
-	d, s, ended := scripted(t, time.Hour)
+	d, s, ended := scripted(t, clocktesting.NewFakeClock(time.Now()))
 	s.send(`{"id":null,"method":"update3","params":["rows","00000000-0000-0000-0000-000000000002",
 		{"Logical_Switch":{"00000000-0000-0000-0000-00000000000a":{"modify":{"name":"b"}}}}]}`)
 	if err := <-ended; !strings.Contains(err.Error(), "not in the cache") {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"k8s.io/utils/clock"
 )
 
 // maxMessage bounds one JSON-RPC message; the dump of 100,000 ports is about 60 MB.
@@ -48,6 +50,7 @@ type wire struct {
 	conn  net.Conn
 	inbox *queue[message]
 	out   *queue[[]byte]
+	clock clock.PassiveClock
 	born  time.Time
 	heard atomic.Int64 // nanoseconds after born of the last byte read
 
@@ -56,23 +59,23 @@ type wire struct {
 	nextID uint64
 }
 
-func newWire(conn net.Conn) *wire {
+func newWire(conn net.Conn, c clock.PassiveClock) *wire {
 	return &wire{
 		conn: conn, inbox: newQueue[message](), out: newQueue[[]byte](),
-		born: time.Now(), calls: map[string]replyFunc{},
+		clock: c, born: c.Now(), calls: map[string]replyFunc{},
 	}
 }
 
 // silence returns how long the server has sent nothing.
 func (w *wire) silence() time.Duration {
-	return time.Since(w.born) - time.Duration(w.heard.Load())
+	return w.clock.Since(w.born) - time.Duration(w.heard.Load())
 }
 
 // Read makes the wire the reader that notes the signs of life.
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.conn.Read(p)
 	if n > 0 {
-		w.heard.Store(int64(time.Since(w.born)))
+		w.heard.Store(int64(w.clock.Since(w.born)))
 	}
 	return n, err
 }
