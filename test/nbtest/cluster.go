@@ -50,7 +50,7 @@ func (c *Cluster) Endpoints() []string {
 }
 
 // Leader waits for one of the running servers to be the leader and returns its index. A frozen leader
-// does not answer, and so is none.
+// does not answer, and so is none; one that was thawed may for a moment still believe that it is.
 func (c *Cluster) Leader() int {
 	c.t.Helper()
 	leader := -1

@@ -217,9 +217,8 @@ func TestClusterSurvivesFrozenAndKilledLeaders(t *testing.T) {
 	cluster.Servers[frozen].Freeze()
 	r.await(ctx, "lost", "synced")
 	commit(t, db, insertSwitch(testUUID(1), "b"))
+	killed := cluster.Leader() // asked before the old one wakes up and still believes that it is
 	cluster.Servers[frozen].Thaw()
-
-	killed := cluster.Leader()
 	cluster.Servers[killed].Stop()
 	r.await(ctx, "lost", "synced")
 	commit(t, db, insertSwitch(testUUID(2), "c"))
