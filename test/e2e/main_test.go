@@ -1,0 +1,120 @@
+// Package e2e tests Woven on a sandbox: a whole cluster on this machine, with
+// real packets. "make e2e" runs it; it needs root.
+//
+//	go test ./test/e2e -v -run TestDrift -sandbox k0     use a sandbox that runs already, and leave it
+//	go test ./test/e2e -v -run TestDrift -keep           leave the sandbox that was started
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/wovensdn/woven/pkg/sandbox"
+)
+
+const sandboxName = "e2e"
+
+var (
+	reuse = flag.String("sandbox", "", "use the running sandbox of this name instead of starting one")
+	keep  = flag.Bool("keep", false, "do not end the sandbox afterwards")
+
+	// shared is the cluster that all tests but those of dual stack use.
+	shared *env
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code, err := runAll(ctx, m)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func runAll(ctx context.Context, m *testing.M) (code int, err error) {
+	if os.Geteuid() != 0 {
+		return 1, fmt.Errorf("the sandbox needs root")
+	}
+	if *reuse != "" {
+		home, err := sandbox.DefaultHome()
+		if err != nil {
+			return 1, err
+		}
+		cluster, err := sandbox.Open(home, *reuse)
+		if err != nil {
+			return 1, err
+		}
+		if shared, err = newEnv(ctx, cluster); err != nil {
+			return 1, err
+		}
+		defer shared.stop()
+		return m.Run(), nil
+	}
+	down, err := up(ctx, sandbox.Options{Name: sandboxName, Nodes: 2}, &shared)
+	defer func() {
+		if failed := down(); failed != nil && err == nil {
+			code, err = 1, failed
+		}
+	}()
+	if err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+// up starts a sandbox with Woven in it; down may be called in any case.
+func up(ctx context.Context, o sandbox.Options, e **env) (down func() error, err error) {
+	home, err := sandbox.DefaultHome()
+	if err != nil {
+		return func() error { return nil }, err
+	}
+	source, err := sandbox.FindSource()
+	if err != nil {
+		return func() error { return nil }, err
+	}
+	o.Dev, o.Source, o.KubeProxy = true, source, sandbox.KubeProxyNftables
+	o.Exe = filepath.Join(source, "bin", "woven-sandbox")
+	progress := sandbox.NewProgress(os.Stderr, time.Now)
+	down = func() error {
+		if *e != nil {
+			(*e).stop()
+		}
+		if *keep {
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		return sandbox.Down(ctx, home, o.Name, progress)
+	}
+	cluster, err := sandbox.Up(ctx, home, o, progress, time.Now)
+	if err != nil {
+		return down, err
+	}
+	*e, err = newEnv(ctx, cluster)
+	return down, err
+}
+
+// buildPeer builds the program that pods run, where all nodes see it.
+func buildPeer(ctx context.Context, cluster *sandbox.Cluster) (string, error) {
+	dir := filepath.Join(cluster.Plan().Paths.Dir(), "e2e")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, "peer"), "./test/e2e/peer")
+	cmd.Dir, cmd.Env = cluster.Plan().Source, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the peers' program: %w: %s", err, out)
+	}
+	return dir, nil
+}

@@ -1,0 +1,166 @@
+// Package wire is what tests and peers say to each other.
+package wire
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/icmp"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+)
+
+const (
+	// HTTPPort serves /ready and /check.
+	HTTPPort = 8080
+	// HelloPort answers each connection with the address that it came from.
+	HelloPort = 7000
+)
+
+// patience is how long a target is asked again; attempt bounds one question. The
+// first packet between two pods waits for ARP and for flows.
+const (
+	patience = 6 * time.Second
+	attempt  = 2 * time.Second
+)
+
+// How to ask a target.
+const (
+	Ping    = "ping"    // one echo request
+	Connect = "connect" // a TCP connection, closed at once
+	Hello   = "hello"   // a TCP connection that tells as whom we are seen
+)
+
+// Target is one question.
+type Target struct {
+	How     string `json:"how"`
+	Address string `json:"address"` // an IP address, for TCP with a port
+}
+
+// Answer is what came of it: Error is empty if the target answered.
+type Answer struct {
+	Target
+	SeenAs string `json:"seenAs,omitempty"` // with Hello
+	Error  string `json:"error,omitempty"`
+	Tries  int    `json:"tries"`
+}
+
+// Ask asks all targets at once.
+func Ask(ctx context.Context, targets []Target) []Answer {
+	answers := make([]Answer, len(targets))
+	var wg sync.WaitGroup
+	for i, t := range targets {
+		wg.Go(func() { answers[i] = insist(ctx, t, i) })
+	}
+	wg.Wait()
+	return answers
+}
+
+func insist(ctx context.Context, t Target, id int) Answer {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for a := (Answer{Target: t}); ; {
+		a.Tries++
+		err := askOnce(ctx, &a, id)
+		if err == nil {
+			a.Error = ""
+			return a
+		}
+		a.Error = err.Error()
+		select {
+		case <-ctx.Done():
+			return a
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func askOnce(ctx context.Context, a *Answer, id int) error {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	if a.How == Ping {
+		return ping(ctx, a.Address, os.Getpid()<<8+id)
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", a.Address)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if a.How == Connect {
+		return nil
+	}
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	seen, err := netip.ParseAddrPort(strings.TrimSpace(line))
+	if err != nil {
+		return fmt.Errorf("answer %q: %w", line, err)
+	}
+	a.SeenAs = seen.Addr().Unmap().String()
+	return nil
+}
+
+// ping sends an echo request and waits for its reply.
+func ping(ctx context.Context, address string, id int) error {
+	to, err := netip.ParseAddr(address)
+	if err != nil {
+		return err
+	}
+	network, any, protocol := "ip4:icmp", "0.0.0.0", 1
+	var request, reply icmp.Type = ipv4.ICMPTypeEcho, ipv4.ICMPTypeEchoReply
+	if to.Is6() {
+		network, any, protocol = "ip6:ipv6-icmp", "::", 58
+		request, reply = ipv6.ICMPTypeEchoRequest, ipv6.ICMPTypeEchoReply
+	}
+	conn, err := icmp.ListenPacket(network, any)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return err
+	}
+	id &= 0xffff
+	message, err := (&icmp.Message{Type: request, Body: &icmp.Echo{ID: id, Seq: 1, Data: []byte("woven")}}).Marshal(nil)
+	if err != nil {
+		return err
+	}
+	if _, err := conn.WriteTo(message, &net.IPAddr{IP: to.AsSlice()}); err != nil {
+		return err
+	}
+	buffer := make([]byte, 1500)
+	for {
+		n, from, err := conn.ReadFrom(buffer)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return errors.New("no echo reply")
+		}
+		if err != nil {
+			return err
+		}
+		ip, ok := from.(*net.IPAddr)
+		if !ok || !ip.IP.Equal(to.AsSlice()) {
+			continue
+		}
+		parsed, err := icmp.ParseMessage(protocol, buffer[:n])
+		if err != nil || parsed.Type != reply {
+			continue
+		}
+		if echo, ok := parsed.Body.(*icmp.Echo); ok && echo.ID == id {
+			return nil
+		}
+	}
+}
