@@ -49,7 +49,7 @@ func (b *bed) units() []plan.Unit {
 	view.Reset()
 	d := desired.NewDirty()
 	b.state.All(d)
-	return plan.Plan(b.state, view, d, plan.Options{}).Units
+	return plan.Plan(b.state, view, d).Units
 }
 
 func (b *bed) commit(db commit.DB, units []plan.Unit) commit.Outcome {

@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"strings"
+
 	"github.com/wovensdn/woven/api/annotations"
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/ipam"
@@ -115,7 +117,7 @@ func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 		}
 	}
 	if len(missing) == len(subnets) {
-		r.problem("SubnetNotFound", "", "pod %s/%s waits for an address: there is no Subnet %v", pod.Namespace, pod.Name, missing)
+		r.problem("SubnetNotFound", "", "pod %s/%s waits for an address: there is no Subnet %s", pod.Namespace, pod.Name, strings.Join(missing, ", "))
 		return
 	}
 	r.want(Claim{

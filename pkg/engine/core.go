@@ -229,7 +229,7 @@ func (c *Core) Next() []plan.Unit {
 	var units []plan.Unit
 	for c.dirty.len() > 0 && len(units) == 0 {
 		d := c.dirty.take(MaxUnits)
-		result := plan.Plan(c.desired, c.cfg.Actual, d, plan.Options{})
+		result := plan.Plan(c.desired, c.cfg.Actual, d)
 		units = result.Units
 		c.sort(d, result)
 	}

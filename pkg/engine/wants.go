@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/wovensdn/woven/pkg/compile"
@@ -70,7 +71,7 @@ func (c *Core) claim(owner fact.Owner, w compile.Claim, k writeKey) {
 			}
 			c.starving[subnet][owner] = struct{}{}
 		}
-		c.problem(owner, sourceAddress, model.Problem{Reason: "AcquireAddressFailed", Message: w.For.String() + ": " + err.Error()})
+		c.problem(owner, sourceAddress, model.Problem{Reason: "AcquireAddressFailed", Message: describe(w.For) + ": " + err.Error()})
 		return
 	}
 	c.problem(owner, sourceAddress)
@@ -137,4 +138,13 @@ func backoff(attempts int) time.Duration {
 		return most
 	}
 	return first << (attempts - 1)
+}
+
+// describe names an object as kubectl users do: "pod default/web-0".
+func describe(ref model.Ref) string {
+	name := ref.Name
+	if ref.Namespace != "" {
+		name = ref.Namespace + "/" + name
+	}
+	return strings.ToLower(string(ref.Kind)) + " " + name
 }

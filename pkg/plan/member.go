@@ -61,7 +61,7 @@ func (p *planner) member(k desired.MemberKey, column fact.MemberColumn, present 
 			return
 		}
 		p.result.Units = append(p.result.Units, Unit{Owner: owner, Action: Link, Ref: k.Ref, Member: k, Links: []desired.MemberKey{k}})
-	case !wanted && present(k) && !p.opts.UpsertOnly && !p.replaced(k):
+	case !wanted && present(k) && !p.replaced(k):
 		p.result.Units = append(p.result.Units, Unit{Action: Unlink, Ref: k.Ref, Member: k, Unlinks: []desired.MemberKey{k}})
 	}
 }

@@ -77,25 +77,18 @@ type Result struct {
 	Taken   []NameTaken
 }
 
-// Options restrict a plan.
-type Options struct {
-	// UpsertOnly leaves out everything that removes something.
-	UpsertOnly bool
-}
-
 type planner struct {
 	desired *desired.State
 	actual  Actual
 	dirty   desired.Dirty
-	opts    Options
 	inserts map[fact.Ref]bool // rows that this plan brings into being
 	deletes map[fact.Ref]bool // root rows that this plan removes
 	result  Result
 }
 
 // Plan compares what is dirty.
-func Plan(d *desired.State, a Actual, dirty desired.Dirty, opts Options) Result {
-	p := &planner{desired: d, actual: a, dirty: dirty, opts: opts, inserts: map[fact.Ref]bool{}, deletes: map[fact.Ref]bool{}}
+func Plan(d *desired.State, a Actual, dirty desired.Dirty) Result {
+	p := &planner{desired: d, actual: a, dirty: dirty, inserts: map[fact.Ref]bool{}, deletes: map[fact.Ref]bool{}}
 	rows := make([]fact.Ref, 0, len(dirty.Rows))
 	for ref := range dirty.Rows {
 		rows = append(rows, ref)
@@ -140,7 +133,7 @@ func (p *planner) row(ref fact.Ref) {
 		p.insert(want)
 	case wanted:
 		p.update(want, have)
-	case have != nil && !p.opts.UpsertOnly:
+	case have != nil:
 		p.remove(ref, have)
 	}
 }
@@ -175,7 +168,7 @@ func (p *planner) nameFree(want desired.Claimed, name string) bool {
 	if !found {
 		return true
 	}
-	if row := p.actual.Row(ref.Table, other); row != nil && !p.opts.UpsertOnly {
+	if row := p.actual.Row(ref.Table, other); row != nil {
 		if _, ours := table.OwnerOf(row); ours {
 			p.remove(fact.Ref{Table: ref.Table, UUID: other}, row)
 			p.result.Units[len(p.result.Units)-1].early = true
@@ -196,9 +189,7 @@ func (p *planner) update(want desired.Claimed, have any) {
 	if parent := want.Row.Parent; parent != (fact.Ref{}) && !p.there(parent) && parentOf(table, have) != parent {
 		// It cannot stay where it is and cannot go where it is wanted yet.
 		p.result.Blocked = append(p.result.Blocked, Blocked{On: parent, Row: ref})
-		if !p.opts.UpsertOnly {
-			p.remove(ref, have)
-		}
+		p.remove(ref, have)
 		return
 	}
 	u := Unit{Owner: want.Owner, Action: Update, Ref: ref}

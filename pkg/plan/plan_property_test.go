@@ -163,7 +163,7 @@ func full(db *modeldb.DB, state *desired.State) (plan.Result, *commit.View) {
 	d := desired.NewDirty()
 	state.All(d)
 	plan.Sweep(state, view, func(fact.Owner) bool { return false }, false, d)
-	return plan.Plan(state, view, d, plan.Options{}), view
+	return plan.Plan(state, view, d), view
 }
 
 // check compares the database with the desired state, rule by rule and without

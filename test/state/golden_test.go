@@ -1,0 +1,139 @@
+package state
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/engine"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/test/nbtest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// TestGolden compiles the objects of each testdata/golden/*.yaml, as they would
+// be applied with kubectl, and compares the northbound database, what was
+// written to the API server and what users are told with the .txt beside it.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/golden/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no golden files: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
+			b := newModelBed(t)
+			for _, ch := range read(t, file) {
+				if ch.Object != nil {
+					b.objects[ch.Ref] = ch.Object
+				}
+				if err := b.core.Apply(ch); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.settle()
+			golden(t, strings.TrimSuffix(file, ".yaml")+".txt", b.tell())
+		})
+	}
+}
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(want) != got {
+		t.Errorf("%s differs (rewrite it with -update and read the difference):\n%s", file, nbtest.Diff(string(want), got))
+	}
+}
+
+// tell is everything that comes out of the controller, as text.
+func (b *bed) tell() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "# northbound database\n%s\n# addresses\n", dump(b.db))
+	for _, r := range sortedRefs(b.objects) {
+		if ip, ok := b.objects[r].(*model.IP); ok {
+			fmt.Fprintf(&out, "%s %s %s %s\n", ip.Name, ip.Subnet, model.AddrsText(ip.Addrs), ip.MAC)
+		}
+	}
+	out.WriteString("\n# what users are told\n")
+	for _, r := range sortedRefs(b.reports) {
+		report := b.reports[r]
+		if report.Programmed && len(report.Problems) == 0 {
+			fmt.Fprintf(&out, "%s ready\n", r)
+		}
+		for _, p := range report.Problems {
+			fmt.Fprintf(&out, "%s %s: %s\n", r, p.Reason, p.Error())
+		}
+	}
+	return out.String()
+}
+
+func read(t *testing.T, file string) []engine.Change {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []engine.Change
+	for doc := range strings.SplitSeq(string(raw), "\n---\n") {
+		ch, err := decode([]byte(doc))
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		out = append(out, ch)
+	}
+	return out
+}
+
+func decode(doc []byte) (engine.Change, error) {
+	var meta metav1.TypeMeta
+	if err := yaml.Unmarshal(doc, &meta); err != nil {
+		return engine.Change{}, err
+	}
+	switch meta.Kind {
+	case "Vpc":
+		return project(doc, model.KindVpc, new(v1.Vpc), model.VpcFrom)
+	case "Subnet":
+		return project(doc, model.KindSubnet, new(v1.Subnet), model.SubnetFrom)
+	case "IP":
+		return project(doc, model.KindIP, new(v1.IP), model.IPFrom)
+	case "Namespace":
+		return project(doc, model.KindNamespace, new(corev1.Namespace), model.NamespaceFrom)
+	case "Node":
+		return project(doc, model.KindNode, new(corev1.Node), model.NodeFrom)
+	case "Pod":
+		return project(doc, model.KindPod, new(corev1.Pod), model.PodFrom)
+	default:
+		return engine.Change{}, errors.New("kind " + meta.Kind + " is not compiled")
+	}
+}
+
+func project[O metav1.Object, M any](doc []byte, kind model.Kind, o O, from func(O) (M, []model.Problem)) (engine.Change, error) {
+	if err := yaml.UnmarshalStrict(doc, o); err != nil {
+		return engine.Change{}, err
+	}
+	m, problems := from(o)
+	ch := engine.Change{Ref: model.Ref{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}, Problems: problems}
+	if !slices.ContainsFunc(problems, func(p model.Problem) bool { return p.Fatal }) {
+		ch.Object = &m
+	}
+	return ch, nil
+}
