@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -128,13 +127,15 @@ func (c *Cluster) openGate(gate string) error {
 
 // installWoven applies the CRDs and roles of the source tree, then lets Woven's programs start.
 func (c *Cluster) installWoven(ctx context.Context) error {
-	config := filepath.Join(c.state.Plan.Source, "config")
-	for _, path := range []string{filepath.Join(config, "crd"), filepath.Join(config, "rbac", "controller.yaml"), filepath.Join(config, "rbac", "cniserver.yaml")} {
-		if _, err := c.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-f", path); err != nil {
-			return err
-		}
+	files, err := wovenManifests(c.state.Plan.Source)
+	if err != nil {
+		return err
 	}
-	if _, err := c.Kubectl(ctx, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"); err != nil {
+	objects, err := readManifests(files)
+	if err != nil {
+		return err
+	}
+	if err := c.apply(ctx, objects); err != nil {
 		return err
 	}
 	return c.openGate(gateWoven)

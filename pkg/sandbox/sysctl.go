@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -15,6 +18,10 @@ import (
 var kubeletSysctls = []string{
 	"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes",
 }
+
+// raisedSysctls are machine-wide limits that many kubelets on one machine run into: each takes about ten inotify instances, and
+// Linux gives a user 128 of them. Where the machine allows less, the sandbox raises it.
+var raisedSysctls = map[string]int{"fs/inotify/max_user_instances": 8192, "fs/inotify/max_user_watches": 524288}
 
 // savedSysctls are the machine's settings from before the first running sandbox.
 type savedSysctls struct {
@@ -24,8 +31,9 @@ type savedSysctls struct {
 
 func sysctlPath(name string) string { return filepath.Join("/proc/sys", name) }
 
-// saveSysctls keeps the present settings, unless a sandbox that was started earlier in this boot has done so.
-func saveSysctls(ctx context.Context, home Home) error {
+// prepareSysctls keeps the present settings, unless a sandbox that was started earlier in this boot has done so, and raises
+// limits that are too low.
+func prepareSysctls(ctx context.Context, home Home) error {
 	lock, err := acquire(ctx, home.lockFile("sysctls"), func() {})
 	if err != nil {
 		return err
@@ -36,10 +44,38 @@ func saveSysctls(ctx context.Context, home Home) error {
 		return err
 	}
 	if saved, err := readSysctls(home); err == nil && saved.Boot == boot {
-		return nil
+		return raiseSysctls()
 	}
+	if err := saveSysctls(home, boot); err != nil {
+		return err
+	}
+	return raiseSysctls()
+}
+
+// raiseSysctls sets what is lower than a sandbox needs.
+func raiseSysctls() error {
+	for name, want := range raisedSysctls {
+		raw, err := os.ReadFile(sysctlPath(name))
+		if err != nil {
+			return fmt.Errorf("read sysctl %s: %w", name, err)
+		}
+		present, err := strconv.Atoi(strings.TrimSpace(string(raw)))
+		if err != nil {
+			return fmt.Errorf("read sysctl %s: %w", name, err)
+		}
+		if present >= want {
+			continue
+		}
+		if err := setKernelFile(sysctlPath(name), strconv.Itoa(want)); err != nil {
+			return fmt.Errorf("raise sysctl %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func saveSysctls(home Home, boot string) error {
 	saved := savedSysctls{Boot: boot, Values: map[string]string{}}
-	for _, name := range kubeletSysctls {
+	for _, name := range append(slices.Collect(maps.Keys(raisedSysctls)), kubeletSysctls...) {
 		value, err := os.ReadFile(sysctlPath(name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

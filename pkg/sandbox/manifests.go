@@ -1,0 +1,121 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/restmapper"
+)
+
+const fieldManager = "woven-sandbox"
+
+// wovenManifests are the files of the source tree that have to be applied before Woven's programs start.
+func wovenManifests(source string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(source, "config", "crd", "*.yaml"))
+	if err != nil {
+		return nil, fmt.Errorf("look for Woven's custom resources: %w", err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("no custom resources in %s", filepath.Join(source, "config", "crd"))
+	}
+	rbac := filepath.Join(source, "config", "rbac")
+	return append(files, filepath.Join(rbac, "controller.yaml"), filepath.Join(rbac, "cniserver.yaml")), nil
+}
+
+// readManifests decodes files of YAML documents.
+func readManifests(files []string) ([]*unstructured.Unstructured, error) {
+	var objects []*unstructured.Unstructured
+	for _, file := range files {
+		raw, err := os.ReadFile(file) // #nosec G304 -- the source tree
+		if err != nil {
+			return nil, fmt.Errorf("read a manifest: %w", err)
+		}
+		decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096)
+		for {
+			object := &unstructured.Unstructured{}
+			err := decoder.Decode(object)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return nil, fmt.Errorf("decode manifest %s: %w", file, err)
+			}
+			if len(object.Object) > 0 {
+				objects = append(objects, object)
+			}
+		}
+	}
+	return objects, nil
+}
+
+// apply writes objects by server-side apply.
+func (c *Cluster) apply(ctx context.Context, objects []*unstructured.Unstructured) error {
+	config, err := c.RESTConfig()
+	if err != nil {
+		return err
+	}
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	disco, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make a discovery client: %w", err)
+	}
+	groups, err := restmapper.GetAPIGroupResources(disco)
+	if err != nil {
+		return fmt.Errorf("ask the API server what it serves: %w", err)
+	}
+	mapper := restmapper.NewDiscoveryRESTMapper(groups)
+	for _, object := range objects {
+		kind := object.GroupVersionKind()
+		mapping, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
+		if err != nil {
+			return fmt.Errorf("find the resource of %s %s: %w", kind.Kind, object.GetName(), err)
+		}
+		resource := client.Resource(mapping.Resource)
+		_, err = resource.Namespace(object.GetNamespace()).Apply(ctx, object.GetName(), object, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+		if err != nil {
+			return fmt.Errorf("apply %s %s: %w", kind.Kind, object.GetName(), err)
+		}
+	}
+	return c.waitEstablished(ctx, client, objects)
+}
+
+// waitEstablished waits until the API server serves the custom resources among objects.
+func (c *Cluster) waitEstablished(ctx context.Context, client dynamic.Interface, objects []*unstructured.Unstructured) error {
+	for _, object := range objects {
+		kind := object.GroupVersionKind()
+		if kind.Kind != "CustomResourceDefinition" {
+			continue
+		}
+		resource := client.Resource(kind.GroupVersion().WithResource("customresourcedefinitions"))
+		err := waitUntil(ctx, statusInterval, func() bool {
+			current, err := resource.Get(ctx, object.GetName(), metav1.GetOptions{})
+			return err == nil && established(current)
+		})
+		if err != nil {
+			return fmt.Errorf("wait for custom resource %s to be served: %w", object.GetName(), err)
+		}
+	}
+	return nil
+}
+
+func established(crd *unstructured.Unstructured) bool {
+	conditions, _, err := unstructured.NestedSlice(crd.Object, "status", "conditions")
+	return err == nil && slices.ContainsFunc(conditions, func(entry any) bool {
+		condition, ok := entry.(map[string]any)
+		return ok && condition["type"] == "Established" && condition["status"] == "True"
+	})
+}
