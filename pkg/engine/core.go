@@ -51,6 +51,7 @@ type Core struct {
 	blocked   map[fact.Ref]map[key]struct{} // by the row that they wait for
 	blockedOn map[key]fact.Ref
 	drifted   map[key]struct{} // changed by others since it was compared
+	misplaced []plan.Unit      // found by an audit
 
 	owners     map[fact.Owner]*ownerState
 	waiters    map[key][]fact.Owner // who is not programmed before this key is settled
@@ -211,6 +212,15 @@ func (c *Core) activate() {
 	c.cfg.Log.Info("start barrier passed", "pods", c.world.Pods.Len(), "subnets", c.world.Subnets.Len(), "toCompare", c.dirty.len())
 }
 
+// Audited takes in what the columns hold that are not monitored; see [plan.Audit].
+func (c *Core) Audited(table *fact.Table, parents map[string][]string) {
+	c.misplaced = plan.Audit(c.desired, c.cfg.Actual, table, parents)
+	for _, u := range c.misplaced {
+		c.cfg.Log.Info("a row hangs on another parent than it should and is put back", "table", table.Name, "row", c.describe(u.Ref))
+		c.cfg.Observer.Drift(table.Name)
+	}
+}
+
 func (c *Core) frozen(owner fact.Owner) bool {
 	_, blind := c.blind[owner]
 	return blind
@@ -226,7 +236,11 @@ func (c *Core) Next() []plan.Unit {
 		return nil
 	}
 	c.releaseQuarantine()
-	var units []plan.Unit
+	units := c.misplaced
+	c.misplaced = nil
+	for _, u := range units {
+		c.inflight[unitKey(u)] = struct{}{}
+	}
 	for c.dirty.len() > 0 && len(units) == 0 {
 		d := c.dirty.take(MaxUnits)
 		result := plan.Plan(c.desired, c.cfg.Actual, d)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,6 +43,7 @@ type Engine struct {
 	fenced    bool // fence holds the present epoch
 	busy      bool // a transaction or a take-over is under way
 	pauseTill time.Time
+	audited   bool // since the last full comparison
 }
 
 // New makes an engine. cfg.Actual and cfg.Deliver are set by it.
@@ -100,7 +102,7 @@ func (e *Engine) Lead(leading bool) {
 // Synced says that the cache of the northbound database is complete.
 func (e *Engine) Synced() {
 	e.post(func() {
-		e.connected = true
+		e.connected, e.audited = true, false
 		e.view.Reset()
 		e.core.NBSynced()
 	})
@@ -193,6 +195,7 @@ func (e *Engine) commit() {
 	}
 	units := e.core.Next()
 	if len(units) == 0 {
+		e.audit()
 		return
 	}
 	e.busy = true
@@ -201,6 +204,39 @@ func (e *Engine) commit() {
 		out := commit.Commit(ctx, e.db, fence, units)
 		e.post(func() { e.committed(units, out, e.cfg.Now().Sub(start)) })
 	}()
+}
+
+// audit reads, once after each full comparison, the columns that are not monitored.
+func (e *Engine) audit() {
+	if e.audited || !e.core.Active() {
+		return
+	}
+	e.audited, e.busy = true, true
+	ctx := e.ctx
+	go func() {
+		for _, table := range unmonitored() {
+			parents, err := commit.Parents(ctx, e.db, table)
+			e.post(func() {
+				if err != nil {
+					e.cfg.Log.Error(err, "audit of the northbound database")
+					return
+				}
+				e.core.Audited(table, parents)
+			})
+		}
+		e.post(func() { e.busy = false })
+	}()
+}
+
+// unmonitored are the tables whose parents' columns are not in the cache.
+func unmonitored() []*fact.Table {
+	var out []*fact.Table
+	for _, t := range fact.Tables() {
+		if parent := fact.TableOf(t.Parent); parent != nil && slices.Contains(parent.Unmonitored, t.ParentColumn) {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 func (e *Engine) committed(units []plan.Unit, out commit.Outcome, took time.Duration) {

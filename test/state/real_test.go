@@ -95,3 +95,33 @@ func (b *bed) compareReal(when string, full *client.DB) {
 		}
 	}
 }
+
+// TestAudit: a port that someone moves to another switch by hand is put back,
+// although the columns that show it are not monitored.
+func TestAudit(t *testing.T) {
+	b, full := realBed(t)
+	b.become(named(t, "bound namespace"))
+	b.settle()
+	table := fact.TableOf(nb.LogicalSwitchPortTable)
+	uuid := ovsdb.OvsSet{GoSet: []any{ovsdb.UUID{GoUUID: fact.UUIDOf(table.Name, "a.default")}}}
+	move := func(sw string, mutator ovsdb.Mutator) ovsdb.Operation {
+		return ovsdb.Operation{
+			Op: "mutate", Table: table.Parent, Where: where(fact.UUIDOf(table.Parent, sw)),
+			Mutations: []ovsdb.Mutation{*ovsdb.NewMutation("ports", mutator, uuid)},
+		}
+	}
+	before := dump(full)
+	b.transact(move("ovn-default", "delete"), move("blue", "insert"))
+	parents, err := commit.Parents(t.Context(), b.db, table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.core.Audited(table, parents)
+	b.settle()
+	for deadline := time.Now().Add(10 * time.Second); dump(full) != before; {
+		if time.Now().After(deadline) {
+			t.Fatalf("the port is not back:\n%s", nbtest.Diff(before, dump(full)))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
