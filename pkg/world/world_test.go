@@ -1,0 +1,102 @@
+package world_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+func owner(name string) model.Ref { return model.Ref{Kind: model.KindPod, Namespace: "ns", Name: name} }
+
+func subnet(name, vpc string, namespaces ...string) *model.Subnet {
+	return &model.Subnet{Meta: model.Meta{Name: name}, Vpc: vpc, Namespaces: namespaces}
+}
+
+func expect(t *testing.T, what string, got []model.Ref, want ...model.Ref) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s wakes %v, want %v", what, got, want)
+	}
+}
+
+func TestReadsAreRecorded(t *testing.T) {
+	w := world.New()
+	read := func(name string, fn func(*world.View)) { w.Read(owner(name), fn) }
+	read("key", func(v *world.View) { v.Subnet("blue") })
+	read("facet", func(v *world.View) { v.SubnetNetwork("blue") })
+	read("bucket", func(v *world.View) { v.SubnetsOfNamespace("ns") })
+	read("vpc", func(v *world.View) { v.SubnetsOfVpc("red") })
+	read("nothing", func(*world.View) {})
+
+	expect(t, "arrival of what was read as absent", w.Subnets.Set("blue", subnet("blue", "ovn-cluster")), owner("facet"), owner("key"))
+	expect(t, "an equal object", w.Subnets.Set("blue", subnet("blue", "ovn-cluster")))
+	private := subnet("blue", "ovn-cluster")
+	private.Private = true
+	expect(t, "a field outside the facet", w.Subnets.Set("blue", private), owner("key"))
+	expect(t, "entering a bucket", w.Subnets.Set("blue", subnet("blue", "ovn-cluster", "ns")), owner("bucket"), owner("key"))
+	expect(t, "leaving a bucket", w.Subnets.Set("blue", subnet("blue", "ovn-cluster", "other")), owner("bucket"), owner("key"))
+	expect(t, "moving to another Vpc", w.Subnets.Set("blue", subnet("blue", "red", "other")), owner("facet"), owner("key"), owner("vpc"))
+	expect(t, "deletion", w.Subnets.Delete("blue"), owner("facet"), owner("key"), owner("vpc"))
+	expect(t, "deletion of what is not there", w.Subnets.Delete("blue"))
+}
+
+func TestReadsReplaceEarlierOnes(t *testing.T) {
+	w := world.New()
+	w.Read(owner("a"), func(v *world.View) { v.Vpc("one"); v.Vpc("one") })
+	w.Read(owner("a"), func(v *world.View) { v.Vpc("two") })
+	expect(t, "what is no longer read", w.Vpcs.Set("one", &model.Vpc{Meta: model.Meta{Name: "one"}}))
+	expect(t, "what is read now", w.Vpcs.Set("two", &model.Vpc{Meta: model.Meta{Name: "two"}}), owner("a"))
+	w.Forget(owner("a"))
+	expect(t, "what a forgotten owner read", w.Vpcs.Delete("two"))
+	if n := w.Readers(); n != 0 {
+		t.Errorf("%d readers are left", n)
+	}
+}
+
+func TestManyReadersOfOneObject(t *testing.T) {
+	w := world.New()
+	for _, name := range []string{"a", "b", "c"} {
+		w.Read(owner(name), func(v *world.View) { v.Node("n1") })
+	}
+	w.Read(owner("b"), func(*world.View) {})
+	expect(t, "a node", w.Nodes.Set("n1", &model.Node{Meta: model.Meta{Name: "n1"}}), owner("a"), owner("c"))
+	w.Read(owner("a"), func(*world.View) {})
+	w.Read(owner("c"), func(*world.View) {})
+	expect(t, "a node that nobody reads", w.Nodes.Delete("n1"))
+}
+
+func TestInvalidObjects(t *testing.T) {
+	w := world.New()
+	read := func() (found bool, invalid []model.Ref) {
+		invalid = w.Read(owner("a"), func(v *world.View) { _, found = v.Subnet("blue") })
+		return found, invalid
+	}
+	w.Subnets.Invalidate("blue")
+	if found, invalid := read(); found || len(invalid) != 1 || invalid[0] != (model.Ref{Kind: model.KindSubnet, Name: "blue"}) {
+		t.Errorf("never valid: found %v, invalid %v", found, invalid)
+	}
+	expect(t, "becoming valid", w.Subnets.Set("blue", subnet("blue", "ovn-cluster")), owner("a"))
+	expect(t, "becoming invalid", w.Subnets.Invalidate("blue"), owner("a"))
+	if found, invalid := read(); !found || len(invalid) != 0 {
+		t.Errorf("the last valid state is not readable: found %v, invalid %v", found, invalid)
+	}
+	expect(t, "becoming valid as before", w.Subnets.Set("blue", subnet("blue", "ovn-cluster")), owner("a"))
+}
+
+func TestBucketsAreSorted(t *testing.T) {
+	w := world.New()
+	for _, name := range []string{"c", "a", "b"} {
+		w.Subnets.Set(name, subnet(name, "ovn-cluster"))
+	}
+	var got []string
+	w.Read(owner("x"), func(v *world.View) {
+		for _, s := range v.SubnetsOfVpc("ovn-cluster") {
+			got = append(got, s.Name)
+		}
+	})
+	if !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Errorf("got %v", got)
+	}
+}
