@@ -1,0 +1,230 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/wovensdn/woven/pkg/commit"
+	"github.com/wovensdn/woven/pkg/compile"
+	"github.com/wovensdn/woven/pkg/engine"
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/ipam"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/client"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/test/nbtest"
+)
+
+// These tests run the loop itself, with its goroutines, on a real ovsdb-server.
+// What it decides is tested in test/state.
+
+var config = compile.Config{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default"}
+
+// api is an API server that records what is written and hands it back.
+type api struct {
+	mu      sync.Mutex
+	engines []*engine.Engine
+	ips     map[string]*model.IP
+	fail    int // so many creations are refused
+	reports map[model.Ref]engine.Report
+	usage   map[string]engine.Usage
+}
+
+func newAPI() *api {
+	return &api{ips: map[string]*model.IP{}, reports: map[model.Ref]engine.Report{}, usage: map[string]engine.Usage{}}
+}
+
+func (a *api) tell(changes ...engine.Change) {
+	for _, e := range a.engines {
+		e.Apply(changes...)
+	}
+}
+
+func (a *api) CreateIP(c compile.Claim, al ipam.Allocation, done func(error)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fail > 0 {
+		a.fail--
+		go done(errors.New("the API server is busy"))
+		return
+	}
+	ip := &model.IP{
+		Meta: model.Meta{Name: c.IP, UID: c.IP, Finalized: true}, Subnet: al.Subnet, Addrs: al.Addrs, MAC: al.MAC,
+		PodName: c.For.Name, Namespace: c.For.Namespace, NodeName: c.NodeName,
+	}
+	a.ips[c.IP] = ip
+	a.tell(engine.Change{Ref: c.Target(), Object: ip})
+	go done(nil)
+}
+
+func (a *api) Annotate(_ compile.Annotate, done func(error)) { go done(nil) }
+func (a *api) Finalize(_ compile.Finalize, done func(error)) { go done(nil) }
+
+func (a *api) Release(r compile.Release, done func(error)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.ips, r.IP)
+	a.tell(engine.Change{Ref: r.Target()})
+	go done(nil)
+}
+
+func (a *api) Report(r engine.Report) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reports[r.Ref] = r
+}
+
+func (a *api) Usage(u engine.Usage) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.usage[u.Subnet] = u
+}
+
+// controller is an engine with its database client, both running.
+type controller struct {
+	*engine.Engine
+	db *client.DB
+}
+
+// handler breaks the circle: the client is made with it, the engine from the client.
+type handler struct{ engine *engine.Engine }
+
+func (h *handler) Synced()                    { h.engine.Synced() }
+func (h *handler) Changed(table, uuid string) { h.engine.Changed(table, uuid) }
+func (h *handler) Lost(err error)             { h.engine.Lost(err) }
+
+func run(t *testing.T, a *api, endpoint string) *controller {
+	t.Helper()
+	h := &handler{}
+	db, err := client.New(client.Config{Database: client.NB, Endpoints: []string{endpoint}, Tables: commit.Tables(), Handler: h})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.engine = engine.New(engine.Config{Compile: config, Writer: a, Log: logr.Discard(), Now: time.Now}, db)
+	a.mu.Lock()
+	a.engines = append(a.engines, h.engine)
+	a.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = db.Run(ctx) })
+	wg.Go(func() { _ = h.engine.Run(ctx) })
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	h.engine.Apply(infrastructure()...)
+	h.engine.KubeSynced()
+	return &controller{h.engine, db}
+}
+
+func infrastructure() []engine.Change {
+	subnet := func(name, cidr string) engine.Change {
+		p := netip.MustParsePrefix(cidr)
+		g := p.Addr().Next()
+		return engine.Change{Ref: model.Ref{Kind: model.KindSubnet, Name: name}, Object: &model.Subnet{
+			Meta: model.Meta{Name: name, Created: 1, Finalized: true}, Vpc: "ovn-cluster", Provider: "ovn", GatewayType: model.GatewayDistributed,
+			CIDR: model.Prefixes{V4: p}, Gateway: model.Addrs{V4: g}, Exclude: []model.Range{{First: g, Last: g}},
+		}}
+	}
+	return []engine.Change{
+		{Ref: model.Ref{Kind: model.KindVpc, Name: "ovn-cluster"}, Object: &model.Vpc{Meta: model.Meta{Name: "ovn-cluster", Finalized: true}, Default: true}},
+		subnet("ovn-default", "10.16.0.0/16"), subnet("join", "100.64.0.0/16"),
+		{Ref: model.Ref{Kind: model.KindNamespace, Name: "default"}, Object: &model.Namespace{Meta: model.Meta{Name: "default"}}},
+	}
+}
+
+func pod(i int) engine.Change {
+	name := fmt.Sprint("p", i)
+	return engine.Change{Ref: model.Ref{Kind: model.KindPod, Namespace: "default", Name: name}, Object: &model.Pod{
+		Meta: model.Meta{Namespace: "default", Name: name, UID: name, Created: 2}, Node: "n1", NICs: []model.PodNIC{{Provider: "ovn"}},
+	}}
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !done(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func (c *controller) has(i int) bool {
+	return c.db.Peek(nb.LogicalSwitchPortTable, fact.UUIDOf(nb.LogicalSwitchPortTable, fmt.Sprintf("p%d.default", i))) != nil
+}
+
+func (c *controller) count() int { return c.db.Len(nb.LogicalSwitchPortTable) - 2 } // without the routers' ports
+
+func TestLoop(t *testing.T) {
+	server, a := nbtest.Start(t), newAPI()
+	a.fail = 2
+	c := run(t, a, server.Endpoint())
+	for i := range 50 {
+		a.tell(pod(i))
+	}
+	c.Lead(true)
+	eventually(t, "50 ports although two writes failed", func() bool { return c.count() == 50 })
+	for i := range 50 {
+		a.tell(engine.Change{Ref: pod(i).Ref})
+	}
+	eventually(t, "no ports and no records", func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return c.count() == 0 && len(a.ips) == 0
+	})
+	eventually(t, "counters of the subnet", func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.usage["ovn-default"].Subnet != "" && a.usage["ovn-default"].Stats.V4.Using.Sign() == 0
+	})
+}
+
+func TestLoopRepairsDrift(t *testing.T) {
+	server, a := nbtest.Start(t), newAPI()
+	c := run(t, a, server.Endpoint())
+	c.Lead(true)
+	a.tell(pod(1))
+	eventually(t, "the port", func() bool { return c.has(1) })
+	admin := server.Client(t)
+	where := []ovsdb.Condition{ovsdb.NewCondition("name", ovsdb.ConditionEqual, "ovn-default")}
+	if err := nbtest.Commit(t.Context(), admin, ovsdb.Operation{Op: "delete", Table: nb.LogicalSwitchTable, Where: where}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the port is back", func() bool {
+		return admin.Peek(nb.LogicalSwitchPortTable, fact.UUIDOf(nb.LogicalSwitchPortTable, "p1.default")) != nil
+	})
+}
+
+func TestLoopSurvivesTheDatabase(t *testing.T) {
+	server, a := nbtest.Start(t), newAPI()
+	c := run(t, a, server.Endpoint())
+	c.Lead(true)
+	a.tell(pod(1))
+	eventually(t, "the port", func() bool { return c.has(1) })
+	server.Stop()
+	a.tell(pod(2))
+	server.Restart()
+	eventually(t, "the port that came while the database was away", func() bool { return c.has(1) && c.has(2) })
+}
+
+// Of two controllers only the one with the lease writes; when it changes hands,
+// the old one is fenced off and the new one needs one comparison.
+func TestLoopHandsOver(t *testing.T) {
+	server, a := nbtest.Start(t), newAPI()
+	one, two := run(t, a, server.Endpoint()), run(t, a, server.Endpoint())
+	one.Lead(true)
+	a.tell(pod(1))
+	eventually(t, "the port by the first", func() bool { return two.has(1) })
+	two.Lead(true) // the first one does not know yet that its lease is gone
+	a.tell(pod(2))
+	eventually(t, "the port by the second", func() bool { return one.has(2) })
+	one.Lead(false)
+	a.tell(pod(3))
+	eventually(t, "another port", func() bool { return one.has(3) && two.has(3) })
+}
