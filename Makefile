@@ -14,6 +14,8 @@ STEP    := hack/step.sh
 COMMANDS := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.go))))
 # What is tested without a cluster; directories that are there.
 PACKAGES := $(foreach d,api config pkg cmd hack test/state test/nbtest,$(if $(wildcard $(d)),./$(d)/...))
+# Benchmarks; test/api has those that run against a real API server.
+BENCHES  := $(foreach d,test/scale test/api,$(if $(wildcard $(d)),./$(d)/...))
 SANDBOX  := bin/woven-sandbox
 
 .PHONY: help
@@ -85,4 +87,4 @@ e2e: check-go build ## End-to-end tests: real packets on a sandbox (as root)
 
 .PHONY: bench
 bench: check-go ## Benchmarks at scale
-	@$(STEP) "benchmarks" go test -run '^$$' -bench . ./test/scale/...
+	@$(STEP) "benchmarks" go test -run '^$$' -bench . -timeout 60m $(BENCHES)
