@@ -7,12 +7,18 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := newRoot().ExecuteContext(ctx); err != nil {
+	err := os.Setenv("PATH", sandbox.SearchPath(os.Getenv("PATH")))
+	if err == nil {
+		err = newRoot().ExecuteContext(ctx)
+	}
+	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "woven-sandbox:", err)
 		stop()
 		os.Exit(1)

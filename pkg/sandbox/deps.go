@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -50,6 +52,17 @@ func present(program string) bool {
 	}
 	_, err := exec.LookPath(program)
 	return err == nil
+}
+
+// SearchPath is a PATH that also has the directories of system programs, which the path of a plain "su" lacks.
+func SearchPath(path string) string {
+	dirs := filepath.SplitList(path)
+	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return strings.Join(dirs, string(filepath.ListSeparator))
 }
 
 // Packages are the Debian package names of deps.
