@@ -74,5 +74,23 @@ const DeprecatedFinalizer = "kube-ovn-controller"
 
 // Key returns the annotation of a NIC: "<provider>.kubernetes.io/<suffix>".
 func Key(provider, suffix string) string {
+	if provider == DefaultProvider {
+		if key, ok := defaultKeys[suffix]; ok {
+			return key
+		}
+	}
 	return provider + ".kubernetes.io/" + suffix
+}
+
+// defaultKeys spares the concatenation for the keys that every pod has.
+var defaultKeys = map[string]string{
+	SuffixAllocated:     Allocated,
+	SuffixRouted:        Routed,
+	SuffixIPAddress:     IPAddress,
+	SuffixMACAddress:    MACAddress,
+	SuffixCIDR:          CIDR,
+	SuffixGateway:       Gateway,
+	SuffixLogicalSwitch: LogicalSwitch,
+	SuffixLogicalRouter: LogicalRouter,
+	SuffixPodNICType:    PodNICType,
 }

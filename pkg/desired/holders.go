@@ -33,12 +33,12 @@ func (h *holders) first() fact.Owner {
 	if h.more == nil {
 		return h.one
 	}
-	var min fact.Owner
+	var least fact.Owner
 	found := false
 	for o := range h.more {
-		if !found || o.Compare(min) < 0 {
-			min, found = o, true
+		if !found || o.Compare(least) < 0 {
+			least, found = o, true
 		}
 	}
-	return min
+	return least
 }

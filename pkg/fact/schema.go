@@ -1,7 +1,6 @@
 package fact
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -81,7 +80,7 @@ func (t *Table) ExternalIDs(row any) map[string]string {
 	return ids
 }
 
-// Name gives the row's name, empty where the table has none.
+// RowName gives the row's name, empty where the table has none.
 func (t *Table) RowName(row any) string {
 	if t.NameColumn == "" {
 		return ""
@@ -156,7 +155,7 @@ var byName = index()
 func index() map[string]*Table {
 	model, err := nb.FullDatabaseModel()
 	if err != nil {
-		panic(err) // generated code that does not fit itself: no input can cause it
+		panic(err) //nolint:forbidigo // generated code that does not fit itself: no input can cause it
 	}
 	schema := nb.Schema()
 	m := make(map[string]*Table, len(tables))
@@ -164,7 +163,7 @@ func index() map[string]*Table {
 		t.columns = columnsOf(schema.Table(t.Name), model.Types()[t.Name])
 		for _, c := range t.Owned {
 			if _, ok := t.columns[c]; !ok {
-				panic(fmt.Sprintf("table %s has no column %s", t.Name, c))
+				panic("table " + t.Name + " has no column " + c) //nolint:forbidigo // a mistake in the table above: no input can cause it
 			}
 		}
 		m[t.Name] = t

@@ -331,8 +331,6 @@ func pod(ns, name, onNode string) *model.Pod {
 	}
 }
 
-func refOf(table, uuid string) fact.Ref { return fact.Ref{Table: table, UUID: uuid} }
-
 // become brings the API server to a state, as users do: what has our finalizer is
 // marked for deletion, and the controller lets it go.
 func (b *bed) become(s state) {
