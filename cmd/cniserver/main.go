@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap/zapcore"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -42,10 +43,12 @@ is served. It stays up while the API server or Open vSwitch is away.`,
 		if err := o.complete(os.Getenv("NODE_NAME")); err != nil {
 			return err
 		}
-		log := zap.New(zap.Level(o.level()), zap.ConsoleEncoder())
+		encoder := zap.ConsoleEncoder()
 		if o.logJSON {
-			log = zap.New(zap.Level(o.level()), zap.JSONEncoder())
+			encoder = zap.JSONEncoder()
 		}
+		// An error is a message for operators: it names its cause, and the stack says nothing more.
+		log := zap.New(encoder, zap.Level(o.level()), zap.StacktraceLevel(zapcore.DPanicLevel))
 		ctrl.SetLogger(log)
 		klog.SetLogger(log.WithName("client"))
 		log.Info("woven-cniserver", "version", version, "node", o.nodeName)

@@ -41,7 +41,6 @@ type daemon struct {
 	loop   *node.Loop
 	pods   *node.Pods
 	server *cniserver.Server
-	socket string
 }
 
 func run(ctx context.Context, o *options, log logr.Logger) error {
@@ -50,7 +49,8 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 		return fmt.Errorf("read kubeconfig %q: %w", o.kubeconfig, err)
 	}
 	trouble := &node.Trouble{Server: cfg.Host, Clock: clock.RealClock{}, Log: log.WithName("cluster")}
-	d := &daemon{socket: o.bindSocket}
+	cfg.Wrap(trouble.Wrap)
+	d := &daemon{}
 	if d.mgr, err = newManager(cfg, o, d, trouble, log); err != nil {
 		return err
 	}
@@ -70,16 +70,15 @@ func newManager(cfg *rest.Config, o *options, d *daemon, trouble *node.Trouble, 
 	if err != nil {
 		return nil, fmt.Errorf("register kinds: %w", err)
 	}
-	grace := shutdownTimeout
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:         scheme,
 		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return node.Mapper(), nil },
 		Cache:          cache.Options{ByObject: node.CacheByObject(o.nodeName), DefaultWatchErrorHandler: trouble.Handle},
 		Metrics: metricsserver.Options{BindAddress: o.bindAddress, ExtraHandlers: map[string]http.Handler{
 			"/healthz": node.Probe(func() error { return nil }),
-			"/readyz":  node.Probe(func() error { return d.loop.Ready() }),
+			"/readyz":  node.Probe(func() error { return trouble.Explain(d.loop.Ready()) }),
 		}},
-		GracefulShutdownTimeout: &grace,
+		GracefulShutdownTimeout: new(shutdownTimeout),
 		Logger:                  log,
 	})
 	if err != nil {
@@ -123,7 +122,7 @@ func (d *daemon) start(ctx context.Context) error {
 	for _, f := range []manager.RunnableFunc{
 		d.ovs.Run,
 		d.server.Run,
-		func(ctx context.Context) error { d.loop.WatchSocket(ctx, d.socket); return nil },
+		func(ctx context.Context) error { d.loop.WatchSocket(ctx); return nil },
 		d.keepNode,
 	} {
 		if err := d.mgr.Add(f); err != nil {

@@ -2,18 +2,12 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"sync"
-	"time"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	toolscache "k8s.io/client-go/tools/cache"
-	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -89,42 +83,6 @@ func same(a, b any) bool {
 	}
 	x.SetResourceVersion(y.GetResourceVersion())
 	return reflect.DeepEqual(x, y)
-}
-
-// Trouble remembers why the API server cannot be followed, and logs it.
-type Trouble struct {
-	// Server is the API server's address, for the log.
-	Server string
-	Clock  clock.PassiveClock
-	Log    logr.Logger
-
-	mu   sync.Mutex
-	last error
-	when time.Time
-}
-
-// troubleLasts is how long an error counts as present: longer than the reflectors' longest pause between two tries.
-const troubleLasts = time.Minute
-
-// Handle is the caches' watch error handler.
-func (t *Trouble) Handle(_ context.Context, r *toolscache.Reflector, err error) {
-	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || errors.Is(err, io.EOF) {
-		return // the normal end of a watch; a new one follows
-	}
-	t.mu.Lock()
-	t.last, t.when = err, t.Clock.Now()
-	t.mu.Unlock()
-	t.Log.Error(err, "cannot follow the cluster, trying again", "server", t.Server, "kind", r.TypeDescription())
-}
-
-// String returns the present trouble in words, "" if there is none.
-func (t *Trouble) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.last == nil || t.Clock.Since(t.when) > troubleLasts {
-		return ""
-	}
-	return fmt.Sprintf("API server %s: %v", t.Server, t.last)
 }
 
 // WatchHost hands changes of the kernel's network to the loop until ctx ends. A

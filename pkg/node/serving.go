@@ -12,11 +12,11 @@ import (
 const knockInterval = 100 * time.Millisecond
 
 // WatchSocket tells the loop that CNI requests are served once something accepts
-// on the socket. The runtime must not be told earlier: it would call in vain.
-func (l *Loop) WatchSocket(ctx context.Context, socket string) {
+// on the socket that the configuration names. The runtime must not be told earlier: it would call in vain.
+func (l *Loop) WatchSocket(ctx context.Context) {
 	var d net.Dialer
 	for ctx.Err() == nil {
-		conn, err := d.DialContext(ctx, "unix", socket)
+		conn, err := d.DialContext(ctx, "unix", l.cfg.Conf.Socket)
 		if err == nil {
 			_ = conn.Close()
 			l.SetServing(true)
