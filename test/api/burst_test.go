@@ -1,0 +1,149 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wovensdn/woven/api/annotations"
+	"github.com/wovensdn/woven/test/nbtest"
+)
+
+// burst is how many pods are created at once.
+const burst = 2000
+
+// BenchmarkPodBurst creates pods as fast as the API server takes them, once
+// without a controller and once with one, until the last has its address. CPU
+// times are for one pod: on a machine that does other things, too, they tell
+// more than the rates.
+func BenchmarkPodBurst(b *testing.B) {
+	program := Build(b, "cmd/controller")
+	for range b.N {
+		bare := measure(b, "")
+		addressed := measure(b, program)
+		b.ReportMetric(burst/bare.took.Seconds(), "bare-pods/s")
+		b.ReportMetric(burst/addressed.took.Seconds(), "addressed-pods/s")
+		b.ReportMetric(100*bare.took.Seconds()/addressed.took.Seconds(), "%-of-bare")
+		b.ReportMetric(float64(bare.apiserver.Microseconds())/burst, "bare-apiserver-µs")
+		b.ReportMetric(float64(addressed.apiserver.Microseconds())/burst, "addressed-apiserver-µs")
+		b.ReportMetric(float64(addressed.controller.Microseconds())/burst, "controller-µs")
+		b.ReportMetric(addressed.writes/burst, "writes/pod")
+	}
+}
+
+type measured struct {
+	took, apiserver, controller time.Duration
+	writes                      float64
+}
+
+// measure takes one burst; without a program nobody gives addresses.
+func measure(b *testing.B, program string) (m measured) {
+	b.Helper()
+	s := Start(b)
+	s.Install()
+	s.AddNode("n1", "172.18.0.1")
+	c := s.Client(Admin)
+	var controller *ControllerProcess
+	wait := func() {}
+	if program != "" {
+		controller = StartController(b, s, program, nbtest.Start(b).Endpoint())
+		ready(b, c)
+		m.writes = -writes(b, controller)
+		m.controller = -controller.CPU()
+		wait = watchAddresses(b, s)
+	}
+	m.apiserver = -s.process.CPU()
+	began := time.Now()
+	create(b, c)
+	wait()
+	m.took = time.Since(began)
+	m.apiserver += s.process.CPU()
+	if controller != nil {
+		m.controller += controller.CPU()
+		m.writes += writes(b, controller)
+	}
+	return m
+}
+
+// watchAddresses returns a function that waits until the whole burst has addresses.
+func watchAddresses(b *testing.B, s *Server) func() {
+	b.Helper()
+	config := s.Config(Admin)
+	config.ContentType = runtime.ContentTypeProtobuf // as kubelets do
+	c, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(b.Context(), startTime)
+	b.Cleanup(cancel)
+	done := make(chan struct{})
+	seen := map[string]bool{}
+	look := func(o any) {
+		pod, ok := o.(*corev1.Pod)
+		if !ok || pod.Annotations[annotations.Routed] != "true" || seen[pod.Name] {
+			return
+		}
+		if seen[pod.Name] = true; len(seen) == burst {
+			close(done)
+		}
+	}
+	informer := informers.NewSharedInformerFactory(c, 0).Core().V1().Pods().Informer()
+	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: look, UpdateFunc: func(_, o any) { look(o) }}); err != nil {
+		b.Fatal(err)
+	}
+	go informer.RunWithContext(ctx)
+	return func() {
+		b.Helper()
+		select {
+		case <-done:
+		case <-ctx.Done():
+			b.Fatalf("not all of %d pods have an address after %v", burst, startTime)
+		}
+	}
+}
+
+// writes counts the writes of the address path.
+func writes(b *testing.B, c *ControllerProcess) float64 {
+	b.Helper()
+	total := 0.0
+	for _, series := range []string{`woven_api_writes_total{kind="IP"`, `woven_api_writes_total{kind="Pod"`} {
+		total += c.Metric(b, series)
+	}
+	return total
+}
+
+func create(b *testing.B, c client.Client) {
+	b.Helper()
+	g, ctx := errgroup.WithContext(b.Context())
+	g.SetLimit(32)
+	for i := range burst {
+		g.Go(func() error { return c.Create(ctx, Pod("default", fmt.Sprintf("p%d", i), "n1")) })
+	}
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// ready waits for the first node's address: then everything else is in place.
+func ready(t testing.TB, c client.Client) {
+	t.Helper()
+	Eventually(t, "node n1 has its address", startTime, func(ctx context.Context) error {
+		node := &corev1.Node{}
+		if err := c.Get(ctx, client.ObjectKey{Name: "n1"}, node); err != nil {
+			return err
+		}
+		if node.Annotations[annotations.Allocated] != "true" {
+			return fmt.Errorf("annotations are %v", node.Annotations)
+		}
+		return nil
+	})
+}
