@@ -96,6 +96,9 @@ func writeCompiled(t *testing.T, s *State) {
 		appendTo(s.NB, m.Ref, m.Column, m.Value)
 	}
 	bind(s, portOf(s, "node-n1"))
+	for _, row := range rowsOf[nb.LogicalRouterPort](s.NB, nb.LogicalRouterPortTable) {
+		s.SB.Add(sb.PortBindingTable, &sb.PortBinding{UUID: "binding-" + row.Name, LogicalPort: row.Name, Type: "patch", ExternalIDs: row.ExternalIDs})
+	}
 }
 
 // addRow puts a row in as the controller would: with its UUID and markers.

@@ -61,8 +61,12 @@ func (c *comparison) bindings() {
 			c.binding("node "+name, name, port, bindings[port.Name], chassis)
 		}
 	}
+	routerPorts := map[string]bool{}
+	for _, row := range rowsOf[nb.LogicalRouterPort](c.NB, nb.LogicalRouterPortTable) {
+		routerPorts[row.Name] = true
+	}
 	for _, name := range sortedKeys(bindings) {
-		if marked(bindings[name].ExternalIDs) && c.ports[name] == nil {
+		if marked(bindings[name].ExternalIDs) && c.ports[name] == nil && !routerPorts[name] {
 			c.differ(checkSB, "SB port binding %s has no NB port", name)
 		}
 	}

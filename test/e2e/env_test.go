@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -82,6 +83,7 @@ type test struct {
 	*testing.T
 	*env
 	began time.Time
+	undo  []func() // what the test made, newest last
 }
 
 // begin starts a test. A failed one shows what an engineer would look at first.
@@ -92,9 +94,15 @@ func begin(t *testing.T, e *env) *test {
 		if t.Failed() {
 			te.dump()
 		}
+		for _, undo := range slices.Backward(te.undo) {
+			undo()
+		}
 	})
 	return te
 }
+
+// after has fn run when the test is over, in reverse order and after the dump.
+func (t *test) after(fn func()) { t.undo = append(t.undo, fn) }
 
 // say tells how far the test is.
 func (t *test) say(format string, args ...any) {
@@ -186,7 +194,7 @@ func (t *test) dump() {
 		if err != nil {
 			text += "\n" + err.Error()
 		}
-		t.Logf("---- %s\n%s", title, tail(text, 60))
+		t.Logf("---- %s\n%s", title, tail(text, 40))
 	}
 	text, err := t.cluster.Kubectl(ctx, "get", "pods,nodes,subnets,vpcs", "-A", "-o", "wide")
 	show("objects", text, err)

@@ -35,7 +35,7 @@ func (t *test) namespace(name string, annotations map[string]string) string {
 		}
 		return ""
 	})
-	t.Cleanup(func() { t.remove(object) })
+	t.after(func() { t.remove(object) })
 	// Pods need the namespace's default service account.
 	t.wait(10*time.Second, "service account of namespace "+name, func(ctx context.Context) string {
 		err := t.api.Get(ctx, client.ObjectKey{Namespace: name, Name: "default"}, &corev1.ServiceAccount{})
@@ -51,7 +51,7 @@ func (t *test) namespace(name string, annotations map[string]string) string {
 func (t *test) create(object client.Object) {
 	t.Helper()
 	t.must(t.api.Create(t.Context(), object), "create %T %s", object, object.GetName())
-	t.Cleanup(func() { t.remove(object) })
+	t.after(func() { t.remove(object) })
 }
 
 // remove deletes an object and waits until it is gone, so that nothing of it is in the next test's way.
@@ -244,11 +244,16 @@ func (t *test) askNode(ctx context.Context, n int, targets []wire.Target) ([]wir
 	return answers, json.Unmarshal([]byte(out), &answers)
 }
 
+// askingPods bounds how many pods ask at a time: the first packet of each connection is work for
+// ovs-vswitchd on the same two processors.
+const askingPods = 10
+
 // mesh lets every pod ask targets that depend on the pod, and tells what was wrong.
 func (t *test) mesh(pods []corev1.Pod, targets func(from *corev1.Pod) []wire.Target, verdict func(from *corev1.Pod, a wire.Answer) string) (asked int, wrong []string) {
 	t.Helper()
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(t.Context())
+	g.SetLimit(askingPods)
 	for i := range pods {
 		from := &pods[i]
 		g.Go(func() error {

@@ -28,7 +28,7 @@ const (
 // patience is how long a target is asked again; attempt bounds one question. The
 // first packet between two pods waits for ARP and for flows.
 const (
-	patience = 6 * time.Second
+	patience = 15 * time.Second
 	attempt  = 2 * time.Second
 )
 
