@@ -139,10 +139,7 @@ func (d *daemon) keepNode(ctx context.Context) error {
 	if err == nil {
 		err = d.ovs.WaitSynced(ctx)
 	}
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		return err
 	}
 	go node.WatchHost(ctx, d.loop)

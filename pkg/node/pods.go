@@ -95,8 +95,8 @@ func (p *Pods) unregister(key types.NamespacedName, ch chan struct{}) {
 func (p *Pods) look(ctx context.Context, key types.NamespacedName, ref podnet.Ref) (n podnet.Network, missing string, err error) {
 	var pod corev1.Pod
 	if err := p.Cache.Get(ctx, key, &pod); err != nil {
-		// An informer that has not synced answers with an error as well: both arrive by themselves.
-		return n, fmt.Sprintf("the API server has shown no such pod on node %s%s", p.NodeName, p.trouble()), nil
+		// It may still come, as may the cache's first look at the cluster: the event wakes us.
+		return n, fmt.Sprintf("no such pod seen on node %s%s: %v", p.NodeName, p.trouble(), err), nil
 	}
 	if ref.UID != "" && ref.UID != string(pod.UID) {
 		return n, fmt.Sprintf("the pod on record has UID %s, the runtime asks for %s%s", pod.UID, ref.UID, p.trouble()), nil

@@ -110,7 +110,7 @@ func TestPodsTimeout(t *testing.T) {
 		trouble string
 		want    []string
 	}{
-		{"no pod", nil, "", []string{"pod default/web: no address yet", "no such pod on node n1"}},
+		{"no pod", nil, "", []string{"pod default/web: no address yet", "no such pod seen on node n1"}},
 		{"no API server", nil, "API server https://192.0.2.1: refused", []string{"(API server https://192.0.2.1: refused)"}},
 		{"predecessor", []client.Object{testPod("u1", true)}, "", []string{"UID u1", "u2"}},
 		{"nothing said", []client.Object{testPod("u2", false)}, "", []string{"ovn.kubernetes.io/allocated is not yet"}},
