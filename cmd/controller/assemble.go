@@ -92,7 +92,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	wanted := o.defaultsOfCluster()
 	status := kube.NewStatus(direct, in, mgr.GetEventRecorder("woven-controller"), collectors, wanted.Names, clk, log.WithName("status"))
 	writer := kube.NewWriter(direct, in, status, collectors, o.apiWriters)
-	keeper := kube.NewKeeper(direct, in, wanted, clk, log.WithName("keeper"))
+	keeper := kube.NewKeeper(direct, in, collectors, wanted, clk, log.WithName("keeper"))
 	r.Engine = engine.New(engine.Config{
 		Compile: compile.Config{ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS},
 		Writer:  writer, Observer: r, Now: clk.Now, Log: log.WithName("engine"),

@@ -28,7 +28,7 @@ type guard struct {
 type tracked struct {
 	inflight int       // writes under way
 	since    time.Time // of the last write's end
-	written  uint64    // newest version that a write of ours got
+	floor    uint64    // newest version that a write of ours got
 	removed  types.UID // incarnation that we removed, until the watch says so too
 	seen     news      // newest that the watch brought since the first write began
 }
@@ -88,26 +88,23 @@ func (g *guard) wrote(ref model.Ref, n news, now time.Time) bool {
 	if n.gone {
 		return t.wroteGone(n)
 	}
-	if t.seen.rv > n.rv || t.written > n.rv {
+	if t.seen.rv > n.rv || t.floor > n.rv {
 		return false
 	}
-	t.written, t.removed = n.rv, ""
+	t.floor, t.removed = n.rv, ""
 	return true
 }
 
 func (t *tracked) wroteGone(n news) bool {
 	if n.uid == "" {
 		// A read found nothing: true unless the watch has since brought something.
-		t.written, t.removed = 0, ""
+		t.floor, t.removed = 0, ""
 		return t.seen.rv == 0 || t.seen.gone
 	}
-	if t.seen.rv != 0 && !t.seen.gone && t.seen.uid != n.uid {
-		return false // the watch is ahead: a namesake exists already
+	if t.seen.rv != 0 && (t.seen.gone || t.seen.uid != n.uid) {
+		return t.seen.gone // the watch is ahead: it told already, or a namesake exists
 	}
-	if !(t.seen.gone && t.seen.uid == n.uid) {
-		t.removed = n.uid
-	}
-	t.written = 0
+	t.removed = n.uid
 	return true
 }
 
@@ -118,33 +115,25 @@ func (g *guard) admit(ref model.Ref, n news) verdict {
 		return pass
 	}
 	defer g.settle(ref, t)
-	ours := t.removed != "" && n.uid == t.removed
 	switch {
-	case ours && !n.gone:
+	case n.uid == t.removed && !n.gone:
 		return drop
-	case ours:
-		t.removed = ""
-		if t.written != 0 {
-			return drop // a namesake has been made since
-		}
-	case n.rv < t.written && n.guessed:
+	case n.uid == t.removed:
+		// Its last versions were dropped, so that a guess may be older than they are.
+		n.rv = max(n.rv, t.floor)
+	case n.rv < t.floor && n.guessed:
 		return verify
-	case n.rv < t.written:
+	case n.rv < t.floor:
 		return drop
 	}
+	t.removed = ""
 	t.seen = n
 	return pass
 }
 
 // settle forgets an object once the watch has caught up with our writes.
 func (g *guard) settle(ref model.Ref, t *tracked) {
-	if t.inflight > 0 {
-		return
-	}
-	if t.removed != "" && (t.seen.rv == 0 || t.seen.gone || t.seen.uid == t.removed) {
-		return
-	}
-	if t.seen.rv >= t.written {
+	if t.inflight == 0 && t.removed == "" && t.seen.rv >= t.floor {
 		delete(g.objects, ref)
 	}
 }

@@ -41,17 +41,20 @@ type Keeper struct {
 	client   client.Client
 	in       *Intake
 	defaults Defaults
+	observer Observer
 	log      logr.Logger
 	queue    workqueue.TypedRateLimitingInterface[model.Ref]
 	leading  atomic.Bool
 }
 
 // NewKeeper makes a keeper that does nothing until it leads.
-func NewKeeper(c client.Client, in *Intake, d Defaults, clk clock.WithTicker, log logr.Logger) *Keeper {
-	k := &Keeper{client: c, in: in, defaults: d, log: log,
+func NewKeeper(c client.Client, in *Intake, o Observer, d Defaults, clk clock.WithTicker, log logr.Logger) *Keeper {
+	k := &Keeper{
+		client: c, in: in, defaults: d, observer: o, log: log,
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[model.Ref](time.Second, 30*time.Second),
-			workqueue.TypedRateLimitingQueueConfig[model.Ref]{Clock: clk})}
+			workqueue.TypedRateLimitingQueueConfig[model.Ref]{Clock: clk}),
+	}
 	in.notice(k.noticed)
 	in.whenSynced(k.lookAtAll)
 	return k
@@ -129,6 +132,7 @@ func (k *Keeper) create(ctx context.Context, ref model.Ref) error {
 	}
 	k.in.begin(ref)
 	err := k.client.Create(ctx, o, client.FieldOwner(fieldManager))
+	k.observer.Wrote(string(ref.Kind), "create", result(err))
 	if err != nil {
 		k.in.failed(ref)
 		if apierrors.IsAlreadyExists(err) {
@@ -150,6 +154,7 @@ func (k *Keeper) spellOut(ctx context.Context, ref model.Ref, have *v1.Subnet) e
 	}
 	k.in.begin(ref)
 	err := k.client.Patch(ctx, want, client.MergeFromWithOptions(have, client.MergeFromWithOptimisticLock{}), client.FieldOwner(fieldManager))
+	k.observer.Wrote(string(ref.Kind), "patch", result(err))
 	if err != nil {
 		k.in.failed(ref)
 		if isGone(err) {

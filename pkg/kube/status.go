@@ -38,21 +38,13 @@ type Names struct {
 	NodeSwitch    string
 }
 
-// UsageObserver is told the counters of subnets, for metrics.
-type UsageObserver interface {
-	// SubnetUsed tells used and available addresses of one family; protocol is "IPv4" or "IPv6".
-	SubnetUsed(subnet, protocol, cidr string, used, available float64)
-	// SubnetGone forgets a subnet.
-	SubnetGone(subnet string)
-}
-
 // Status turns what the engine knows of objects into conditions, counters and
 // events. The newest word wins; what came before it is never written late.
 type Status struct {
 	client   client.Client
 	in       *Intake
 	events   events.EventRecorder
-	observer UsageObserver
+	observer Observer
 	clock    clock.WithTicker
 	log      logr.Logger
 	names    Names
@@ -68,7 +60,7 @@ type Status struct {
 }
 
 // NewStatus makes a Status that keeps what it is told until [Status.Start].
-func NewStatus(c client.Client, in *Intake, r events.EventRecorder, o UsageObserver, names Names, clk clock.WithTicker, log logr.Logger) *Status {
+func NewStatus(c client.Client, in *Intake, r events.EventRecorder, o Observer, names Names, clk clock.WithTicker, log logr.Logger) *Status {
 	s := &Status{
 		client: c, in: in, events: r, observer: o, clock: clk, log: log, names: names, kinds: kindsByName(),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
@@ -281,6 +273,7 @@ func (s *Status) patch(ctx context.Context, ref model.Ref, o Object, patch []byt
 	defer cancel()
 	s.in.begin(ref)
 	err := s.client.Status().Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager))
+	s.observer.Wrote(string(ref.Kind)+"/status", "patch", result(err))
 	if err == nil {
 		s.in.wrote(s.kinds[ref.Kind], o)
 		return nil

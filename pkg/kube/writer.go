@@ -22,11 +22,17 @@ const DefaultWriters = 32
 // fieldManager names us in metadata.managedFields.
 const fieldManager = "woven-controller"
 
-// WriteObserver is told how writes at the API server end, for metrics.
-type WriteObserver interface {
-	// Wrote tells the kind of the object, the verb of RBAC ("create", "patch",
+// Observer is told what happens, for metrics. Its methods must not block.
+type Observer interface {
+	// Wrote tells the end of a write at the API server: the kind of the object,
+	// with "/status" for that subresource, the verb of RBAC ("create", "patch",
 	// "delete") and the result ("ok", or the reason of the API server's error).
-	Wrote(kind model.Kind, verb, result string)
+	Wrote(kind, verb, result string)
+	// SubnetUsed tells used and available addresses of one family of a subnet;
+	// protocol is "IPv4" or "IPv6".
+	SubnetUsed(subnet, protocol, cidr string, used, available float64)
+	// SubnetGone forgets a subnet.
+	SubnetGone(subnet string)
 }
 
 // Writer is the engine's way to write to the API server. Writes of one object
@@ -36,7 +42,7 @@ type Writer struct {
 	*Status
 	client   client.Client // reads what the API server has, not what a cache has
 	in       *Intake
-	observer WriteObserver
+	observer Observer
 	workers  int
 	lanes    *lanes
 	kinds    map[model.Kind]kind
@@ -47,7 +53,7 @@ var _ engine.Writer = (*Writer)(nil)
 
 // NewWriter makes a writer that keeps what it is told until [Writer.Start].
 // workers is how many writes may be under way at once; 0 means [DefaultWriters].
-func NewWriter(c client.Client, in *Intake, s *Status, o WriteObserver, workers int) *Writer {
+func NewWriter(c client.Client, in *Intake, s *Status, o Observer, workers int) *Writer {
 	if workers <= 0 {
 		workers = DefaultWriters
 	}
@@ -167,7 +173,7 @@ func (w *Writer) verify(ref model.Ref) {
 
 // told passes an error on and counts it.
 func (w *Writer) told(k model.Kind, verb string, err error) error {
-	w.observer.Wrote(k, verb, result(err))
+	w.observer.Wrote(string(k), verb, result(err))
 	return err
 }
 

@@ -109,8 +109,8 @@ func (m *Metrics) Epoch(epoch int64) { m.epoch.Set(float64(epoch)) }
 func (m *Metrics) Lead(leading bool) { m.leading.Set(number(leading)) }
 
 // Wrote counts a write at the API server.
-func (m *Metrics) Wrote(kind model.Kind, verb, result string) {
-	m.writes.WithLabelValues(string(kind), verb, result).Inc()
+func (m *Metrics) Wrote(kind, verb, result string) {
+	m.writes.WithLabelValues(kind, verb, result).Inc()
 }
 
 // SubnetUsed tells the counters of one family of a subnet.

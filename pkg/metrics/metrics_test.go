@@ -9,10 +9,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/wovensdn/woven/pkg/engine"
+	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-var _ engine.Observer = (*Metrics)(nil)
+var (
+	_ engine.Observer = (*Metrics)(nil)
+	_ kube.Observer   = (*Metrics)(nil)
+)
 
 func TestEverythingIsTold(t *testing.T) {
 	registry := prometheus.NewRegistry()
@@ -28,7 +32,7 @@ func TestEverythingIsTold(t *testing.T) {
 	m.Connected(true)
 	m.Lead(true)
 	m.Epoch(7)
-	m.Wrote(model.KindIP, "create", "ok")
+	m.Wrote("IP", "create", "ok")
 	m.SubnetUsed("a", "IPv4", "10.0.0.0/24", 4, 249)
 	m.SubnetUsed("b", "IPv4", "10.0.1.0/24", 1, 252)
 	m.SubnetGone("b")
