@@ -12,7 +12,6 @@ import (
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -279,7 +278,7 @@ func (s *Status) patch(ctx context.Context, ref model.Ref, o Object, patch []byt
 		return nil
 	}
 	s.in.failed(ref)
-	if isGone(err) || apierrors.IsInvalid(err) && o.GetDeletionTimestamp() != nil {
+	if isGone(err) {
 		return nil
 	}
 	return fmt.Errorf("patch status of %s: %w", ref, err)

@@ -3,10 +3,13 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -188,9 +191,16 @@ func result(err error) string {
 }
 
 // isGone tells that the incarnation that was meant does not exist any more: the
-// API server answers NotFound, or refuses the UID in the patch.
+// API server answers NotFound, or refuses to change the UID to that in the patch.
 func isGone(err error) bool {
-	return apierrors.IsNotFound(err) || apierrors.IsConflict(err)
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return true
+	}
+	var status apierrors.APIStatus
+	if !apierrors.IsInvalid(err) || !errors.As(err, &status) || status.Status().Details == nil {
+		return false
+	}
+	return slices.ContainsFunc(status.Status().Details.Causes, func(c metav1.StatusCause) bool { return c.Field == "metadata.uid" })
 }
 
 func named(k kind, ref model.Ref) Object {
