@@ -139,8 +139,10 @@ func (c *Cluster) KubectlCommand(args ...string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	// All sandboxes have the same address: a cache that they share would tell one what another serves.
+	cache := filepath.Join(c.state.Plan.Paths.Dir(), "kubectl-cache")
 	kubectl := filepath.Join(c.state.Plan.Artifacts.Kubernetes, "kubectl")
-	return append([]string{"nsenter", "--net=" + process.netnsPath(), "--", kubectl, "--kubeconfig=" + c.Kubeconfig()}, args...), nil
+	return append([]string{"nsenter", "--net=" + process.netnsPath(), "--", kubectl, "--kubeconfig=" + c.Kubeconfig(), "--cache-dir=" + cache}, args...), nil
 }
 
 // NodeExec runs argv inside node n and gives its standard output.

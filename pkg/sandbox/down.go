@@ -78,5 +78,5 @@ func remove(ctx context.Context, state *State) error {
 	if err := os.RemoveAll(paths.Dir()); err != nil {
 		return fmt.Errorf("remove the run directory: %w", err)
 	}
-	return restoreSysctls(ctx, paths.Home)
+	return restoreMachine(ctx, paths.Home)
 }

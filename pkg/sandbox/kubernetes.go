@@ -123,6 +123,7 @@ func (p Plan) kubeletConfig(n int) ([]byte, error) {
 		// The images are nowhere but on the node, and its disk is the machine's: never remove images, never evict for disk.
 		"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
 		"evictionHard":              map[string]string{"memory.available": "100Mi", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%"},
+		"volumePluginDir":           "/var/lib/kubelet/volumeplugins",
 		"nodeStatusUpdateFrequency": "5s", "maxPods": 250,
 	}
 	raw, err := yaml.Marshal(config)
@@ -156,6 +157,7 @@ func containerdConfig(runc string) []byte {
 	fmt.Fprintf(&b, "version = 3\nroot = %q\nstate = %q\n", "/var/lib/containerd", "/run/containerd")
 	fmt.Fprintf(&b, "[grpc]\n  address = %q\n", "/run/containerd/containerd.sock")
 	fmt.Fprintf(&b, "[plugins.'io.containerd.cri.v1.images'.pinned_images]\n  sandbox = %q\n", PauseImage)
+	b.WriteString("[plugins.'io.containerd.internal.v1.opt']\n  path = '/var/lib/containerd/opt'\n")
 	b.WriteString("[plugins.'io.containerd.cri.v1.runtime']\n  disable_apparmor = true\n  restrict_oom_score_adj = true\n")
 	b.WriteString("[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]\n  runtime_type = 'io.containerd.runc.v2'\n")
 	fmt.Fprintf(&b, "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]\n  BinaryName = %q\n  SystemdCgroup = false\n", runc)
