@@ -90,9 +90,9 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	probe := &kube.Probe{API: clientset.Discovery().RESTClient(), Outage: outage, Clock: clk, Log: log}
 	in = kube.NewIntake(r, mgr.GetCache(), probe.Wait, clk)
 	wanted := o.defaultsOfCluster()
-	status := kube.NewStatus(direct, in, mgr.GetEventRecorder("woven-controller"), collectors, wanted.Names, clk, log.WithName("status"))
+	status := kube.NewStatus(direct, in, mgr.GetEventRecorder("woven-controller"), collectors, wanted.Names, outage, clk, log.WithName("status"))
 	writer := kube.NewWriter(direct, in, status, collectors, o.apiWriters)
-	keeper := kube.NewKeeper(direct, in, collectors, wanted, clk, log.WithName("keeper"))
+	keeper := kube.NewKeeper(direct, in, collectors, wanted, outage, clk, log.WithName("keeper"))
 	r.Engine = engine.New(engine.Config{
 		Compile: compile.Config{ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS},
 		Writer:  writer, Observer: r, Now: clk.Now, Log: log.WithName("engine"),

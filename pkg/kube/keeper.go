@@ -42,15 +42,16 @@ type Keeper struct {
 	in       *Intake
 	defaults Defaults
 	observer Observer
+	outage   *Outage
 	log      logr.Logger
 	queue    workqueue.TypedRateLimitingInterface[model.Ref]
 	leading  atomic.Bool
 }
 
 // NewKeeper makes a keeper that does nothing until it leads.
-func NewKeeper(c client.Client, in *Intake, o Observer, d Defaults, clk clock.WithTicker, log logr.Logger) *Keeper {
+func NewKeeper(c client.Client, in *Intake, o Observer, d Defaults, outage *Outage, clk clock.WithTicker, log logr.Logger) *Keeper {
 	k := &Keeper{
-		client: c, in: in, defaults: d, observer: o, log: log,
+		client: c, in: in, defaults: d, observer: o, outage: outage, log: log,
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[model.Ref](time.Second, 30*time.Second),
 			workqueue.TypedRateLimitingQueueConfig[model.Ref]{Clock: clk}),
@@ -100,13 +101,19 @@ func (k *Keeper) Start(ctx context.Context) error {
 			return nil
 		}
 		if err := k.keep(ctx, ref); err != nil && ctx.Err() == nil {
-			k.log.Info("cannot be written; trying again", "object", ref.String(), "cause", err.Error())
-			k.queue.AddRateLimited(ref)
+			k.retry(ref, err)
 		} else {
 			k.queue.Forget(ref)
 		}
 		k.queue.Done(ref)
 	}
+}
+
+func (k *Keeper) retry(ref model.Ref, err error) {
+	if !k.outage.Unreachable(err) {
+		k.log.Info("cannot be written; trying again", "object", ref.String(), "cause", err.Error())
+	}
+	k.queue.AddRateLimited(ref)
 }
 
 func (k *Keeper) keep(ctx context.Context, ref model.Ref) error {

@@ -172,7 +172,7 @@ func (l *lock) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) 
 func (l *lock) told(ctx context.Context, err error) error {
 	expected := err == nil || ctx.Err() != nil ||
 		apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
-	if !expected {
+	if !expected && !l.outage.Unreachable(err) {
 		l.outage.Report("lease cannot be held; trying again", err)
 	}
 	return err

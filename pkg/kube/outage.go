@@ -47,13 +47,25 @@ func (o *Outage) Report(message string, err error) {
 	o.Log.Info(message, "server", o.Server, "cause", cause)
 }
 
+// Unreachable tells whether an error came about before the API server answered,
+// and if so reports it, in the same words for whoever noticed.
+func (o *Outage) Unreachable(err error) bool {
+	if result(err) != unreachable {
+		return false
+	}
+	o.Report("API server cannot be reached; going on with what is known, and trying again", err)
+	return true
+}
+
 // WatchError is a handler for errors of watches. What belongs to the life of a
 // watch (its end, an expired resource version) is not worth a line.
 func (o *Outage) WatchError(_ context.Context, _ *toolscache.Reflector, err error) {
 	if errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return
 	}
-	o.Report("API server cannot be watched; going on with what is known, and trying again", err)
+	if !o.Unreachable(err) {
+		o.Report("API server cannot be watched; going on with what is known, and trying again", err)
+	}
 }
 
 // causeOf leaves out the request, so that the same trouble of several requests is one cause.

@@ -38,7 +38,7 @@ func (p *Probe) Wait(ctx context.Context) error {
 		case err == nil:
 			p.Outage.Report("CustomResourceDefinitions are missing; apply them (config/crd), trying again until they are there",
 				fmt.Errorf("not served: %s", strings.Join(missing, ", ")))
-		case ctx.Err() == nil:
+		case ctx.Err() == nil && !p.Outage.Unreachable(err):
 			p.Outage.Report("API server cannot be used; trying again", err)
 		}
 		timer := p.Clock.NewTimer(probeInterval)

@@ -45,6 +45,7 @@ type Status struct {
 	events   events.EventRecorder
 	observer Observer
 	clock    clock.WithTicker
+	outage   *Outage
 	log      logr.Logger
 	names    Names
 	kinds    map[model.Kind]kind
@@ -59,9 +60,9 @@ type Status struct {
 }
 
 // NewStatus makes a Status that keeps what it is told until [Status.Start].
-func NewStatus(c client.Client, in *Intake, r events.EventRecorder, o Observer, names Names, clk clock.WithTicker, log logr.Logger) *Status {
+func NewStatus(c client.Client, in *Intake, r events.EventRecorder, o Observer, names Names, outage *Outage, clk clock.WithTicker, log logr.Logger) *Status {
 	s := &Status{
-		client: c, in: in, events: r, observer: o, clock: clk, log: log, names: names, kinds: kindsByName(),
+		client: c, in: in, events: r, observer: o, clock: clk, outage: outage, log: log, names: names, kinds: kindsByName(),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[model.Ref](statusInterval, time.Minute),
 			workqueue.TypedRateLimitingQueueConfig[model.Ref]{Clock: clk}),
@@ -214,12 +215,18 @@ func (s *Status) next(ctx context.Context) bool {
 	}
 	defer s.queue.Done(ref)
 	if err := s.write(ctx, ref); err != nil && ctx.Err() == nil {
-		s.log.Info("status cannot be written; trying again", "object", ref.String(), "cause", err.Error())
-		s.queue.AddRateLimited(ref)
+		s.retry(ref, err)
 		return true
 	}
 	s.queue.Forget(ref)
 	return true
+}
+
+func (s *Status) retry(ref model.Ref, err error) {
+	if !s.outage.Unreachable(err) {
+		s.log.Info("status cannot be written; trying again", "object", ref.String(), "cause", err.Error())
+	}
+	s.queue.AddRateLimited(ref)
 }
 
 // write brings the status of one object up to date, with at most one request.

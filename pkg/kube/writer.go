@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -180,14 +181,17 @@ func (w *Writer) told(k model.Kind, verb string, err error) error {
 	return err
 }
 
+// unreachable is the result of a request that the API server has not answered.
+const unreachable = "Unreachable"
+
 func result(err error) string {
 	if err == nil {
 		return "ok"
 	}
-	if reason := apierrors.ReasonForError(err); reason != "" {
-		return string(reason)
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		return cmp.Or(string(apierrors.ReasonForError(err)), "Unknown")
 	}
-	return "Unreachable"
+	return unreachable
 }
 
 // isGone tells that the incarnation that was meant does not exist any more: the

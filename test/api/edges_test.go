@@ -85,7 +85,8 @@ func startEdges(t *testing.T, s *Server) *edges {
 	t.Helper()
 	e := &edges{world: newWorld(), server: s, client: s.Client(Admin), events: events.NewFakeRecorder(100)}
 	config, log, clk := s.Config(Controller), testr.New(t), clock.RealClock{}
-	options := kube.CacheOptions(&kube.Outage{Server: config.Host, Log: log, Clock: clk})
+	outage := &kube.Outage{Server: config.Host, Log: log, Clock: clk}
+	options := kube.CacheOptions(outage)
 	c := s.Client(Controller)
 	options.Scheme = c.Scheme()
 	informers, err := cache.New(config, options)
@@ -93,9 +94,9 @@ func startEdges(t *testing.T, s *Server) *edges {
 		t.Fatal(err)
 	}
 	in := kube.NewIntake(e, informers, func(context.Context) error { return nil }, clk)
-	e.status = kube.NewStatus(c, in, e.events, e, plans.Names, clk, log)
+	e.status = kube.NewStatus(c, in, e.events, e, plans.Names, outage, clk, log)
 	e.writer = kube.NewWriter(c, in, e.status, e, 4)
-	e.keeper = kube.NewKeeper(c, in, e, plans, clk, log)
+	e.keeper = kube.NewKeeper(c, in, e, plans, outage, clk, log)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	for _, start := range []func(context.Context) error{informers.Start, in.Start, e.status.Start, e.writer.Start, e.keeper.Start} {
