@@ -230,9 +230,14 @@ func (c *comparison) inside() []model.Subnet {
 func (c *comparison) routes(node *corev1.Node, h *Host) {
 	gateways, _ := model.ParseAddrs(node.Annotations[annotations.Gateway])
 	known := map[netip.Prefix]bool{}
+	for _, s := range c.subnet { // those that are refused for another reason may have had a route before
+		cidrs, _ := model.ParsePrefixes(s.Spec.CIDRBlock)
+		for _, cidr := range model.PrefixFamilies(cidrs) {
+			known[cidr.Masked()] = true
+		}
+	}
 	for _, s := range c.inside() {
 		for _, cidr := range model.PrefixFamilies(s.CIDR) {
-			known[cidr] = true
 			gateway := gateways.V4
 			if cidr.Addr().Is6() {
 				gateway = gateways.V6

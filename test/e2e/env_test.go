@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,7 +29,6 @@ type env struct {
 	cluster *sandbox.Cluster
 	api     client.Client
 	kube    kubernetes.Interface
-	http    *http.Client // from the control plane's network, which reaches pods
 	sources check.Sources
 	peerDir string // with the program "peer", the same on every node
 	stop    func()
@@ -52,7 +50,6 @@ func newEnv(ctx context.Context, cluster *sandbox.Cluster) (*env, error) {
 	if e.kube, err = kubernetes.NewForConfig(config); err != nil {
 		return nil, err
 	}
-	e.http = &http.Client{Timeout: time.Minute, Transport: &http.Transport{DialContext: config.Dial, DisableKeepAlives: true}}
 	if e.peerDir, err = buildPeer(ctx, cluster); err != nil {
 		return nil, err
 	}
@@ -83,7 +80,8 @@ type test struct {
 	*testing.T
 	*env
 	began time.Time
-	undo  []func() // what the test made, newest last
+	undo  []func()        // newest last
+	made  []client.Object // removed all at once: finalizers say who waits for whom
 }
 
 // begin starts a test. A failed one shows what an engineer would look at first.
@@ -97,6 +95,7 @@ func begin(t *testing.T, e *env) *test {
 		for _, undo := range slices.Backward(te.undo) {
 			undo()
 		}
+		te.remove(te.made...)
 	})
 	return te
 }
@@ -149,6 +148,9 @@ func (t *test) waitFor(limit time.Duration, done func(ctx context.Context) strin
 		}
 	}
 }
+
+// settle bounds how long differences may last: a controller that was killed is followed when its lease of 30 s has run out.
+const settle = time.Minute
 
 // consistent fails the test if the checker still finds differences after a while.
 func (t *test) consistent(limit time.Duration) {

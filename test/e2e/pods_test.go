@@ -1,12 +1,9 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -35,7 +32,7 @@ func (t *test) namespace(name string, annotations map[string]string) string {
 		}
 		return ""
 	})
-	t.after(func() { t.remove(object) })
+	t.made = append(t.made, object)
 	// Pods need the namespace's default service account.
 	t.wait(10*time.Second, "service account of namespace "+name, func(ctx context.Context) string {
 		err := t.api.Get(ctx, client.ObjectKey{Namespace: name, Name: "default"}, &corev1.ServiceAccount{})
@@ -51,15 +48,21 @@ func (t *test) namespace(name string, annotations map[string]string) string {
 func (t *test) create(object client.Object) {
 	t.Helper()
 	t.must(t.api.Create(t.Context(), object), "create %T %s", object, object.GetName())
-	t.after(func() { t.remove(object) })
+	t.made = append(t.made, object)
 }
 
-// remove deletes an object and waits until it is gone, so that nothing of it is in the next test's way.
-func (t *test) remove(object client.Object) {
+// remove deletes objects and waits until they are gone, so that nothing of them is in the next test's way.
+func (t *test) remove(objects ...client.Object) {
 	t.Helper()
-	if missing := t.gone(object); missing != "" {
-		t.Errorf("delete %T %s: %s", object, object.GetName(), missing)
+	var wg sync.WaitGroup
+	for _, object := range objects {
+		wg.Go(func() {
+			if missing := t.gone(object); missing != "" {
+				t.Errorf("delete %T %s: %s", object, object.GetName(), missing)
+			}
+		})
 	}
+	wg.Wait()
 }
 
 func (t *test) gone(object client.Object) string {
@@ -204,30 +207,18 @@ func (e *env) deployment(namespace, name string, count int32) *appsv1.Deployment
 	}
 }
 
-// ask lets a pod ask targets.
+// ask lets a pod ask targets; it is told so by its node, which reaches pods of every subnet.
 func (t *test) ask(ctx context.Context, pod *corev1.Pod, targets []wire.Target) ([]wire.Answer, error) {
 	body, err := json.Marshal(targets)
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+hostPort(pod.Status.PodIP, wire.HTTPPort)+"/check", bytes.NewReader(body))
+	out, err := t.cluster.NodeExec(ctx, nodeNumber(pod.Spec.NodeName), t.peerPath(), "relay", pod.Status.PodIP, string(body))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ask pod %s/%s on %s: %w", pod.Namespace, pod.Name, pod.Spec.NodeName, err)
 	}
-	response, err := t.http.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("ask pod %s on %s: %w", pod.Name, pod.Spec.NodeName, err)
-	}
-	defer func() { _ = response.Body.Close() }()
 	var answers []wire.Answer
-	raw, err := io.ReadAll(response.Body)
-	if err == nil {
-		err = json.Unmarshal(raw, &answers)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("pod %s answered %s %q: %w", pod.Name, response.Status, raw, err)
-	}
-	return answers, nil
+	return answers, json.Unmarshal([]byte(out), &answers)
 }
 
 // askNode lets a node ask targets.

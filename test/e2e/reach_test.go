@@ -21,7 +21,7 @@ const meshPods = 40
 // TestPodsReachEachOther: 40 pods on two nodes, every pair, every way in and out, and nothing left when they are gone.
 func TestPodsReachEachOther(t *testing.T) {
 	te := begin(t, shared)
-	te.consistent(20 * time.Second)
+	te.consistent(settle)
 	before := te.inventory()
 	namespace := te.namespace("mesh", nil)
 	start := time.Now()

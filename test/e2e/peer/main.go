@@ -3,16 +3,22 @@
 //
 //	peer serve            answer on the ports below
 //	peer check TARGETS    ask, from wherever it runs; TARGETS is a JSON list
+//	peer relay POD TARGETS    let the peer at address POD ask
+//	peer steady POD       ping POD a hundred times in ten seconds; fail if more than one in ten is lost
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -32,17 +38,47 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	if len(os.Args) == 3 && os.Args[1] == "check" {
+	switch args := os.Args[1:]; {
+	case len(args) == 2 && args[0] == "check":
 		var targets []wire.Target
-		if err := json.Unmarshal([]byte(os.Args[2]), &targets); err != nil {
+		if err := json.Unmarshal([]byte(args[1]), &targets); err != nil {
 			return fmt.Errorf("parse targets: %w", err)
 		}
 		return json.NewEncoder(os.Stdout).Encode(wire.Ask(ctx, targets))
-	}
-	if len(os.Args) == 2 && os.Args[1] == "serve" {
+	case len(args) == 3 && args[0] == "relay":
+		return relay(ctx, args[1], args[2])
+	case len(args) == 2 && args[0] == "steady":
+		sent, lost := wire.Steady(ctx, args[1])
+		fmt.Printf("%d of %d lost", lost, sent)
+		if lost > sent/10 {
+			return fmt.Errorf("%d of %d echo requests were lost", lost, sent)
+		}
+		return nil
+	case len(args) == 1 && args[0] == "serve":
 		return serve(ctx)
 	}
-	return fmt.Errorf("usage: peer serve | peer check TARGETS")
+	return errors.New("usage: peer serve | peer check TARGETS | peer relay POD TARGETS | peer steady POD")
+}
+
+func relay(ctx context.Context, pod, targets string) error {
+	url := "http://" + net.JoinHostPort(pod, strconv.Itoa(wire.HTTPPort)) + "/check"
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(targets))
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	client := http.Client{Timeout: time.Minute}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask the peer: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the peer answered %s", response.Status)
+	}
+	if _, err := io.Copy(os.Stdout, response.Body); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	return nil
 }
 
 func serve(ctx context.Context) error {

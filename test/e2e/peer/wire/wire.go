@@ -113,6 +113,31 @@ func askOnce(ctx context.Context, a *Answer, id int) error {
 	return nil
 }
 
+// Steady sends an echo request every 100 ms for ten seconds, and counts those without a reply within a second.
+func Steady(ctx context.Context, address string) (sent, lost int) {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for sent = range 100 {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			if err := ping(ctx, address, os.Getpid()<<8+sent); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				lost++
+			}
+		})
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
+	wg.Wait()
+	return sent + 1, lost
+}
+
 // ping sends an echo request and waits for its reply.
 func ping(ctx context.Context, address string, id int) error {
 	to, err := netip.ParseAddr(address)

@@ -1,0 +1,39 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/wovensdn/woven/pkg/sandbox"
+)
+
+// TestDualStack: on a second sandbox, pods have an address of each family and are reached by both.
+func TestDualStack(t *testing.T) {
+	var e *env
+	down, err := up(t.Context(), sandbox.Options{Name: "e2e6", Nodes: 2, DualStack: true}, &e)
+	t.Cleanup(func() {
+		if err := down(); err != nil {
+			t.Errorf("end the sandbox: %v", err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	te := begin(t, e)
+	te.consistent(30 * time.Second)
+	before := te.inventory()
+	namespace := te.namespace("both", nil)
+	te.spread(namespace, 4)
+	pods := te.ready(namespace, 4, 60*time.Second)
+	for i := range pods {
+		if len(pods[i].Status.PodIPs) != 2 {
+			t.Errorf("pod %s has addresses %v, want two", pods[i].Name, pods[i].Status.PodIPs)
+		}
+	}
+	te.pairs(pods)
+	te.nodesAndPods(pods)
+	te.outward(pods, false)
+	te.outward(pods, true)
+	te.consistent(10 * time.Second)
+	te.nothingLeft(before, namespace)
+}
