@@ -105,7 +105,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mgr, add(mgr, always(db.Run), always(r.Engine.Run), in, writer, status, keeper, leader)
+	return mgr, add(mgr, always(db.Run), always(r.Run), in, writer, status, keeper, leader)
 }
 
 func add(mgr manager.Manager, runnables ...manager.Runnable) error {

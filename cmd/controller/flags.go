@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -139,26 +140,39 @@ func (o *options) validate() error {
 
 // validateRanges checks that pods, nodes and Services have addresses of their own.
 func (o *options) validateRanges() error {
-	flags := []string{"default-cidr", "node-switch-cidr", "service-cluster-ip-range"}
-	ranges := make([]model.Prefixes, len(flags))
-	for i, text := range []string{o.defaultCIDR, o.nodeCIDR, o.serviceRange} {
-		var err error
-		if ranges[i], err = model.ParsePrefixes(text); err != nil {
-			return fmt.Errorf("flag --%s: %q: %w", flags[i], text, err)
-		}
+	type given struct {
+		flag, text string
+		cidrs      model.Prefixes
 	}
-	for i := range ranges {
-		for j := range i {
-			for _, a := range model.PrefixFamilies(ranges[i]) {
-				for _, b := range model.PrefixFamilies(ranges[j]) {
-					if a.Overlaps(b) {
-						return fmt.Errorf("flags --%s and --%s overlap: %s and %s", flags[j], flags[i], b, a)
-					}
-				}
+	var before []given
+	for _, g := range []given{
+		{flag: "default-cidr", text: o.defaultCIDR},
+		{flag: "node-switch-cidr", text: o.nodeCIDR},
+		{flag: "service-cluster-ip-range", text: o.serviceRange},
+	} {
+		var err error
+		if g.cidrs, err = model.ParsePrefixes(g.text); err != nil {
+			return fmt.Errorf("flag --%s: %q: %w", g.flag, g.text, err)
+		}
+		for _, other := range before {
+			if a, b, overlap := overlapping(other.cidrs, g.cidrs); overlap {
+				return fmt.Errorf("flags --%s and --%s overlap: %s and %s", other.flag, g.flag, a, b)
+			}
+		}
+		before = append(before, g)
+	}
+	return nil
+}
+
+func overlapping(a, b model.Prefixes) (of, with netip.Prefix, overlap bool) {
+	for _, of := range model.PrefixFamilies(a) {
+		for _, with := range model.PrefixFamilies(b) {
+			if of.Overlaps(with) {
+				return of, with, true
 			}
 		}
 	}
-	return nil
+	return of, with, false
 }
 
 func (o *options) bind() string {

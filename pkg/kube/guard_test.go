@@ -1,9 +1,10 @@
 package kube
 
 import (
-	"k8s.io/apimachinery/pkg/types"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"pgregory.net/rapid"
 

@@ -38,13 +38,17 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 		commits: histogram("commit_duration_seconds", "Time of one transaction of the northbound database, by result.", prometheus.ExponentialBuckets(1e-3, 2, 14), "result"),
 		ops:     counter("commit_operations_total", "Operations sent to the northbound database."),
 		batch:   prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "commit_batch_size", Help: "Rows and set members changed by one transaction.", Buckets: prometheus.ExponentialBuckets(1, 4, 7)}),
-		drift: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "drift_repairs_total",
-			Help: "Changes that others made to our rows of this table, and that were put right."}, []string{"table"}),
+		drift: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "drift_repairs_total",
+			Help: "Changes that others made to our rows of this table, and that were put right.",
+		}, []string{"table"}),
 		connected: gauge("nb_connected", "1 while the copy of the northbound database is complete and live."),
 		epoch:     gauge("epoch", "Number of the leadership that this process fences its writes with."),
 		leading:   gauge("leading", "1 while this process holds the lease."),
-		writes: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "api_writes_total",
-			Help: "Writes at the API server by kind, verb and result (ok, or the reason of the error)."}, []string{"kind", "verb", "result"}),
+		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "api_writes_total",
+			Help: "Writes at the API server by kind, verb and result (ok, or the reason of the error).",
+		}, []string{"kind", "verb", "result"}),
 		used:      subnetGauge("subnet_used_ip_count", "Addresses of the subnet in use."),
 		available: subnetGauge("subnet_available_ip_count", "Addresses of the subnet that can still be allocated."),
 	}

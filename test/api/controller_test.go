@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-logr/logr"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -210,30 +209,4 @@ func (b *bed) rob(t *testing.T) {
 		_, err = leases.Update(ctx, lease, metav1.UpdateOptions{})
 		return err
 	})
-}
-
-// TestBadFlags: a mistake is told with the flag's name, before anything starts.
-func TestBadFlags(t *testing.T) {
-	program := Build(t, "cmd/controller")
-	for flag, want := range map[string]string{
-		"--default-cidr=10.16.0.0/33":          "--default-",
-		"--ovn-nb-addr=nowhere":                "--ovn-nb-addr",
-		"--node-switch-cidr=10.16.128.0/17":    "--default-cidr and --node-switch-cidr overlap",
-		"--tls-cert=x":                         "--tls-key",
-		"--kubeconfig=/nonexistent/kubeconfig": "--kubeconfig",
-		"--log-format=xml":                     "--log-format",
-		"--default-gateway=10.17.0.1":          "10.17.0.1 is not in the CIDR",
-		"--cluster-router=other":               "--cluster-router",
-		"--unknown":                            "unknown flag",
-	} {
-		p := Run(t, t.TempDir()+"/log", program, "--kubeconfig=/nonexistent/kubeconfig", flag)
-		select {
-		case <-p.done:
-		case <-time.After(startTime):
-			t.Fatalf("%s: it does not end", flag)
-		}
-		if out := p.Output(); !strings.Contains(out, want) {
-			t.Errorf("%s: %q does not say %q", flag, out, want)
-		}
-	}
 }
