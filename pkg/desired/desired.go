@@ -24,29 +24,23 @@ type MemberKey struct {
 // KeyOf gives the identity of a member.
 func KeyOf(m fact.Member) MemberKey { return MemberKey(m) }
 
-// Dirty collects what must be compared with the database.
+// Dirty collects what must be compared with the database. Something may be in it twice.
 type Dirty struct {
-	Rows    map[fact.Ref]struct{}
-	Members map[MemberKey]struct{}
+	Rows    []fact.Ref
+	Members []MemberKey
 }
 
 // NewDirty makes an empty collection.
-func NewDirty() Dirty {
-	return Dirty{Rows: map[fact.Ref]struct{}{}, Members: map[MemberKey]struct{}{}}
-}
+func NewDirty() *Dirty { return &Dirty{} }
 
 // Len counts what is dirty.
-func (d Dirty) Len() int { return len(d.Rows) + len(d.Members) }
+func (d *Dirty) Len() int { return len(d.Rows) + len(d.Members) }
 
-// Add takes over everything that another collection holds.
-func (d Dirty) Add(o Dirty) {
-	for k := range o.Rows {
-		d.Rows[k] = struct{}{}
-	}
-	for k := range o.Members {
-		d.Members[k] = struct{}{}
-	}
-}
+// Row adds a row.
+func (d *Dirty) Row(ref fact.Ref) { d.Rows = append(d.Rows, ref) }
+
+// Member adds a member.
+func (d *Dirty) Member(k MemberKey) { d.Members = append(d.Members, k) }
 
 // Conflict tells that two owners declare one row with different content: the
 // older owner wins, the other needs to know.
@@ -86,7 +80,7 @@ func New() *State {
 
 // Set replaces the facts of an owner and adds to dirty what that changes. Age
 // is the creation of the owner, which decides conflicts.
-func (s *State) Set(owner fact.Owner, age int64, facts fact.Set, dirty Dirty) {
+func (s *State) Set(owner fact.Owner, age int64, facts fact.Set, dirty *Dirty) {
 	old := s.owners[owner]
 	if old == nil {
 		old = &ownerFacts{}
@@ -100,7 +94,7 @@ func (s *State) Set(owner fact.Owner, age int64, facts fact.Set, dirty Dirty) {
 	s.owners[owner] = &ownerFacts{age: age, facts: facts}
 }
 
-func (s *State) setRows(owner fact.Owner, age int64, old *ownerFacts, rows []fact.Row, dirty Dirty) {
+func (s *State) setRows(owner fact.Owner, age int64, old *ownerFacts, rows []fact.Row, dirty *Dirty) {
 	for i := range rows {
 		was := find(old.facts.Rows, rows[i].Ref)
 		if was != nil && old.age == age && same(was, &rows[i]) {
@@ -108,13 +102,13 @@ func (s *State) setRows(owner fact.Owner, age int64, old *ownerFacts, rows []fac
 		}
 		s.dropRow(owner, rows[i].Ref)
 		s.addRow(Claimed{Owner: owner, Age: age, Row: &rows[i]})
-		dirty.Rows[rows[i].Ref] = struct{}{}
+		dirty.Row(rows[i].Ref)
 	}
 	for i := range old.facts.Rows {
 		ref := old.facts.Rows[i].Ref
 		if find(rows, ref) == nil {
 			s.dropRow(owner, ref)
-			dirty.Rows[ref] = struct{}{}
+			dirty.Row(ref)
 		}
 	}
 }
@@ -149,15 +143,15 @@ func (s *State) dropRow(owner fact.Owner, ref fact.Ref) {
 	s.rows[ref] = claims
 }
 
-func (s *State) setMembers(owner fact.Owner, old, now []fact.Member, dirty Dirty) {
+func (s *State) setMembers(owner fact.Owner, old, now []fact.Member, dirty *Dirty) {
 	for _, m := range now {
 		if !slices.Contains(old, m) && s.addMember(owner, KeyOf(m)) {
-			dirty.Members[KeyOf(m)] = struct{}{}
+			dirty.Member(KeyOf(m))
 		}
 	}
 	for _, m := range old {
 		if !slices.Contains(now, m) && s.dropMember(owner, KeyOf(m)) {
-			dirty.Members[KeyOf(m)] = struct{}{}
+			dirty.Member(KeyOf(m))
 		}
 	}
 }
@@ -211,26 +205,12 @@ func (s *State) Member(k MemberKey) (fact.Owner, bool) {
 func (s *State) MembersOf(ref fact.Ref) map[MemberKey]struct{} { return s.byRow[ref] }
 
 // All marks everything dirty: for the full comparison after a start or a reconnect.
-func (s *State) All(dirty Dirty) {
+func (s *State) All(dirty *Dirty) {
 	for ref := range s.rows {
-		dirty.Rows[ref] = struct{}{}
+		dirty.Row(ref)
 	}
 	for k := range s.members {
-		dirty.Members[k] = struct{}{}
-	}
-}
-
-// FactsOf marks everything dirty that an owner declares.
-func (s *State) FactsOf(owner fact.Owner, dirty Dirty) {
-	o, ok := s.owners[owner]
-	if !ok {
-		return
-	}
-	for i := range o.facts.Rows {
-		dirty.Rows[o.facts.Rows[i].Ref] = struct{}{}
-	}
-	for _, m := range o.facts.Members {
-		dirty.Members[KeyOf(m)] = struct{}{}
+		dirty.Member(k)
 	}
 }
 

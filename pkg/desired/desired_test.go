@@ -27,7 +27,7 @@ func withMember(value string) fact.Set {
 
 var ls = fact.RefTo(nb.LogicalSwitchTable, "ls")
 
-func set(s *desired.State, name string, age int64, facts fact.Set) desired.Dirty {
+func set(s *desired.State, name string, age int64, facts fact.Set) *desired.Dirty {
 	d := desired.NewDirty()
 	s.Set(owner(name), age, facts, d)
 	return d
@@ -142,14 +142,14 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		if len(one.Rows) != len(other.Rows) || len(one.Members) != len(other.Members) {
 			rt.Fatalf("%v differs from %v", one, other)
 		}
-		for ref := range one.Rows {
+		for _, ref := range one.Rows {
 			a, _ := s.Row(ref)
 			b, _ := fresh.Row(ref)
 			if a.Owner != b.Owner {
 				rt.Fatalf("row of %s, and of %s in a fresh state", a.Owner, b.Owner)
 			}
 		}
-		for k := range one.Members {
+		for _, k := range one.Members {
 			a, _ := s.Member(k)
 			if b, ok := fresh.Member(k); !ok || a != b {
 				rt.Fatalf("member of %s, and of %s in a fresh state", a, b)

@@ -69,7 +69,7 @@ type Core struct {
 // that are settled and have nothing to tell have none.
 type ownerState struct {
 	wants       []compile.Want
-	outstanding map[key]struct{}
+	outstanding int                        // keys that are not settled
 	compiled    []model.Problem            // by the compile function
 	input       []model.Problem            // by parsing
 	other       map[string][]model.Problem // by source: claim, write, name, database
@@ -130,12 +130,7 @@ func (c *Core) NBChanged(ref fact.Ref) {
 	}
 	d := desired.NewDirty()
 	plan.Drift(c.desired, c.cfg.Actual, ref, len(c.blind) > 0, d)
-	for r := range d.Rows {
-		c.suspect(rowKey(r))
-	}
-	for k := range d.Members {
-		c.suspect(k)
-	}
+	each(d, c.suspect)
 }
 
 // suspect compares a key because the database changed. Most such changes are the
@@ -197,12 +192,10 @@ func (c *Core) activate() {
 	d := desired.NewDirty()
 	c.desired.All(d)
 	plan.Sweep(c.desired, c.cfg.Actual, c.frozen, len(c.blind) > 0, d)
-	clear(c.blocked)
-	clear(c.blockedOn)
-	clear(c.drifted)
+	c.blocked, c.blockedOn, c.drifted = map[fact.Ref]map[key]struct{}{}, map[key]fact.Ref{}, map[key]struct{}{}
 	c.dirty.addAll(d)
 	for _, q := range c.quarantine {
-		c.dirty.addAll(q.keys)
+		c.retry(q)
 	}
 	clear(c.quarantine)
 	for owner := range c.owners {
@@ -253,20 +246,14 @@ func (c *Core) Next() []plan.Unit {
 
 // sort says for each key that was compared what becomes of it: it waits for a
 // row, is being written, or is as it should be.
-func (c *Core) sort(d desired.Dirty, result plan.Result) {
-	for ref := range d.Rows {
-		c.release(rowKey(ref))
-	}
-	for k := range d.Members {
-		c.release(k)
-	}
+func (c *Core) sort(d *desired.Dirty, result plan.Result) {
+	each(d, c.release)
 	for _, b := range result.Blocked {
 		k := b.Member
 		if k.Column == "" {
 			k = rowKey(b.Row)
 		}
 		c.block(k, b.On)
-		drop(d, k)
 	}
 	for _, t := range result.Taken {
 		c.problem(t.Owner, sourceName, model.Problem{
@@ -281,15 +268,14 @@ func (c *Core) sort(d desired.Dirty, result plan.Result) {
 			c.cfg.Observer.Drift(k.Table)
 		}
 		c.inflight[k] = struct{}{}
-		drop(d, k)
 	}
-	clear(c.drifted)
-	for ref := range d.Rows {
-		c.settled(rowKey(ref))
-	}
-	for k := range d.Members {
-		c.settled(k)
-	}
+	c.drifted = map[key]struct{}{} // see move
+	each(d, func(k key) {
+		_, written := c.inflight[k]
+		if _, waits := c.blockedOn[k]; !written && !waits {
+			c.settled(k)
+		}
+	})
 }
 
 func unitKey(u plan.Unit) key {
@@ -297,12 +283,4 @@ func unitKey(u plan.Unit) key {
 		return u.Member
 	}
 	return rowKey(u.Ref)
-}
-
-func drop(d desired.Dirty, k key) {
-	if k.Column == "" {
-		delete(d.Rows, k.Ref)
-	} else {
-		delete(d.Members, k)
-	}
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"time"
 
-	"github.com/wovensdn/woven/pkg/desired"
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/plan"
@@ -12,7 +11,7 @@ import (
 // quarantine holds what the database refused for one owner, so that the owner
 // backs off alone and the rest goes on.
 type quarantine struct {
-	keys     desired.Dirty
+	keys     map[key]struct{}
 	until    time.Time
 	attempts int
 }
@@ -41,14 +40,10 @@ func (c *Core) stale(u plan.Unit) {
 func (c *Core) isolate(u plan.Unit) *quarantine {
 	q := c.quarantine[u.Owner]
 	if q == nil {
-		q = &quarantine{keys: desired.NewDirty()}
+		q = &quarantine{keys: map[key]struct{}{}}
 		c.quarantine[u.Owner] = q
 	}
-	if k := unitKey(u); k.Column == "" {
-		q.keys.Rows[k.Ref] = struct{}{}
-	} else {
-		q.keys.Members[k] = struct{}{}
-	}
+	q.keys[unitKey(u)] = struct{}{}
 	return q
 }
 
@@ -66,19 +61,25 @@ func (c *Core) releaseQuarantine() {
 	for owner, q := range c.quarantine {
 		switch {
 		case now.Before(q.until):
-		case q.keys.Len() == 0: // tried again and nothing came back
+		case len(q.keys) == 0: // tried again and nothing came back
 			delete(c.quarantine, owner)
 		default:
-			c.dirty.addAll(q.keys)
-			q.keys = desired.NewDirty()
+			c.retry(q)
+			clear(q.keys)
 		}
+	}
+}
+
+func (c *Core) retry(q *quarantine) {
+	for k := range q.keys {
+		c.dirty.add(k)
 	}
 }
 
 // unquarantine lets an owner try at once, because it wants something else now.
 func (c *Core) unquarantine(owner fact.Owner) {
 	if q, ok := c.quarantine[owner]; ok {
-		c.dirty.addAll(q.keys)
+		c.retry(q)
 		delete(c.quarantine, owner)
 	}
 }
@@ -92,7 +93,7 @@ func (c *Core) Deadline() time.Time {
 		}
 	}
 	for _, q := range c.quarantine {
-		if q.keys.Len() > 0 {
+		if len(q.keys) > 0 {
 			sooner(q.until)
 		}
 	}

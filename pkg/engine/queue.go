@@ -35,13 +35,8 @@ func (q *queue) add(k key) {
 	}
 }
 
-func (q *queue) addAll(d desired.Dirty) {
-	for ref := range d.Rows {
-		q.add(rowKey(ref))
-	}
-	for k := range d.Members {
-		q.add(k)
-	}
+func (q *queue) addAll(d *desired.Dirty) {
+	each(d, q.add)
 }
 
 func (q *queue) has(k key) bool {
@@ -62,27 +57,40 @@ func (q *queue) len() int {
 }
 
 // take removes up to n keys, rows of parents first and members last.
-func (q *queue) take(n int) desired.Dirty {
+func (q *queue) take(n int) *desired.Dirty {
 	d := desired.NewDirty()
-	for _, t := range q.rows {
-		for ref := range t {
-			if n == 0 {
-				return d
-			}
-			n--
-			d.Rows[ref] = struct{}{}
-			delete(t, ref)
-		}
+	for i := range q.rows {
+		q.rows[i], d.Rows = move(q.rows[i], d.Rows, n-d.Len())
 	}
-	for k := range q.members {
+	q.members, d.Members = move(q.members, d.Members, n-d.Len())
+	return d
+}
+
+// move takes up to n keys out of a set. A set that is empty then is replaced: a Go
+// map keeps the size that it once had, and walking it costs that size.
+func move[K comparable](from map[K]struct{}, to []K, n int) (map[K]struct{}, []K) {
+	if len(from) == 0 {
+		return from, to
+	}
+	for k := range from {
 		if n == 0 {
-			return d
+			return from, to
 		}
 		n--
-		d.Members[k] = struct{}{}
-		delete(q.members, k)
+		to = append(to, k)
+		delete(from, k)
 	}
-	return d
+	return map[K]struct{}{}, to
+}
+
+// each calls fn for all that is dirty.
+func each(d *desired.Dirty, fn func(key)) {
+	for _, ref := range d.Rows {
+		fn(rowKey(ref))
+	}
+	for _, k := range d.Members {
+		fn(k)
+	}
 }
 
 // owners is a set of objects to look at, in order of arrival.
@@ -105,8 +113,7 @@ func (o *owners) add(refs ...fact.Owner) {
 // drain takes all that is there now.
 func (o *owners) drain() []fact.Owner {
 	order := o.order
-	o.order = nil
-	clear(o.in)
+	o.order, o.in = nil, map[fact.Owner]struct{}{} // see move
 	return order
 }
 

@@ -21,23 +21,14 @@ func (c *Core) state(owner fact.Owner) *ownerState {
 }
 
 // outstanding makes an owner wait until these keys are settled.
-func (c *Core) outstanding(owner fact.Owner, d desired.Dirty) {
+func (c *Core) outstanding(owner fact.Owner, d *desired.Dirty) {
 	s := c.state(owner)
-	if s.outstanding == nil {
-		s.outstanding = make(map[key]struct{}, d.Len())
-	}
-	wait := func(k key) {
-		if _, ok := s.outstanding[k]; !ok {
-			s.outstanding[k] = struct{}{}
+	each(d, func(k key) {
+		if !slices.Contains(c.waiters[k], owner) {
+			s.outstanding++
 			c.waiters[k] = append(c.waiters[k], owner)
 		}
-	}
-	for ref := range d.Rows {
-		wait(rowKey(ref))
-	}
-	for k := range d.Members {
-		wait(k)
-	}
+	})
 }
 
 // settled says that a key is in the database as it is wanted.
@@ -47,8 +38,8 @@ func (c *Core) settled(k key) {
 		if s == nil {
 			continue
 		}
-		delete(s.outstanding, k)
-		if len(s.outstanding) == 0 {
+		s.outstanding--
+		if s.outstanding == 0 {
 			delete(s.other, sourceDatabase)
 			delete(s.other, sourceName)
 			c.toSettle.add(owner)
@@ -57,10 +48,17 @@ func (c *Core) settled(k key) {
 	delete(c.waiters, k)
 }
 
+// small is a size up to which a map is cleared rather than replaced.
+const small = 64
+
 // Committed takes in what became of the units that [Core.Next] gave.
 func (c *Core) Committed(units []plan.Unit, out commit.Outcome, took time.Duration) {
 	c.cfg.Observer.Committed(out.Operations, len(units), took.Seconds(), out.Err)
-	clear(c.inflight)
+	if len(c.inflight) > small {
+		c.inflight = map[key]struct{}{} // see move
+	} else {
+		clear(c.inflight)
+	}
 	if out.Err != nil {
 		for _, u := range units {
 			c.dirty.add(unitKey(u))
@@ -123,7 +121,7 @@ func (c *Core) settleAll() {
 			if !ok {
 				continue
 			}
-			if c.active && len(s.outstanding) == 0 && !c.waitsForRetry(s) {
+			if c.active && s.outstanding == 0 && !c.waitsForRetry(s) {
 				for _, w := range s.wants {
 					c.carryOut(owner, w)
 				}
@@ -141,7 +139,7 @@ func (c *Core) waitsForRetry(s *ownerState) bool {
 }
 
 func (s *ownerState) idle() bool {
-	return len(s.wants)+len(s.outstanding)+len(s.compiled)+len(s.input)+len(s.other) == 0 &&
+	return len(s.wants)+s.outstanding+len(s.compiled)+len(s.input)+len(s.other) == 0 &&
 		(s.reported == nil || len(s.reported.Problems) == 0)
 }
 
@@ -152,7 +150,7 @@ func (c *Core) known(owner fact.Owner) bool { return owner.Kind == model.KindIP 
 func reportable(k model.Kind) bool { return k == model.KindSubnet || k == model.KindVpc }
 
 func (c *Core) report(owner fact.Owner, s *ownerState) {
-	r := Report{Ref: owner, Programmed: c.active && len(s.outstanding) == 0}
+	r := Report{Ref: owner, Programmed: c.active && s.outstanding == 0}
 	r.Problems = slices.Concat(s.input, s.compiled)
 	for _, source := range []string{sourceAddress, sourceWrite, sourceName, sourceConflict, sourceDatabase} {
 		r.Problems = append(r.Problems, s.other[source]...)

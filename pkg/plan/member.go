@@ -12,11 +12,8 @@ import (
 // members compares the dirty members, those of one column together, so that the
 // column is read once however many of its members are dirty.
 func (p *planner) members() {
-	keys := make([]desired.MemberKey, 0, len(p.dirty.Members))
-	for k := range p.dirty.Members {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, compareMembers)
+	keys := slices.SortedFunc(slices.Values(p.dirty.Members), compareMembers)
+	keys = slices.Compact(keys)
 	for i := 0; i < len(keys); {
 		j := i + 1
 		for j < len(keys) && keys[j].Ref == keys[i].Ref && keys[j].Column == keys[i].Column {

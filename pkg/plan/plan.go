@@ -80,21 +80,17 @@ type Result struct {
 type planner struct {
 	desired *desired.State
 	actual  Actual
-	dirty   desired.Dirty
+	dirty   *desired.Dirty
 	inserts map[fact.Ref]bool // rows that this plan brings into being
 	deletes map[fact.Ref]bool // root rows that this plan removes
 	result  Result
 }
 
 // Plan compares what is dirty.
-func Plan(d *desired.State, a Actual, dirty desired.Dirty) Result {
+func Plan(d *desired.State, a Actual, dirty *desired.Dirty) Result {
 	p := &planner{desired: d, actual: a, dirty: dirty, inserts: map[fact.Ref]bool{}, deletes: map[fact.Ref]bool{}}
-	rows := make([]fact.Ref, 0, len(dirty.Rows))
-	for ref := range dirty.Rows {
-		rows = append(rows, ref)
-	}
-	slices.SortFunc(rows, compareRefs)
-	for _, ref := range rows { // parents come before their children
+	rows := slices.SortedFunc(slices.Values(dirty.Rows), compareRefs)
+	for _, ref := range slices.Compact(rows) { // parents come before their children
 		p.row(ref)
 	}
 	p.members()

@@ -174,7 +174,7 @@ func check(rt *rapid.T, db *modeldb.DB, state *desired.State) {
 	all := desired.NewDirty()
 	state.All(all)
 	possible := func(ref fact.Ref) bool { return reachable(state, ref, taken) }
-	for ref := range all.Rows {
+	for _, ref := range all.Rows {
 		want, _ := state.Row(ref)
 		got, there := rows[ref]
 		if there != possible(ref) {
@@ -191,7 +191,7 @@ func check(rt *rapid.T, db *modeldb.DB, state *desired.State) {
 			}
 		}
 	}
-	for k := range all.Members {
+	for _, k := range all.Members {
 		column := fact.TableOf(k.Table).Members[k.Column]
 		want := possible(k.Ref) && (column.Refers == "" || possible(fact.Ref{Table: column.Refers, UUID: k.Value}))
 		if got := holds(rows[k.Ref], k); got != want {

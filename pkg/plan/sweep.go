@@ -13,13 +13,13 @@ import (
 // reconnect. Rows of a frozen owner stay. While keepMembers is set, plain
 // elements stay, too: an owner that cannot be compiled since the start may want
 // them, and nothing in the database says so.
-func Sweep(d *desired.State, a Actual, frozen func(fact.Owner) bool, keepMembers bool, dirty desired.Dirty) {
+func Sweep(d *desired.State, a Actual, frozen func(fact.Owner) bool, keepMembers bool, dirty *desired.Dirty) {
 	for _, table := range fact.Tables() {
 		a.Each(table.Name, func(uuid string, row any) bool {
 			ref := fact.Ref{Table: table.Name, UUID: uuid}
 			owner, ours := table.OwnerOf(row)
 			if _, wanted := d.Row(ref); ours && !wanted && !frozen(owner) {
-				dirty.Rows[ref] = struct{}{}
+				dirty.Row(ref)
 			}
 			strays(d, a, table, ref, row, keepMembers, dirty)
 			return true
@@ -28,16 +28,16 @@ func Sweep(d *desired.State, a Actual, frozen func(fact.Owner) bool, keepMembers
 }
 
 // Drift marks dirty all that a changed row may have made untrue.
-func Drift(d *desired.State, a Actual, ref fact.Ref, keepMembers bool, dirty desired.Dirty) {
+func Drift(d *desired.State, a Actual, ref fact.Ref, keepMembers bool, dirty *desired.Dirty) {
 	table := fact.TableOf(ref.Table)
 	if table == nil {
 		return
 	}
 	if _, wanted := d.Row(ref); wanted {
-		dirty.Rows[ref] = struct{}{}
+		dirty.Row(ref)
 	}
 	for k := range d.MembersOf(ref) {
-		dirty.Members[k] = struct{}{}
+		dirty.Member(k)
 	}
 	if row := a.Row(ref.Table, ref.UUID); row != nil {
 		strays(d, a, table, ref, row, keepMembers, dirty)
@@ -47,7 +47,7 @@ func Drift(d *desired.State, a Actual, ref fact.Ref, keepMembers bool, dirty des
 // strays marks the elements of shared columns that are ours and wanted by nobody:
 // plain values in our own rows (they have no other owner), keys with our prefix,
 // and references to our own rows. Other elements belong to someone else.
-func strays(d *desired.State, a Actual, table *fact.Table, ref fact.Ref, row any, keepMembers bool, dirty desired.Dirty) {
+func strays(d *desired.State, a Actual, table *fact.Table, ref fact.Ref, row any, keepMembers bool, dirty *desired.Dirty) {
 	_, oursRow := table.OwnerOf(row)
 	for name, column := range table.Members {
 		eachElement(table, name, row, func(key, value string) {
@@ -56,7 +56,7 @@ func strays(d *desired.State, a Actual, table *fact.Table, ref fact.Ref, row any
 				return
 			}
 			if stray(a, column, key, value, oursRow && !keepMembers) {
-				dirty.Members[k] = struct{}{}
+				dirty.Member(k)
 			}
 		})
 	}
