@@ -113,7 +113,12 @@ func (o *owners) add(refs ...fact.Owner) {
 // drain takes all that is there now.
 func (o *owners) drain() []fact.Owner {
 	order := o.order
-	o.order, o.in = nil, map[fact.Owner]struct{}{} // see move
+	o.order = nil
+	if len(o.in) > small {
+		o.in = map[fact.Owner]struct{}{} // see move
+	} else {
+		clear(o.in)
+	}
 	return order
 }
 

@@ -97,6 +97,15 @@ type linkSet struct {
 	byKey map[columnKey]*columnLinks
 }
 
+// index makes the last column findable; one column alone needs no map.
+func (s *linkSet) index() {
+	if s.byKey == nil {
+		s.byKey = map[columnKey]*columnLinks{s.order[0].columnKey: s.order[0]}
+	}
+	last := s.order[len(s.order)-1]
+	s.byKey[last.columnKey] = last
+}
+
 type columnKey struct {
 	ref    fact.Ref
 	column string
@@ -110,14 +119,15 @@ type columnLinks struct {
 
 func (s *linkSet) of(k desired.MemberKey) *columnLinks {
 	key := columnKey{k.Ref, k.Column}
-	if s.byKey == nil {
-		s.byKey = map[columnKey]*columnLinks{}
+	if n := len(s.order); n > 0 && s.order[n-1].columnKey == key { // the pods of one switch come in a row
+		return s.order[n-1]
 	}
-	l, ok := s.byKey[key]
-	if !ok {
-		l = &columnLinks{columnKey: key}
-		s.byKey[key] = l
-		s.order = append(s.order, l)
+	if l, ok := s.byKey[key]; ok {
+		return l
+	}
+	l := &columnLinks{columnKey: key}
+	if s.order = append(s.order, l); len(s.order) > 1 {
+		s.index()
 	}
 	return l
 }
