@@ -87,7 +87,7 @@ func (c *Cluster) command(capsule string, argv []string) ([]string, error) {
 		return nil, err
 	}
 	enter := []string{
-		"nsenter", "--target=" + strconv.Itoa(process.PID), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--",
+		"nsenter", "--target=" + strconv.Itoa(process.PID), "--root", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--",
 		"env", "PATH=" + c.state.Plan.capsule(capsule, "").Path,
 	}
 	if c.fromRoot(argv[0]) {

@@ -97,7 +97,8 @@ func (p Plan) controllerManagerFlags() []string {
 		"--service-account-private-key-file=" + pki("sa.key"), "--root-ca-file=" + pki("ca.crt"), "--client-ca-file=" + pki("ca.crt"),
 		"--requestheader-client-ca-file=" + pki("front-proxy-ca.crt"),
 		"--cluster-signing-cert-file=" + pki("ca.crt"), "--cluster-signing-key-file=" + pki("ca.key"),
-		"--allocate-node-cidrs=false", "--service-cluster-ip-range=" + join(p.DualStack, serviceNet4, serviceNet6),
+		"--allocate-node-cidrs=false", "--flex-volume-plugin-dir=" + p.Paths.own(controlCapsule, "volumeplugins"),
+		"--service-cluster-ip-range=" + join(p.DualStack, serviceNet4, serviceNet6),
 	}
 }
 
