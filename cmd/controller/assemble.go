@@ -101,10 +101,11 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	if lease.Identity == "" {
 		lease.Identity = identity()
 	}
-	leader, err := kube.NewLeader(api, lease, outage, log, collectors.Lead, writer.Lead, keeper.Lead, r.Engine.Lead)
+	leader, err := kube.NewLeader(api, lease, outage, clk, log, collectors.Lead, writer.Lead, keeper.Lead, r.Engine.Lead)
 	if err != nil {
 		return nil, err
 	}
+	writer.HoldWhile(leader.Holds)
 	return mgr, add(mgr, always(db.Run), always(r.Run), in, writer, status, keeper, leader)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 )
 
 // LeaseConfig says which Lease is held and for how long.
@@ -39,7 +41,7 @@ type Leader struct {
 
 // NewLeader makes a Leader that calls lead, in order, when the Lease is won, and
 // in reverse order before it is lost.
-func NewLeader(api *rest.Config, config LeaseConfig, outage *Outage, log logr.Logger, lead ...func(bool)) (*Leader, error) {
+func NewLeader(api *rest.Config, config LeaseConfig, outage *Outage, clk clock.PassiveClock, log logr.Logger, lead ...func(bool)) (*Leader, error) {
 	api = rest.CopyConfig(api)
 	api.Timeout = max(config.RenewDeadline/2, time.Second)
 	client, err := kubernetes.NewForConfig(api)
@@ -51,7 +53,7 @@ func NewLeader(api *rest.Config, config LeaseConfig, outage *Outage, log logr.Lo
 	if err != nil {
 		return nil, fmt.Errorf("make lease %s/%s: %w", config.Namespace, config.Name, err)
 	}
-	l := &Leader{config: config, lock: &lock{Interface: inner, outage: outage}, log: log, lead: lead}
+	l := &Leader{config: config, lock: &lock{Interface: inner, outage: outage, clock: clk}, log: log, lead: lead}
 	if _, err := l.elector(); err != nil {
 		return nil, fmt.Errorf("configure lease %s/%s: %w", config.Namespace, config.Name, err)
 	}
@@ -75,11 +77,11 @@ func (l *Leader) elector() (*leaderelection.LeaderElector, error) {
 // NeedLeaderElection is false: this is the election.
 func (l *Leader) NeedLeaderElection() bool { return false }
 
-// Leading tells whether this process holds the lease.
-func (l *Leader) Leading() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.leading
+// Holds tells whether the lease is surely ours at this moment. A process that
+// was stopped for long, and has not yet noticed that others lead, does not hold it.
+func (l *Leader) Holds() bool {
+	renewed := l.lock.renewed.Load()
+	return renewed != nil && l.lock.clock.Since(*renewed) < l.config.RenewDeadline+l.config.RetryPeriod
 }
 
 // Start holds the lease whenever it can until the context ends; then it gives
@@ -153,20 +155,34 @@ func (l *Leader) release(ctx context.Context) {
 // would repeat it with every try.
 type lock struct {
 	resourcelock.Interface
-	outage *Outage
+	outage  *Outage
+	clock   clock.PassiveClock
+	renewed atomic.Pointer[time.Time] // when the last request that made or kept the lease ours began
 }
 
 func (l *lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	record, raw, err := l.Interface.Get(ctx)
+	if err == nil && record.HolderIdentity != l.Identity() {
+		l.renewed.Store(nil) // the elector goes on trying for a while
+	}
 	return record, raw, l.told(ctx, err)
 }
 
 func (l *lock) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
-	return l.told(ctx, l.Interface.Create(ctx, r))
+	return l.renew(ctx, r, l.Interface.Create)
 }
 
 func (l *lock) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
-	return l.told(ctx, l.Interface.Update(ctx, r))
+	return l.renew(ctx, r, l.Interface.Update)
+}
+
+func (l *lock) renew(ctx context.Context, r resourcelock.LeaderElectionRecord, write func(context.Context, resourcelock.LeaderElectionRecord) error) error {
+	began := l.clock.Now()
+	err := l.told(ctx, write(ctx, r))
+	if err == nil && r.HolderIdentity == l.Identity() {
+		l.renewed.Store(&began)
+	}
+	return err
 }
 
 func (l *lock) told(ctx context.Context, err error) error {

@@ -51,6 +51,7 @@ type Writer struct {
 	lanes    *lanes
 	kinds    map[model.Kind]kind
 	leading  atomic.Bool
+	holds    func() bool
 }
 
 var _ engine.Writer = (*Writer)(nil)
@@ -61,7 +62,7 @@ func NewWriter(c client.Client, in *Intake, s *Status, o Observer, workers int) 
 	if workers <= 0 {
 		workers = DefaultWriters
 	}
-	w := &Writer{Status: s, client: c, in: in, observer: o, workers: workers, lanes: newLanes(), kinds: kindsByName()}
+	w := &Writer{Status: s, client: c, in: in, observer: o, workers: workers, lanes: newLanes(), kinds: kindsByName(), holds: func() bool { return true }}
 	in.verify = w.verify
 	return w
 }
@@ -86,6 +87,11 @@ func (w *Writer) Lead(leading bool) {
 	w.leading.Store(leading)
 	w.Status.Lead(leading)
 }
+
+// HoldWhile makes every write ask again whether the lease is still held, so that
+// a process that was stopped for long writes nothing when it wakes up. To be
+// called before Start.
+func (w *Writer) HoldWhile(holds func() bool) { w.holds = holds }
 
 // CreateIP records an allocation: one request, with labels and finalizer.
 func (w *Writer) CreateIP(c compile.Claim, a ipam.Allocation, done func(error)) {
@@ -144,7 +150,7 @@ func (w *Writer) Annotate(a compile.Annotate, done func(error)) {
 // write queues a task that may run while this process leads.
 func (w *Writer) write(ref model.Ref, done func(error), run func(context.Context) error) {
 	w.lanes.add(ref, task{done: done, run: func(ctx context.Context) error {
-		if !w.leading.Load() {
+		if !w.leading.Load() || !w.holds() {
 			return fmt.Errorf("write %s: %w", ref, ErrNotLeading)
 		}
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -166,7 +167,7 @@ func TestController(t *testing.T) {
 	}
 }
 
-// TestLeadership kills and robs leaders while pods come and go.
+// TestLeadership stops, wakes, kills and robs leaders while pods come and go.
 func TestLeadership(t *testing.T) {
 	b := newBed(t)
 	b.server.Install()
@@ -177,9 +178,14 @@ func TestLeadership(t *testing.T) {
 	awaitPage(t, second, "/readyz", "ok")
 
 	b.createPods(t, "a", 30)
-	first.Kill()
+	first.Signal(syscall.SIGSTOP) // in the middle of its work
 	b.awaitAddresses(t)
 	awaitPage(t, second, "/metrics", "woven_leading 1")
+	first.Signal(syscall.SIGCONT)
+	b.createPods(t, "c", 10)
+	awaitPage(t, first, "/metrics", "woven_leading 0")
+	b.awaitAddresses(t)
+	first.Kill()
 
 	b.rob(t)
 	awaitPage(t, second, "/metrics", "woven_leading 0")

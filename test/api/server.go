@@ -207,6 +207,14 @@ func Run(t testing.TB, log, program string, args ...string) *Process {
 	return p
 }
 
+// Signal sends the program a signal, such as SIGSTOP.
+func (p *Process) Signal(signal syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		p.t.Fatalf("send %v to %s: %v", signal, p.cmd.Path, err)
+	}
+}
+
 // Kill ends the program without a warning.
 func (p *Process) Kill() { p.end(syscall.SIGKILL) }
 
