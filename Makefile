@@ -82,7 +82,9 @@ sandbox-down: build ## End the sandbox and remove what it made
 	@$(SANDBOX) down
 
 .PHONY: e2e
-e2e: check-go build ## End-to-end tests: real packets on a sandbox (as root)
+e2e: check-go build ## End-to-end tests: a real API server, then real packets on a sandbox (as root)
+	@$(STEP) "programs of the sandbox" $(SANDBOX) build
+	@$(STEP) "tests on a real API server" go test ./test/api/... -count=1 -timeout 10m
 	@$(STEP) "end-to-end tests" go test ./test/e2e/... -count=1 -v -timeout 30m
 
 .PHONY: bench

@@ -24,9 +24,9 @@ import (
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/wovensdn/woven/pkg/commit"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
-	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/metrics"
 	"github.com/wovensdn/woven/pkg/ovsdb/client"
@@ -161,12 +161,8 @@ func database(o *options, handler client.Handler, log logr.Logger) (*client.DB, 
 			return nil, fmt.Errorf("flags --tls-*: %w", err)
 		}
 	}
-	var tables []client.Table
-	for _, t := range fact.Tables() {
-		tables = append(tables, client.Table{Name: t.Name, Except: t.Unmonitored})
-	}
 	db, err := client.New(client.Config{
-		Database: client.NB, Endpoints: endpoints, TLS: secure, Tables: tables, Handler: handler,
+		Database: client.NB, Endpoints: endpoints, TLS: secure, Tables: commit.Tables(), Handler: handler,
 		Probe: time.Duration(o.inactivitySeconds) * time.Second, Log: log.WithName("northbound"),
 	})
 	if err != nil {
