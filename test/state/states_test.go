@@ -68,7 +68,8 @@ func states() []state {
 	annotated := pods.with("annotated namespace", subnet("blue", "10.17.0.0/24"),
 		changed(namespace("blue"), func(n *model.Namespace) { n.LogicalSwitches = []string{"blue"} }), pod("blue", "a", "n1"))
 	return []state{
-		{name: "nothing"}, base, nodes, pods, bound, annotated,
+		{name: "nothing"},
+		base, nodes, pods, bound, annotated,
 		pods.with("waiting for a subnet", changed(namespace("blue"), func(n *model.Namespace) { n.LogicalSwitches = []string{"missing"} }), pod("blue", "a", "n1")),
 		bound.with("other addresses of a node", node("n1", "192.168.77.21")),
 		bound.with("centralized", changed(blue, func(s *model.Subnet) { s.GatewayType = model.GatewayCentralized })),
