@@ -15,6 +15,7 @@ import (
 
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/compile"
+	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
@@ -109,7 +110,8 @@ type comparison struct {
 	vpc       map[string]*v1.Vpc
 	node      map[string]*corev1.Node
 	record    map[string]*v1.IP
-	nics      map[string]*nic // by the name of the port; pods that need a network
+	nics      map[string]*nic    // by the name of the port; pods that need a network
+	networked map[model.Ref]bool // pods that have interfaces
 	namespace map[string]bool
 	ports     map[string]*nb.LogicalSwitchPort // by name
 	switchOf  map[string]string                // port UUID → name of the switch that refers to it
@@ -120,7 +122,7 @@ func newComparison(names Names, s State) *comparison {
 	c := &comparison{
 		names: names, State: s,
 		subnet: map[string]*v1.Subnet{}, vpc: map[string]*v1.Vpc{}, node: map[string]*corev1.Node{},
-		record: map[string]*v1.IP{}, nics: map[string]*nic{}, namespace: map[string]bool{},
+		record: map[string]*v1.IP{}, nics: map[string]*nic{}, networked: map[model.Ref]bool{}, namespace: map[string]bool{},
 		ports: map[string]*nb.LogicalSwitchPort{}, switchOf: map[string]string{},
 	}
 	o := &c.Objects
@@ -142,6 +144,7 @@ func newComparison(names Names, s State) *comparison {
 	for i := range o.Pods {
 		for _, n := range nicsOf(&o.Pods[i]) {
 			c.nics[n.port] = n
+			c.networked[model.Ref{Kind: model.KindPod, Namespace: n.pod.Namespace, Name: n.pod.Name}] = true
 		}
 	}
 	for _, row := range rowsOf[nb.LogicalSwitchPort](c.NB, nb.LogicalSwitchPortTable) {

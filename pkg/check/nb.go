@@ -54,7 +54,7 @@ func (c *comparison) owners() {
 				c.differ(checkNB, "%s is marked as ours, but %s: %v", rowName(table, uuid, row), fact.OwnerKey, err)
 				continue
 			}
-			if missing := c.absent(owner, table.RowName(row)); missing != "" {
+			if missing := c.absent(owner); missing != "" {
 				c.differ(checkNB, "%s %s", rowName(table, uuid, row), missing)
 			}
 		}
@@ -62,7 +62,7 @@ func (c *comparison) owners() {
 }
 
 // absent says why an owner cannot have a row; empty if it can.
-func (c *comparison) absent(owner model.Ref, row string) string {
+func (c *comparison) absent(owner model.Ref) string {
 	there := false
 	switch owner.Kind {
 	case model.KindVpc:
@@ -76,10 +76,7 @@ func (c *comparison) absent(owner model.Ref, row string) string {
 	case model.KindIP:
 		there = c.record[owner.Name] != nil
 	case model.KindPod:
-		for _, n := range c.nics {
-			there = there || n.pod.Namespace == owner.Namespace && n.pod.Name == owner.Name
-		}
-		if !there {
+		if there = c.networked[owner]; !there {
 			return fmt.Sprintf("has no pod: %s/%s is gone, has completed or has no network of its own", owner.Namespace, owner.Name)
 		}
 	default:

@@ -65,27 +65,45 @@ func (t *test) remove(objects ...client.Object) {
 	wg.Wait()
 }
 
+// gone deletes an object and waits until it is gone; of a namespace, until its pods are: Kubernetes takes its time for the rest.
 func (t *test) gone(object client.Object) string {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	key := client.ObjectKeyFromObject(object)
 	if err := t.api.Delete(ctx, object, client.GracePeriodSeconds(0)); client.IgnoreNotFound(err) != nil {
 		return err.Error()
 	}
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		fresh, _ := object.DeepCopyObject().(client.Object)
-		err := t.api.Get(ctx, key, fresh)
-		if apierrors.IsNotFound(err) {
+		missing := t.stillThere(ctx, object)
+		if missing == "" {
 			return ""
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Sprintf("still there after a minute: finalizers %v, error %v", fresh.GetFinalizers(), err)
+			return "still there after two minutes: " + missing
 		case <-ticker.C:
 		}
 	}
+}
+
+func (t *test) stillThere(ctx context.Context, object client.Object) string {
+	if namespace, ok := object.(*corev1.Namespace); ok {
+		pods, err := t.podsOf(ctx, namespace.Name)
+		switch {
+		case err != nil:
+			return err.Error()
+		case len(pods) > 0:
+			return fmt.Sprintf("%d pods", len(pods))
+		}
+		return ""
+	}
+	fresh, _ := object.DeepCopyObject().(client.Object)
+	err := t.api.Get(ctx, client.ObjectKeyFromObject(object), fresh)
+	if apierrors.IsNotFound(err) {
+		return ""
+	}
+	return fmt.Sprintf("finalizers %v, error %v", fresh.GetFinalizers(), err)
 }
 
 // peerSpec is a pod that runs the peers' program.

@@ -16,7 +16,10 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-const meshPods = 40
+const (
+	meshPods    = 40
+	kubeletPort = 10250
+)
 
 // TestPodsReachEachOther: 40 pods on two nodes, every pair, every way in and out, and nothing left when they are gone.
 func TestPodsReachEachOther(t *testing.T) {
@@ -64,8 +67,10 @@ func (t *test) nodesAndPods(pods []corev1.Pod) {
 	}
 	nodes := func(*corev1.Pod) (targets []wire.Target) {
 		for n := 1; n <= t.cluster.Nodes(); n++ {
-			address := sandbox.NodeAddr(n, false).String()
-			targets = append(targets, wire.Target{How: wire.Ping, Address: address}, wire.Target{How: wire.Connect, Address: hostPort(address, 10250)})
+			for _, v6 := range []bool{false, true}[:len(pods[0].Status.PodIPs)] {
+				address := sandbox.NodeAddr(n, v6).String()
+				targets = append(targets, wire.Target{How: wire.Ping, Address: address}, wire.Target{How: wire.Connect, Address: hostPort(address, kubeletPort)})
+			}
 		}
 		return targets
 	}
@@ -166,7 +171,7 @@ func (t *test) nothingLeft(before map[string]int, namespace string) {
 	t.Helper()
 	start := time.Now()
 	t.remove(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
-	t.say("namespace %s is gone after %.1f s", namespace, time.Since(start).Seconds())
+	t.say("namespace %s deleted; its pods are gone after %.1f s", namespace, time.Since(start).Seconds())
 	t.wait(20*time.Second, "everything is as before", func(ctx context.Context) string {
 		now, err := t.count(ctx)
 		if err != nil {

@@ -144,13 +144,13 @@ func ping(ctx context.Context, address string, id int) error {
 	if err != nil {
 		return err
 	}
-	network, any, protocol := "ip4:icmp", "0.0.0.0", 1
-	var request, reply icmp.Type = ipv4.ICMPTypeEcho, ipv4.ICMPTypeEchoReply
+	id &= 0xffff
+	network, local := "ip4:icmp", "0.0.0.0"
+	var request icmp.Type = ipv4.ICMPTypeEcho
 	if to.Is6() {
-		network, any, protocol = "ip6:ipv6-icmp", "::", 58
-		request, reply = ipv6.ICMPTypeEchoRequest, ipv6.ICMPTypeEchoReply
+		network, local, request = "ip6:ipv6-icmp", "::", ipv6.ICMPTypeEchoRequest
 	}
-	conn, err := icmp.ListenPacket(network, any)
+	conn, err := icmp.ListenPacket(network, local)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,6 @@ func ping(ctx context.Context, address string, id int) error {
 	if err := conn.SetDeadline(deadline); err != nil {
 		return err
 	}
-	id &= 0xffff
 	message, err := (&icmp.Message{Type: request, Body: &icmp.Echo{ID: id, Seq: 1, Data: []byte("woven")}}).Marshal(nil)
 	if err != nil {
 		return err
@@ -167,17 +166,26 @@ func ping(ctx context.Context, address string, id int) error {
 	if _, err := conn.WriteTo(message, &net.IPAddr{IP: to.AsSlice()}); err != nil {
 		return err
 	}
+	return awaitReply(conn, to, id)
+}
+
+// awaitReply passes over what raw sockets see of others.
+func awaitReply(conn *icmp.PacketConn, from netip.Addr, id int) error {
+	protocol := 1
+	var reply icmp.Type = ipv4.ICMPTypeEchoReply
+	if from.Is6() {
+		protocol, reply = 58, ipv6.ICMPTypeEchoReply
+	}
 	buffer := make([]byte, 1500)
 	for {
-		n, from, err := conn.ReadFrom(buffer)
+		n, sender, err := conn.ReadFrom(buffer)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return errors.New("no echo reply")
 		}
 		if err != nil {
 			return err
 		}
-		ip, ok := from.(*net.IPAddr)
-		if !ok || !ip.IP.Equal(to.AsSlice()) {
+		if ip, ok := sender.(*net.IPAddr); !ok || !ip.IP.Equal(from.AsSlice()) {
 			continue
 		}
 		parsed, err := icmp.ParseMessage(protocol, buffer[:n])
