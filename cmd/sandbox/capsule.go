@@ -15,7 +15,7 @@ import (
 
 func capsuleInitCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "capsule-init SPEC", Hidden: true, Args: cobra.ExactArgs(1),
+		Use: sandbox.EnterCommand + " SPEC", Hidden: true, Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error { return sandbox.EnterCapsule(os.Args[0], args[0]) },
 	}
 }

@@ -6,10 +6,19 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
+
+// The first stage of a capsule stays on the process's first thread. It becomes the second stage by exec(2), and if another thread
+// did that, the process would for a moment have the state of its dying first thread: to others a zombie without namespaces.
+func init() {
+	if len(os.Args) > 1 && os.Args[1] == sandbox.EnterCommand {
+		runtime.LockOSThread()
+	}
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

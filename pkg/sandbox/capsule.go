@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +14,9 @@ import (
 // startedCapsule is a capsule whose pid 1 waits for go.
 type startedCapsule struct {
 	process Process
+	cmd     *exec.Cmd
 	pipe    *os.File
+	log     string // file that pid 1 writes to
 }
 
 // startCapsule writes the spec and starts pid 1 in namespaces of its own. It waits there until release is called; if this process
@@ -41,7 +44,7 @@ func startCapsule(p Plan, spec CapsuleSpec) (*startedCapsule, error) {
 	}
 	defer func() { _ = read.Close() }()
 	// Without a context: the capsule outlives this process.
-	cmd := &exec.Cmd{Path: p.Exe, Args: []string{p.Exe, "capsule-init", specFile}, Stdout: log, Stderr: log, ExtraFiles: []*os.File{read}, Dir: "/"}
+	cmd := &exec.Cmd{Path: p.Exe, Args: []string{p.Exe, EnterCommand, specFile}, Stdout: log, Stderr: log, ExtraFiles: []*os.File{read}, Dir: "/"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
@@ -53,7 +56,7 @@ func startCapsule(p Plan, spec CapsuleSpec) (*startedCapsule, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("capsule %s: %w", spec.Name, err), write.Close())
 	}
-	return &startedCapsule{process: process, pipe: write}, wrap(cmd.Process.Release(), "let go of capsule %s", spec.Name)
+	return &startedCapsule{process: process, cmd: cmd, pipe: write, log: log.Name()}, nil
 }
 
 // release lets pid 1 go on.
@@ -61,7 +64,15 @@ func (c *startedCapsule) release() error {
 	if _, err := c.pipe.Write([]byte{1}); err != nil {
 		return errors.Join(fmt.Errorf("release a capsule: %w", err), c.pipe.Close())
 	}
-	return wrap(c.pipe.Close(), "close the start pipe")
+	return wrap(errors.Join(c.pipe.Close(), c.cmd.Process.Release()), "let go of a capsule")
+}
+
+// abandon ends a capsule that cannot be completed, and says what its pid 1 had to say.
+func (c *startedCapsule) abandon(cause error) error {
+	closed := c.pipe.Close() // pid 1 takes that for the end of its parent
+	ended := c.cmd.Wait()
+	said, err := os.ReadFile(c.log)
+	return errors.Join(cause, closed, wrap(ended, "wait for pid 1 of the capsule"), err, fmt.Errorf("pid 1 of the capsule said: %q", bytes.TrimSpace(said)))
 }
 
 // netnsPath is the network namespace of a live process.

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -18,10 +17,13 @@ import (
 // the end of the pipe and ends, too: nothing runs that is not recorded.
 const goFD = 3
 
+// EnterCommand is the command of woven-sandbox that calls EnterCapsule, with the name of the spec file as its argument.
+const EnterCommand = "capsule-init"
+
 // EnterCapsule is the first stage of a capsule's pid 1: it waits until it has been recorded and put into its cgroups, takes a
 // cgroup namespace rooted there, and becomes the second stage (RunCapsule) by exec(2), so that all threads are in that namespace.
+// It must be called on the first thread of the process.
 func EnterCapsule(exe, specFile string) error {
-	runtime.LockOSThread()
 	pipe := os.NewFile(goFD, "go")
 	var word [1]byte
 	if _, err := io.ReadFull(pipe, word[:]); err != nil {

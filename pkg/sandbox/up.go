@@ -236,7 +236,7 @@ func (u *starter) startAll(ctx context.Context, v1 []hierarchy) error {
 		}
 		err = u.settle(ctx, capsule.process, spec.Name, cables, v1)
 		if err != nil {
-			return errors.Join(err, capsule.pipe.Close())
+			return capsule.abandon(fmt.Errorf("capsule %s: %w", spec.Name, err))
 		}
 		if err := capsule.release(); err != nil {
 			return err
