@@ -38,6 +38,7 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 		return r
 	}
 	c.connect(&r, subnet)
+	c.isolate(&r, v, subnet)
 	if subnet.Vpc == c.ClusterRouter {
 		c.leave(&r, subnet)
 	}

@@ -131,6 +131,12 @@ var tables = []*Table{
 		Owned: []string{"name", "mac", "networks", "options", "ipv6_ra_configs", "external_ids"},
 		Keys:  []string{"lr", "subnet"},
 	},
+	{ // before the ports, so that no port is on a switch before its rules
+		Name:   nb.ACLTable,
+		Parent: nb.LogicalSwitchTable, ParentColumn: "acls",
+		Owned: []string{"action", "direction", "match", "priority", "tier", "external_ids"},
+		Keys:  []string{"subnet"},
+	},
 	{
 		Name: nb.LogicalSwitchPortTable, NameColumn: "name",
 		Parent: nb.LogicalSwitchTable, ParentColumn: "ports",

@@ -79,10 +79,10 @@ type Subnet struct {
 	Default     bool
 	GatewayType GatewayType
 	NatOutgoing bool
-	Private     bool
-	MTU         int
-	Vlan        string
-	Namespaces  []string
+	Isolation
+	MTU        int
+	Vlan       string
+	Namespaces []string
 	// NamespaceSelectors are spec.namespaceSelectors as labels.Selector writes them; labels.Parse reads them.
 	NamespaceSelectors []string
 }

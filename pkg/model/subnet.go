@@ -31,7 +31,7 @@ func SubnetFrom(o *v1.Subnet) (Subnet, []Problem) {
 		Default:     spec.Default,
 		GatewayType: GatewayType(spec.GatewayType),
 		NatOutgoing: spec.NatOutgoing,
-		Private:     spec.Private,
+		Isolation:   Isolation{Private: spec.Private},
 		MTU:         int(spec.Mtu),
 		Vlan:        spec.Vlan,
 		Namespaces:  slices.Clone(spec.Namespaces),
@@ -44,6 +44,7 @@ func SubnetFrom(o *v1.Subnet) (Subnet, []Problem) {
 	if s.MTU != 0 && s.MTU < minMTUv6 && s.CIDR.V6.IsValid() {
 		p.fatal("spec.mtu", "%d is less than %d, the least that IPv6 works with (RFC 8200, 5)", s.MTU, minMTUv6)
 	}
+	p.isolation(spec, &s)
 	p.features(spec, s)
 	return s, p.list
 }

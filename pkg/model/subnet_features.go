@@ -15,11 +15,6 @@ func (p *problems) features(spec *v1.SubnetSpec, s Subnet) {
 	for _, text := range spec.Vips {
 		p.inside("spec.vips", text, s)
 	}
-	for _, text := range spec.AllowSubnets {
-		if _, err := parsePrefix(text); err != nil {
-			p.warn("spec.allowSubnets", "%s", err)
-		}
-	}
 	for i := range spec.NatOutgoingPolicyRules {
 		p.natRule(&spec.NatOutgoingPolicyRules[i])
 	}

@@ -71,7 +71,7 @@ func TestSubnetFromFillsInDefaults(t *testing.T) {
 		Vpc:  "ovn-cluster", Provider: "ovn", CIDR: prefixes("10.17.0.0/16,fd00:10:17::/64"),
 		Gateway: addrs("10.17.0.1", "fd00:10:17::1"),
 		Exclude: rangesOf("10.17.0.1", "10.17.0.9", "10.17.0.10..10.17.0.30", "fd00:10:17::1", "fd00:10:17::7"),
-		Default: true, GatewayType: GatewayDistributed, NatOutgoing: true, Private: true, MTU: 1400,
+		Default: true, GatewayType: GatewayDistributed, NatOutgoing: true, Isolation: Isolation{Private: true}, MTU: 1400,
 		Namespaces: []string{"shop"}, NamespaceSelectors: []string{"team=lab"},
 	}
 	if diff := cmp.Diff(want, got, compareNetip); diff != "" {

@@ -73,6 +73,19 @@ func states() []state {
 		pods.with("waiting for a subnet", changed(namespace("blue"), func(n *model.Namespace) { n.LogicalSwitches = []string{"missing"} }), pod("blue", "a", "n1")),
 		bound.with("other addresses of a node", node("n1", "192.168.77.21")),
 		bound.with("centralized", changed(blue, func(s *model.Subnet) { s.GatewayType = model.GatewayCentralized })),
+		bound.with("private", changed(blue, func(s *model.Subnet) { s.Private = true })),
+		bound.with("private, with allowed peers", changed(blue, func(s *model.Subnet) {
+			s.Private = true
+			s.AllowSubnets = []netip.Prefix{netip.MustParsePrefix("10.16.0.0/16"), netip.MustParsePrefix("fd00::/64"), netip.MustParsePrefix("10.16.0.0/16")}
+		})),
+		bound.with("raw ACLs", changed(blue, func(s *model.Subnet) {
+			s.AllowEWTraffic = true
+			s.ACLs = []model.ACL{
+				{Direction: "to-lport", Action: "drop", Match: "ip4", Priority: 1005},
+				{Direction: "from-lport", Action: "allow-related", Match: "ip4.dst == 10.0.0.0/8", Priority: 1006},
+				{Direction: "to-lport", Action: "drop", Match: "ip4", Priority: 1005},
+			}
+		})),
 		bound.with("another gateway", changed(blue, func(s *model.Subnet) {
 			s.Gateway.V4 = netip.MustParseAddr("10.17.0.254")
 			s.Exclude = []model.Range{{First: s.Gateway.V4, Last: s.Gateway.V4}}

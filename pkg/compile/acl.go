@@ -1,0 +1,92 @@
+package compile
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+// tierSubnet is the tier of the rules that subnets bring (ovn-nb(5), ACL:tier):
+// administrators' policies come before it, the cluster's baseline after it.
+const tierSubnet = 2
+
+// Priorities of a subnet's ACLs; the numbers are those of Kube-OVN.
+const (
+	priorityNodes       = 3000 // nodes reach their pods, whatever else holds
+	priorityEastWest    = 1900
+	priorityPrivate     = 1001
+	priorityPrivateDrop = 1000
+)
+
+// isolate says who may reach the pods of a subnet. Every rule has an identity of
+// its own, so that changing one touches no other: at no moment is a private
+// subnet open, or something allowed cut off.
+func (c Config) isolate(r *Result, v *world.View, s *model.Subnet) {
+	if s.Private {
+		c.private(r, v, s)
+	}
+	for _, acl := range s.ACLs {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s %s", acl.Direction, acl.Priority, acl.Action, acl.Match))
+		rule(r, s, "acl/"+hex.EncodeToString(sum[:8]), &nb.ACL{
+			Direction: acl.Direction, Priority: acl.Priority, Action: acl.Action, Match: acl.Match,
+		})
+	}
+	if s.AllowEWTraffic && len(s.ACLs) > 0 {
+		for _, cidr := range model.PrefixFamilies(s.CIDR) {
+			ip := family(cidr.Addr())
+			for _, direction := range []string{nb.ACLDirectionFromLport, nb.ACLDirectionToLport} {
+				rule(r, s, "east-west/"+direction+"/"+ip, &nb.ACL{
+					Direction: direction, Priority: priorityEastWest, Action: nb.ACLActionAllowRelated,
+					Match: fmt.Sprintf("%[1]s.src == %[2]s && %[1]s.dst == %[2]s", ip, cidr),
+				})
+			}
+		}
+	}
+}
+
+// private drops what comes from elsewhere than the subnet itself, the subnets
+// that it allows, and the nodes, whose traffic has an address of the join subnet.
+func (c Config) private(r *Result, v *world.View, s *model.Subnet) {
+	rule(r, s, "private/drop", &nb.ACL{Direction: nb.ACLDirectionToLport, Priority: priorityPrivateDrop, Action: nb.ACLActionDrop, Match: "ip"})
+	if join, ok := v.SubnetNetwork(c.NodeSwitch); ok && s.Vpc == join.Vpc {
+		for _, cidr := range model.PrefixFamilies(join.CIDR) {
+			ip := family(cidr.Addr())
+			rule(r, s, "private/nodes/"+ip, &nb.ACL{
+				Direction: nb.ACLDirectionToLport, Priority: priorityNodes, Action: nb.ACLActionAllowRelated,
+				Match: fmt.Sprintf("%s.src == %s", ip, cidr),
+			})
+		}
+	}
+	for _, own := range model.PrefixFamilies(s.CIDR) {
+		ip := family(own.Addr())
+		for _, peer := range append([]netip.Prefix{own}, s.AllowSubnets...) {
+			if family(peer.Addr()) != ip {
+				continue
+			}
+			rule(r, s, "private/"+own.String()+"/"+peer.String(), &nb.ACL{
+				Direction: nb.ACLDirectionToLport, Priority: priorityPrivate, Action: nb.ACLActionAllowRelated,
+				Match: fmt.Sprintf("%[1]s.src == %[3]s && %[1]s.dst == %[2]s", ip, own, peer),
+			})
+		}
+	}
+}
+
+// rule puts an ACL on the subnet's switch.
+func rule(r *Result, s *model.Subnet, id string, acl *nb.ACL) {
+	acl.Tier = tierSubnet
+	acl.ExternalIDs = map[string]string{"subnet": s.Name}
+	parent := logicalSwitch(s.Name)
+	ref := fact.RefTo(nb.ACLTable, s.Name+"/"+id)
+	for i := range r.Rows {
+		if r.Rows[i].Ref == ref {
+			return // the same rule written twice in the spec
+		}
+	}
+	r.Child(parent, nb.ACLTable, s.Name+"/"+id, acl)
+}
