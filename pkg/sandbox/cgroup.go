@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -87,7 +89,8 @@ func mountOf(mounts []byte, controllers []string) string {
 // nodeCgroups are the directories of one node's cgroups, one per hierarchy: below our own cgroup with v1; with v2 below the
 // root, because a cgroup that holds processes may not pass controllers on.
 func nodeCgroups(p Plan, node string, v1 []hierarchy) []string {
-	name := "woven-" + p.Paths.Name
+	home := sha256.Sum256([]byte(p.Paths.Home)) // two homes may have sandboxes of one name
+	name := "woven-" + p.Paths.Name + "-" + hex.EncodeToString(home[:3])
 	if p.CgroupV2 {
 		return []string{filepath.Join(cgroupRoot, name, node)}
 	}

@@ -78,5 +78,5 @@ func remove(ctx context.Context, state *State) error {
 	if err := os.RemoveAll(paths.Dir()); err != nil {
 		return fmt.Errorf("remove the run directory: %w", err)
 	}
-	return restoreMachine(ctx, paths.Home)
+	return thisMachine.restore(ctx, paths.Dir())
 }

@@ -51,7 +51,6 @@ func DefaultHome() (Home, error) {
 
 func (h Home) buildDir() string            { return filepath.Join(string(h), "build") }
 func (h Home) runDir() string              { return filepath.Join(string(h), "run") }
-func (h Home) machineFile() string         { return filepath.Join(string(h), "machine.json") }
 func (h Home) lockFile(what string) string { return filepath.Join(string(h), "lock", what) }
 
 // Cluster gives the paths of the sandbox called name.

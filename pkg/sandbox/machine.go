@@ -25,19 +25,33 @@ var kubeletSysctls = []string{
 // Linux gives a user 128 of them. Where the machine allows less, the sandbox raises it.
 var raisedSysctls = map[string]int{"fs/inotify/max_user_instances": 8192, "fs/inotify/max_user_watches": 524288}
 
+func sysctlPath(name string) string { return filepath.Join("/proc/sys", name) }
+
+// machine is what sandboxes change on the machine as a whole. Its record lies in one place for all users' homes, because one
+// home's last sandbox must not put back what another home's still needs.
+type machine struct{ dir string }
+
+// thisMachine keeps its record on the file system that a reboot empties.
+var thisMachine = machine{dir: "/run/woven-sandbox"}
+
+func (m machine) file() string { return filepath.Join(m.dir, "machine.json") }
+
+func (m machine) lock(ctx context.Context) (*fileLock, error) {
+	return acquire(ctx, filepath.Join(m.dir, "lock"), func() {})
+}
+
 // savedMachine is what has to be put back once no sandbox runs any more.
 type savedMachine struct {
 	Boot    string            `json:"boot"`    // a reboot makes the settings void
-	Sysctls map[string]string `json:"sysctls"` // as they were before the first running sandbox
+	Users   []string          `json:"users"`   // run directories of the sandboxes that need the changes
+	Sysctls map[string]string `json:"sysctls"` // as they were before the first sandbox
 	Dirs    []string          `json:"dirs"`    // directories that were made for nodes to mount over, those above first
 }
 
-func sysctlPath(name string) string { return filepath.Join("/proc/sys", name) }
-
-// prepareMachine keeps the present settings, unless a sandbox that was started earlier in this boot has done so, raises limits
-// that are too low, and makes the directories that nodes mount over.
-func prepareMachine(ctx context.Context, home Home) error {
-	lock, err := acquire(ctx, home.lockFile("machine"), func() {})
+// prepare keeps the present settings, unless a sandbox that was started earlier has done so, raises limits that are too low, and
+// makes the directories that nodes mount over. The sandbox with run directory user needs that until restore.
+func (m machine) prepare(ctx context.Context, user string) error {
+	lock, err := m.lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -46,16 +60,19 @@ func prepareMachine(ctx context.Context, home Home) error {
 	if err != nil {
 		return err
 	}
-	saved, err := readMachine(home)
+	saved, err := m.read()
 	if errors.Is(err, fs.ErrNotExist) || (err == nil && saved.Boot != boot) {
-		saved.Boot = boot
+		saved = savedMachine{Boot: boot, Dirs: saved.Dirs}
 		saved.Sysctls, err = presentSysctls()
 	}
 	if err != nil {
 		return err
 	}
+	if !slices.Contains(saved.Users, user) {
+		saved.Users = append(saved.Users, user)
+	}
 	saved.Dirs = append(saved.Dirs, missingDirs(nodeOwnDirs)...)
-	if err := saved.write(home); err != nil { // before anything is changed
+	if err := m.write(saved); err != nil { // before anything is changed
 		return err
 	}
 	for _, dir := range saved.Dirs {
@@ -64,6 +81,63 @@ func prepareMachine(ctx context.Context, home Home) error {
 		}
 	}
 	return raiseSysctls()
+}
+
+// restore puts settings back and removes the directories that were made, once the sandbox with run directory user was the last.
+// A sandbox whose run directory is gone needs nothing any more.
+func (m machine) restore(ctx context.Context, user string) error {
+	lock, err := m.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer lock.release()
+	saved, err := m.read()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	saved.Users = slices.DeleteFunc(saved.Users, func(dir string) bool {
+		_, err := os.Stat(dir)
+		return dir == user || errors.Is(err, fs.ErrNotExist)
+	})
+	if len(saved.Users) > 0 {
+		return m.write(saved)
+	}
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	if saved.Boot == boot {
+		if err := applySysctls(saved.Sysctls); err != nil {
+			return err
+		}
+	}
+	for _, dir := range slices.Backward(saved.Dirs) {
+		_ = unix.Rmdir(dir) // refused if somebody else has put something there
+	}
+	return wrap(os.Remove(m.file()), "forget what was to be put back")
+}
+
+func (m machine) read() (savedMachine, error) {
+	var saved savedMachine
+	raw, err := os.ReadFile(m.file())
+	if err != nil {
+		return saved, fmt.Errorf("read what is to be put back on the machine: %w", err)
+	}
+	if err := json.Unmarshal(raw, &saved); err != nil {
+		return saved, fmt.Errorf("decode %s: %w", m.file(), err)
+	}
+	return saved, nil
+}
+
+func (m machine) write(saved savedMachine) error {
+	raw, err := json.Marshal(saved)
+	if err != nil {
+		return fmt.Errorf("encode what is to be put back on the machine: %w", err)
+	}
+	return writeAtomically(m.file(), raw)
 }
 
 // missingDirs are those of dirs that are not there, and those above them that are not there, each after what is above it.
@@ -84,14 +158,6 @@ func missingDirs(dirs []string) []string {
 		}
 	}
 	return missing
-}
-
-func (m savedMachine) write(home Home) error {
-	raw, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("encode what is to be put back on the machine: %w", err)
-	}
-	return writeAtomically(home.machineFile(), raw)
 }
 
 // raiseSysctls sets what is lower than a sandbox needs.
@@ -129,54 +195,6 @@ func presentSysctls() (map[string]string, error) {
 		values[name] = strings.TrimSpace(string(value))
 	}
 	return values, nil
-}
-
-func readMachine(home Home) (savedMachine, error) {
-	var saved savedMachine
-	raw, err := os.ReadFile(home.machineFile())
-	if err != nil {
-		return saved, fmt.Errorf("read what is to be put back on the machine: %w", err)
-	}
-	if err := json.Unmarshal(raw, &saved); err != nil {
-		return saved, fmt.Errorf("decode %s: %w", home.machineFile(), err)
-	}
-	return saved, nil
-}
-
-// restoreMachine puts settings back and removes the directories that were made, once there is no sandbox any more.
-func restoreMachine(ctx context.Context, home Home) error {
-	lock, err := acquire(ctx, home.lockFile("machine"), func() {})
-	if err != nil {
-		return err
-	}
-	defer lock.release()
-	names, err := List(home)
-	if err != nil {
-		return err
-	}
-	if len(names) > 0 {
-		return nil // another sandbox is there; the last one restores
-	}
-	saved, err := readMachine(home)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	boot, err := bootID()
-	if err != nil {
-		return err
-	}
-	if saved.Boot == boot {
-		if err := applySysctls(saved.Sysctls); err != nil {
-			return err
-		}
-	}
-	for _, dir := range slices.Backward(saved.Dirs) {
-		_ = unix.Rmdir(dir) // refused if somebody else has put something there
-	}
-	return wrap(os.Remove(home.machineFile()), "forget what was to be put back")
 }
 
 func applySysctls(values map[string]string) error {

@@ -21,36 +21,39 @@ func TestMissingDirs(t *testing.T) {
 	}
 }
 
-func TestMachineRoundTrip(t *testing.T) {
-	home := Home(t.TempDir())
-	values, err := presentSysctls()
-	if err != nil || values["kernel/panic"] == "" {
-		t.Fatalf("%v, %v", values, err)
-	}
-	saved := savedMachine{Boot: "b", Sysctls: values, Dirs: []string{"/x"}}
-	if err := saved.write(home); err != nil {
-		t.Fatal(err)
-	}
-	if back, err := readMachine(home); err != nil || !reflect.DeepEqual(back, saved) {
-		t.Errorf("%+v, %v", back, err)
-	}
-}
-
-func TestRestoreMachineRemovesItsDirectories(t *testing.T) {
-	home, root := Home(t.TempDir()), t.TempDir()
-	dirs := missingDirs([]string{filepath.Join(root, "a/b"), filepath.Join(root, "used")})
-	for _, dir := range append(dirs, filepath.Join(root, "used/by-others")) {
+func TestMachineIsRestoredByTheLastSandbox(t *testing.T) {
+	m, root := machine{dir: t.TempDir()}, t.TempDir()
+	first, second, gone := filepath.Join(root, "first"), filepath.Join(root, "second"), filepath.Join(root, "gone")
+	made := missingDirs([]string{filepath.Join(root, "a/b"), filepath.Join(root, "used")})
+	for _, dir := range append(made, first, second, filepath.Join(root, "used/by-others")) {
 		if err := makeDir(dir); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := (savedMachine{Boot: "another", Dirs: dirs}).write(home); err != nil {
+	values, err := presentSysctls()
+	if err != nil || values["kernel/panic"] == "" {
+		t.Fatalf("%v, %v", values, err)
+	}
+	if err := m.write(savedMachine{Boot: "another", Users: []string{first, second, gone}, Sysctls: values, Dirs: made}); err != nil {
 		t.Fatal(err)
 	}
-	if err := restoreMachine(t.Context(), home); err != nil {
+	if err := m.restore(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	saved, err := m.read()
+	if err != nil || !reflect.DeepEqual(saved.Users, []string{second}) || len(missingDirs(made)) != 0 {
+		t.Errorf("after the first: %+v, %v", saved, err)
+	}
+	if err := m.restore(t.Context(), second); err != nil {
 		t.Fatal(err)
 	}
 	if left := missingDirs([]string{filepath.Join(root, "a"), filepath.Join(root, "used/by-others")}); !reflect.DeepEqual(left, []string{filepath.Join(root, "a")}) {
 		t.Errorf("removed: %v", left)
+	}
+	if _, err := m.read(); err == nil {
+		t.Error("what was put back is still to be put back")
+	}
+	if err := m.restore(t.Context(), second); err != nil {
+		t.Errorf("nothing to put back: %v", err)
 	}
 }

@@ -118,8 +118,13 @@ func TestParseHierarchies(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	dirs := nodeCgroups(testPlan(1), "n1", got[1:2])
-	if !reflect.DeepEqual(dirs, []string{"/sys/fs/cgroup/memory/a/b/woven-k0/n1"}) {
+	if len(dirs) != 1 || !strings.HasPrefix(dirs[0], "/sys/fs/cgroup/memory/a/b/woven-k0-") || filepath.Base(dirs[0]) != "n1" {
 		t.Errorf("cgroups %v", dirs)
+	}
+	elsewhere := testPlan(1)
+	elsewhere.Paths.Home = "/elsewhere"
+	if other := nodeCgroups(elsewhere, "n1", got[1:2]); other[0] == dirs[0] {
+		t.Errorf("two homes share the cgroup %s", other[0])
 	}
 }
 

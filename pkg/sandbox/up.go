@@ -124,7 +124,7 @@ func (u *starter) run(ctx context.Context) error {
 	if err := u.state.write(); err != nil { // from here on Down finds everything
 		return err
 	}
-	if err := prepareMachine(ctx, u.plan.Paths.Home); err != nil {
+	if err := thisMachine.prepare(ctx, u.plan.Paths.Dir()); err != nil {
 		return err
 	}
 	if err := u.writeFiles(); err != nil {
