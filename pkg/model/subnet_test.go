@@ -181,10 +181,10 @@ func TestSubnetProblems(t *testing.T) {
 		"u2o outside":     {func(s *v1.SubnetSpec) { underlay(s); s.U2OInterconnectionIP = "10.9.0.2" }, `spec.u2oInterconnectionIP: 10.9.0.2 is no host address of the CIDR "10.0.0.0/24,fd00::/64"`, false},
 		"u2o gateway":     {func(s *v1.SubnetSpec) { underlay(s); s.U2OInterconnectionIP = "10.0.0.1" }, `spec.u2oInterconnectionIP: 10.0.0.1 is the gateway of the subnet, which is another router`, false},
 		"nat rule": {func(s *v1.SubnetSpec) {
-			s.NatOutgoingPolicyRules = []v1.NatOutgoingPolicyRule{{Match: v1.NatOutgoingPolicyMatch{SrcIPs: "10.0.0.1, 10.0.0.0/25", DstIPs: "fd01::/64"}}}
+			s.NatOutgoingPolicyRules = []v1.NatOutgoingPolicyRule{{Match: v1.NatOutgoingPolicyMatch{SrcIPs: "10.0.0.1, 10.0.0.0/25", DstIPs: "fd01::/64"}, Action: "nat"}}
 		}, `spec.natOutgoingPolicyRules.match: srcIPs "10.0.0.1, 10.0.0.0/25" and dstIPs "fd01::/64" mix IPv4 and IPv6; no packet has both`, false},
 		"nat address": {func(s *v1.SubnetSpec) {
-			s.NatOutgoingPolicyRules = []v1.NatOutgoingPolicyRule{{Match: v1.NatOutgoingPolicyMatch{DstIPs: "10.0.0.0/40"}}}
+			s.NatOutgoingPolicyRules = []v1.NatOutgoingPolicyRule{{Match: v1.NatOutgoingPolicyMatch{DstIPs: "10.0.0.0/40"}, Action: "nat"}}
 		}, `spec.natOutgoingPolicyRules.match.dstIPs: "10.0.0.0/40" is not a CIDR: prefix length out of range`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
