@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -104,6 +105,9 @@ func (b *builder) goModule(ctx context.Context, p goProgram) (string, error) {
 		inputs: strings.Join([]string{string(goMod), string(goSum), ldflags, p.tags, strings.Join(p.packages, " ")}, "\x00"),
 		expect: p.expect,
 		produce: func(ctx context.Context, out string) error {
+			if !present("go") {
+				return errors.New("go is not in PATH: install the version that go.mod names, or a newer one, from https://go.dev/dl/")
+			}
 			argv := append([]string{"go", "build", "-trimpath", "-tags", p.tags, "-ldflags", ldflags, "-o", out + "/"}, p.packages...)
 			if err := b.run(ctx, dir, []string{"CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off"}, argv...); err != nil {
 				return err
