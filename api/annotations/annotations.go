@@ -54,6 +54,8 @@ const (
 	IPPool = "ovn.kubernetes.io/ip_pool"
 	// Chassis is written on nodes by the cniserver: the OVS system-id.
 	Chassis = "ovn.kubernetes.io/chassis"
+	// OwnerUID is written on IP objects: the UID of the workload that keeps the address when the pod is gone.
+	OwnerUID = "ovn.kubernetes.io/owner_uid"
 	// PortName is written on nodes: "node-<node>".
 	PortName = "ovn.kubernetes.io/port_name"
 )

@@ -28,6 +28,9 @@ type Result struct {
 	fact.Set
 	Problems []model.Problem
 	Wants    []Want
+	// Watches tells that an object that is gone goes on reading: its record is kept
+	// for a successor, as long as what was read stays so.
+	Watches bool
 }
 
 func (r *Result) problem(reason, field, format string, args ...any) {

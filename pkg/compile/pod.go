@@ -13,16 +13,12 @@ import (
 
 // pod: each NIC of a pod has a recorded address and a port on the switch of its
 // subnet. A pod that is gone, has completed or uses the host's network has
-// neither; its records are released once the ports are gone.
+// neither; what becomes of its records says [Config.gone].
 func (c Config) pod(ref model.Ref, v *world.View) (r Result) {
 	records := v.IPsOfPod(ref.Namespace, ref.Name)
 	pod, ok := v.Pod(ref.Namespace, ref.Name)
 	if !ok || pod.Completed || pod.HostNetwork {
-		for _, ip := range records {
-			if !ip.Reserved {
-				r.want(Release{IP: ip.Name, UID: ip.UID})
-			}
-		}
+		c.gone(&r, v, records, ok && pod.HostNetwork)
 		return r
 	}
 	if pod.Node == "" {
@@ -49,7 +45,7 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 		r.problem("AddressIncomplete", "spec.macAddress", "IP %s has no MAC address: pod %s/%s cannot be connected", name, pod.Namespace, pod.Name)
 		return
 	}
-	if leaving(ip, nic) {
+	if leaving(ip, nic) || !c.inherits(v, pod, nic, ip) {
 		r.want(Release{IP: ip.Name, UID: ip.UID})
 		return
 	}
@@ -64,6 +60,7 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 		Options:     map[string]string{"iface-id-ver": pod.UID},
 		ExternalIDs: map[string]string{fact.SwitchKey: subnet.Name, "pod": pod.Namespace + "/" + pod.Name},
 	})
+	follow(r, pod, ip)
 	if want := model.PodAnnotations(*pod, *nic, *ip, subnet); !contains(nic.Written, want) {
 		r.want(Annotate{
 			Object: model.Ref{Kind: model.KindPod, Namespace: pod.Namespace, Name: pod.Name},
@@ -87,26 +84,12 @@ func leaving(ip *model.IP, nic *model.PodNIC) bool {
 }
 
 func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, name string) {
-	namespace, ok := v.Namespace(pod.Namespace)
+	subnets, ok := c.subnets(v, pod.Namespace, nic)
 	if !ok {
 		return
 	}
-	var bound []string
-	for _, s := range v.SubnetsOfNamespace(pod.Namespace) {
-		if s.Provider == nic.Provider {
-			bound = append(bound, s.Name)
-		}
-	}
-	vpcDefault := ""
-	for _, vpc := range v.VpcsOfNamespace(pod.Namespace) {
-		vpcDefault = vpc.DefaultSubnet
-	}
-	podType := ""
-	if pod.Owner.Kind == "StatefulSet" {
-		podType = pod.Owner.Kind
-	}
+	podType, ownerUID := pod.Keeper()
 	request, had := wishes(nic, name)
-	subnets := model.ChooseSubnets(*pod, *nic, *namespace, bound, vpcDefault, c.DefaultSubnet)
 	if had != "" {
 		subnets = []string{had}
 	}
@@ -121,10 +104,30 @@ func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 		return
 	}
 	r.want(Claim{
-		IP: name, Subnets: subnets, Provider: nic.Provider, NodeName: pod.Node, PodType: podType,
+		IP: name, Subnets: subnets, Provider: nic.Provider, NodeName: pod.Node, PodType: podType, OwnerUID: ownerUID,
 		For:     model.Ref{Kind: model.KindPod, Namespace: pod.Namespace, Name: pod.Name},
 		Request: request,
 	})
+}
+
+// subnets lists those that a NIC of a pod in this namespace may get its address
+// from, see [model.ChooseSubnets]; ok is false if the namespace is not there.
+func (c Config) subnets(v *world.View, of string, nic *model.PodNIC) (names []string, ok bool) {
+	namespace, ok := v.Namespace(of)
+	if !ok {
+		return nil, false
+	}
+	var bound []string
+	for _, s := range v.SubnetsOfNamespace(of) {
+		if s.Provider == nic.Provider {
+			bound = append(bound, s.Name)
+		}
+	}
+	vpcDefault := ""
+	for _, vpc := range v.VpcsOfNamespace(of) {
+		vpcDefault = vpc.DefaultSubnet
+	}
+	return model.ChooseSubnets(*nic, *namespace, bound, vpcDefault, c.DefaultSubnet), true
 }
 
 // wishes is what a NIC asks for. One that carries addresses already, and has lost

@@ -28,7 +28,8 @@ type Claim struct {
 	For      model.Ref // the pod or node
 	Provider string
 	NodeName string
-	PodType  string // "StatefulSet" or empty, see IP.spec.podType
+	PodType  string // see model.IP
+	OwnerUID string // see model.IP
 }
 
 // Target is the IP object.
@@ -37,9 +38,23 @@ func (c Claim) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: c
 // Same compares everything: a claim with other wishes replaces this one.
 func (c Claim) Same(w Want) bool {
 	o, ok := w.(Claim)
-	return ok && o.IP == c.IP && o.For == c.For && o.NodeName == c.NodeName &&
+	return ok && o.IP == c.IP && o.For == c.For && o.NodeName == c.NodeName && o.PodType == c.PodType && o.OwnerUID == c.OwnerUID &&
 		slices.Equal(o.Subnets, c.Subnets) && model.Equal(o.Request, c.Request)
 }
+
+// Follow wants a record to say where its pod is now, and whose the pod is.
+type Follow struct {
+	IP, UID  string
+	NodeName string
+	PodType  string // see model.IP
+	OwnerUID string // see model.IP
+}
+
+// Target is the IP object.
+func (f Follow) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: f.IP} }
+
+// Same compares everything.
+func (f Follow) Same(w Want) bool { return w == Want(f) }
 
 // Annotate wants annotations on a pod or node.
 type Annotate struct {

@@ -77,7 +77,7 @@ func (c *Core) accept(owner fact.Owner, result compile.Result) {
 		c.rivals(owner, before, result.Set)
 	}
 	gone := !c.exists(owner)
-	if gone && len(result.Rows)+len(result.Members)+len(result.Wants) == 0 {
+	if gone && len(result.Rows)+len(result.Members)+len(result.Wants) == 0 && !result.Watches {
 		c.world.Forget(owner)
 	}
 	if c.owners[owner] == nil && d.Len() == 0 && len(result.Wants)+len(result.Problems) == 0 && !reportable(owner.Kind) {

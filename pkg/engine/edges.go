@@ -27,6 +27,8 @@ type Writer interface {
 	CreateIP(c compile.Claim, a ipam.Allocation, done func(error))
 	// Annotate patches annotations; done(nil) when the object is gone.
 	Annotate(a compile.Annotate, done func(error))
+	// Follow patches what an IP object says of its pod, if it still has that UID.
+	Follow(f compile.Follow, done func(error))
 	// Release removes our finalizer from an IP object and deletes it, if it still has that UID.
 	Release(r compile.Release, done func(error))
 	// Finalize puts our finalizer on an object or takes it off.

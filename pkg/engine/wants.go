@@ -39,6 +39,11 @@ func (c *Core) carryOut(owner fact.Owner, w compile.Want) {
 		if c.begin(k, w) {
 			c.cfg.Writer.Annotate(w, c.finish(owner, k))
 		}
+	case compile.Follow:
+		k.sort = "follow"
+		if c.begin(k, w) {
+			c.cfg.Writer.Follow(w, c.finish(owner, k))
+		}
 	case compile.Release:
 		k.sort = "release"
 		if c.begin(k, w) {

@@ -3,6 +3,7 @@ package kube
 import (
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -37,6 +38,7 @@ func kindList() []kind {
 		kindOf(model.KindIP, v1.GroupVersion, false, func() *v1.IP { return &v1.IP{} }, model.IPFrom),
 		kindOf(model.KindNode, core, false, func() *corev1.Node { return &corev1.Node{} }, model.NodeFrom),
 		kindOf(model.KindNamespace, core, false, func() *corev1.Namespace { return &corev1.Namespace{} }, model.NamespaceFrom),
+		kindOf(model.KindStatefulSet, appsv1.SchemeGroupVersion, false, func() *appsv1.StatefulSet { return &appsv1.StatefulSet{} }, model.StatefulSetFrom),
 		kindOf(model.KindPod, core, false, func() *corev1.Pod { return &corev1.Pod{} }, model.PodFrom),
 	}
 }
@@ -68,7 +70,7 @@ func refOf(k model.Kind, o metav1.Object) model.Ref {
 // Scheme knows every kind that is read or written.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	builder := runtime.NewSchemeBuilder(v1.AddToScheme, corev1.AddToScheme)
+	builder := runtime.NewSchemeBuilder(v1.AddToScheme, corev1.AddToScheme, appsv1.AddToScheme)
 	if err := builder.AddToScheme(scheme); err != nil {
 		return nil, err
 	}

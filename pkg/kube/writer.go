@@ -119,7 +119,7 @@ func recordOf(c compile.Claim, a ipam.Allocation) model.IP {
 		Meta:   model.Meta{Name: c.IP},
 		Subnet: a.Subnet, Addrs: a.Addrs, MAC: a.MAC,
 		PodName: c.For.Name, Namespace: c.For.Namespace,
-		NodeName: c.NodeName, PodType: c.PodType,
+		NodeName: c.NodeName, PodType: c.PodType, OwnerUID: c.OwnerUID,
 	}
 }
 

@@ -23,6 +23,7 @@ func IPFrom(o *v1.IP) (IP, []Problem) {
 		Namespace: o.Spec.Namespace,
 		NodeName:  o.Spec.NodeName,
 		PodType:   o.Spec.PodType,
+		OwnerUID:  o.Annotations[annotations.OwnerUID],
 		Reserved:  o.Labels[annotations.LabelIPReserved] != "false",
 	}
 	if ip.Subnet == "" {
@@ -140,6 +141,9 @@ func IPObject(ip IP) *v1.IP {
 			AttachIPs:     []string{},
 			AttachMacs:    []string{},
 		},
+	}
+	if ip.OwnerUID != "" {
+		o.Annotations = map[string]string{annotations.OwnerUID: ip.OwnerUID}
 	}
 	// A name may be longer than a label may be; the label is for people's
 	// selectors only, so that it is left out rather than cut.

@@ -22,6 +22,8 @@ const (
 	KindNamespace Kind = "Namespace"
 	KindPod       Kind = "Pod"
 	KindIP        Kind = "IP"
+	// KindStatefulSet is read only: it keeps the addresses of its pods.
+	KindStatefulSet Kind = "StatefulSet"
 )
 
 // Meta is what every object carries. Created orders two objects that claim the
@@ -138,7 +140,8 @@ type IP struct {
 	PodName   string // or node name
 	Namespace string // of the pod; empty for nodes
 	NodeName  string
-	PodType   string
+	PodType   string // what the address outlives its pod for: [PodTypeStatefulSet], or empty
+	OwnerUID  string // of the workload that PodType names; empty if it is not recorded
 	Reserved  bool
 }
 

@@ -222,7 +222,7 @@ func TestChooseSubnets(t *testing.T) {
 		"second NIC":       {PodNIC{Provider: "x.y.ovn"}, ns, []string{"b"}, "v", "c", []string{"b"}},
 		"second NIC, none": {PodNIC{Provider: "x.y.ovn"}, ns, nil, "v", "c", nil},
 	} {
-		if diff := cmp.Diff(tc.want, ChooseSubnets(Pod{}, tc.nic, tc.ns, tc.bound, tc.vpc, tc.whole)); diff != "" {
+		if diff := cmp.Diff(tc.want, ChooseSubnets(tc.nic, tc.ns, tc.bound, tc.vpc, tc.whole)); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}

@@ -103,7 +103,7 @@ func NodePortName(node string) string { return "node-" + node }
 // namespace, the subnets bound to the namespace by their spec (bound, already
 // those of the NIC's provider), the Vpc's default subnet, the cluster's. Only
 // the pod's annotation and bound apply to a NIC other than the default one.
-func ChooseSubnets(_ Pod, nic PodNIC, ns Namespace, bound []string, vpcDefault, clusterDefault string) []string {
+func ChooseSubnets(nic PodNIC, ns Namespace, bound []string, vpcDefault, clusterDefault string) []string {
 	wishes := [][]string{{nic.Subnet}, bound}
 	if nic.Provider == annotations.DefaultProvider {
 		wishes = [][]string{{nic.Subnet}, ns.LogicalSwitches, bound, {vpcDefault}, {clusterDefault}}

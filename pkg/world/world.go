@@ -20,6 +20,8 @@ type World struct {
 	Namespaces *Table[model.Namespace]
 	Pods       *Table[model.Pod]
 	IPs        *Table[model.IP]
+	// StatefulSets are read where a pod is gone and its record is not.
+	StatefulSets *Table[model.StatefulSet]
 
 	readers readers
 }
@@ -48,6 +50,7 @@ func New() *World {
 	w.Nodes = newTable(model.KindNode, &w.readers, index[model.Node]{indexAll, everything[model.Node]})
 	w.Namespaces = newTable[model.Namespace](model.KindNamespace, &w.readers)
 	w.Pods = newTable[model.Pod](model.KindPod, &w.readers)
+	w.StatefulSets = newTable[model.StatefulSet](model.KindStatefulSet, &w.readers)
 	w.IPs = newTable(model.KindIP, &w.readers,
 		index[model.IP]{indexSubnet, func(o *model.IP) []string { return []string{o.Subnet} }},
 		index[model.IP]{indexPod, func(o *model.IP) []string { return []string{PodKey(o.Namespace, o.PodName)} }},
@@ -146,10 +149,15 @@ func (v *View) Pod(namespace, name string) (*model.Pod, bool) {
 	return get(v, v.w.Pods, PodKey(namespace, name))
 }
 
+// StatefulSet reads a StatefulSet.
+func (v *View) StatefulSet(namespace, name string) (*model.StatefulSet, bool) {
+	return get(v, v.w.StatefulSets, PodKey(namespace, name))
+}
+
 // IP reads an IP object.
 func (v *View) IP(name string) (*model.IP, bool) { return get(v, v.w.IPs, name) }
 
-// PodKey is the key of a pod in [World.Pods].
+// PodKey is the key of a pod in [World.Pods], and of what else has a namespace.
 func PodKey(namespace, name string) string { return namespace + "/" + name }
 
 func get[T any](v *View, t *Table[T], key string) (*T, bool) {

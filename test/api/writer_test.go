@@ -28,6 +28,7 @@ func TestEdges(t *testing.T) {
 	e.writer.Lead(true)
 	t.Run("CreateIP", e.testCreateIP)
 	t.Run("Annotate", e.testAnnotate)
+	t.Run("Follow", e.testFollow)
 	t.Run("Release", e.testRelease)
 	t.Run("Finalize", e.testFinalize)
 	t.Run("Status", e.testStatus)
@@ -93,6 +94,39 @@ func (e *edges) testAnnotate(t *testing.T) {
 	}
 	if e.get(t, pod); pod.Annotations[annotations.IPAddress] != "10.16.0.7" {
 		t.Errorf("annotations are %v", pod.Annotations)
+	}
+}
+
+func (e *edges) testFollow(t *testing.T) {
+	if err := e.createIP(t, "moving", "10.16.0.12"); err != nil {
+		t.Fatal(err)
+	}
+	o := &v1.IP{ObjectMeta: metav1.ObjectMeta{Name: "moving.default"}}
+	e.get(t, o)
+	f := compile.Follow{IP: o.Name, UID: "another", NodeName: "n7", PodType: model.PodTypeStatefulSet, OwnerUID: "set"}
+	write := func(done func(error)) { e.writer.Follow(f, done) }
+	if err := finished(t, write); err != nil {
+		t.Errorf("the object of that UID is gone: %v", err)
+	}
+	if e.get(t, o); o.Spec.NodeName == "n7" {
+		t.Error("a namesake was changed")
+	}
+	f.UID = string(o.UID)
+	if err := finished(t, write); err != nil {
+		t.Fatal(err)
+	}
+	if ip, ok := e.object(model.KindIP, "", o.Name).(*model.IP); !ok || ip.NodeName != "n7" || ip.OwnerUID != "set" || ip.PodType != model.PodTypeStatefulSet {
+		t.Errorf("the world believes %+v", ip)
+	}
+	if e.get(t, o); o.Labels[annotations.LabelNodeName] != "n7" || o.Spec.V4IPAddress != "10.16.0.12" {
+		t.Errorf("%+v", o)
+	}
+	f.PodType, f.OwnerUID = "", ""
+	if err := finished(t, write); err != nil {
+		t.Fatal(err)
+	}
+	if e.get(t, o); o.Annotations[annotations.OwnerUID] != "" || o.Spec.PodType != "" {
+		t.Errorf("what is not so any more is still said: %+v", o)
 	}
 }
 

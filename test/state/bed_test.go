@@ -205,6 +205,7 @@ func (b *bed) CreateIP(c compile.Claim, a ipam.Allocation, done func(error)) {
 		b.set(ref, &model.IP{
 			Meta:   model.Meta{Name: c.IP, UID: "ip-" + c.IP, Finalized: true},
 			Subnet: a.Subnet, Addrs: a.Addrs, MAC: a.MAC, PodName: c.For.Name, Namespace: c.For.Namespace, NodeName: c.NodeName,
+			PodType: c.PodType, OwnerUID: c.OwnerUID,
 		})
 		done(nil)
 	})
@@ -239,6 +240,17 @@ func merged(a, b map[string]string) map[string]string {
 	}
 	maps.Copy(out, b)
 	return out
+}
+
+// Follow implements engine.Writer.
+func (b *bed) Follow(f compile.Follow, done func(error)) {
+	b.wrote(f)
+	b.news = append(b.news, func() {
+		if ip, ok := b.objects[f.Target()].(*model.IP); ok && ip.UID == f.UID {
+			b.set(f.Target(), changed(ip, func(ip *model.IP) { ip.NodeName, ip.PodType, ip.OwnerUID = f.NodeName, f.PodType, f.OwnerUID }))
+		}
+		done(nil)
+	})
 }
 
 // Release implements engine.Writer.

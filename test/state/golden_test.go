@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
@@ -70,7 +71,11 @@ func (b *bed) tell() string {
 	fmt.Fprintf(&out, "# northbound database\n%s\n# addresses\n", dump(b.db))
 	for _, r := range sortedRefs(b.objects) {
 		if ip, ok := b.objects[r].(*model.IP); ok {
-			fmt.Fprintf(&out, "%s %s %s %s\n", ip.Name, ip.Subnet, model.AddrsText(ip.Addrs), ip.MAC)
+			fmt.Fprintf(&out, "%s %s %s %s", ip.Name, ip.Subnet, model.AddrsText(ip.Addrs), ip.MAC)
+			if ip.PodType != "" {
+				fmt.Fprintf(&out, " on %s, kept for the %s of UID %s", ip.NodeName, ip.PodType, ip.OwnerUID)
+			}
+			out.WriteByte('\n')
 		}
 	}
 	out.WriteString("\n# what users are told\n")
@@ -119,6 +124,8 @@ func decode(doc []byte) (engine.Change, error) {
 		return project(doc, model.KindNamespace, new(corev1.Namespace), model.NamespaceFrom)
 	case "Node":
 		return project(doc, model.KindNode, new(corev1.Node), model.NodeFrom)
+	case "StatefulSet":
+		return project(doc, model.KindStatefulSet, new(appsv1.StatefulSet), model.StatefulSetFrom)
 	case "Pod":
 		return project(doc, model.KindPod, new(corev1.Pod), model.PodFrom)
 	default:

@@ -72,9 +72,16 @@ func (b *bed) record(when string, holders map[string]string, ip *model.IP) {
 	if ip.Namespace == "" {
 		holder = ref(model.KindNode, "", ip.PodName)
 	}
-	if _, exists := b.objects[holder]; !exists {
+	if _, exists := b.objects[holder]; !exists && !b.kept(ip) {
 		b.t.Fatalf("%s: IP %s is recorded for %s, which does not exist", when, ip.Name, holder)
 	}
+}
+
+// kept tells whether a record outlives its pod.
+func (b *bed) kept(ip *model.IP) bool {
+	name, ordinal, ok := model.OrdinalOf(ip.PodName)
+	set, exists := b.objects[ref(model.KindStatefulSet, ip.Namespace, name)].(*model.StatefulSet)
+	return ok && exists && ip.PodType == "StatefulSet" && ip.OwnerUID == set.UID && set.Makes(ordinal)
 }
 
 // mustBeFenced: what a paused leader wants to write is refused, and nothing changes.

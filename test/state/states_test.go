@@ -44,6 +44,8 @@ func refTo(object any) model.Ref {
 		return ref(model.KindNode, "", o.Name)
 	case *model.IP:
 		return ref(model.KindIP, "", o.Name)
+	case *model.StatefulSet:
+		return ref(model.KindStatefulSet, o.Namespace, o.Name)
 	case *model.Pod:
 		return ref(model.KindPod, o.Namespace, o.Name)
 	}
@@ -67,7 +69,7 @@ func states() []state {
 	bound := pods.with("bound namespace", blue, namespace("blue"), pod("blue", "a", "n1"), pod("blue", "x", "n2"))
 	annotated := pods.with("annotated namespace", subnet("blue", "10.17.0.0/24"),
 		changed(namespace("blue"), func(n *model.Namespace) { n.LogicalSwitches = []string{"blue"} }), pod("blue", "a", "n1"))
-	return []state{
+	return append([]state{
 		{name: "nothing"},
 		base, nodes, pods, bound, annotated,
 		pods.with("waiting for a subnet", changed(namespace("blue"), func(n *model.Namespace) { n.LogicalSwitches = []string{"missing"} }), pod("blue", "a", "n1")),
@@ -108,5 +110,5 @@ func states() []state {
 		pods.with("dotted names", pod("default", "a.b", "n1"), pod("default", "a-b", "n1")),
 		pods.with("full subnet", changed(subnet("tiny", "10.19.0.0/30"), func(s *model.Subnet) { s.Namespaces = []string{"tiny"} }),
 			namespace("tiny"), pod("tiny", "a", "n1"), pod("tiny", "b", "n1")),
-	}
+	}, addressStates(pods)...)
 }

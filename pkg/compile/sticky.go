@@ -1,0 +1,74 @@
+package compile
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/wovensdn/woven/api/annotations"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+// gone: the records of a pod that is not there, has completed or has moved to
+// the host's network are released, once the ports are gone. Those stay that a
+// user reserved, and those of a pod that its StatefulSet will make again.
+func (c Config) gone(r *Result, v *world.View, records []*model.IP, onHost bool) {
+	for _, ip := range records {
+		switch {
+		case ip.Deleting:
+			r.want(Release{IP: ip.Name, UID: ip.UID})
+		case ip.Reserved:
+		case !onHost && c.keeps(v, ip):
+			r.Watches = true
+		default:
+			r.want(Release{IP: ip.Name, UID: ip.UID})
+		}
+	}
+}
+
+// keeps tells whether a StatefulSet will make the pod of a record again, and in
+// the same subnet.
+func (c Config) keeps(v *world.View, ip *model.IP) bool {
+	if ip.PodType != model.PodTypeStatefulSet {
+		return false
+	}
+	name, ordinal, ok := model.OrdinalOf(ip.PodName)
+	if !ok {
+		return false
+	}
+	set, ok := v.StatefulSet(ip.Namespace, name)
+	if !ok || set.Deleting || !set.Makes(ordinal) || ip.OwnerUID != "" && ip.OwnerUID != set.UID {
+		return false
+	}
+	provider := strings.TrimPrefix(strings.TrimPrefix(ip.Name, model.PortName(ip.PodName, ip.Namespace, "")), ".")
+	nic := model.PodNIC{Provider: provider}
+	if provider == "" {
+		nic = model.PodNIC{Provider: annotations.DefaultProvider, Subnet: set.Subnet}
+	}
+	subnets, ok := c.subnets(v, ip.Namespace, &nic)
+	return !ok || slices.Contains(subnets, ip.Subnet)
+}
+
+// inherits tells whether a pod that has no address yet may have the one that its
+// StatefulSet kept for it: it is of the same StatefulSet, and still of that subnet.
+func (c Config) inherits(v *world.View, pod *model.Pod, nic *model.PodNIC, ip *model.IP) bool {
+	if len(nic.Written) > 0 || ip.Reserved || ip.PodType != model.PodTypeStatefulSet {
+		return true
+	}
+	if ip.OwnerUID != "" && ip.OwnerUID != pod.Owner.UID {
+		return false
+	}
+	subnets, ok := c.subnets(v, pod.Namespace, nic)
+	return !ok || slices.Contains(subnets, ip.Subnet)
+}
+
+// follow: the record says on which node its pod runs, and for whom it is kept.
+func follow(r *Result, pod *model.Pod, ip *model.IP) {
+	podType, ownerUID := pod.Keeper()
+	if podType == "" && ip.PodType != model.PodTypeStatefulSet {
+		podType, ownerUID = ip.PodType, ip.OwnerUID
+	}
+	if ip.NodeName != pod.Node || ip.PodType != podType || ip.OwnerUID != ownerUID {
+		r.want(Follow{IP: ip.Name, UID: ip.UID, NodeName: pod.Node, PodType: podType, OwnerUID: ownerUID})
+	}
+}

@@ -1,0 +1,61 @@
+package model
+
+import (
+	"strconv"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/wovensdn/woven/api/annotations"
+)
+
+// PodTypeStatefulSet is the PodType of a record that outlives its pod for as
+// long as a StatefulSet will make that pod again.
+const PodTypeStatefulSet = "StatefulSet"
+
+// StatefulSet keeps the addresses of its pods.
+type StatefulSet struct {
+	Meta
+	Start    int    // ordinal of the first pod
+	Replicas int    // number of pods
+	Subnet   string // annotation logical_switch of the pods to come
+}
+
+// StatefulSetFrom projects a StatefulSet.
+func StatefulSetFrom(o *appsv1.StatefulSet) (StatefulSet, []Problem) {
+	s := StatefulSet{Meta: metaOf(o), Replicas: 1, Subnet: o.Spec.Template.Annotations[annotations.LogicalSwitch]}
+	if o.Spec.Replicas != nil {
+		s.Replicas = int(*o.Spec.Replicas)
+	}
+	if o.Spec.Ordinals != nil {
+		s.Start = int(o.Spec.Ordinals.Start)
+	}
+	return s, nil
+}
+
+// Makes tells whether the StatefulSet has a pod of this ordinal, or makes it.
+func (s *StatefulSet) Makes(ordinal int) bool {
+	return s.Start <= ordinal && ordinal-s.Start < s.Replicas
+}
+
+// OrdinalOf takes the name of a StatefulSet's pod apart: "<set>-<ordinal>".
+func OrdinalOf(pod string) (set string, ordinal int, ok bool) {
+	i := strings.LastIndexByte(pod, '-')
+	if i <= 0 {
+		return "", 0, false
+	}
+	n, err := strconv.ParseInt(pod[i+1:], 10, 32)
+	if err != nil || strconv.FormatInt(n, 10) != pod[i+1:] {
+		return "", 0, false
+	}
+	return pod[:i], int(n), true
+}
+
+// Keeper is what the record of a pod's address says of the workload that the
+// address outlives the pod for.
+func (p *Pod) Keeper() (podType, ownerUID string) {
+	if p.Owner.Kind == PodTypeStatefulSet {
+		return PodTypeStatefulSet, p.Owner.UID
+	}
+	return "", ""
+}
