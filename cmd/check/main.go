@@ -9,11 +9,15 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	log.SetLogger(logr.Discard()) // the API client complains without one; what matters is in the errors
 	err := newCommand().ExecuteContext(ctx)
 	switch {
 	case errors.Is(err, errDifferences):

@@ -17,6 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
@@ -32,6 +35,7 @@ var (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	ctrl.SetLogger(logr.Discard()) // its client complains loudly without one
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code, err := runAll(ctx, m)
 	stop()

@@ -128,14 +128,19 @@ func TestBadInput(t *testing.T) {
 	te.create(askew)
 	te.create(te.newPod("bad", "good", "n1", nil))
 
-	te.becomes("bad", "good", 30*time.Second)
+	good := te.becomes("bad", "good", 30*time.Second)
 	te.say("a pod without faults among them is ready")
+	te.create(te.newPod("bad", "greedy", "n2", map[string]string{annotations.IPAddress: good.Status.PodIP}))
 	te.warning(20*time.Second, "bad", "outside", "192.168.200.1", "10.16.0.0/16")
 	te.warning(20*time.Second, "bad", "garbled", annotations.IPAddress, "10.16.0.300")
 	te.warning(20*time.Second, "bad", "nowhere", "no-such-subnet")
+	te.warning(20*time.Second, "bad", "greedy", good.Status.PodIP, "good.bad")
 	te.condition("overlapping", 10*time.Second, "spec.cidrBlock", "10.16.128.0/17", "10.16.0.0/16", "ovn-default")
 	te.condition("askew", 10*time.Second, "spec.excludeIps", "10.62.0.7", "10.61.0.0/24")
 	te.full()
+	te.remove(good)
+	greedy := te.becomes("bad", "greedy", 60*time.Second)
+	te.say("a pod that asked for an address in use got it, %s, when its holder was gone", greedy.Status.PodIP)
 	for _, kind := range []string{"outside", "garbled", "nowhere"} {
 		te.remove(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "bad", Name: kind}})
 	}
