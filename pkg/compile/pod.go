@@ -45,7 +45,12 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 		r.problem("AddressIncomplete", "spec.macAddress", "IP %s has no MAC address: pod %s/%s cannot be connected", name, pod.Namespace, pod.Name)
 		return
 	}
-	if leaving(ip, nic) || !c.inherits(v, pod, nic, ip) {
+	if leaving(ip, pod, nic) || !c.inherits(v, pod, nic, ip) {
+		if ip.Reserved && !ip.Deleting {
+			r.problem("AddressConflict", "", "IP %s reserves %s in Subnet %s for pod %s/%s, which asks for something else; change one of them",
+				name, model.AddrsText(ip.Addrs), ip.Subnet, pod.Namespace, pod.Name)
+			return
+		}
 		r.want(Release{IP: ip.Name, UID: ip.UID})
 		return
 	}
@@ -72,7 +77,7 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 // leaving tells that a record left over from a namesake cannot serve this pod:
 // it is on its way out, or not what the pod asks for. An address that the pod
 // already carries stays, whoever tries to delete its record.
-func leaving(ip *model.IP, nic *model.PodNIC) bool {
+func leaving(ip *model.IP, pod *model.Pod, nic *model.PodNIC) bool {
 	if len(nic.Written) > 0 {
 		return false
 	}
@@ -80,7 +85,8 @@ func leaving(ip *model.IP, nic *model.PodNIC) bool {
 		nic.Subnet != "" && nic.Subnet != ip.Subnet ||
 		nic.IPs.V4.IsValid() && nic.IPs.V4 != ip.Addrs.V4 ||
 		nic.IPs.V6.IsValid() && nic.IPs.V6 != ip.Addrs.V6 ||
-		nic.MAC != "" && nic.MAC != ip.MAC
+		nic.MAC != "" && nic.MAC != ip.MAC ||
+		!listed(ip, pod, nic)
 }
 
 func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, name string) {
@@ -90,6 +96,13 @@ func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 	}
 	podType, ownerUID := pod.Keeper()
 	request, had := wishes(nic, name)
+	if had == "" && len(nic.List) > 0 && nic.IPs == (model.Addrs{}) {
+		list, ok := share(r, pod, nic)
+		if !ok {
+			return
+		}
+		request.Among = list
+	}
 	if had != "" {
 		subnets = []string{had}
 	}
@@ -133,11 +146,17 @@ func (c Config) subnets(v *world.View, of string, nic *model.PodNIC) (names []st
 // wishes is what a NIC asks for. One that carries addresses already, and has lost
 // its record, asks for the same ones in the same subnet: its pod is running.
 func wishes(nic *model.PodNIC, name string) (request ipam.Request, subnet string) {
-	request = ipam.Request{Owner: name, IPs: nic.IPs, MAC: nic.MAC}
+	request = ipam.Request{Owner: name, IPs: nic.IPs, MAC: nic.MAC, Family: families[nic.Family]}
 	written := func(suffix string) string { return nic.Written[annotations.Key(nic.Provider, suffix)] }
 	addrs, err := model.ParseAddrs(written(annotations.SuffixIPAddress))
 	if err != nil || written(annotations.SuffixLogicalSwitch) == "" {
 		return request, ""
+	}
+	switch {
+	case !addrs.V6.IsValid():
+		request.Family = ipam.FamilyV4
+	case !addrs.V4.IsValid():
+		request.Family = ipam.FamilyV6
 	}
 	request.IPs, request.MAC = addrs, written(annotations.SuffixMACAddress)
 	return request, written(annotations.SuffixLogicalSwitch)

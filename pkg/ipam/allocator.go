@@ -110,6 +110,8 @@ type Request struct {
 	MAC    string        // static MAC; empty for any
 	Family Family        // the families wanted; the zero value wants all that the subnet has
 	Within []model.Range // limits dynamic addresses of the families it mentions; empty for no limit
+	// Among are static addresses, or pairs, one of which will do; empty for none. IPs go before it.
+	Among model.AddressList
 }
 
 // Allocation is what one owner holds: at most one address for each family.
@@ -124,7 +126,7 @@ type Allocation struct {
 // subnet, static addresses or MAC, the error is a [*HeldError].
 //
 // Other errors are [*NoSubnetError], [*ExhaustedError], [*OutsideError],
-// [*GatewayError], [*ConflictError] and [ErrInvalid]. A static address may be
+// [*GatewayError], [*ConflictError], [*AmongError] and [ErrInvalid]. A static address may be
 // an excluded one.
 func (a *Allocator) Claim(subnetName string, r Request) (Allocation, error) {
 	if err := checkRequest(r); err != nil {
@@ -135,14 +137,18 @@ func (a *Allocator) Claim(subnetName string, r Request) (Allocation, error) {
 		return Allocation{}, err
 	}
 	if held, ok := a.owners[r.Owner]; ok {
-		return again(held, subnetName, r.IPs, wanted)
+		return again(held, subnetName, r, wanted)
 	}
 	s, ok := a.subnets[subnetName]
 	if !ok || s.def == nil {
 		return Allocation{}, &NoSubnetError{Subnet: subnetName}
 	}
 	al := Allocation{Subnet: subnetName, Owner: r.Owner}
-	if al.Addrs, err = s.choose(r); err != nil {
+	choose := s.choose
+	if len(r.Among) > 0 && r.IPs == (model.Addrs{}) {
+		choose = s.chooseAmong
+	}
+	if al.Addrs, err = choose(r); err != nil {
 		return Allocation{}, err
 	}
 	if al.MAC, err = s.chooseMAC(r.Owner, wanted, a.macs); err != nil {
@@ -152,8 +158,9 @@ func (a *Allocator) Claim(subnetName string, r Request) (Allocation, error) {
 	return al, nil
 }
 
-func again(held Allocation, subnetName string, ips model.Addrs, mac string) (Allocation, error) {
-	if held.Subnet != subnetName ||
+func again(held Allocation, subnetName string, r Request, mac string) (Allocation, error) {
+	ips := r.IPs
+	if held.Subnet != subnetName || len(r.Among) > 0 && ips == (model.Addrs{}) && !r.Among.Holds(held.Addrs) ||
 		ips.V4.IsValid() && ips.V4 != held.Addrs.V4 ||
 		ips.V6.IsValid() && ips.V6 != held.Addrs.V6 ||
 		mac != "" && mac != held.MAC {

@@ -221,6 +221,47 @@ func (m *machine) ClaimStatic(t *rapid.T) {
 	m.n.hold(al)
 }
 
+// ClaimAmong asks for one of a list: the first that never rested, else the one
+// that rested longest, and nothing only if all are taken.
+func (m *machine) ClaimAmong(t *rapid.T) {
+	name, owner := subnetNames.Draw(t, "subnet"), ownerNames.Draw(t, "owner")
+	var list model.AddressList
+	for _, first := range rapid.SliceOfN(drawV4, 1, 3).Draw(t, "list") {
+		last := first
+		for range rapid.IntRange(0, 2).Draw(t, "more") {
+			last = last.Next()
+		}
+		list = append(list, model.Dual[model.Range]{V4: model.Range{First: first, Last: last}})
+	}
+	def, defined := m.n.defs[name]
+	_, held := m.n.held[owner]
+	al, err := m.a.Claim(name, Request{Owner: owner, Among: list, Family: FamilyV4})
+	if held || !defined {
+		return // checkAll sees that nothing changed
+	}
+	var want netip.Addr
+	turn := len(m.n.resting[name]) + 1
+	for a := range list.All() {
+		prefix := def.CIDR.V4
+		if !prefix.IsValid() || !prefix.Contains(a.V4) || !prefix.Contains(a.V4.Prev()) || !prefix.Contains(a.V4.Next()) || a.V4 == def.Gateway.V4 || m.n.holder(name, a.V4) != "" {
+			continue
+		}
+		if i := slices.Index(m.n.resting[name], a.V4); i+1 < turn {
+			want, turn = a.V4, i+1
+		}
+	}
+	if !want.IsValid() {
+		if !errors.Is(err, ErrExhausted) {
+			t.Fatalf("got %v, %v, want exhaustion", al, err)
+		}
+		return
+	}
+	if err != nil || al.Addrs.V4 != want || al.Addrs.V6.IsValid() {
+		t.Fatalf("got %v, %v, want %v", al, err, want)
+	}
+	m.n.hold(al)
+}
+
 func (m *machine) Record(t *rapid.T) {
 	al := Allocation{
 		Subnet: subnetNames.Draw(t, "subnet"), Owner: ownerNames.Draw(t, "owner"), MAC: drawMAC.Draw(t, "MAC"),
@@ -354,7 +395,7 @@ func runMachine(t *rapid.T) {
 	m.SetSubnet(t)
 	t.Repeat(map[string]func(*rapid.T){
 		"": m.Check, "SetSubnet": m.SetSubnet, "DeleteSubnet": m.DeleteSubnet, "ClaimDynamic": m.ClaimDynamic,
-		"ClaimStatic": m.ClaimStatic, "Record": m.Record, "Release": m.Release, "Restart": m.Restart,
+		"ClaimStatic": m.ClaimStatic, "ClaimAmong": m.ClaimAmong, "Record": m.Record, "Release": m.Release, "Restart": m.Restart,
 		"ClaimMore": m.ClaimDynamic, "ReleaseMore": m.Release, "ReleaseAll": m.ReleaseAll, // these should happen more often
 	})
 }

@@ -1,14 +1,26 @@
 package model
 
-import "github.com/wovensdn/woven/api/annotations"
+import (
+	"net/netip"
+
+	"github.com/wovensdn/woven/api/annotations"
+)
 
 // podNICType is the only kind of pod interface there is: a veth pair with one end in Open vSwitch.
 const podNICType = "veth-pair"
 
 // PodAnnotations are what the controller writes on a pod once the port of one
 // of its NICs is in the northbound database.
+// Of the subnet's families, those are told that the NIC has.
 func PodAnnotations(_ Pod, nic PodNIC, ip IP, subnet SubnetNetwork) map[string]string {
 	out := map[string]string{}
+	cidr, gateway := subnet.CIDR, subnet.Gateway
+	if !ip.Addrs.V4.IsValid() {
+		cidr.V4, gateway.V4 = netip.Prefix{}, netip.Addr{}
+	}
+	if !ip.Addrs.V6.IsValid() {
+		cidr.V6, gateway.V6 = netip.Prefix{}, netip.Addr{}
+	}
 	set := func(suffix, value string) {
 		if value != "" {
 			out[annotations.Key(nic.Provider, suffix)] = value
@@ -18,8 +30,8 @@ func PodAnnotations(_ Pod, nic PodNIC, ip IP, subnet SubnetNetwork) map[string]s
 	set(annotations.SuffixRouted, "true")
 	set(annotations.SuffixIPAddress, AddrsText(ip.Addrs))
 	set(annotations.SuffixMACAddress, ip.MAC)
-	set(annotations.SuffixCIDR, PrefixesText(subnet.CIDR))
-	set(annotations.SuffixGateway, AddrsText(subnet.Gateway))
+	set(annotations.SuffixCIDR, PrefixesText(cidr))
+	set(annotations.SuffixGateway, AddrsText(gateway))
 	set(annotations.SuffixLogicalSwitch, subnet.Name)
 	set(annotations.SuffixLogicalRouter, subnet.Vpc)
 	set(annotations.SuffixPodNICType, podNICType)

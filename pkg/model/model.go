@@ -127,9 +127,18 @@ type PodNIC struct {
 	Subnet string // annotation logical_switch, unless the controller wrote it
 	IPs    Addrs  // annotation ip_address, unless the controller wrote it
 	MAC    string // annotation mac_address, unless the controller wrote it
+	Family string // annotation ip_family: [FamilyIPv4], [FamilyIPv6] or empty for all that the subnet has
+	// List is the annotation ip_pool: the addresses one of which the NIC is to have.
+	List AddressList
 	// Written holds the annotations that the controller owns, as they are now.
 	Written map[string]string
 }
+
+// The values of the annotation ip_family.
+const (
+	FamilyIPv4 = "ipv4"
+	FamilyIPv6 = "ipv6"
+)
 
 // IP is the durable record of an allocation.
 type IP struct {

@@ -109,6 +109,8 @@ func TestPodProblems(t *testing.T) {
 		{annotations.MACAddress, "02:00:00:00:00:00:00:01", `metadata.annotations[ovn.kubernetes.io/mac_address]: "02:00:00:00:00:00:00:01": not a MAC address such as 00:00:00:6f:a1:02`},
 		{annotations.MACAddress, "02:00:00:00:00:0", `metadata.annotations[ovn.kubernetes.io/mac_address]: "02:00:00:00:00:0": not a MAC address such as 00:00:00:6f:a1:02`},
 		{annotations.MACAddress, "02:00-00:00:00:01", `metadata.annotations[ovn.kubernetes.io/mac_address]: "02:00-00:00:00:01": not a MAC address such as 00:00:00:6f:a1:02`},
+		{"ovn.kubernetes.io/ip_family", "ipv5", `metadata.annotations[ovn.kubernetes.io/ip_family]: "ipv5": not ipv4 or ipv6`},
+		{annotations.IPPool, "10.0.0.300", `metadata.annotations[ovn.kubernetes.io/ip_pool]: "10.0.0.300": `},
 		{annotations.LogicalSwitch, "a,b", `metadata.annotations[ovn.kubernetes.io/logical_switch]: "a,b": `},
 	} {
 		_, list := PodFrom(podObject(map[string]string{tc.key: tc.value}))

@@ -2,6 +2,7 @@ package model
 
 import (
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -58,12 +59,34 @@ func (p *problems) nic(provider string, all map[string]string) PodNIC {
 		nic.IPs, err = parseHostAddrs(value)
 		return errorText(err)
 	})
+	p.request(all, provider, annotations.SuffixIPFamily, func(value string) string {
+		nic.Family = strings.ToLower(value)
+		return notAFamily(nic)
+	})
+	p.request(all, provider, annotations.SuffixIPPool, func(value string) string {
+		var err error
+		nic.List, err = ParseAddressList(value)
+		return errorText(err)
+	})
 	p.request(all, provider, annotations.SuffixMACAddress, func(value string) string {
 		var err error
 		nic.MAC, err = ParseMAC(value)
 		return errorText(err)
 	})
 	return nic
+}
+
+// notAFamily says why a NIC cannot be of the family that it asks for; empty if it can.
+func notAFamily(nic PodNIC) string {
+	switch {
+	case nic.Family != FamilyIPv4 && nic.Family != FamilyIPv6:
+		return "not ipv4 or ipv6"
+	case nic.Family == FamilyIPv4 && nic.IPs.V6.IsValid():
+		return "the annotation ip_address asks for " + nic.IPs.V6.String()
+	case nic.Family == FamilyIPv6 && nic.IPs.V4.IsValid():
+		return "the annotation ip_address asks for " + nic.IPs.V4.String()
+	}
+	return ""
 }
 
 // request parses one annotation of a user; an empty value is as good as none.

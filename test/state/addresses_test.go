@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -13,7 +14,13 @@ import (
 func addressStates(pods state) []state {
 	blue := pods.with("a subnet more", subnet("blue", "10.17.0.0/24"), namespace("blue"))
 	three := blue.with("StatefulSet", statefulSet("web", "set-1", 3), setPod("web", 0, "n1", "set-1"), setPod("web", 1, "n2", "set-1"), setPod("web", 2, "n1", "set-1"))
+	dual := pods.with("one family of two", dualSubnet(), namespace("dual"), asking("dual", "both", "", ""), asking("dual", "old", model.FamilyIPv4, ""), asking("dual", "new", model.FamilyIPv6, ""))
 	return []state{
+		dual,
+		dual.with("listed pairs", asking("dual", "old", "", "10.18.0.20,fd00:18::20;10.18.0.21,fd00:18::21"), anew(asking("dual", "new", "", "10.18.0.20,fd00:18::20;10.18.0.21,fd00:18::21"))),
+		pods.with("listed addresses", asking("default", "l1", "", "10.16.5.1..10.16.5.2"), asking("default", "l2", "", "10.16.5.1..10.16.5.2"), asking("default", "l3", "", "10.16.5.1..10.16.5.2")),
+		pods.with("another list", anew(asking("default", "l1", "", "10.16.5.2,10.16.5.9")), asking("default", "l2", "", "10.16.5.1..10.16.5.2")),
+		blue.with("StatefulSet with a list", statefulSet("web", "set-1", 3), listed(anew(setPod("web", 0, "n1", "set-1"))), listed(anew(setPod("web", 1, "n2", "set-1"))), listed(anew(setPod("web", 2, "n2", "set-1")))),
 		three,
 		blue.with("StatefulSet without pods", statefulSet("web", "set-1", 3)),
 		blue.with("StatefulSet with one pod away", statefulSet("web", "set-1", 3), setPod("web", 0, "n1", "set-1"), setPod("web", 2, "n1", "set-1")),
@@ -146,5 +153,116 @@ func TestStatefulSetCostsNothingMore(t *testing.T) {
 	b.settle()
 	if got := b.compiled[model.KindPod] - compiled; got > 0 {
 		t.Errorf("a larger StatefulSet woke %d pods", got)
+	}
+}
+
+func dualSubnet() *model.Subnet {
+	return changed(subnet("dual", "10.18.0.0/24"), func(s *model.Subnet) {
+		s.CIDR.V6, s.Gateway.V6 = netip.MustParsePrefix("fd00:18::/64"), netip.MustParseAddr("fd00:18::1")
+		s.Namespaces = []string{"dual"}
+	})
+}
+
+// asking is a pod with the annotations ip_family and ip_pool.
+func asking(ns, name, family, list string) *model.Pod {
+	return changed(pod(ns, name, "n1"), func(p *model.Pod) {
+		nic := model.PodNIC{Provider: "ovn", Family: family}
+		if list != "" {
+			nic.List, _ = model.ParseAddressList(list)
+		}
+		p.NICs = []model.PodNIC{nic}
+	})
+}
+
+// listed is a pod of a StatefulSet whose template lists two addresses.
+func listed(p *model.Pod) *model.Pod {
+	return changed(p, func(p *model.Pod) { p.NICs = asking("", "", "", "10.16.6.5,10.16.6.4").NICs })
+}
+
+func addressOf(t *testing.T, b *bed, name string) string {
+	t.Helper()
+	return model.AddrsText(record(t, b, name).Addrs)
+}
+
+// A pod on a dual-stack subnet has the families that it asks for, and is told of no other.
+func TestFamilies(t *testing.T) {
+	b := bedIn(t, "one family of two")
+	if ip := record(t, b, "old.dual"); !ip.Addrs.V4.IsValid() || ip.Addrs.V6.IsValid() {
+		t.Errorf("it has %s", model.AddrsText(ip.Addrs))
+	}
+	if ip := record(t, b, "new.dual"); ip.Addrs.V4.IsValid() || !ip.Addrs.V6.IsValid() {
+		t.Errorf("it has %s", model.AddrsText(ip.Addrs))
+	}
+	p, _ := b.objects[ref(model.KindPod, "dual", "old")].(*model.Pod)
+	if w := p.NICs[0].Written; w["ovn.kubernetes.io/cidr"] != "10.18.0.0/24" || w["ovn.kubernetes.io/gateway"] != "10.18.0.1" {
+		t.Errorf("it is told %v", w)
+	}
+	was := addressOf(t, b, "old.dual")
+	b.set(ref(model.KindIP, "", "old.dual"), nil)
+	b.settle()
+	if now := addressOf(t, b, "old.dual"); now != was {
+		t.Errorf("with its record lost it has %s, it had %s", now, was)
+	}
+}
+
+// Pods of a StatefulSet take the address of their ordinal; beyond the list there
+// is none, and the problem says so.
+func TestListByOrdinal(t *testing.T) {
+	b := bedIn(t, "StatefulSet with a list")
+	if a, z := addressOf(t, b, "web-0.default"), addressOf(t, b, "web-1.default"); a != "10.16.6.5" || z != "10.16.6.4" {
+		t.Errorf("they have %s and %s", a, z)
+	}
+	if r := ref(model.KindPod, "default", "web-2"); !hasProblem(b, r, "metadata.annotations[ovn.kubernetes.io/ip_pool]: pod default/web-2 has the ordinal 2, and the list has 2 addresses only") {
+		t.Errorf("problems are %v", b.reports[r].Problems)
+	}
+}
+
+// Others take the first that is free; where none is, the problem names the list
+// and who holds its addresses, and the pod is served as soon as one is free.
+func TestListOfAddresses(t *testing.T) {
+	b := bedIn(t, "listed addresses")
+	var waiting, holder model.Ref
+	for _, name := range []string{"l1", "l2", "l3"} {
+		if r := ref(model.KindPod, "default", name); len(b.reports[r].Problems) > 0 {
+			waiting = r
+		} else {
+			holder = r
+		}
+	}
+	if waiting.Name == "" {
+		t.Fatal("three pods share two addresses")
+	}
+	if !hasProblem(b, waiting, "none of the addresses 10.16.5.1..10.16.5.2 can be had in subnet ovn-default") || !hasProblem(b, waiting, "belongs to "+holder.Name+".default") {
+		t.Errorf("problems are %v", b.reports[waiting].Problems)
+	}
+	was := addressOf(t, b, holder.Name+".default")
+	b.set(holder, nil)
+	b.settle()
+	if len(b.reports[waiting].Problems) > 0 || addressOf(t, b, waiting.Name+".default") != was {
+		t.Errorf("problems are %v", b.reports[waiting].Problems)
+	}
+}
+
+// A reservation of a user is not given up because the pod asks for something else.
+func TestReservationThatDoesNotFit(t *testing.T) {
+	b := bedIn(t, "pods")
+	r := ref(model.KindIP, "", "kept.default")
+	b.set(r, &model.IP{
+		Meta: model.Meta{Name: "kept.default", UID: "kept"}, Subnet: "ovn-default", PodName: "kept", Namespace: "default",
+		Addrs: model.Addrs{V4: netip.MustParseAddr("10.16.8.8")}, MAC: "02:00:00:00:00:88", Reserved: true,
+	})
+	b.settle()
+	p := ref(model.KindPod, "default", "kept")
+	b.set(p, asking("default", "kept", "", "10.16.5.1"))
+	b.settle()
+	if b.objects[r] == nil || !hasProblem(b, p, "IP kept.default reserves 10.16.8.8 in Subnet ovn-default for pod default/kept, which asks for something else") {
+		t.Errorf("record %v, problems %v", b.objects[r], b.reports[p].Problems)
+	}
+	b.set(p, nil)
+	b.settle()
+	b.set(p, pod("default", "kept", "n1"))
+	b.settle()
+	if got := addressOf(t, b, "kept.default"); got != "10.16.8.8" || port(b, "kept.default") == nil {
+		t.Errorf("it has %s", got)
 	}
 }

@@ -1,0 +1,49 @@
+package compile
+
+import (
+	"github.com/wovensdn/woven/api/annotations"
+	"github.com/wovensdn/woven/pkg/ipam"
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// families are the values of the annotation ip_family.
+var families = map[string]ipam.Family{"": ipam.FamilyBoth, model.FamilyIPv4: ipam.FamilyV4, model.FamilyIPv6: ipam.FamilyV6}
+
+// share is what a pod may have of the addresses that its annotation ip_pool
+// lists: that of its ordinal if a StatefulSet makes it, else any.
+func share(r *Result, pod *model.Pod, nic *model.PodNIC) (model.AddressList, bool) {
+	list, ordinal := ownShare(pod, nic)
+	if len(list) == 0 {
+		r.problem("AcquireAddressFailed", "metadata.annotations["+annotations.Key(nic.Provider, annotations.SuffixIPPool)+"]",
+			"pod %s/%s has the ordinal %d, and the list has %d addresses only", pod.Namespace, pod.Name, ordinal, nic.List.Len())
+	}
+	return list, len(list) > 0
+}
+
+func ownShare(pod *model.Pod, nic *model.PodNIC) (list model.AddressList, ordinal int) {
+	if pod.Owner.Kind != model.PodTypeStatefulSet {
+		return nic.List, 0
+	}
+	_, ordinal, ok := model.OrdinalOf(pod.Name)
+	if !ok {
+		return nic.List, 0
+	}
+	one, ok := nic.List.At(ordinal)
+	if !ok {
+		return nil, ordinal
+	}
+	return model.AddressList{{V4: model.Range{First: one.V4, Last: one.V4}, V6: model.Range{First: one.V6, Last: one.V6}}}, ordinal
+}
+
+// listed tells whether a record is what the annotations ip_pool and ip_family
+// allow for; a pod that asks for an address by itself does not look there.
+func listed(ip *model.IP, pod *model.Pod, nic *model.PodNIC) bool {
+	if nic.Family == model.FamilyIPv4 && ip.Addrs.V6.IsValid() || nic.Family == model.FamilyIPv6 && ip.Addrs.V4.IsValid() {
+		return false
+	}
+	if len(nic.List) == 0 || nic.IPs != (model.Addrs{}) {
+		return true
+	}
+	list, _ := ownShare(pod, nic)
+	return list.Holds(ip.Addrs)
+}

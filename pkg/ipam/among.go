@@ -1,0 +1,100 @@
+package ipam
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// AmongError names a list of addresses none of which can be had, and why. It is
+// an [ErrExhausted].
+type AmongError struct {
+	Subnet string
+	List   string
+	Causes []error // of the first ones
+	More   int     // that are not named
+}
+
+func (e *AmongError) Error() string {
+	texts := make([]string, 0, len(e.Causes)+1)
+	for _, cause := range e.Causes {
+		texts = append(texts, cause.Error())
+	}
+	if e.More > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", e.More))
+	}
+	return fmt.Sprintf("none of the addresses %s can be had in subnet %s: %s", e.List, e.Subnet, strings.Join(texts, "; "))
+}
+
+// Is reports whether target is [ErrExhausted].
+func (e *AmongError) Is(target error) bool { return target == ErrExhausted }
+
+// chooseAmong picks the first address or pair of a list that was not released
+// before, else the one that has rested longest. Listed addresses are static ones:
+// they may be excluded. A family that is wanted and not listed is dynamic.
+func (s *subnet) chooseAmong(r Request) (model.Addrs, error) {
+	const named = 3
+	failed := &AmongError{Subnet: s.def.Name, List: clipText(r.Among.String())}
+	var best model.Addrs
+	var bestTurn uint64
+	for candidate := range r.Among.All() {
+		candidate = r.Family.of(candidate)
+		if err := s.checkCandidate(candidate); err != nil {
+			if len(failed.Causes) < named {
+				failed.Causes = append(failed.Causes, err)
+			} else {
+				failed.More++
+			}
+			continue
+		}
+		turn := max(s.spaces.V4.resting.turns[candidate.V4], s.spaces.V6.resting.turns[candidate.V6])
+		if best == (model.Addrs{}) || turn < bestTurn {
+			best, bestTurn = candidate, turn
+		}
+		if turn == 0 {
+			break
+		}
+	}
+	if best == (model.Addrs{}) {
+		return model.Addrs{}, failed
+	}
+	r.IPs, r.Among = best, nil
+	return s.choose(r)
+}
+
+func (s *subnet) checkCandidate(a model.Addrs) error {
+	if a == (model.Addrs{}) {
+		return invalidf("an address is not of the family asked for")
+	}
+	if a.V4.IsValid() {
+		if err := s.checkStatic(&s.spaces.V4, a.V4); err != nil {
+			return err
+		}
+	}
+	if a.V6.IsValid() {
+		return s.checkStatic(&s.spaces.V6, a.V6)
+	}
+	return nil
+}
+
+// of leaves out the address of the family that is not wanted.
+func (f Family) of(a model.Addrs) model.Addrs {
+	switch f {
+	case FamilyV4:
+		return model.Addrs{V4: a.V4}
+	case FamilyV6:
+		return model.Addrs{V6: a.V6}
+	default:
+		return a
+	}
+}
+
+// clipText shortens what is very long.
+func clipText(text string) string {
+	const most = 200
+	if len(text) > most {
+		return text[:most] + "…"
+	}
+	return text
+}
