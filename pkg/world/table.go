@@ -16,7 +16,9 @@ type Table[T any] struct {
 	indexes []index[T]
 	buckets []map[string]map[string]struct{} // by index: bucket -> keys
 	facets  []facet[T]
-	readers *readers
+	// changing, if set, is told of every change and returns whom it wakes besides.
+	changing func(key string, old, now *T) []model.Ref
+	readers  *readers
 }
 
 type index[T any] struct {
@@ -116,6 +118,9 @@ func (t *Table[T]) changed(key string, old, now *T, force bool) []model.Ref {
 		for _, b := range t.reindex(i, ix, key, old, now) {
 			woken = append(woken, t.readers.of(dep{t.kind, ix.name, b})...)
 		}
+	}
+	if t.changing != nil {
+		woken = append(woken, t.changing(key, old, now)...)
 	}
 	return sortedUnique(woken)
 }

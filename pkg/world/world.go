@@ -8,6 +8,7 @@ package world
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/wovensdn/woven/pkg/model"
 )
@@ -23,7 +24,8 @@ type World struct {
 	// StatefulSets are read where a pod is gone and its record is not.
 	StatefulSets *Table[model.StatefulSet]
 
-	readers readers
+	readers   readers
+	selection *selection
 }
 
 // Names of the indexes and facets.
@@ -55,6 +57,7 @@ func New() *World {
 		index[model.IP]{indexSubnet, func(o *model.IP) []string { return []string{o.Subnet} }},
 		index[model.IP]{indexPod, func(o *model.IP) []string { return []string{PodKey(o.Namespace, o.PodName)} }},
 	)
+	w.selection = newSelection(w)
 	return w
 }
 
@@ -114,9 +117,18 @@ func (v *View) SubnetsOfVpc(vpc string) []*model.Subnet {
 	return bucket(v, v.w.Subnets, indexVpc, vpc)
 }
 
-// SubnetsOfNamespace lists the subnets whose spec.namespaces has this namespace, by name.
+// SubnetsOfNamespace lists the subnets whose spec.namespaces has this namespace,
+// or whose namespaceSelectors select it, by name.
 func (v *View) SubnetsOfNamespace(namespace string) []*model.Subnet {
-	return bucket(v, v.w.Subnets, indexNamespace, namespace)
+	out := bucket(v, v.w.Subnets, indexNamespace, namespace)
+	v.reads = append(v.reads, dep{model.KindSubnet, indexSelected, namespace})
+	for _, name := range v.w.selection.subnets(namespace) {
+		if s, ok := v.w.Subnets.read(v, name); ok {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b *model.Subnet) int { return strings.Compare(a.Name, b.Name) })
+	return slices.Compact(out)
 }
 
 // VpcsOfNamespace lists the Vpcs whose spec.namespaces has this namespace, by name.

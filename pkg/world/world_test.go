@@ -100,3 +100,32 @@ func TestBucketsAreSorted(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+func TestSelectedNamespaces(t *testing.T) {
+	w := world.New()
+	selected := func() (names []string) {
+		w.Read(owner("a"), func(v *world.View) {
+			for _, s := range v.SubnetsOfNamespace("ns") {
+				names = append(names, s.Name)
+			}
+		})
+		return names
+	}
+	namespace := func(labels map[string]string) *model.Namespace {
+		return &model.Namespace{Meta: model.Meta{Name: "ns"}, Labels: labels}
+	}
+	lab := subnet("blue", "ovn-cluster")
+	lab.NamespaceSelectors = []string{"team=lab", "env=dev"}
+	selected()
+	w.Namespaces.Set("ns", namespace(nil))
+	expect(t, "a selector that does not match", w.Subnets.Set("blue", lab))
+	expect(t, "a label that matches", w.Namespaces.Set("ns", namespace(map[string]string{"team": "lab", "env": "dev"})), owner("a"))
+	if got := selected(); !slices.Equal(got, []string{"blue"}) {
+		t.Errorf("selected by %v", got)
+	}
+	expect(t, "another label", w.Namespaces.Set("ns", namespace(map[string]string{"team": "lab", "env": "dev", "x": "y"})))
+	expect(t, "the subnet's end", w.Subnets.Delete("blue"), owner("a"))
+	if got := selected(); len(got) != 0 {
+		t.Errorf("still selected by %v", got)
+	}
+}

@@ -107,6 +107,9 @@ func states() []state {
 		pods.with("static address", changed(pod("default", "s", "n2"), func(p *model.Pod) {
 			p.NICs = []model.PodNIC{{Provider: "ovn", IPs: model.Addrs{V4: netip.MustParseAddr("10.16.9.9")}, MAC: "02:00:00:00:00:99"}}
 		})),
+		pods.with("selected namespaces", changed(subnet("blue", "10.17.0.0/24"), func(s *model.Subnet) { s.NamespaceSelectors = []string{"team=lab", "env in (dev,test)"} }),
+			changed(namespace("blue"), func(n *model.Namespace) { n.Labels = map[string]string{"team": "lab", "env": "dev"} }), pod("blue", "a", "n1"),
+			changed(namespace("red"), func(n *model.Namespace) { n.Labels = map[string]string{"env": "prod"} }), pod("red", "a", "n1")),
 		pods.with("dotted names", pod("default", "a.b", "n1"), pod("default", "a-b", "n1")),
 		pods.with("full subnet", changed(subnet("tiny", "10.19.0.0/30"), func(s *model.Subnet) { s.Namespaces = []string{"tiny"} }),
 			namespace("tiny"), pod("tiny", "a", "n1"), pod("tiny", "b", "n1")),
