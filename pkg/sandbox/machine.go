@@ -21,9 +21,15 @@ var kubeletSysctls = []string{
 	"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes",
 }
 
-// raisedSysctls are machine-wide limits that many kubelets on one machine run into: each takes about ten inotify instances, and
-// Linux gives a user 128 of them. Where the machine allows less, the sandbox raises it.
-var raisedSysctls = map[string]int{"fs/inotify/max_user_instances": 8192, "fs/inotify/max_user_watches": 524288}
+// raisedSysctls are machine-wide limits that many nodes on one machine run into. Where the machine allows less, the sandbox
+// raises it. A kubelet takes about ten inotify instances, and Linux gives a user 128 of them. All network namespaces share one
+// table of neighbours (arp(7)), and 40 pods that talk to each other have 1,600; Linux allows 1,024, and beyond that packets
+// vanish ("neighbor table overflow" in the kernel's log).
+var raisedSysctls = map[string]int{
+	"fs/inotify/max_user_instances": 8192, "fs/inotify/max_user_watches": 524288,
+	"net/ipv4/neigh/default/gc_thresh2": 32768, "net/ipv4/neigh/default/gc_thresh3": 65536,
+	"net/ipv6/neigh/default/gc_thresh2": 32768, "net/ipv6/neigh/default/gc_thresh3": 65536,
+}
 
 func sysctlPath(name string) string { return filepath.Join("/proc/sys", name) }
 
@@ -164,6 +170,9 @@ func missingDirs(dirs []string) []string {
 func raiseSysctls() error {
 	for name, want := range raisedSysctls {
 		raw, err := os.ReadFile(sysctlPath(name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a kernel without IPv6
+		}
 		if err != nil {
 			return fmt.Errorf("read sysctl %s: %w", name, err)
 		}
