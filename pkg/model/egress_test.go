@@ -31,7 +31,8 @@ func TestEgressFrom(t *testing.T) {
 		"nodes": {
 			spec: v1.SubnetSpec{GatewayNode: "n1:172.18.0.9, n2 ,n1:fd00::9,n3:fd00::a"},
 			want: Egress{GatewayNodes: []GatewayNode{
-				{Name: "n1", Source: Addrs{V4: addr("172.18.0.9"), V6: addr("fd00::9")}}, {Name: "n2"},
+				{Name: "n1", Source: Addrs{V4: addr("172.18.0.9"), V6: addr("fd00::9")}},
+				{Name: "n2"},
 				{Name: "n3", Source: Addrs{V6: addr("fd00::a")}},
 			}},
 		},

@@ -102,6 +102,9 @@ func slimSubnet(s *v1.Subnet) {
 		Vpc: s.Spec.Vpc, CIDRBlock: s.Spec.CIDRBlock, Provider: s.Spec.Provider, Mtu: s.Spec.Mtu,
 		NatOutgoing: s.Spec.NatOutgoing, GatewayType: s.Spec.GatewayType,
 		Vlan: s.Spec.Vlan, LogicalGateway: s.Spec.LogicalGateway,
+		GatewayNode: s.Spec.GatewayNode, NatOutgoingPolicyRules: s.Spec.NatOutgoingPolicyRules,
+		ExternalEgressGateway: s.Spec.ExternalEgressGateway,
+		PolicyRoutingPriority: s.Spec.PolicyRoutingPriority, PolicyRoutingTableID: s.Spec.PolicyRoutingTableID,
 	}
 	s.Status = v1.SubnetStatus{}
 }

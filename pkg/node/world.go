@@ -9,6 +9,7 @@ import (
 
 	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
@@ -102,6 +103,12 @@ func subnetOf(s *v1.Subnet, defaultVpc string) hostplan.Subnet {
 		Vpc:         s.Spec.Vpc,
 		Underlay:    s.Spec.Vlan != "" && !s.Spec.LogicalGateway,
 		NATOutgoing: s.Spec.NatOutgoing,
+		Centralized: s.Spec.GatewayType == v1.GatewayCentralized,
+	}
+	egress, problems := model.EgressFrom(s)
+	h.Egress = egress
+	for _, p := range problems {
+		h.Problems = append(h.Problems, p.Error())
 	}
 	if h.Vpc == "" && ovnProvider(s.Spec.Provider) {
 		h.Vpc = defaultVpc

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/wovensdn/woven/pkg/model"
 )
 
 const (
@@ -51,6 +53,11 @@ type Subnet struct {
 	// Underlay subnets are reached through the physical network, not through OVN's router.
 	Underlay    bool
 	NATOutgoing bool
+	// Centralized subnets leave the cluster through gateway nodes, others through the node of each pod.
+	Centralized bool
+	Egress      model.Egress
+	// Problems are what is wrong with Egress, a sentence each.
+	Problems []string
 	// Invalid says why the object cannot be understood; empty if it can.
 	Invalid string
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/wovensdn/woven/pkg/model"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -76,9 +78,42 @@ func worldDual() World {
 	return w
 }
 
+// worldGateway is a gateway node of centralized subnets.
+func worldGateway() World {
+	w := worldDual()
+	source := func(v4, v6 string) (a model.Addrs) {
+		a.V4, _ = netip.ParseAddr(v4)
+		a.V6, _ = netip.ParseAddr(v6)
+		return a
+	}
+	w.Subnets = append(w.Subnets,
+		Subnet{
+			Name: "named", Vpc: "ovn-cluster", CIDRs: prefixList("10.20.0.0/16", "fd00:10:20::/112"), NATOutgoing: true, Centralized: true,
+			Egress: model.Egress{GatewayNodes: []model.GatewayNode{{Name: "n2", Source: source("172.18.0.8", "")}, {Name: "n1", Source: source("172.18.0.9", "2001:db8::9")}}},
+		},
+		Subnet{
+			Name: "one-family", Vpc: "ovn-cluster", CIDRs: prefixList("10.21.0.0/24", "fd00:10:21::/112"), NATOutgoing: true, Centralized: true,
+			Egress: model.Egress{GatewayNodes: []model.GatewayNode{{Name: "n1", Source: source("172.18.0.10", "")}}},
+		},
+		Subnet{
+			Name: "elsewhere", Vpc: "ovn-cluster", CIDRs: prefixList("10.22.0.0/24"), NATOutgoing: true, Centralized: true,
+			Egress: model.Egress{GatewayNodes: []model.GatewayNode{{Name: "n2", Source: source("172.18.0.8", "")}}},
+		},
+		Subnet{
+			Name: "no-nat", Vpc: "ovn-cluster", CIDRs: prefixList("10.23.0.0/24"), Centralized: true,
+			Egress: model.Egress{GatewayNodes: []model.GatewayNode{{Name: "n1", Source: source("172.18.0.11", "")}}},
+		},
+		Subnet{
+			Name: "distributed", Vpc: "ovn-cluster", CIDRs: prefixList("10.24.0.0/24"), NATOutgoing: true,
+			Egress: model.Egress{GatewayNodes: []model.GatewayNode{{Name: "n1", Source: source("172.18.0.12", "")}}},
+		},
+	)
+	return w
+}
+
 func TestGolden(t *testing.T) {
 	for name, w := range map[string]World{
-		"v4": worldV4(), "v6": worldV6(), "dual": worldDual(), "empty": {Node: Node{Name: "n1"}, MirrorLink: "mirror0"},
+		"v4": worldV4(), "v6": worldV6(), "dual": worldDual(), "gateway": worldGateway(), "empty": {Node: Node{Name: "n1"}, MirrorLink: "mirror0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := json.MarshalIndent(Make(w), "", "  ")
@@ -105,7 +140,7 @@ func TestGolden(t *testing.T) {
 
 // The order in which objects are listed changes nothing.
 func TestOrder(t *testing.T) {
-	for _, w := range []World{worldV4(), worldV6(), worldDual()} {
+	for _, w := range []World{worldV4(), worldV6(), worldDual(), worldGateway()} {
 		v := w
 		v.Subnets, v.NodeAddresses, v.PodPorts = slices.Clone(w.Subnets), slices.Clone(w.NodeAddresses), slices.Clone(w.PodPorts)
 		slices.Reverse(v.Subnets)

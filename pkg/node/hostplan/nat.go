@@ -1,8 +1,12 @@
 package hostplan
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
+	"strings"
+
+	"github.com/wovensdn/woven/pkg/model"
 )
 
 // Set is an nftables set.
@@ -16,7 +20,19 @@ type Set struct {
 	Elements []string
 }
 
-// Chain is a base chain of an nftables table.
+// Map is an nftables map whose keys are prefixes.
+type Map struct {
+	Name string
+	// Type is "<key> : <value>", for example "ipv4_addr : verdict".
+	Type string
+	// Elements are sorted by their keys; no key contains another.
+	Elements []Element
+}
+
+// Element is an element of a map in nft's own notation.
+type Element struct{ Key, Value string }
+
+// Chain is a chain of an nftables table; without a hook it is one that rules lead to.
 type Chain struct {
 	Name, Type, Hook, Priority string
 	Rules                      []Rule
@@ -29,15 +45,37 @@ type Rule struct{ Text, Comment string }
 type Table struct {
 	Name   string
 	Sets   []Set
+	Maps   []Map
 	Chains []Chain
 }
 
-// makeTable is the source NAT of the node: three sets per family and two rules,
-// however many subnets there are.
+// leaveChain gives packets another source address.
+const leaveChain = "leave"
+
+// family is what the rules for IPv4 and IPv6 differ in.
+type family struct {
+	is4                  bool
+	digit, keyword, kind string
+}
+
+var families = []family{{true, "4", "ip", "ipv4_addr"}, {false, "6", "ip6", "ipv6_addr"}}
+
+func (f family) prefixOf(p netip.Prefix) bool { return p.Addr().Is4() == f.is4 }
+
+func (f family) of(a model.Addrs) netip.Addr {
+	if f.is4 {
+		return a.V4
+	}
+	return a.V6
+}
+
+// makeTable is the source NAT of the node: three sets, a map and three rules per
+// family, however many subnets there are.
 //
 //   - pods: what is inside: the default Vpc's subnets, the join subnet among them
 //   - nat: those of them that have natOutgoing
 //   - nodes: InternalIPs of all nodes
+//   - source: the address that a centralized subnet names for this node
 func makeTable(w World) Table {
 	var inside, nat []netip.Prefix
 	for _, s := range w.Subnets {
@@ -52,55 +90,116 @@ func makeTable(w World) Table {
 	for _, a := range w.Node.Addresses {
 		inside = append(inside, a.Masked())
 	}
-	t := Table{Name: TableName, Chains: []Chain{{
-		Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: "srcnat",
-	}}}
-	for _, f := range []struct{ digit, keyword, typ string }{{"4", "ip", "ipv4_addr"}, {"6", "ip6", "ipv6_addr"}} {
-		is4 := f.digit == "4"
+	t := Table{Name: TableName}
+	leave := Chain{Name: leaveChain}
+	post := Chain{Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: "srcnat"}
+	for _, f := range families {
 		t.Sets = append(t.Sets,
-			Set{Name: "pods" + f.digit, Type: f.typ, Interval: true, Elements: prefixes(inside, is4)},
-			Set{Name: "nat" + f.digit, Type: f.typ, Interval: true, Elements: prefixes(nat, is4)},
-			Set{Name: "nodes" + f.digit, Type: f.typ, Elements: addresses(w.NodeAddresses, is4)},
+			Set{Name: "pods" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(inside, f.is4)},
+			Set{Name: "nat" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(nat, f.is4)},
+			Set{Name: "nodes" + f.digit, Type: f.kind, Elements: addresses(w.NodeAddresses, f.is4)},
 		)
-		t.Chains[0].Rules = append(t.Chains[0].Rules, natRules(f.digit, f.keyword)...)
+		t.Maps = append(t.Maps,
+			Map{Name: "source" + f.digit, Type: f.kind + " : " + f.kind, Elements: sources(w, f)},
+		)
+		post.Rules = append(post.Rules, natRules(f)...)
+		leave.Rules = append(leave.Rules, Rule{
+			Text:    "snat " + f.keyword + " to " + f.keyword + " saddr map @source" + f.digit + " fully-random",
+			Comment: "the address that gatewayNode names for this node",
+		})
 	}
+	leave.Rules = append(leave.Rules, Rule{Text: "masquerade fully-random", Comment: "else the node's own address"})
+	t.Chains = []Chain{leave, post}
 	return t
 }
 
-func natRules(digit, ip string) []Rule {
+func natRules(f family) []Rule {
+	saddr, daddr := f.keyword+" saddr ", f.keyword+" daddr "
+	outside := daddr + "!= @pods" + f.digit + " " + daddr + "!= @nodes" + f.digit
 	return []Rule{{
 		// Without this the answer would go straight back to the pod through OVN,
 		// from an address that the pod never asked.
-		Text:    ip + " saddr @pods" + digit + " ct status dnat masquerade fully-random",
+		Text:    saddr + "@pods" + f.digit + " ct status dnat masquerade fully-random",
 		Comment: "what this node redirected comes back through it",
 	}, {
-		Text: ip + " saddr @nat" + digit + " " + ip + " daddr != @pods" + digit +
-			" " + ip + " daddr != @nodes" + digit + " masquerade fully-random",
-		Comment: "pods leave the cluster with the node's address",
+		Text:    saddr + "@nat" + f.digit + " " + outside + " goto " + leaveChain,
+		Comment: "pods leave the cluster with an address of the node",
 	}}
 }
 
-// prefixes returns the prefixes of one family, sorted, without those that
-// another one contains: the kernel refuses overlapping intervals in a set.
-func prefixes(ps []netip.Prefix, is4 bool) []string {
-	var own []netip.Prefix
-	for _, p := range ps {
-		if p.Addr().Is4() == is4 {
-			own = append(own, p.Masked())
+// sources maps the CIDRs of centralized subnets to the addresses that their
+// traffic gets on this node, where gatewayNode names one.
+func sources(w World, f family) []Element {
+	values := map[netip.Prefix]string{}
+	for _, s := range natSubnets(w) {
+		if !s.Centralized {
+			continue
 		}
+		for _, n := range s.Egress.GatewayNodes {
+			if a := f.of(n.Source); n.Name == w.Node.Name && a.IsValid() {
+				assign(values, s.CIDRs, f, a.String())
+			}
+		}
+	}
+	return elements(values)
+}
+
+// natSubnets are the subnets with natOutgoing whose pods leave through the hosts, by name.
+func natSubnets(w World) []Subnet {
+	out := slices.DeleteFunc(slices.Clone(w.Subnets), func(s Subnet) bool { return !routed(w, s) || !s.NATOutgoing })
+	slices.SortFunc(out, func(a, b Subnet) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// assign gives the prefixes of one family a value, unless they have one: of
+// subnets with one CIDR, which are in conflict, the first by name has it.
+func assign(values map[netip.Prefix]string, cidrs []netip.Prefix, f family, value string) {
+	for _, c := range cidrs {
+		if _, taken := values[c.Masked()]; !taken && f.prefixOf(c) {
+			values[c.Masked()] = value
+		}
+	}
+}
+
+// elements sorts a map by its keys and leaves out those that another one contains.
+func elements(values map[netip.Prefix]string) []Element {
+	var out []Element
+	for _, p := range disjoint(slices.Collect(maps.Keys(values))) {
+		out = append(out, Element{Key: element(p), Value: values[p]})
+	}
+	slices.SortFunc(out, func(a, b Element) int { return strings.Compare(a.Key, b.Key) })
+	return out
+}
+
+// prefixes returns the prefixes of one family, sorted, without those that
+// another one contains.
+func prefixes(ps []netip.Prefix, is4 bool) []string {
+	var out []string
+	for _, p := range disjoint(ps) {
+		if p.Addr().Is4() == is4 {
+			out = append(out, element(p))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// disjoint leaves out prefixes that another one contains: the kernel refuses
+// overlapping intervals.
+func disjoint(ps []netip.Prefix) []netip.Prefix {
+	own := make([]netip.Prefix, 0, len(ps))
+	for _, p := range ps {
+		own = append(own, p.Masked())
 	}
 	// Compare orders by address, then by length: a container comes before what it contains.
 	slices.SortFunc(own, netip.Prefix.Compare)
-	var out []string
-	var last netip.Prefix
+	var out []netip.Prefix
 	for _, p := range own {
-		if last.IsValid() && last.Overlaps(p) {
+		if n := len(out); n > 0 && out[n-1].Overlaps(p) {
 			continue
 		}
-		last = p
-		out = append(out, element(p))
+		out = append(out, p)
 	}
-	slices.Sort(out)
 	return out
 }
 

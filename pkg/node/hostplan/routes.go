@@ -25,6 +25,9 @@ func makeRoutes(w World, p *Plan) *Routes {
 		if !routed(w, s) {
 			continue
 		}
+		for _, problem := range s.Problems {
+			p.Problems = append(p.Problems, fmt.Sprintf("subnet %s: %s", s.Name, problem))
+		}
 		for _, c := range s.CIDRs {
 			if seen[c] || connected(w.Node, c) {
 				continue

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/knftables"
 
@@ -22,8 +23,11 @@ type Driver struct {
 }
 
 // Apply compares the kernel's table with the wanted one and changes what
-// differs: elements alone if only elements differ, else the whole table, in one
-// transaction that nobody sees half of. It says in a word what it did; "" is nothing.
+// differs, in one transaction. What is as it should be is not touched, so that
+// it goes on to hold for packets that pass meanwhile: the kernel swaps the rules
+// of a chain atomically, but a chain that is made anew, and elements of a set that
+// is made anew, take effect one after the other. Apply says in a word what it did;
+// "" is nothing.
 func (d *Driver) Apply(ctx context.Context, want hostplan.Table) (string, error) {
 	if d.Tables == nil {
 		t, err := knftables.New(knftables.InetFamily, want.Name)
@@ -32,27 +36,28 @@ func (d *Driver) Apply(ctx context.Context, want hostplan.Table) (string, error)
 		}
 		d.Tables = t
 	}
-	same, err := d.sameShape(ctx, want)
+	have, err := d.Tables.ListAll(ctx)
+	if knftables.IsNotFound(err) {
+		return "table written", d.whole(ctx, want)
+	}
 	if err != nil {
 		return "", fmt.Errorf("read table inet %s: %w", want.Name, err)
 	}
-	if !same {
-		return "table written", d.run(ctx, want.Name, d.whole(want))
+	c := &change{tables: d.Tables, tx: d.Tables.NewTransaction(), have: have}
+	if err := c.compare(ctx, want); err != nil {
+		return "", fmt.Errorf("read table inet %s: %w", want.Name, err)
 	}
-	tx := d.Tables.NewTransaction()
-	for _, s := range want.Sets {
-		rewrite, err := d.diffSet(ctx, tx, s)
-		if err != nil {
-			return "", fmt.Errorf("read set %s: %w", s.Name, err)
-		}
-		if rewrite {
-			return "table rewritten", d.run(ctx, want.Name, d.whole(want))
-		}
-	}
-	if tx.NumOperations() == 0 {
+	if c.tx.NumOperations() == 0 {
 		return "", nil
 	}
-	return fmt.Sprintf("%d set elements changed", tx.NumOperations()), d.run(ctx, want.Name, tx)
+	if d.run(ctx, want.Name, c.tx) != nil {
+		// Somebody has made one of the objects something else, a chain with another hook, say.
+		return "table rewritten", d.whole(ctx, want)
+	}
+	if c.rules {
+		return "rules changed", nil
+	}
+	return fmt.Sprintf("%d set elements changed", c.tx.NumOperations()), nil
 }
 
 func (d *Driver) run(ctx context.Context, table string, tx *knftables.Transaction) error {
@@ -62,113 +67,193 @@ func (d *Driver) run(ctx context.Context, table string, tx *knftables.Transactio
 	return nil
 }
 
-// sameShape compares everything but set elements. Rules are compared by their
-// comments, which hold a digest of the rule's text: nft prints a rule in other
-// words than it was given.
-func (d *Driver) sameShape(ctx context.Context, want hostplan.Table) (bool, error) {
-	all, err := d.Tables.ListAll(ctx)
-	if knftables.IsNotFound(err) {
-		return false, nil
+// whole makes the table anew. "add" before "delete" lets it work whether the table is there or not.
+func (d *Driver) whole(ctx context.Context, want hostplan.Table) error {
+	c := &change{tables: d.Tables, tx: d.Tables.NewTransaction()}
+	c.tx.Add(&knftables.Table{})
+	c.tx.Delete(&knftables.Table{})
+	c.tx.Add(&knftables.Table{})
+	if err := c.compare(ctx, want); err != nil {
+		return err
 	}
+	return d.run(ctx, want.Name, c.tx)
+}
+
+// change is a transaction that grows.
+type change struct {
+	tables knftables.Interface
+	tx     *knftables.Transaction
+	// have are the names of what is in the table, by kind.
+	have map[string][]string
+	// rules is true if more than elements changes.
+	rules bool
+}
+
+// compare adds what makes the table the wanted one. Chains come before the
+// elements and rules that lead to them, and go after those.
+func (c *change) compare(ctx context.Context, want hostplan.Table) error {
+	var stale []hostplan.Chain
+	for _, w := range want.Chains {
+		if !c.has("chain", w.Name) {
+			c.tx.Add(chain(w))
+		} else if same, err := c.sameRules(ctx, w); err != nil || same {
+			if err != nil {
+				return err
+			}
+			continue
+		} else {
+			c.tx.Flush(&knftables.Chain{Name: w.Name})
+		}
+		stale = append(stale, w)
+	}
+	surplus := c.surplus("chain", names(want.Chains, func(c hostplan.Chain) string { return c.Name }))
+	for _, name := range surplus {
+		c.tx.Flush(&knftables.Chain{Name: name})
+	}
+	c.rules = c.rules || len(stale)+len(surplus) > 0
+	if err := c.compareSets(ctx, want); err != nil {
+		return err
+	}
+	if err := c.compareMaps(ctx, want); err != nil {
+		return err
+	}
+	for _, name := range surplus {
+		c.tx.Delete(&knftables.Chain{Name: name})
+	}
+	for _, w := range stale {
+		for _, r := range w.Rules {
+			c.tx.Add(&knftables.Rule{Chain: w.Name, Rule: r.Text, Comment: knftables.PtrTo(comment(w, r))})
+		}
+	}
+	return nil
+}
+
+// sameRules compares the rules of a chain by their comments, which hold a digest
+// of the rule's text: nft prints a rule in other words than it was given.
+func (c *change) sameRules(ctx context.Context, want hostplan.Chain) (bool, error) {
+	rules, err := c.tables.ListRules(ctx, want.Name)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("list rules of chain %s: %w", want.Name, err)
 	}
-	var sets, chains []string
+	return slices.EqualFunc(rules, want.Rules, func(have *knftables.Rule, r hostplan.Rule) bool {
+		return have.Comment != nil && *have.Comment == comment(want, r)
+	}), nil
+}
+
+func (c *change) compareSets(ctx context.Context, want hostplan.Table) error {
+	for _, name := range c.surplus("set", names(want.Sets, func(s hostplan.Set) string { return s.Name })) {
+		c.rules = true
+		c.tx.Delete(&knftables.Set{Name: name})
+	}
 	for _, s := range want.Sets {
-		sets = append(sets, s.Name)
+		if !c.has("set", s.Name) {
+			c.rules = true
+			set := &knftables.Set{Name: s.Name, Type: s.Type}
+			if s.Interval {
+				set.Flags = []knftables.SetFlag{knftables.IntervalFlag}
+			}
+			c.tx.Add(set)
+		}
+		if err := c.elements(ctx, "set", s.Name, setElements(s)); err != nil {
+			return err
+		}
 	}
-	for _, c := range want.Chains {
-		chains = append(chains, c.Name)
+	return nil
+}
+
+func (c *change) compareMaps(ctx context.Context, want hostplan.Table) error {
+	for _, name := range c.surplus("map", names(want.Maps, func(m hostplan.Map) string { return m.Name })) {
+		c.rules = true
+		c.tx.Delete(&knftables.Map{Name: name})
 	}
-	if !sameNames(all["set"], sets) || !sameNames(all["chain"], chains) || len(all["map"]) > 0 {
-		return false, nil
+	for _, m := range want.Maps {
+		if !c.has("map", m.Name) {
+			c.rules = true
+			c.tx.Add(&knftables.Map{Name: m.Name, Type: m.Type, Flags: []knftables.SetFlag{knftables.IntervalFlag}})
+		}
+		if err := c.elements(ctx, "map", m.Name, mapElements(m)); err != nil {
+			return err
+		}
 	}
-	for _, c := range want.Chains {
-		rules, err := d.Tables.ListRules(ctx, c.Name)
+	return nil
+}
+
+// elements makes the elements of one set or map the wanted ones. Removals come
+// first, since intervals must not overlap.
+func (c *change) elements(ctx context.Context, kind, name string, want []*knftables.Element) error {
+	have := map[string]*knftables.Element{}
+	if c.has(kind, name) {
+		list, err := c.tables.ListElements(ctx, kind, name)
 		if err != nil {
-			return false, err
+			return fmt.Errorf("list elements of %s %s: %w", kind, name, err)
 		}
-		if !slices.EqualFunc(rules, c.Rules, func(have *knftables.Rule, r hostplan.Rule) bool {
-			return have.Comment != nil && *have.Comment == comment(c, r)
-		}) {
-			return false, nil
+		for _, e := range list {
+			have[identity(e)] = e
 		}
 	}
-	return true, nil
+	var added []*knftables.Element
+	for _, e := range want {
+		if have[identity(e)] == nil {
+			added = append(added, e)
+		}
+		delete(have, identity(e))
+	}
+	for _, e := range have {
+		c.tx.Delete(e)
+	}
+	for _, e := range added {
+		c.tx.Add(e)
+	}
+	return nil
 }
 
-// diffSet adds the element changes of one set to tx. rewrite is true if elements
-// of an interval set both come and go: nft may find a new interval overlapping
-// one that the same transaction removes.
-func (d *Driver) diffSet(ctx context.Context, tx *knftables.Transaction, want hostplan.Set) (rewrite bool, err error) {
-	list, err := d.Tables.ListElements(ctx, "set", want.Name)
-	if err != nil {
-		return false, err
-	}
-	have := map[string]bool{}
-	for _, e := range list {
-		have[e.Key[0]] = true
-	}
-	added := 0
-	for _, key := range want.Elements {
-		if !have[key] {
-			tx.Add(element(want.Name, key))
-			added++
-		}
-		delete(have, key)
-	}
-	if want.Interval && added > 0 && len(have) > 0 {
-		return true, nil
-	}
-	for key := range have {
-		tx.Delete(element(want.Name, key))
-	}
-	return false, nil
+func (c *change) has(kind, name string) bool { return slices.Contains(c.have[kind], name) }
+
+// surplus are the names of what is in the table and is not wanted.
+func (c *change) surplus(kind string, want []string) []string {
+	return slices.DeleteFunc(slices.Clone(c.have[kind]), func(name string) bool { return slices.Contains(want, name) })
 }
 
-// whole replaces the table. "add" before "delete" lets it work whether the table is there or not.
-func (d *Driver) whole(want hostplan.Table) *knftables.Transaction {
-	tx := d.Tables.NewTransaction()
-	tx.Add(&knftables.Table{})
-	tx.Delete(&knftables.Table{})
-	tx.Add(&knftables.Table{})
-	for _, s := range want.Sets {
-		set := &knftables.Set{Name: s.Name, Type: s.Type}
-		if s.Interval {
-			set.Flags = []knftables.SetFlag{knftables.IntervalFlag}
-		}
-		tx.Add(set)
-		for _, key := range s.Elements {
-			tx.Add(element(s.Name, key))
-		}
+func names[T any](list []T, name func(T) string) (out []string) {
+	for _, x := range list {
+		out = append(out, name(x))
 	}
-	for _, c := range want.Chains {
-		tx.Add(&knftables.Chain{
-			Name:     c.Name,
-			Type:     knftables.PtrTo(knftables.BaseChainType(c.Type)),
-			Hook:     knftables.PtrTo(knftables.BaseChainHook(c.Hook)),
-			Priority: knftables.PtrTo(knftables.BaseChainPriority(c.Priority)),
-		})
-		for _, r := range c.Rules {
-			tx.Add(&knftables.Rule{Chain: c.Name, Rule: r.Text, Comment: knftables.PtrTo(comment(c, r))})
-		}
-	}
-	return tx
+	return out
 }
 
-func element(set, key string) *knftables.Element {
-	return &knftables.Element{Set: set, Key: []string{key}}
+// identity is all that an element says; a key with another value is another element.
+func identity(e *knftables.Element) string {
+	return strings.Join(e.Key, " . ") + " : " + strings.Join(e.Value, " . ")
+}
+
+func chain(c hostplan.Chain) *knftables.Chain {
+	if c.Hook == "" {
+		return &knftables.Chain{Name: c.Name}
+	}
+	return &knftables.Chain{
+		Name:     c.Name,
+		Type:     knftables.PtrTo(knftables.BaseChainType(c.Type)),
+		Hook:     knftables.PtrTo(knftables.BaseChainHook(c.Hook)),
+		Priority: knftables.PtrTo(knftables.BaseChainPriority(c.Priority)),
+	}
+}
+
+func setElements(s hostplan.Set) (out []*knftables.Element) {
+	for _, key := range s.Elements {
+		out = append(out, &knftables.Element{Set: s.Name, Key: []string{key}})
+	}
+	return out
+}
+
+func mapElements(m hostplan.Map) (out []*knftables.Element) {
+	for _, e := range m.Elements {
+		out = append(out, &knftables.Element{Map: m.Name, Key: []string{e.Key}, Value: []string{e.Value}})
+	}
+	return out
 }
 
 // comment is what the rule is for, and a digest of the rule and its chain.
 func comment(c hostplan.Chain, r hostplan.Rule) string {
 	sum := sha256.Sum256([]byte(c.Name + " " + c.Type + " " + c.Hook + " " + c.Priority + " " + r.Text))
 	return r.Comment + " (" + hex.EncodeToString(sum[:4]) + ")"
-}
-
-func sameNames(have, want []string) bool {
-	have, want = slices.Clone(have), slices.Clone(want)
-	slices.Sort(have)
-	slices.Sort(want)
-	return slices.Equal(have, want)
 }

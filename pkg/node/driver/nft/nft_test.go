@@ -21,11 +21,18 @@ func table(pods ...string) hostplan.Table {
 			{Name: "pods6", Type: "ipv6_addr", Interval: true, Elements: []string{"fd00:10:16::/112"}},
 			{Name: "nodes4", Type: "ipv4_addr", Elements: []string{"192.0.2.1"}},
 		},
+		Maps: []hostplan.Map{{
+			Name: "source4", Type: "ipv4_addr : ipv4_addr", Elements: []hostplan.Element{{Key: "10.20.0.0/16", Value: "192.0.2.7"}, {Key: "10.21.0.9", Value: "192.0.2.8"}},
+		}},
 		Chains: []hostplan.Chain{{
+			Name:  "leave",
+			Rules: []hostplan.Rule{{Text: "snat ip to ip saddr map @source4 fully-random", Comment: "named"}},
+		}, {
 			Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: "srcnat",
 			Rules: []hostplan.Rule{
 				{Text: "ip saddr @pods4 ct status dnat masquerade fully-random", Comment: "redirected"},
 				{Text: "ip saddr @pods4 ip daddr != @pods4 ip daddr != @nodes4 masquerade fully-random", Comment: "outgoing"},
+				{Text: "ip saddr @pods4 goto leave", Comment: "named"},
 				{Text: "ip6 saddr @pods6 ip6 daddr != @pods6 masquerade fully-random", Comment: "outgoing"},
 			},
 		}},
@@ -43,7 +50,7 @@ func scenario(t *testing.T, d *nft.Driver, disturb []func()) {
 		{"again", table("10.16.0.0/16"), ""},
 		{"more", table("10.16.0.0/16", "10.17.0.0/16", "10.18.0.7"), "2 set elements changed"},
 		{"less", table("10.17.0.0/16"), "2 set elements changed"},
-		{"wider", table("10.0.0.0/8"), "table rewritten"},
+		{"wider", table("10.0.0.0/8"), "2 set elements changed"},
 		{"again", table("10.0.0.0/8"), ""},
 	} {
 		if did, err := d.Apply(ctx, step.want); did != step.did || err != nil {
@@ -87,6 +94,18 @@ func TestLinux(t *testing.T) {
 			nftDo("add rule inet woven postrouting counter"),
 			nftDo("add chain inet woven extra"),
 			nftDo("add set inet woven extra { type ipv4_addr; }"),
+			nftDo("add map inet woven extra { type ipv4_addr : ipv4_addr; }"),
+			nftDo("flush map inet woven source4"),
+			nftDo("add element inet woven source4 { 10.30.0.0/16 : 192.0.2.7 }"),
+			func() {
+				run(t, "delete", "element", "inet", "woven", "source4", "{ 10.20.0.0/16 }")
+				run(t, "add", "element", "inet", "woven", "source4", "{ 10.20.0.0/16 : 192.0.2.99 }")
+			},
+			nftDo("flush chain inet woven leave"),
+			func() {
+				run(t, "delete", "chain", "inet", "woven", "postrouting")
+				run(t, "add", "chain", "inet", "woven", "postrouting")
+			},
 		})
 		if after := run(t, "list", "table", "inet", "other"); after != before {
 			t.Errorf("the table of somebody else changed:\n%s", after)
@@ -105,8 +124,10 @@ func TestPlanOnLinux(t *testing.T) {
 		}
 		out := run(t, "list", "table", "inet", "woven")
 		for _, rule := range []string{
-			"ip saddr @nat4 ip daddr != @pods4 ip daddr != @nodes4 masquerade fully-random",
-			"ip6 saddr @nat6 ip6 daddr != @pods6 ip6 daddr != @nodes6 masquerade fully-random",
+			"ip saddr @nat4 ip daddr != @pods4 ip daddr != @nodes4 goto leave",
+			"ip6 saddr @nat6 ip6 daddr != @pods6 ip6 daddr != @nodes6 goto leave",
+			"snat ip to ip saddr map @source4 fully-random",
+			"snat ip6 to ip6 saddr map @source6 fully-random",
 		} {
 			if !strings.Contains(out, rule) {
 				t.Errorf("no rule %q in\n%s", rule, out)

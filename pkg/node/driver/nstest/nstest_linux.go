@@ -3,12 +3,15 @@
 package nstest
 
 import (
+	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"testing"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // Namespace is a network namespace that lives as long as the test.
@@ -92,4 +95,66 @@ func onThread(t testing.TB, f func()) {
 		f()
 	}()
 	<-done
+}
+
+// Connect joins two namespaces by a pair of links that are up, each with its addresses.
+func (n *Namespace) Connect(name string, addresses []netip.Prefix, peer *Namespace, peerName string, peerAddresses []netip.Prefix) {
+	n.t.Helper()
+	n.Do(func() {
+		err := netlink.LinkAdd(&netlink.Veth{
+			LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: peerName, PeerNamespace: netlink.NsFd(int(peer.handle)),
+		})
+		if err != nil {
+			n.t.Errorf("add veth %s: %v", name, err)
+		}
+	})
+	n.Do(func() { configure(n.t, name, addresses) })
+	peer.Do(func() { configure(n.t, peerName, peerAddresses) })
+}
+
+func configure(t testing.TB, name string, addresses []netip.Prefix) {
+	lk, err := netlink.LinkByName(name)
+	if err != nil {
+		t.Errorf("find link %s: %v", name, err)
+		return
+	}
+	for _, a := range addresses {
+		addr := &netlink.Addr{IPNet: IPNet(a)}
+		if a.Addr().Is6() {
+			addr.Flags = unix.IFA_F_NODAD // usable at once
+		}
+		if err := netlink.AddrAdd(lk, addr); err != nil {
+			t.Errorf("add %s to %s: %v", a, name, err)
+		}
+	}
+	if err := netlink.LinkSetUp(lk); err != nil {
+		t.Errorf("set %s up: %v", name, err)
+	}
+}
+
+// Route adds a route through a gateway. The destination may be 0.0.0.0/0 or ::/0.
+func (n *Namespace) Route(dst netip.Prefix, gateway netip.Addr) {
+	n.t.Helper()
+	n.Do(func() {
+		if err := netlink.RouteAdd(&netlink.Route{Dst: IPNet(dst), Gw: gateway.AsSlice()}); err != nil {
+			n.t.Errorf("add route to %s via %s: %v", dst, gateway, err)
+		}
+	})
+}
+
+// Forward lets the namespace route packets of both families.
+func (n *Namespace) Forward() {
+	n.t.Helper()
+	n.Do(func() {
+		for _, path := range []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"} {
+			if err := os.WriteFile(path, []byte("1"), 0o600); err != nil {
+				n.t.Errorf("enable forwarding: %v", err)
+			}
+		}
+	})
+}
+
+// IPNet is a prefix in the words of package net, host bits included.
+func IPNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
