@@ -41,6 +41,7 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 	c.isolate(&r, v, subnet)
 	if subnet.Vpc == c.ClusterRouter {
 		c.leave(&r, subnet)
+		c.gateway(&r, v, subnet)
 	}
 	return r
 }

@@ -1,9 +1,6 @@
 package compile
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
 )
@@ -16,8 +13,6 @@ import (
 type Want interface {
 	// Target is the object that is written.
 	Target() model.Ref
-	// Same tells whether a want that is being carried out already covers this one.
-	Same(Want) bool
 }
 
 // Claim wants an address recorded as an IP object.
@@ -35,13 +30,6 @@ type Claim struct {
 // Target is the IP object.
 func (c Claim) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: c.IP} }
 
-// Same compares everything: a claim with other wishes replaces this one.
-func (c Claim) Same(w Want) bool {
-	o, ok := w.(Claim)
-	return ok && o.IP == c.IP && o.For == c.For && o.NodeName == c.NodeName && o.PodType == c.PodType && o.OwnerUID == c.OwnerUID &&
-		slices.Equal(o.Subnets, c.Subnets) && model.Equal(o.Request, c.Request)
-}
-
 // Follow wants a record to say where its pod is now, and whose the pod is.
 type Follow struct {
 	IP, UID  string
@@ -53,9 +41,6 @@ type Follow struct {
 // Target is the IP object.
 func (f Follow) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: f.IP} }
 
-// Same compares everything.
-func (f Follow) Same(w Want) bool { return w == Want(f) }
-
 // Annotate wants annotations on a pod or node.
 type Annotate struct {
 	Object      model.Ref
@@ -66,12 +51,6 @@ type Annotate struct {
 // Target is the annotated object.
 func (a Annotate) Target() model.Ref { return a.Object }
 
-// Same compares the annotations.
-func (a Annotate) Same(w Want) bool {
-	o, ok := w.(Annotate)
-	return ok && o.Object == a.Object && o.UID == a.UID && maps.Equal(o.Annotations, a.Annotations)
-}
-
 // Release wants an IP object gone, and with it its address free again.
 type Release struct {
 	IP  string
@@ -80,9 +59,6 @@ type Release struct {
 
 // Target is the IP object.
 func (r Release) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: r.IP} }
-
-// Same compares the object's identity.
-func (r Release) Same(w Want) bool { return w == Want(r) }
 
 // Finalize wants our finalizer on an object, or off it.
 type Finalize struct {
@@ -93,5 +69,13 @@ type Finalize struct {
 // Target is the object with the finalizer.
 func (f Finalize) Target() model.Ref { return f.Object }
 
-// Same compares the wish.
-func (f Finalize) Same(w Want) bool { return w == Want(f) }
+// SetGateway wants a choice recorded: the nodes through which traffic of a
+// centralized subnet leaves now.
+type SetGateway struct {
+	Subnet string
+	UID    string
+	Nodes  string // comma separated; more than one with ECMP; empty for none
+}
+
+// Target is the subnet.
+func (g SetGateway) Target() model.Ref { return model.Ref{Kind: model.KindSubnet, Name: g.Subnet} }

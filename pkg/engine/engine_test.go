@@ -65,9 +65,10 @@ func (a *api) CreateIP(c compile.Claim, al ipam.Allocation, done func(error)) {
 	go done(nil)
 }
 
-func (a *api) Annotate(_ compile.Annotate, done func(error)) { go done(nil) }
-func (a *api) Follow(_ compile.Follow, done func(error))     { go done(nil) }
-func (a *api) Finalize(_ compile.Finalize, done func(error)) { go done(nil) }
+func (a *api) Annotate(_ compile.Annotate, done func(error))     { go done(nil) }
+func (a *api) SetGateway(_ compile.SetGateway, done func(error)) { go done(nil) }
+func (a *api) Follow(_ compile.Follow, done func(error))         { go done(nil) }
+func (a *api) Finalize(_ compile.Finalize, done func(error))     { go done(nil) }
 
 func (a *api) Release(r compile.Release, done func(error)) {
 	a.mu.Lock()

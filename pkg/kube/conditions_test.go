@@ -148,7 +148,7 @@ func TestStatusPatch(t *testing.T) {
 	if diff := cmp.Diff(map[string]any{"uid": "u"}, got.Metadata); diff != "" || got.Spec != nil {
 		t.Errorf("%s spec %v", diff, got.Spec)
 	}
-	for field, value := range map[string]any{"v4usingIPs": 3.0, "v6usingIPs": 0.0, "activateGateway": "n1"} {
+	for field, value := range map[string]any{"v4usingIPs": 3.0, "v6usingIPs": 0.0, "activateGateway": nil} {
 		if got.Status[field] != value {
 			t.Errorf("status.%s is %v, want %v", field, got.Status[field], value)
 		}

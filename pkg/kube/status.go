@@ -311,7 +311,8 @@ func statusPatch(have, want Object) ([]byte, error) {
 	if len(diff.Status) == 0 {
 		return nil, nil
 	}
-	maps.Copy(full.Status, diff.Status) // what is to be removed is null there
+	maps.Copy(full.Status, diff.Status)    // what is to be removed is null there
+	delete(full.Status, "activateGateway") // a recorded choice, see Writer.SetGateway
 	return json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": have.GetUID()},
 		"status":   full.Status,

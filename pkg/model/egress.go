@@ -177,3 +177,20 @@ func parseHostOrPrefix(text string) (netip.Prefix, error) {
 	}
 	return netip.PrefixFrom(addr, addr.BitLen()), nil
 }
+
+// Gateways says through which nodes traffic of a centralized subnet leaves.
+type Gateways struct {
+	Nodes     []string // spec.gatewayNode, in its order
+	Selectors []string // spec.gatewayNodeSelectors as labels.Selector writes them
+	ECMP      bool     // through all that are ready, and not one of them
+	Active    string   // status.activateGateway: the choice that is recorded
+}
+
+func (p *problems) gateways(o *v1.Subnet) Gateways {
+	g := Gateways{ECMP: o.Spec.EnableEcmp, Active: o.Status.ActivateGateway}
+	for _, node := range p.egress(&o.Spec).GatewayNodes {
+		g.Nodes = append(g.Nodes, node.Name)
+	}
+	g.Selectors = p.selectors("spec.gatewayNodeSelectors", o.Spec.GatewayNodeSelectors)
+	return g
+}

@@ -22,6 +22,7 @@ const (
 	KindNamespace Kind = "Namespace"
 	KindPod       Kind = "Pod"
 	KindIP        Kind = "IP"
+	KindIPPool    Kind = "IPPool"
 	// KindStatefulSet is read only: it keeps the addresses of its pods.
 	KindStatefulSet Kind = "StatefulSet"
 )
@@ -81,6 +82,7 @@ type Subnet struct {
 	Default     bool
 	GatewayType GatewayType
 	NatOutgoing bool
+	Gateways    Gateways
 	Isolation
 	MTU        int
 	Vlan       string
@@ -100,6 +102,8 @@ type Namespace struct {
 type Node struct {
 	Meta
 	InternalIPs []netip.Addr
+	Ready       bool              // condition Ready is True
+	Labels      map[string]string // for the gatewayNodeSelectors of Subnets
 	Annotations map[string]string // those that the controller writes, as they are now
 }
 
@@ -128,8 +132,9 @@ type PodNIC struct {
 	IPs    Addrs  // annotation ip_address, unless the controller wrote it
 	MAC    string // annotation mac_address, unless the controller wrote it
 	Family string // annotation ip_family: [FamilyIPv4], [FamilyIPv6] or empty for all that the subnet has
-	// List is the annotation ip_pool: the addresses one of which the NIC is to have.
+	// The annotation ip_pool is the addresses one of which the NIC is to have, or the name of an IPPool.
 	List AddressList
+	Pool string
 	// Written holds the annotations that the controller owns, as they are now.
 	Written map[string]string
 }

@@ -40,11 +40,12 @@ func SubnetFrom(o *v1.Subnet) (Subnet, []Problem) {
 	s.CIDR = p.cidr(spec)
 	s.Gateway = p.gateway(spec, s.CIDR)
 	s.Exclude = p.excluded(spec, s.CIDR, s.Gateway)
-	s.NamespaceSelectors = p.selectors(spec.NamespaceSelectors)
+	s.NamespaceSelectors = p.selectors("spec.namespaceSelectors", spec.NamespaceSelectors)
 	if s.MTU != 0 && s.MTU < minMTUv6 && s.CIDR.V6.IsValid() {
 		p.fatal("spec.mtu", "%d is less than %d, the least that IPv6 works with (RFC 8200, 5)", s.MTU, minMTUv6)
 	}
 	p.isolation(spec, &s)
+	s.Gateways = p.gateways(o)
 	p.features(spec, s)
 	return s, p.list
 }
@@ -176,12 +177,12 @@ func ofFamily(p Prefixes, addr netip.Addr) netip.Prefix {
 	return p.V6
 }
 
-func (p *problems) selectors(selectors []metav1.LabelSelector) []string {
+func (p *problems) selectors(field string, selectors []metav1.LabelSelector) []string {
 	var out []string
 	for i := range selectors {
 		selector, err := metav1.LabelSelectorAsSelector(&selectors[i])
 		if err != nil {
-			p.warn("spec.namespaceSelectors", "element %d is not a label selector and selects nothing: %s", i, err)
+			p.warn(field, "element %d is not a label selector and selects nothing: %s", i, err)
 			continue
 		}
 		out = append(out, selector.String())

@@ -8,7 +8,6 @@ import (
 
 // features checks the fields of a Subnet that stand apart from its addresses.
 func (p *problems) features(spec *v1.SubnetSpec, s Subnet) {
-	p.egress(spec)
 	p.interconnection(spec, s)
 	for _, text := range spec.Vips {
 		p.inside("spec.vips", text, s)

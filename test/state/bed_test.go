@@ -265,6 +265,17 @@ func (b *bed) Release(r compile.Release, done func(error)) {
 	})
 }
 
+// SetGateway implements engine.Writer.
+func (b *bed) SetGateway(g compile.SetGateway, done func(error)) {
+	b.wrote(g)
+	b.news = append(b.news, func() {
+		if o, ok := b.objects[g.Target()].(*model.Subnet); ok && o.UID == g.UID {
+			b.set(g.Target(), changed(o, func(s *model.Subnet) { s.Gateways.Active = g.Nodes }))
+		}
+		done(nil)
+	})
+}
+
 // Finalize implements engine.Writer.
 func (b *bed) Finalize(f compile.Finalize, done func(error)) {
 	b.wrote(f)
@@ -332,7 +343,7 @@ func namespace(name string) *model.Namespace {
 func node(name, address string) *model.Node {
 	return &model.Node{
 		Meta:        model.Meta{Name: name, UID: "node-" + name, Created: 4},
-		InternalIPs: []netip.Addr{netip.MustParseAddr(address)},
+		InternalIPs: []netip.Addr{netip.MustParseAddr(address)}, Ready: true, Labels: map[string]string{"name": name},
 	}
 }
 
@@ -378,7 +389,9 @@ func (b *bed) put(ref model.Ref, object any) {
 	switch o := object.(type) {
 	case *model.Subnet:
 		if old, ok := b.objects[ref].(*model.Subnet); ok {
-			object = changed(o, func(s *model.Subnet) { s.Finalized = old.Finalized; s.Deleting = old.Deleting })
+			object = changed(o, func(s *model.Subnet) {
+				s.Finalized, s.Deleting, s.Gateways.Active = old.Finalized, old.Deleting, old.Gateways.Active
+			})
 		}
 	case *model.Vpc:
 		if old, ok := b.objects[ref].(*model.Vpc); ok {

@@ -59,6 +59,11 @@ func changed[T any](o *T, change func(*T)) *T {
 	return &out
 }
 
+// central is a subnet whose traffic leaves through gateway nodes.
+func central(s *model.Subnet, g model.Gateways) *model.Subnet {
+	return changed(s, func(s *model.Subnet) { s.GatewayType, s.Gateways = model.GatewayCentralized, g })
+}
+
 // states are the interesting ones. It is always valid to move from any of them
 // to any other.
 func states() []state {
@@ -74,7 +79,14 @@ func states() []state {
 		base, nodes, pods, bound, annotated,
 		pods.with("waiting for a subnet", changed(namespace("blue"), func(n *model.Namespace) { n.LogicalSwitches = []string{"missing"} }), pod("blue", "a", "n1")),
 		bound.with("other addresses of a node", node("n1", "192.168.77.21")),
-		bound.with("centralized", changed(blue, func(s *model.Subnet) { s.GatewayType = model.GatewayCentralized })),
+		bound.with("centralized without a gateway", central(blue, model.Gateways{})),
+		bound.with("centralized", central(blue, model.Gateways{Nodes: []string{"n2", "n1"}})),
+		bound.with("centralized, the gateway not ready", central(blue, model.Gateways{Nodes: []string{"n2", "n1"}}),
+			changed(node("n2", "192.168.77.12"), func(n *model.Node) { n.Ready = false })),
+		bound.with("centralized, nobody ready", central(blue, model.Gateways{Nodes: []string{"n2"}}),
+			changed(node("n2", "192.168.77.12"), func(n *model.Node) { n.Ready = false })),
+		bound.with("centralized by label", central(blue, model.Gateways{Selectors: []string{"name in (n1,n2)"}})),
+		bound.with("centralized with ECMP", central(blue, model.Gateways{Nodes: []string{"n2", "missing", "n1"}, ECMP: true})),
 		bound.with("private", changed(blue, func(s *model.Subnet) { s.Private = true })),
 		bound.with("private, with allowed peers", changed(blue, func(s *model.Subnet) {
 			s.Private = true

@@ -1,0 +1,93 @@
+package compile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+// gateway: what leaves a centralized subnet goes to the ovn0 of its gateway
+// node; with ECMP to those of all gateway nodes that are ready. Which node is
+// active is a recorded choice: it stays while that node is ready, and when it is
+// not, the next one of the list is recorded.
+func (c Config) gateway(r *Result, v *world.View, s *model.Subnet) {
+	if s.GatewayType != model.GatewayCentralized || s.Name == c.NodeSwitch {
+		if s.Gateways.Active != "" {
+			r.want(SetGateway{Subnet: s.Name, UID: s.UID})
+		}
+		return
+	}
+	chosen := strings.Split(s.Gateways.Active, ",")
+	ready := readyGateways(v, s)
+	switch {
+	case len(ready) == 0:
+		r.problem("NoReadyGateway", "spec.gatewayNode", "no gateway node of Subnet %s is ready; the last one was %q", s.Name, s.Gateways.Active)
+	case s.Gateways.ECMP:
+		chosen = ready
+	case !slices.Contains(ready, s.Gateways.Active):
+		chosen = ready[:1]
+	}
+	if nodes := strings.Join(chosen, ","); nodes != s.Gateways.Active {
+		r.want(SetGateway{Subnet: s.Name, UID: s.UID, Nodes: nodes})
+		chosen = strings.Split(s.Gateways.Active, ",") // until the choice is recorded
+	}
+	c.reroute(r, v, s, chosen)
+}
+
+// reroute sends what leaves the subnet to these nodes.
+func (c Config) reroute(r *Result, v *world.View, s *model.Subnet, nodes []string) {
+	for _, cidr := range model.PrefixFamilies(s.CIDR) {
+		var nexthops []string
+		for _, node := range nodes {
+			if ip, ok := v.IP(model.NodePortName(node)); ok && sameFamily(ip.Addrs, cidr.Addr()).IsValid() {
+				nexthops = append(nexthops, sameFamily(ip.Addrs, cidr.Addr()).String())
+			}
+		}
+		if len(nexthops) == 0 {
+			continue
+		}
+		f := family(cidr.Addr())
+		r.Child(router(s.Vpc), nb.LogicalRouterPolicyTable, "gateway/"+s.Name+"/"+f, &nb.LogicalRouterPolicy{
+			Priority:    priorityEgress,
+			Match:       fmt.Sprintf("%s.src == %s", f, cidr),
+			Action:      nb.LogicalRouterPolicyActionReroute,
+			Nexthops:    nexthops,
+			ExternalIDs: map[string]string{"subnet": s.Name},
+		})
+	}
+}
+
+// readyGateways are the gateway nodes that are ready and have a port: those that
+// the spec names in its order, then those that it selects by name.
+func readyGateways(v *world.View, s *model.Subnet) []string {
+	names := slices.Clone(s.Gateways.Nodes)
+	if len(s.Gateways.Selectors) > 0 {
+		for _, node := range v.Nodes() {
+			if selected(s.Gateways.Selectors, node.Labels) {
+				names = append(names, node.Name)
+			}
+		}
+	}
+	var ready []string
+	for _, name := range names {
+		node, ok := v.Node(name)
+		_, connected := v.IP(model.NodePortName(name))
+		if ok && connected && node.Ready && !node.Deleting && !slices.Contains(ready, name) {
+			ready = append(ready, name)
+		}
+	}
+	return ready
+}
+
+func selected(selectors []string, set map[string]string) bool {
+	return slices.ContainsFunc(selectors, func(text string) bool {
+		selector, err := labels.Parse(text)
+		return err == nil && selector.Matches(labels.Set(set))
+	})
+}
