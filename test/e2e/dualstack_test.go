@@ -10,7 +10,7 @@ import (
 // TestDualStack: on a second sandbox, pods have an address of each family and are reached by both.
 func TestDualStack(t *testing.T) {
 	var e *env
-	down, err := up(t.Context(), sandbox.Options{Name: "e2e6", Nodes: 2, DualStack: true}, &e)
+	down, err := up(t.Context(), sandbox.Options{Name: sandboxName("e2e6"), Nodes: 2, DualStack: true}, &e)
 	t.Cleanup(func() {
 		if err := down(); err != nil {
 			t.Errorf("end the sandbox: %v", err)

@@ -2,7 +2,7 @@
 // real packets. "make e2e" runs it; it needs root.
 //
 //	go test ./test/e2e -v -run TestDrift -sandbox k0     use a sandbox that runs already, and leave it
-//	go test ./test/e2e -v -run TestDrift -keep           leave the sandbox that was started
+//	go test ./test/e2e -v -run TestDrift -keep           leave the sandbox that was started, until the next run
 package e2e
 
 import (
@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,11 +25,12 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-const sandboxName = "e2e"
+// sandboxName tells runs apart that happen at the same time.
+func sandboxName(prefix string) string { return fmt.Sprintf("%s-%d", prefix, os.Getpid()) }
 
 var (
 	reuse = flag.String("sandbox", "", "use the running sandbox of this name instead of starting one")
-	keep  = flag.Bool("keep", false, "do not end the sandbox afterwards")
+	keep  = flag.Bool("keep", false, "do not end the sandbox afterwards; the next run does")
 
 	// shared is the cluster that all tests but those of dual stack use.
 	shared *env
@@ -65,7 +68,10 @@ func runAll(ctx context.Context, m *testing.M) (code int, err error) {
 		defer shared.stop()
 		return m.Run(), nil
 	}
-	down, err := up(ctx, sandbox.Options{Name: sandboxName, Nodes: 2}, &shared)
+	if err := endAbandoned(ctx); err != nil {
+		return 1, err
+	}
+	down, err := up(ctx, sandbox.Options{Name: sandboxName("e2e"), Nodes: 2}, &shared)
 	defer func() {
 		if failed := down(); failed != nil && err == nil {
 			code, err = 1, failed
@@ -95,6 +101,7 @@ func up(ctx context.Context, o sandbox.Options, e **env) (down func() error, err
 			(*e).stop()
 		}
 		if *keep {
+			fmt.Fprintf(os.Stderr, "sandbox %s is kept until the next run: woven-sandbox --name %s …, go test ./test/e2e -sandbox %s …\n", o.Name, o.Name, o.Name)
 			return nil
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
@@ -107,6 +114,29 @@ func up(ctx context.Context, o sandbox.Options, e **env) (down func() error, err
 	}
 	*e, err = newEnv(ctx, cluster)
 	return down, err
+}
+
+// endAbandoned ends the sandboxes of runs that were killed before they could.
+func endAbandoned(ctx context.Context) error {
+	home, err := sandbox.DefaultHome()
+	if err != nil {
+		return err
+	}
+	names, err := sandbox.List(home)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		prefix, text, _ := strings.Cut(name, "-")
+		pid, err := strconv.Atoi(text)
+		if err != nil || prefix != "e2e" && prefix != "e2e6" || syscall.Kill(pid, 0) == nil {
+			continue
+		}
+		if err := sandbox.Down(ctx, home, name, sandbox.NewProgress(os.Stderr, time.Now)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // buildPeer builds the program that pods run, where all nodes see it.
