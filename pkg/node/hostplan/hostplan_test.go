@@ -111,9 +111,36 @@ func worldGateway() World {
 	return w
 }
 
+// worldPolicy has subnets with NAT rules.
+func worldPolicy() World {
+	w := worldDual()
+	rules := []model.NATRule{
+		{Sources: prefixList("10.25.0.128/25", "10.25.0.7/32"), Destinations: prefixList("8.8.8.8/32")},
+		{Sources: prefixList("fd00:10:25::7/128"), NAT: true},
+		{Destinations: prefixList("192.0.2.0/24", "192.0.2.7/32"), NAT: true},
+		{Sources: prefixList("0.0.0.0/0"), Destinations: prefixList("198.51.100.0/24")},
+		{Destinations: prefixList("::/0"), NAT: true},
+		{},
+	}
+	w.Subnets = append(w.Subnets,
+		Subnet{
+			Name: "rules.a", Vpc: "ovn-cluster", CIDRs: prefixList("10.25.0.0/24", "fd00:10:25::/112"), NATOutgoing: true,
+			Egress: model.Egress{NATRules: rules},
+		},
+		Subnet{
+			Name: strings.Repeat("long", 63), Vpc: "ovn-cluster", CIDRs: prefixList("10.26.0.0/24"), NATOutgoing: true,
+			Egress: model.Egress{NATRules: rules[:1]},
+		},
+		Subnet{Name: "other-vpc", Vpc: "blue", CIDRs: prefixList("10.27.0.0/24"), NATOutgoing: true, Egress: model.Egress{NATRules: rules}},
+		// In conflict with the subnet of its CIDR; the first by name has the rules.
+		Subnet{Name: "rules.b", Vpc: "ovn-cluster", CIDRs: prefixList("10.25.0.0/24"), NATOutgoing: true, Egress: model.Egress{NATRules: rules[:1]}},
+	)
+	return w
+}
+
 func TestGolden(t *testing.T) {
 	for name, w := range map[string]World{
-		"v4": worldV4(), "v6": worldV6(), "dual": worldDual(), "gateway": worldGateway(), "empty": {Node: Node{Name: "n1"}, MirrorLink: "mirror0"},
+		"v4": worldV4(), "v6": worldV6(), "dual": worldDual(), "gateway": worldGateway(), "policy": worldPolicy(), "empty": {Node: Node{Name: "n1"}, MirrorLink: "mirror0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := json.MarshalIndent(Make(w), "", "  ")
@@ -140,7 +167,7 @@ func TestGolden(t *testing.T) {
 
 // The order in which objects are listed changes nothing.
 func TestOrder(t *testing.T) {
-	for _, w := range []World{worldV4(), worldV6(), worldDual(), worldGateway()} {
+	for _, w := range []World{worldV4(), worldV6(), worldDual(), worldGateway(), worldPolicy()} {
 		v := w
 		v.Subnets, v.NodeAddresses, v.PodPorts = slices.Clone(w.Subnets), slices.Clone(w.NodeAddresses), slices.Clone(w.PodPorts)
 		slices.Reverse(v.Subnets)

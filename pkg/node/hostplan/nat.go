@@ -54,11 +54,11 @@ const leaveChain = "leave"
 
 // family is what the rules for IPv4 and IPv6 differ in.
 type family struct {
-	is4                  bool
-	digit, keyword, kind string
+	is4                            bool
+	digit, keyword, kind, protocol string
 }
 
-var families = []family{{true, "4", "ip", "ipv4_addr"}, {false, "6", "ip6", "ipv6_addr"}}
+var families = []family{{true, "4", "ip", "ipv4_addr", "ipv4"}, {false, "6", "ip6", "ipv6_addr", "ipv6"}}
 
 func (f family) prefixOf(p netip.Prefix) bool { return p.Addr().Is4() == f.is4 }
 
@@ -69,13 +69,15 @@ func (f family) of(a model.Addrs) netip.Addr {
 	return a.V6
 }
 
-// makeTable is the source NAT of the node: three sets, a map and three rules per
-// family, however many subnets there are.
+// makeTable is the source NAT of the node: three sets, two maps and four rules per
+// family, however many subnets there are, and a chain for each subnet that has
+// rules of its own.
 //
 //   - pods: what is inside: the default Vpc's subnets, the join subnet among them
 //   - nat: those of them that have natOutgoing
 //   - nodes: InternalIPs of all nodes
 //   - source: the address that a centralized subnet names for this node
+//   - policy: the chain of a subnet with natOutgoingPolicyRules
 func makeTable(w World) Table {
 	var inside, nat []netip.Prefix
 	for _, s := range w.Subnets {
@@ -101,6 +103,7 @@ func makeTable(w World) Table {
 		)
 		t.Maps = append(t.Maps,
 			Map{Name: "source" + f.digit, Type: f.kind + " : " + f.kind, Elements: sources(w, f)},
+			Map{Name: "policy" + f.digit, Type: f.kind + " : verdict", Elements: policies(w, f)},
 		)
 		post.Rules = append(post.Rules, natRules(f)...)
 		leave.Rules = append(leave.Rules, Rule{
@@ -109,7 +112,7 @@ func makeTable(w World) Table {
 		})
 	}
 	leave.Rules = append(leave.Rules, Rule{Text: "masquerade fully-random", Comment: "else the node's own address"})
-	t.Chains = []Chain{leave, post}
+	t.Chains = append(append([]Chain{leave}, policyChains(w)...), post)
 	return t
 }
 
@@ -121,6 +124,9 @@ func natRules(f family) []Rule {
 		// from an address that the pod never asked.
 		Text:    saddr + "@pods" + f.digit + " ct status dnat masquerade fully-random",
 		Comment: "what this node redirected comes back through it",
+	}, {
+		Text:    outside + " " + saddr + "vmap @policy" + f.digit,
+		Comment: "natOutgoingPolicyRules come first",
 	}, {
 		Text:    saddr + "@nat" + f.digit + " " + outside + " goto " + leaveChain,
 		Comment: "pods leave the cluster with an address of the node",

@@ -2,12 +2,14 @@ package nft_test
 
 import (
 	"context"
+	"net/netip"
 	"os/exec"
 	"strings"
 	"testing"
 
 	"sigs.k8s.io/knftables"
 
+	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node/driver/nft"
 	"github.com/wovensdn/woven/pkg/node/driver/nstest"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
@@ -116,7 +118,11 @@ func TestLinux(t *testing.T) {
 // One table is written for the real plan of a world and reads back as wanted.
 func TestPlanOnLinux(t *testing.T) {
 	nstest.New(t).Do(func() {
-		want := hostplan.Make(hostplan.World{}).Table
+		// The longest name that a Subnet may have.
+		long := strings.Repeat(strings.Repeat("a", 63)+".", 4)[:253]
+		want := hostplan.Make(hostplan.World{DefaultVpc: "v", Subnets: []hostplan.Subnet{{
+			Name: long, Vpc: "v", CIDRs: []netip.Prefix{pods4}, NATOutgoing: true, Egress: model.Egress{NATRules: []model.NATRule{{}}},
+		}}}).Table
 		for _, did := range []string{"table written", ""} {
 			if got, err := (&nft.Driver{}).Apply(t.Context(), want); got != did || err != nil {
 				t.Errorf("%q, %v; want %q", got, err, did)
@@ -126,6 +132,7 @@ func TestPlanOnLinux(t *testing.T) {
 		for _, rule := range []string{
 			"ip saddr @nat4 ip daddr != @pods4 ip daddr != @nodes4 goto leave",
 			"ip6 saddr @nat6 ip6 daddr != @pods6 ip6 daddr != @nodes6 goto leave",
+			"ip daddr != @pods4 ip daddr != @nodes4 ip saddr vmap @policy4",
 			"snat ip to ip saddr map @source4 fully-random",
 			"snat ip6 to ip6 saddr map @source6 fully-random",
 		} {

@@ -133,6 +133,12 @@ func gatewayNode(name string) model.Egress {
 	return model.Egress{GatewayNodes: []model.GatewayNode{{Name: name, Source: model.Addrs{V4: egress4, V6: egress6}}}}
 }
 
+func ruled(rules ...model.NATRule) hostplan.Subnet {
+	return hostplan.Subnet{NATOutgoing: true, Egress: model.Egress{NATRules: rules}}
+}
+
+func one(a netip.Addr) []netip.Prefix { return []netip.Prefix{netip.PrefixFrom(a, a.BitLen())} }
+
 // What a host outside sees of a pod, and that its answer comes back.
 func TestSourceOnTheWire(t *testing.T) {
 	w := newWire(t)
@@ -146,6 +152,21 @@ func TestSourceOnTheWire(t *testing.T) {
 		{"distributed", hostplan.Subnet{NATOutgoing: true}, nodeOut4, nodeOut6},
 		{"centralized here", hostplan.Subnet{NATOutgoing: true, Centralized: true, Egress: gatewayNode("n1")}, egress4, egress6},
 		{"centralized elsewhere", hostplan.Subnet{NATOutgoing: true, Centralized: true, Egress: gatewayNode("n2")}, nodeOut4, nodeOut6},
+		{"rules that say nothing", ruled(model.NATRule{Sources: one(netip.MustParseAddr("10.20.0.9"))}), nodeOut4, nodeOut6},
+		{"forward by source", ruled(model.NATRule{Sources: []netip.Prefix{pods4}}), podAddr4, nodeOut6},
+		{"forward all", ruled(model.NATRule{}), podAddr4, podAddr6},
+		{"forward by destination", ruled(model.NATRule{Destinations: append(one(other4), one(outside4)...)}), podAddr4, nodeOut6},
+		{"forward to another", ruled(model.NATRule{Destinations: one(other4)}), nodeOut4, nodeOut6},
+		{"both must match", ruled(model.NATRule{Sources: []netip.Prefix{pods4}, Destinations: one(other4)}), nodeOut4, nodeOut6},
+		{"first match decides", ruled(
+			model.NATRule{Sources: one(podAddr4), Destinations: one(outside4), NAT: true}, model.NATRule{},
+		), nodeOut4, podAddr6},
+		{"all of a family", ruled(model.NATRule{Sources: []netip.Prefix{netip.MustParsePrefix("::/0")}}), nodeOut4, podAddr6},
+		{"rules of a gateway", func() hostplan.Subnet {
+			s := ruled(model.NATRule{Sources: one(podAddr4), NAT: true}, model.NATRule{})
+			s.Centralized, s.Egress.GatewayNodes = true, gatewayNode("n1").GatewayNodes
+			return s
+		}(), egress4, podAddr6},
 		{"centralized without NAT", hostplan.Subnet{Centralized: true, Egress: gatewayNode("n1")}, podAddr4, podAddr6},
 	} {
 		w.apply(d, c.subnet)
@@ -181,6 +202,8 @@ func TestNoMomentWithoutNAT(t *testing.T) {
 	for range 10 {
 		w.apply(d, without)
 		w.apply(d, with)
+		w.apply(d, ruled(model.NATRule{Destinations: one(other4)}))
+		w.apply(d, ruled(model.NATRule{Sources: one(podAddr4), NAT: true}, model.NATRule{}))
 		// Something foreign in the table has the whole of it replaced.
 		w.node.Do(func() { run(t, "add", "chain", "inet", "woven", "extra") })
 		w.apply(d, with)

@@ -1,0 +1,93 @@
+package hostplan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// maxChainName is the most of a subnet's name, in bytes, that the name of its
+// chain holds: nftables allows 255 (NFT_NAME_MAXLEN), a Subnet's name has up to 253.
+const maxChainName = 200
+
+// policyChain is the name of the chain with the NAT rules of a subnet.
+func policyChain(subnet string) string {
+	if len(subnet) > maxChainName {
+		sum := sha256.Sum256([]byte(subnet))
+		subnet = subnet[:maxChainName] + "-" + hex.EncodeToString(sum[:4])
+	}
+	return "subnet-" + subnet
+}
+
+// policies maps the CIDRs of subnets that have NAT rules to the chains of these rules.
+func policies(w World, f family) []Element {
+	values := map[netip.Prefix]string{}
+	for _, s := range natSubnets(w) {
+		if len(s.Egress.NATRules) > 0 {
+			assign(values, s.CIDRs, f, "jump "+policyChain(s.Name))
+		}
+	}
+	return elements(values)
+}
+
+// policyChains has a chain for each subnet with NAT rules. A packet that none of
+// them decides about comes back from it, and natOutgoing decides.
+func policyChains(w World) []Chain {
+	var out []Chain
+	for _, s := range natSubnets(w) {
+		if len(s.Egress.NATRules) == 0 {
+			continue
+		}
+		c := Chain{Name: policyChain(s.Name)}
+		for i, r := range s.Egress.NATRules {
+			verdict, action := "accept", "forward"
+			if r.NAT {
+				verdict, action = "goto "+leaveChain, "nat"
+			}
+			c.Rules = append(c.Rules, Rule{
+				Text:    strings.Join(append(policyMatch(r), verdict), " "),
+				Comment: fmt.Sprintf("natOutgoingPolicyRules %d: %s", i+1, action),
+			})
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// policyMatch is the condition of a rule; empty if it holds for every packet.
+func policyMatch(r model.NATRule) []string {
+	is := families[0]
+	for _, p := range slices.Concat(r.Sources, r.Destinations) {
+		if !is.prefixOf(p) {
+			is = families[1]
+		}
+	}
+	out := append(addressMatch(is, "saddr", r.Sources), addressMatch(is, "daddr", r.Destinations)...)
+	if len(out) == 0 && len(r.Sources)+len(r.Destinations) > 0 {
+		return []string{"meta nfproto " + is.protocol}
+	}
+	return out
+}
+
+// addressMatch is the condition that an address is in one of the prefixes;
+// empty if any address is.
+func addressMatch(f family, field string, ps []netip.Prefix) []string {
+	for _, p := range ps {
+		if p.Bits() == 0 {
+			return nil
+		}
+	}
+	switch list := prefixes(ps, f.is4); len(list) {
+	case 0:
+		return nil
+	case 1:
+		return []string{f.keyword + " " + field + " " + list[0]}
+	default:
+		return []string{f.keyword + " " + field + " { " + strings.Join(list, ", ") + " }"}
+	}
+}
