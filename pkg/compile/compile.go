@@ -49,5 +49,6 @@ func Functions(cfg Config) map[model.Kind]Func {
 		model.KindSubnet: cfg.subnet,
 		model.KindNode:   cfg.node,
 		model.KindPod:    cfg.pod,
+		model.KindIPPool: cfg.ippool,
 	}
 }

@@ -90,12 +90,20 @@ func leaving(ip *model.IP, pod *model.Pod, nic *model.PodNIC) bool {
 }
 
 func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, name string) {
-	subnets, ok := c.subnets(v, pod.Namespace, nic)
-	if !ok {
-		return
-	}
 	podType, ownerUID := pod.Keeper()
 	request, had := wishes(nic, name)
+	sources := []source{{subnet: had}}
+	if had == "" {
+		var problem *model.Problem
+		var ok bool
+		sources, problem, ok = c.sources(v, pod.Namespace, nic)
+		if problem != nil {
+			r.Problems = append(r.Problems, *problem)
+		}
+		if !ok {
+			return
+		}
+	}
 	if had == "" && len(nic.List) > 0 && nic.IPs == (model.Addrs{}) {
 		list, ok := share(r, pod, nic)
 		if !ok {
@@ -103,9 +111,7 @@ func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 		}
 		request.Among = list
 	}
-	if had != "" {
-		subnets = []string{had}
-	}
+	subnets, pools := names(sources)
 	var missing []string
 	for _, s := range subnets {
 		if _, ok := v.SubnetNetwork(s); !ok {
@@ -117,7 +123,7 @@ func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 		return
 	}
 	r.want(Claim{
-		IP: name, Subnets: subnets, Provider: nic.Provider, NodeName: pod.Node, PodType: podType, OwnerUID: ownerUID,
+		IP: name, Subnets: subnets, Pools: pools, Provider: nic.Provider, NodeName: pod.Node, PodType: podType, OwnerUID: ownerUID,
 		For:     model.Ref{Kind: model.KindPod, Namespace: pod.Namespace, Name: pod.Name},
 		Request: request,
 	})

@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/wovensdn/woven/api/annotations"
@@ -43,23 +42,25 @@ func (c Config) keeps(v *world.View, ip *model.IP) bool {
 	provider := strings.TrimPrefix(strings.TrimPrefix(ip.Name, model.PortName(ip.PodName, ip.Namespace, "")), ".")
 	nic := model.PodNIC{Provider: provider}
 	if provider == "" {
-		nic = model.PodNIC{Provider: annotations.DefaultProvider, Subnet: set.Subnet}
+		nic = model.PodNIC{Provider: annotations.DefaultProvider, Subnet: set.Subnet, Pool: set.Pool}
 	}
-	subnets, ok := c.subnets(v, ip.Namespace, &nic)
-	return !ok || slices.Contains(subnets, ip.Subnet)
+	sources, _, ok := c.sources(v, ip.Namespace, &nic)
+	return !ok || from(sources, ip)
 }
 
 // inherits tells whether a pod that has no address yet may have the one that its
-// StatefulSet kept for it: it is of the same StatefulSet, and still of that subnet.
+// StatefulSet kept for it: it is of the same StatefulSet, and still of that subnet
+// and pool.
 func (c Config) inherits(v *world.View, pod *model.Pod, nic *model.PodNIC, ip *model.IP) bool {
-	if len(nic.Written) > 0 || ip.Reserved || ip.PodType != model.PodTypeStatefulSet {
+	kept := !ip.Reserved && ip.PodType == model.PodTypeStatefulSet
+	if len(nic.Written) > 0 || !kept && nic.Pool == "" {
 		return true
 	}
-	if ip.OwnerUID != "" && ip.OwnerUID != pod.Owner.UID {
+	if kept && ip.OwnerUID != "" && ip.OwnerUID != pod.Owner.UID {
 		return false
 	}
-	subnets, ok := c.subnets(v, pod.Namespace, nic)
-	return !ok || slices.Contains(subnets, ip.Subnet)
+	sources, _, ok := c.sources(v, pod.Namespace, nic)
+	return !ok || from(sources, ip)
 }
 
 // follow: the record says on which node its pod runs, and for whom it is kept.

@@ -19,6 +19,7 @@ type Want interface {
 type Claim struct {
 	IP       string   // name of the IP object
 	Subnets  []string // in order of preference; the next is tried when one is full
+	Pools    []string // for each of the subnets, the pool of it; nil for none at all
 	Request  ipam.Request
 	For      model.Ref // the pod or node
 	Provider string

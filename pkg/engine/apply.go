@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 
-	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/world"
@@ -39,6 +38,8 @@ func (c *Core) apply(ch Change) ([]model.Ref, error) {
 		return store(c.world.StatefulSets, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
 	case model.KindSubnet:
 		return c.applySubnet(ch, invalid)
+	case model.KindIPPool:
+		return c.applyIPPool(ch, invalid)
 	case model.KindIP:
 		return c.applyIP(ch, invalid)
 	default:
@@ -74,22 +75,7 @@ func (c *Core) applySubnet(ch Change, invalid bool) ([]model.Ref, error) {
 	if err != nil || invalid || len(woken) == 0 {
 		return woken, err
 	}
-	c.usage[ch.Ref.Name] = struct{}{}
-	subnet, ok := c.world.Subnets.Get(ch.Ref.Name)
-	if !ok {
-		c.ipam.DeleteSubnet(ch.Ref.Name)
-		return woken, nil
-	}
-	err = c.ipam.SetSubnet(ipam.Subnet{
-		Name: subnet.Name, CIDR: subnet.CIDR, Exclude: subnet.Exclude, Gateway: subnet.Gateway,
-		GatewayMAC: compile.GatewayMAC(subnet.Vpc, subnet.Name),
-	})
-	if err != nil {
-		c.problem(ch.Ref, sourceAddress, model.Problem{Reason: "ValidateLogicalSwitchFailed", Message: err.Error()})
-	} else {
-		c.problem(ch.Ref, sourceAddress)
-	}
-	c.feed(ch.Ref.Name)
+	c.define(ch.Ref.Name)
 	return woken, nil
 }
 

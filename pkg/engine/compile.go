@@ -128,6 +128,8 @@ func (c *Core) meta(ref model.Ref) (model.Meta, bool) {
 		return metaOf(c.world.Subnets, ref.Name, func(o *model.Subnet) model.Meta { return o.Meta })
 	case model.KindNode:
 		return metaOf(c.world.Nodes, ref.Name, func(o *model.Node) model.Meta { return o.Meta })
+	case model.KindIPPool:
+		return metaOf(c.world.IPPools, ref.Name, func(o *model.IPPool) model.Meta { return o.Meta })
 	case model.KindPod:
 		return metaOf(c.world.Pods, world.PodKey(ref.Namespace, ref.Name), func(o *model.Pod) model.Meta { return o.Meta })
 	default:

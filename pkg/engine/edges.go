@@ -49,9 +49,10 @@ type Report struct {
 	Programmed bool
 }
 
-// Usage is the state of a subnet's addresses.
+// Usage is the state of a subnet's addresses, or of those of a pool.
 type Usage struct {
 	Subnet string
+	Pool   string // empty for the subnet
 	Stats  ipam.Stats
 	Ranges ipam.RangeTexts
 }

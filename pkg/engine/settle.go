@@ -147,7 +147,9 @@ func (s *ownerState) idle() bool {
 func (c *Core) known(owner fact.Owner) bool { return owner.Kind == model.KindIP || c.exists(owner) }
 
 // reportable kinds have a status that says how they are; of others only problems are told.
-func reportable(k model.Kind) bool { return k == model.KindSubnet || k == model.KindVpc }
+func reportable(k model.Kind) bool {
+	return k == model.KindSubnet || k == model.KindVpc || k == model.KindIPPool
+}
 
 func (c *Core) report(owner fact.Owner, s *ownerState) {
 	r := Report{Ref: owner, Programmed: c.active && s.outstanding == 0}

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// FlushUsage tells the counters of the subnets that have changed.
+// FlushUsage tells the counters of the subnets that have changed, and of their pools.
 func (c *Core) FlushUsage() {
 	if !c.active {
 		return
@@ -13,6 +13,9 @@ func (c *Core) FlushUsage() {
 	for _, subnet := range slices.Sorted(maps.Keys(c.usage)) {
 		if _, ok := c.world.Subnets.Get(subnet); ok {
 			c.cfg.Writer.Usage(Usage{Subnet: subnet, Stats: c.ipam.Stats(subnet), Ranges: c.ipam.Ranges(subnet)})
+			for _, pool := range c.pools(subnet) {
+				c.cfg.Writer.Usage(Usage{Subnet: subnet, Pool: pool.Name, Stats: c.ipam.PoolStats(subnet, pool.Name), Ranges: c.ipam.PoolRanges(subnet, pool.Name)})
+			}
 		}
 	}
 	clear(c.usage)

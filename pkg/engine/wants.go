@@ -94,8 +94,12 @@ func (c *Core) claim(owner fact.Owner, w compile.Claim, k writeKey) {
 // full or not there.
 func (c *Core) choose(w compile.Claim) (ipam.Allocation, error) {
 	var all error
-	for _, subnet := range w.Subnets {
-		a, err := c.ipam.Claim(subnet, w.Request)
+	for i, subnet := range w.Subnets {
+		request := w.Request
+		if len(w.Pools) > 0 {
+			request.Pool = w.Pools[i]
+		}
+		a, err := c.ipam.Claim(subnet, request)
 		if err == nil {
 			return a, nil
 		}
@@ -103,7 +107,7 @@ func (c *Core) choose(w compile.Claim) (ipam.Allocation, error) {
 		if errors.As(err, &held) { // of an earlier wish that was not written
 			if _, recorded := c.world.IPs.Get(w.IP); !recorded {
 				c.free(w.IP)
-				a, err = c.ipam.Claim(subnet, w.Request)
+				a, err = c.ipam.Claim(subnet, request)
 			}
 		}
 		if err == nil {

@@ -36,7 +36,8 @@ type Allocator struct {
 // only remembers the allocations of a subnet that is not there (yet, any more).
 type subnet struct {
 	def        *Subnet
-	spaces     model.Dual[space]
+	spaces     model.Dual[space] // without the pools' addresses
+	pools      map[string]*pool
 	macs       map[string]string // to owner
 	gatewayMAC string            // empty for none
 	held       int
@@ -68,6 +69,7 @@ type Subnet struct {
 	Exclude    []model.Range // never given out dynamically; may include the gateways
 	Gateway    model.Addrs   // never given out at all
 	GatewayMAC string        // never given out; empty for none
+	Pools      []Pool        // given out only to those who name them
 }
 
 // SetSubnet adds or changes a subnet. Allocations that exist stay, also those
@@ -86,8 +88,10 @@ func (a *Allocator) SetSubnet(def Subnet) error {
 	}
 	def.Exclude = append([]model.Range(nil), def.Exclude...)
 	s.def, s.gatewayMAC = &def, gatewayMAC
-	s.spaces.V4.set(def.CIDR.V4, def.Gateway.V4, def.Exclude)
-	s.spaces.V6.set(def.CIDR.V6, def.Gateway.V6, def.Exclude)
+	aside := def.setAside()
+	s.spaces.V4.set(def.CIDR.V4, def.Gateway.V4, aside)
+	s.spaces.V6.set(def.CIDR.V6, def.Gateway.V6, aside)
+	s.setPools(def)
 	return nil
 }
 
@@ -97,7 +101,7 @@ func (a *Allocator) DeleteSubnet(name string) {
 	if !ok {
 		return
 	}
-	s.def, s.gatewayMAC = nil, ""
+	s.def, s.gatewayMAC, s.pools = nil, "", nil
 	s.spaces.V4.set(netip.Prefix{}, netip.Addr{}, nil)
 	s.spaces.V6.set(netip.Prefix{}, netip.Addr{}, nil)
 	a.forgetIfEmpty(name)
@@ -109,6 +113,7 @@ type Request struct {
 	IPs    model.Addrs   // static addresses; an invalid one stands for any
 	MAC    string        // static MAC; empty for any
 	Family Family        // the families wanted; the zero value wants all that the subnet has
+	Pool   string        // of the subnet, for dynamic addresses; empty for those of no pool
 	Within []model.Range // limits dynamic addresses of the families it mentions; empty for no limit
 	// Among are static addresses, or pairs, one of which will do; empty for none. IPs go before it.
 	Among model.AddressList
@@ -125,7 +130,7 @@ type Allocation struct {
 // that claims again gets what it holds; if that does not satisfy the request's
 // subnet, static addresses or MAC, the error is a [*HeldError].
 //
-// Other errors are [*NoSubnetError], [*ExhaustedError], [*OutsideError],
+// Other errors are [*NoSubnetError], [*NoPoolError], [*ExhaustedError], [*OutsideError],
 // [*GatewayError], [*ConflictError], [*AmongError] and [ErrInvalid]. A static address may be
 // an excluded one.
 func (a *Allocator) Claim(subnetName string, r Request) (Allocation, error) {
@@ -212,12 +217,8 @@ func (a *Allocator) Release(owner string) (Allocation, bool) {
 	delete(a.owners, owner)
 	s := a.subnets[al.Subnet]
 	s.held--
-	if al.Addrs.V4.IsValid() {
-		s.spaces.V4.release(al.Addrs.V4, a.restLimit)
-	}
-	if al.Addrs.V6.IsValid() {
-		s.spaces.V6.release(al.Addrs.V6, a.restLimit)
-	}
+	s.release(al.Addrs.V4, a.restLimit)
+	s.release(al.Addrs.V6, a.restLimit)
 	if al.MAC != "" {
 		delete(s.macs, al.MAC)
 	}
@@ -263,12 +264,8 @@ func (a *Allocator) forgetIfEmpty(name string) {
 func (a *Allocator) hold(s *subnet, al Allocation) {
 	a.owners[al.Owner] = al
 	s.held++
-	if al.Addrs.V4.IsValid() {
-		s.spaces.V4.hold(al.Addrs.V4, al.Owner)
-	}
-	if al.Addrs.V6.IsValid() {
-		s.spaces.V6.hold(al.Addrs.V6, al.Owner)
-	}
+	s.hold(al.Addrs.V4, al.Owner)
+	s.hold(al.Addrs.V6, al.Owner)
 	if al.MAC != "" {
 		s.macs[al.MAC] = al.Owner
 	}

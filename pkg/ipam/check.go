@@ -45,6 +45,11 @@ func checkSubnet(def Subnet) (gatewayMAC string, err error) {
 	if err := checkRanges("excluded range", def.Exclude); err != nil {
 		return "", err
 	}
+	for _, p := range def.Pools {
+		if err := checkRanges("pool range", p.Ranges); err != nil {
+			return "", err
+		}
+	}
 	return normalMAC(def.GatewayMAC)
 }
 

@@ -51,10 +51,18 @@ func (s *subnet) chooseFamily(sp *space, family Family, static netip.Addr, r Req
 	case !sp.prefix.IsValid():
 		return netip.Addr{}, nil
 	}
+	sp, err := s.family(r.Pool, family)
+	if err != nil {
+		return netip.Addr{}, err
+	}
 	within := ofFamily(r.Within, family)
 	addr, ok := sp.propose(within)
 	if !ok {
-		return netip.Addr{}, &ExhaustedError{Subnet: s.def.Name, Family: family, Within: len(within) > 0}
+		exhausted := &ExhaustedError{Subnet: s.def.Name, Family: family, Within: len(within) > 0, Pool: r.Pool}
+		if r.Pool != "" {
+			exhausted.Holder = sp.anyHolder()
+		}
+		return netip.Addr{}, exhausted
 	}
 	return addr, nil
 }

@@ -40,10 +40,18 @@ type ExhaustedError struct {
 	Subnet string
 	Family Family
 	Within bool // the request was limited to some ranges of the subnet
+	Pool   string
+	Holder string // of an address of the pool; empty if the pool has none of the family
 }
 
 func (e *ExhaustedError) Error() string {
 	where := ""
+	switch {
+	case e.Pool != "" && e.Holder == "":
+		return fmt.Sprintf("pool %s of subnet %s has no %s address to give out", e.Pool, e.Subnet, e.Family)
+	case e.Pool != "":
+		return fmt.Sprintf("pool %s of subnet %s has no free %s address, all are in use, one of them by %s", e.Pool, e.Subnet, e.Family, e.Holder)
+	}
 	if e.Within {
 		where = " in the requested ranges"
 	}

@@ -22,13 +22,23 @@ type Stats struct {
 	Held   int
 }
 
-// Stats returns the counters of a subnet; all are zero for one that is not there. O(1).
+// Stats returns the counters of a subnet, its pools included; all are zero for one that is not there. O(1).
 func (a *Allocator) Stats(subnet string) Stats {
 	s, ok := a.subnets[subnet]
 	if !ok {
 		return Stats{V4: zeroStats(), V6: zeroStats()}
 	}
-	return Stats{V4: s.spaces.V4.stats(), V6: s.spaces.V6.stats(), Held: s.held}
+	out := Stats{V4: s.spaces.V4.stats(), V6: s.spaces.V6.stats(), Held: s.held}
+	for _, p := range s.pools {
+		out.V4.add(p.spaces.V4.stats())
+		out.V6.add(p.spaces.V6.stats())
+	}
+	return out
+}
+
+func (f *FamilyStats) add(more FamilyStats) {
+	f.Using.Add(f.Using, more.Using)
+	f.Available.Add(f.Available, more.Available)
 }
 
 func zeroStats() FamilyStats { return FamilyStats{Using: new(big.Int), Available: new(big.Int)} }
@@ -56,12 +66,27 @@ func (a *Allocator) Ranges(subnet string) RangeTexts {
 		return RangeTexts{}
 	}
 	var out RangeTexts
-	out.Using.V4, out.Available.V4 = s.spaces.V4.texts()
-	out.Using.V6, out.Available.V6 = s.spaces.V6.texts()
+	var parts4, parts6 []*space
+	for _, p := range s.pools {
+		parts4, parts6 = append(parts4, &p.spaces.V4), append(parts6, &p.spaces.V6)
+	}
+	out.Using.V4, out.Available.V4 = s.spaces.V4.texts(parts4...)
+	out.Using.V6, out.Available.V6 = s.spaces.V6.texts(parts6...)
 	return out
 }
 
-func (s *space) texts() (using, available string) {
+// texts writes out a space together with others of the same family.
+func (s *space) texts(more ...*space) (using, available string) {
+	held, free := s.ranges()
+	for _, other := range more {
+		moreHeld, moreFree := other.ranges()
+		held, free = append(held, moreHeld...), append(free, moreFree...)
+	}
+	return rangesText(merge(held)), rangesText(merge(free))
+}
+
+// ranges lists what [space.stats] counts.
+func (s *space) ranges() (using, available []model.Range) {
 	held := make([]model.Range, 0, s.counted)
 	for addr := range s.held {
 		if s.inPool(addr) {
@@ -70,7 +95,7 @@ func (s *space) texts() (using, available string) {
 	}
 	held = merge(held)
 	taken := merge(append(append([]model.Range{}, s.excluded...), held...))
-	return rangesText(held), rangesText(complement(s.hosts, taken))
+	return held, complement(s.hosts, taken)
 }
 
 func rangesText(ranges []model.Range) string {

@@ -19,6 +19,8 @@ const (
 	reasonValidated        = "ValidateLogicalSwitchSuccess"
 	reasonPrivate          = "SetPrivateLogicalSwitchSuccess"
 	reasonOpen             = "ResetLogicalSwitchAclSuccess"
+	reasonPoolValidated    = "ValidateIPPoolSuccess"
+	reasonPoolReady        = "UpdateIPAMSucceeded"
 	reasonVpcValidated     = "ValidateVpcSuccess"
 	reasonVpcProgrammed    = "VpcProgrammed"
 	reasonWaiting          = "WaitingForNorthbound"
@@ -35,7 +37,10 @@ type aspects struct {
 
 func aspectsOf(o Object) aspects {
 	subnet, ok := o.(*v1.Subnet)
+	_, isPool := o.(*v1.IPPool)
 	switch {
+	case isPool:
+		return aspects{validated: reasonPoolValidated, ready: reasonPoolReady}
 	case !ok:
 		return aspects{validated: reasonVpcValidated, ready: reasonVpcProgrammed}
 	case subnet.Spec.Private:
@@ -122,6 +127,21 @@ func subnetStatus(o *v1.Subnet, r *engine.Report, u *engine.Usage, now metav1.Ti
 	status := o.DeepCopy().Status
 	if u != nil {
 		setUsage(&status, *u)
+	}
+	if r != nil {
+		setConditions(&status.Conditions, aspectsOf(o), *r, o.Generation, now)
+	}
+	return status
+}
+
+// poolStatus is the status that an IPPool should have; report and usage may be nil.
+func poolStatus(o *v1.IPPool, r *engine.Report, u *engine.Usage, now metav1.Time) v1.IPPoolStatus {
+	status := o.DeepCopy().Status
+	if u != nil {
+		status.V4UsingIPs, status.V4AvailableIPs = v1.NewBigInt(u.Stats.V4.Using), v1.NewBigInt(u.Stats.V4.Available)
+		status.V6UsingIPs, status.V6AvailableIPs = v1.NewBigInt(u.Stats.V6.Using), v1.NewBigInt(u.Stats.V6.Available)
+		status.V4UsingIPRange, status.V4AvailableIPRange = u.Ranges.Using.V4, u.Ranges.Available.V4
+		status.V6UsingIPRange, status.V6AvailableIPRange = u.Ranges.Using.V6, u.Ranges.Available.V6
 	}
 	if r != nil {
 		setConditions(&status.Conditions, aspectsOf(o), *r, o.Generation, now)

@@ -154,3 +154,23 @@ func TestStatusPatch(t *testing.T) {
 		}
 	}
 }
+
+func TestPoolStatus(t *testing.T) {
+	o := &v1.IPPool{Spec: v1.IPPoolSpec{Subnet: "apps", IPs: []string{"10.0.0.2..10.0.0.3"}}}
+	stats := ipam.FamilyStats{Using: big.NewInt(1), Available: big.NewInt(1)}
+	u := engine.Usage{Subnet: "apps", Pool: "p", Stats: ipam.Stats{V4: stats, V6: ipam.FamilyStats{Using: new(big.Int), Available: new(big.Int)}}}
+	u.Ranges.Using.V4, u.Ranges.Available.V4 = "10.0.0.2", "10.0.0.3"
+	r := engine.Report{Programmed: true}
+	status := poolStatus(o, &r, &u, metav1.Now())
+	if status.V4UsingIPs.String() != "1" || status.V4AvailableIPRange != "10.0.0.3" || status.V6UsingIPs.String() != "0" {
+		t.Errorf("%+v", status)
+	}
+	if c := v1.FindCondition(status.Conditions, v1.ConditionReady); c == nil || c.Status != metav1.ConditionTrue || c.Reason != reasonPoolReady {
+		t.Errorf("%+v", status.Conditions)
+	}
+	r.Problems = []model.Problem{{Reason: model.ReasonIPPoolInvalid, Field: "spec.ips", Message: "outside", Fatal: true}}
+	status = poolStatus(o, &r, nil, metav1.Now())
+	if c := v1.FindCondition(status.Conditions, v1.ConditionValidated); c == nil || c.Status != metav1.ConditionFalse || c.Message != "spec.ips: outside" {
+		t.Errorf("%+v", status.Conditions)
+	}
+}

@@ -35,6 +35,7 @@ func kindList() []kind {
 	return []kind{
 		kindOf(model.KindVpc, v1.GroupVersion, true, func() *v1.Vpc { return &v1.Vpc{} }, model.VpcFrom),
 		kindOf(model.KindSubnet, v1.GroupVersion, true, func() *v1.Subnet { return &v1.Subnet{} }, model.SubnetFrom),
+		kindOf(model.KindIPPool, v1.GroupVersion, true, func() *v1.IPPool { return &v1.IPPool{} }, model.IPPoolFrom),
 		kindOf(model.KindIP, v1.GroupVersion, false, func() *v1.IP { return &v1.IP{} }, model.IPFrom),
 		kindOf(model.KindNode, core, false, func() *corev1.Node { return &corev1.Node{} }, model.NodeFrom),
 		kindOf(model.KindNamespace, core, false, func() *corev1.Namespace { return &corev1.Namespace{} }, model.NamespaceFrom),

@@ -45,10 +45,10 @@ func TestOutageIsToldOnce(t *testing.T) {
 
 func TestMissingCustomResourceDefinitionsAreNamed(t *testing.T) {
 	missing := missingFrom(map[string]bool{"Subnet": true, "Other": true})
-	if got := strings.Join(missing, " "); got != "vpcs.kubeovn.io ips.kubeovn.io" {
+	if got := strings.Join(missing, " "); got != "vpcs.kubeovn.io ippools.kubeovn.io ips.kubeovn.io" {
 		t.Errorf("missing are %s", got)
 	}
-	if missing := missingFrom(map[string]bool{"Subnet": true, "Vpc": true, "IP": true}); len(missing) != 0 {
+	if missing := missingFrom(map[string]bool{"Subnet": true, "Vpc": true, "IP": true, "IPPool": true}); len(missing) != 0 {
 		t.Errorf("missing are %v", missing)
 	}
 }

@@ -91,12 +91,12 @@ func (s *Status) Lead(leading bool) {
 	s.leading = leading
 }
 
-// Report takes what is known of an object: for Subnets and Vpcs it becomes
+// Report takes what is known of an object: for Subnets, Vpcs and IPPools it becomes
 // conditions; for all kinds, each problem that is new becomes an event.
 func (s *Status) Report(r engine.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.Ref.Kind == model.KindSubnet || r.Ref.Kind == model.KindVpc {
+	if r.Ref.Kind == model.KindSubnet || r.Ref.Kind == model.KindVpc || r.Ref.Kind == model.KindIPPool {
 		s.reports[r.Ref] = r
 		s.schedule(r.Ref)
 	}
@@ -137,9 +137,12 @@ func (s *Status) event(ref model.Ref, p model.Problem) {
 	s.events.Eventf(about, nil, corev1.EventTypeWarning, p.Reason, "Reconcile", "%s", clip(p.Error()))
 }
 
-// Usage takes the counters of a subnet.
+// Usage takes the counters of a subnet, or of a pool.
 func (s *Status) Usage(u engine.Usage) {
 	ref := model.Ref{Kind: model.KindSubnet, Name: u.Subnet}
+	if u.Pool != "" {
+		ref = model.Ref{Kind: model.KindIPPool, Name: u.Pool}
+	}
 	s.mu.Lock()
 	s.usage[ref] = u
 	s.schedule(ref)
@@ -184,9 +187,12 @@ func (s *Status) noticed(now, before Object) {
 		return
 	}
 	ref := model.Ref{Kind: model.KindVpc, Name: before.GetName()}
-	if _, ok := before.(*v1.Subnet); ok {
+	switch before.(type) {
+	case *v1.Subnet:
 		ref.Kind = model.KindSubnet
 		s.observer.SubnetGone(ref.Name)
+	case *v1.IPPool:
+		ref.Kind = model.KindIPPool
 	}
 	delete(s.reports, ref)
 	delete(s.usage, ref)
@@ -264,6 +270,10 @@ func (s *Status) want(have Object, r *engine.Report, u *engine.Usage) Object {
 	case *v1.Subnet:
 		want := o.DeepCopy()
 		want.Status = subnetStatus(o, r, u, now)
+		return want
+	case *v1.IPPool:
+		want := o.DeepCopy()
+		want.Status = poolStatus(o, r, u, now)
 		return want
 	case *v1.Vpc:
 		want := o.DeepCopy()

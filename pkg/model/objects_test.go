@@ -95,6 +95,18 @@ func TestPodFrom(t *testing.T) {
 	}
 }
 
+func TestPoolOrList(t *testing.T) {
+	for text, name := range map[string]string{
+		"front": "front", "front-2.x": "front-2.x", "1st": "1st", "fd": "fd",
+		"10.16.0.10": "", "10.16.0.10,10.16.0.11": "", "10.16.0.1..10.16.0.9": "", "fd00::1": "", "10.16.0.1,fd00::1;10.16.0.2,fd00::2": "",
+	} {
+		pod, problems := PodFrom(podObject(map[string]string{annotations.IPPool: text}))
+		if nic := pod.NICs[0]; nic.Pool != name || (len(nic.List) > 0) != (name == "") || len(problems) > 0 {
+			t.Errorf("%s is pool %q, list %v, %v", text, nic.Pool, nic.List, problems)
+		}
+	}
+}
+
 func TestPodProblems(t *testing.T) {
 	for _, tc := range []struct{ key, value, want string }{
 		{annotations.IPAddress, "10.0.0.300", `metadata.annotations[ovn.kubernetes.io/ip_address]: "10.0.0.300": "10.0.0.300" is not an address: IPv4 field has value >255`},
@@ -110,6 +122,8 @@ func TestPodProblems(t *testing.T) {
 		{annotations.MACAddress, "02:00:00:00:00:0", `metadata.annotations[ovn.kubernetes.io/mac_address]: "02:00:00:00:00:0": not a MAC address such as 00:00:00:6f:a1:02`},
 		{annotations.MACAddress, "02:00-00:00:00:01", `metadata.annotations[ovn.kubernetes.io/mac_address]: "02:00-00:00:00:01": not a MAC address such as 00:00:00:6f:a1:02`},
 		{"ovn.kubernetes.io/ip_family", "ipv5", `metadata.annotations[ovn.kubernetes.io/ip_family]: "ipv5": not ipv4 or ipv6`},
+		{annotations.IPPool, "front,back", `metadata.annotations[ovn.kubernetes.io/ip_pool]: "front,back": `},
+		{annotations.IPPool, "Front", `metadata.annotations[ovn.kubernetes.io/ip_pool]: "Front": `},
 		{annotations.IPPool, "10.0.0.300", `metadata.annotations[ovn.kubernetes.io/ip_pool]: "10.0.0.300": `},
 		{annotations.LogicalSwitch, "a,b", `metadata.annotations[ovn.kubernetes.io/logical_switch]: "a,b": `},
 	} {

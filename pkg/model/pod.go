@@ -1,6 +1,7 @@
 package model
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -65,6 +66,10 @@ func (p *problems) nic(provider string, all map[string]string) PodNIC {
 	})
 	p.request(all, provider, annotations.SuffixIPPool, func(value string) string {
 		var err error
+		if isPoolName(value) {
+			nic.Pool = value
+			return notAName(value)
+		}
 		nic.List, err = ParseAddressList(value)
 		return errorText(err)
 	})
@@ -74,6 +79,19 @@ func (p *problems) nic(provider string, all map[string]string) PodNIC {
 		return errorText(err)
 	})
 	return nic
+}
+
+// isPoolName tells a name from a list: every list begins with an address.
+func isPoolName(text string) bool {
+	first := text
+	if i := strings.IndexAny(text, ",;"); i >= 0 {
+		return false
+	}
+	if i := strings.Index(text, ".."); i >= 0 {
+		first = text[:i]
+	}
+	_, err := netip.ParseAddr(strings.TrimSpace(first))
+	return err != nil && strings.Trim(text, "0123456789.") != "" && !strings.ContainsAny(text, ":/")
 }
 
 // notAFamily says why a NIC cannot be of the family that it asks for; empty if it can.

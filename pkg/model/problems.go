@@ -10,6 +10,7 @@ const (
 	ReasonNamespaceInvalid = "ValidateNamespaceFailed"
 	ReasonNodeInvalid      = "ValidateNodeFailed"
 	ReasonIPInvalid        = "ValidateIPFailed"
+	ReasonIPPoolInvalid    = "ValidateIPPoolFailed"
 )
 
 // problems collects what is wrong with one object.

@@ -19,6 +19,7 @@ type StatefulSet struct {
 	Start    int    // ordinal of the first pod
 	Replicas int    // number of pods
 	Subnet   string // annotation logical_switch of the pods to come
+	Pool     string // annotation ip_pool of the pods to come, if it is a name
 }
 
 // StatefulSetFrom projects a StatefulSet.
@@ -29,6 +30,9 @@ func StatefulSetFrom(o *appsv1.StatefulSet) (StatefulSet, []Problem) {
 	}
 	if o.Spec.Ordinals != nil {
 		s.Start = int(o.Spec.Ordinals.Start)
+	}
+	if pool := o.Spec.Template.Annotations[annotations.IPPool]; pool != "" && isPoolName(pool) {
+		s.Pool = pool
 	}
 	return s, nil
 }

@@ -19,9 +19,9 @@ func TestStatefulSetFrom(t *testing.T) {
 	replicas := int32(3)
 	o.Spec.Replicas = &replicas
 	o.Spec.Ordinals = &appsv1.StatefulSetOrdinals{Start: 2}
-	o.Spec.Template.Annotations = map[string]string{annotations.LogicalSwitch: "blue"}
+	o.Spec.Template.Annotations = map[string]string{annotations.LogicalSwitch: "blue", annotations.IPPool: "front"}
 	s, _ = StatefulSetFrom(o)
-	if s.Replicas != 3 || s.Start != 2 || s.Subnet != "blue" {
+	if s.Replicas != 3 || s.Start != 2 || s.Subnet != "blue" || s.Pool != "front" {
 		t.Errorf("it is %+v", s)
 	}
 	for ordinal, want := range map[int]bool{0: false, 1: false, 2: true, 4: true, 5: false} {

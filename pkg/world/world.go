@@ -23,6 +23,7 @@ type World struct {
 	IPs        *Table[model.IP]
 	// StatefulSets are read where a pod is gone and its record is not.
 	StatefulSets *Table[model.StatefulSet]
+	IPPools      *Table[model.IPPool]
 
 	readers   readers
 	selection *selection
@@ -30,12 +31,13 @@ type World struct {
 
 // Names of the indexes and facets.
 const (
-	indexAll       = "all"       // every object of the kind
-	indexVpc       = "vpc"       // subnets by their Vpc
-	indexNamespace = "namespace" // subnets and Vpcs by the namespaces of their spec
-	indexSubnet    = "subnet"    // IPs by their subnet
-	indexPod       = "pod"       // IPs by their pod
-	facetNetwork   = "network"   // of a subnet: what its pods must know
+	indexAll        = "all"        // every object of the kind
+	indexVpc        = "vpc"        // subnets by their Vpc
+	indexNamespace  = "namespace"  // subnets, Vpcs and IPPools by the namespaces of their spec
+	indexSubnet     = "subnet"     // IPs and IPPools by their subnet
+	indexAddressSet = "addressset" // IPPools by the names of their address sets
+	indexPod        = "pod"        // IPs by their pod
+	facetNetwork    = "network"    // of a subnet: what its pods must know
 )
 
 // New makes an empty world.
@@ -53,6 +55,11 @@ func New() *World {
 	w.Namespaces = newTable[model.Namespace](model.KindNamespace, &w.readers)
 	w.Pods = newTable[model.Pod](model.KindPod, &w.readers)
 	w.StatefulSets = newTable[model.StatefulSet](model.KindStatefulSet, &w.readers)
+	w.IPPools = newTable(model.KindIPPool, &w.readers,
+		index[model.IPPool]{indexSubnet, func(o *model.IPPool) []string { return []string{o.Subnet} }},
+		index[model.IPPool]{indexNamespace, func(o *model.IPPool) []string { return o.Namespaces }},
+		index[model.IPPool]{indexAddressSet, (*model.IPPool).SetNames},
+	)
 	w.IPs = newTable(model.KindIP, &w.readers,
 		index[model.IP]{indexSubnet, func(o *model.IP) []string { return []string{o.Subnet} }},
 		index[model.IP]{indexPod, func(o *model.IP) []string { return []string{PodKey(o.Namespace, o.PodName)} }},
@@ -164,6 +171,24 @@ func (v *View) Pod(namespace, name string) (*model.Pod, bool) {
 // StatefulSet reads a StatefulSet.
 func (v *View) StatefulSet(namespace, name string) (*model.StatefulSet, bool) {
 	return get(v, v.w.StatefulSets, PodKey(namespace, name))
+}
+
+// IPPool reads an IPPool.
+func (v *View) IPPool(name string) (*model.IPPool, bool) { return get(v, v.w.IPPools, name) }
+
+// IPPoolsOfSubnet lists the IPPools of a subnet by name.
+func (v *View) IPPoolsOfSubnet(subnet string) []*model.IPPool {
+	return bucket(v, v.w.IPPools, indexSubnet, subnet)
+}
+
+// IPPoolsOfNamespace lists the IPPools whose spec.namespaces has this namespace, by name.
+func (v *View) IPPoolsOfNamespace(namespace string) []*model.IPPool {
+	return bucket(v, v.w.IPPools, indexNamespace, namespace)
+}
+
+// IPPoolsOfAddressSet lists the IPPools that want an address set of this name, by name.
+func (v *View) IPPoolsOfAddressSet(name string) []*model.IPPool {
+	return bucket(v, v.w.IPPools, indexAddressSet, name)
 }
 
 // IP reads an IP object.

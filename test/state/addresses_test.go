@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
@@ -15,7 +18,19 @@ func addressStates(pods state) []state {
 	blue := pods.with("a subnet more", subnet("blue", "10.17.0.0/24"), namespace("blue"))
 	three := blue.with("StatefulSet", statefulSet("web", "set-1", 3), setPod("web", 0, "n1", "set-1"), setPod("web", 1, "n2", "set-1"), setPod("web", 2, "n1", "set-1"))
 	dual := pods.with("one family of two", dualSubnet(), namespace("dual"), asking("dual", "both", "", ""), asking("dual", "old", model.FamilyIPv4, ""), asking("dual", "new", model.FamilyIPv6, ""))
+	front := ippool("front", "ovn-default", "10.16.0.3..10.16.0.4", "10.16.7.0/30")
+	bluePool := changed(ippool("blue-a", "blue", "10.17.0.10"), func(p *model.IPPool) { p.Namespaces = []string{"blue"} })
+	second := changed(ippool("blue-b", "blue", "10.17.0.20..10.17.0.21"), func(p *model.IPPool) { p.Namespaces = []string{"blue"}; p.AddressSet = true })
+	bound := blue.with("IPPools of a namespace", changed(subnet("blue", "10.17.0.0/24"), func(s *model.Subnet) { s.Namespaces = []string{"blue"} }), bluePool, second,
+		pod("blue", "p1", "n1"), pod("blue", "p2", "n2"))
 	return []state{
+		pods.with("IPPool", changed(front, func(p *model.IPPool) { p.AddressSet = true }), inPool("default", "f1", "front"), inPool("default", "f2", "front")),
+		pods.with("IPPool without an address set", front, inPool("default", "f1", "front"), pod("default", "f2", "n1"), statefulSet("web", "set-1", 2),
+			changed(setPod("web", 1, "n1", "set-1"), func(p *model.Pod) { p.NICs = inPool("", "", "front").NICs })),
+		blue.with("IPPool of another subnet", ippool("front", "blue", "10.17.0.50..10.17.0.51"), inPool("default", "f1", "front"), inPool("default", "f3", "missing")),
+		bound,
+		bound.with("IPPools of a namespace, full", pod("blue", "p3", "n1"), pod("blue", "p4", "n1")),
+		bound.with("IPPool that overlaps", changed(ippool("copy", "blue", "10.17.0.0/27"), func(p *model.IPPool) { p.Created = 99 }), inPool("default", "f1", "copy")),
 		dual,
 		dual.with("listed pairs", asking("dual", "old", "", "10.18.0.20,fd00:18::20;10.18.0.21,fd00:18::21"), anew(asking("dual", "new", "", "10.18.0.20,fd00:18::20;10.18.0.21,fd00:18::21"))),
 		pods.with("listed addresses", asking("default", "l1", "", "10.16.5.1..10.16.5.2"), asking("default", "l2", "", "10.16.5.1..10.16.5.2"), asking("default", "l3", "", "10.16.5.1..10.16.5.2")),
@@ -156,6 +171,20 @@ func TestStatefulSetCostsNothingMore(t *testing.T) {
 	}
 }
 
+func ippool(name, of string, texts ...string) *model.IPPool {
+	projected, problems := model.IPPoolFrom(&v1.IPPool{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.IPPoolSpec{Subnet: of, IPs: texts}})
+	if len(problems) > 0 {
+		panic(problems)
+	}
+	projected.UID, projected.Created = "pool-"+name, 6
+	return &projected
+}
+
+// inPool is a pod that names a pool.
+func inPool(ns, name, of string) *model.Pod {
+	return changed(pod(ns, name, "n1"), func(p *model.Pod) { p.NICs = []model.PodNIC{{Provider: "ovn", Pool: of}} })
+}
+
 func dualSubnet() *model.Subnet {
 	return changed(subnet("dual", "10.18.0.0/24"), func(s *model.Subnet) {
 		s.CIDR.V6, s.Gateway.V6 = netip.MustParsePrefix("fd00:18::/64"), netip.MustParseAddr("fd00:18::1")
@@ -264,5 +293,104 @@ func TestReservationThatDoesNotFit(t *testing.T) {
 	b.settle()
 	if got := addressOf(t, b, "kept.default"); got != "10.16.8.8" || port(b, "kept.default") == nil {
 		t.Errorf("it has %s", got)
+	}
+}
+
+// Addresses of a pool are for those who name it; who does not gets others.
+func TestPoolIsSetAside(t *testing.T) {
+	b := newModelBed(t)
+	b.become(named(t, "nodes").with("a pool first", ippool("front", "ovn-default", "10.16.0.3..10.16.0.4")))
+	b.settle()
+	b.become(named(t, "pods").with("and pods", ippool("front", "ovn-default", "10.16.0.3..10.16.0.4"), inPool("default", "f1", "front"), inPool("default", "f2", "front"), inPool("default", "f3", "front")))
+	b.settle()
+	for name, want := range map[string]string{"a.default": "10.16.0.2", "b.default": "10.16.0.5", "c.default": "10.16.0.6", "f1.default": "10.16.0.3", "f2.default": "10.16.0.4"} {
+		if got := addressOf(t, b, name); got != want {
+			t.Errorf("%s has %s, want %s", name, got, want)
+		}
+	}
+	waiting := ref(model.KindPod, "default", "f3")
+	if !hasProblem(b, waiting, "pool front of subnet ovn-default has no free IPv4 address, all are in use, one of them by f1.default") {
+		t.Errorf("problems are %v", b.reports[waiting].Problems)
+	}
+	b.core.FlushUsage()
+	if u := b.usage["ovn-default/front"]; u.Stats.V4.Using.Int64() != 2 || u.Stats.V4.Available.Int64() != 0 || u.Ranges.Using.V4 != "10.16.0.3-10.16.0.4" {
+		t.Errorf("the pool's counters are %+v", u)
+	}
+	if u := b.usage["ovn-default/"]; u.Stats.V4.Using.Int64() != 5 || u.Ranges.Using.V4 != "10.16.0.2-10.16.0.6" {
+		t.Errorf("the subnet's counters are %+v", u)
+	}
+	b.set(ref(model.KindPod, "default", "f1"), nil)
+	b.settle()
+	if got := addressOf(t, b, "f3.default"); got != "10.16.0.3" || len(b.reports[waiting].Problems) > 0 {
+		t.Errorf("it has %s and the problems %v", got, b.reports[waiting].Problems)
+	}
+}
+
+// A pool that is deleted goes when the last of its addresses is free, and then
+// others get them. Who names a pool that is not there waits for it.
+func TestPoolThatGoes(t *testing.T) {
+	b := bedIn(t, "IPPool")
+	front := ref(model.KindIPPool, "", "front")
+	b.remove(front)
+	b.settle()
+	if b.objects[front] == nil || !hasProblem(b, front, "IPPool front is being deleted and still has 2 addresses in use, among them that of f1.default") {
+		t.Fatalf("pool %v, problems %v", b.objects[front], b.reports[front].Problems)
+	}
+	b.set(ref(model.KindPod, "default", "f3"), inPool("default", "f3", "front"))
+	b.settle()
+	if f3 := ref(model.KindPod, "default", "f3"); !hasProblem(b, f3, "IPPool front is being deleted") {
+		t.Errorf("problems are %v", b.reports[f3].Problems)
+	}
+	b.set(ref(model.KindPod, "default", "f1"), nil)
+	b.set(ref(model.KindPod, "default", "f2"), nil)
+	b.settle()
+	if b.objects[front] != nil {
+		t.Error("the pool is still there")
+	}
+	if f3 := ref(model.KindPod, "default", "f3"); !hasProblem(b, f3, "there is no IPPool front") {
+		t.Errorf("problems are %v", b.reports[f3].Problems)
+	}
+	b.set(front, ippool("front", "ovn-default", "10.16.9.1"))
+	b.settle()
+	if got := addressOf(t, b, "f3.default"); got != "10.16.9.1" {
+		t.Errorf("it has %s", got)
+	}
+}
+
+// The pools of a namespace are used one after the other, and what they do not
+// have is not taken from elsewhere.
+func TestPoolsOfANamespace(t *testing.T) {
+	b := bedIn(t, "IPPools of a namespace, full")
+	waiting := 0
+	for _, name := range []string{"p1", "p2", "p3", "p4"} {
+		if r := ref(model.KindPod, "blue", name); hasProblem(b, r, "pool blue-a of subnet blue has no free IPv4 address") && hasProblem(b, r, "pool blue-b of subnet blue has no free IPv4 address") {
+			waiting++
+		} else if a := addressOf(t, b, name+".blue"); a != "10.17.0.10" && a != "10.17.0.20" && a != "10.17.0.21" {
+			t.Errorf("%s has %s", name, a)
+		}
+	}
+	if waiting != 1 {
+		t.Errorf("%d pods wait", waiting)
+	}
+}
+
+// Two pools whose names make the name of one address set: the older one has it.
+func TestPoolsOfOneAddressSet(t *testing.T) {
+	b := bedIn(t, "pods")
+	with := func(p *model.IPPool) { p.AddressSet = true }
+	dashed, dotted := ref(model.KindIPPool, "", "x-y"), ref(model.KindIPPool, "", "x.y")
+	b.set(dotted, changed(ippool("x.y", "ovn-default", "10.16.9.8/31", "fd00::1"), func(p *model.IPPool) { with(p); p.Ranges = p.Ranges[:1] }))
+	b.set(dashed, changed(ippool("x-y", "ovn-default", "10.16.9.2"), with))
+	b.settle()
+	if !hasProblem(b, dotted, "the address set x.y is that of IPPool x-y") || len(b.reports[dashed].Problems) > 0 {
+		t.Errorf("problems are %v and %v", b.reports[dotted].Problems, b.reports[dashed].Problems)
+	}
+	if text := dump(b.db); !strings.Contains(text, "Address_Set x.y addresses=[10.16.9.2] ") {
+		t.Error(text)
+	}
+	b.remove(dashed)
+	b.settle()
+	if text := dump(b.db); !strings.Contains(text, "Address_Set x.y addresses=[10.16.9.8/31] ") || len(b.reports[dotted].Problems) > 0 {
+		t.Error(text)
 	}
 }

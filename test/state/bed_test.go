@@ -43,6 +43,7 @@ type bed struct {
 	writes  int // at the API server
 	written []string
 	observe func(written string)
+	usage   map[string]engine.Usage     // by "subnet/pool"
 	refuse  func([]ovsdb.Operation) int // index of an operation that the database refuses
 	// compiled counts the runs of compile functions by kind.
 	compiled map[model.Kind]int
@@ -295,6 +296,12 @@ func (b *bed) finalize(f compile.Finalize) {
 		subnet := *o
 		subnet.Finalized = f.Present
 		b.set(f.Object, &subnet)
+	case *model.IPPool:
+		if o.Deleting && !f.Present {
+			b.set(f.Object, nil)
+			return
+		}
+		b.set(f.Object, changed(o, func(p *model.IPPool) { p.Finalized = f.Present }))
 	case *model.Vpc:
 		if o.Deleting && !f.Present {
 			b.set(f.Object, nil)
@@ -310,7 +317,12 @@ func (b *bed) finalize(f compile.Finalize) {
 func (b *bed) Report(r engine.Report) { b.reports[r.Ref] = r }
 
 // Usage implements engine.Writer.
-func (b *bed) Usage(engine.Usage) {}
+func (b *bed) Usage(u engine.Usage) {
+	if b.usage == nil {
+		b.usage = map[string]engine.Usage{}
+	}
+	b.usage[u.Subnet+"/"+u.Pool] = u
+}
 
 func ref(kind model.Kind, namespace, name string) model.Ref {
 	return model.Ref{Kind: kind, Namespace: namespace, Name: name}
@@ -375,6 +387,11 @@ func (b *bed) remove(ref model.Ref) {
 			b.set(ref, changed(o, func(s *model.Subnet) { s.Deleting = true }))
 			return
 		}
+	case *model.IPPool:
+		if o.Finalized {
+			b.set(ref, changed(o, func(p *model.IPPool) { p.Deleting = true }))
+			return
+		}
 	case *model.Vpc:
 		if o.Finalized {
 			b.set(ref, changed(o, func(v *model.Vpc) { v.Deleting = true }))
@@ -392,6 +409,10 @@ func (b *bed) put(ref model.Ref, object any) {
 			object = changed(o, func(s *model.Subnet) {
 				s.Finalized, s.Deleting, s.Gateways.Active = old.Finalized, old.Deleting, old.Gateways.Active
 			})
+		}
+	case *model.IPPool:
+		if old, ok := b.objects[ref].(*model.IPPool); ok {
+			object = changed(o, func(p *model.IPPool) { p.Finalized, p.Deleting = old.Finalized, old.Deleting })
 		}
 	case *model.Vpc:
 		if old, ok := b.objects[ref].(*model.Vpc); ok {

@@ -118,6 +118,8 @@ func decode(doc []byte) (engine.Change, error) {
 		return project(doc, model.KindVpc, new(v1.Vpc), model.VpcFrom)
 	case "Subnet":
 		return project(doc, model.KindSubnet, new(v1.Subnet), model.SubnetFrom)
+	case "IPPool":
+		return project(doc, model.KindIPPool, new(v1.IPPool), model.IPPoolFrom)
 	case "IP":
 		return project(doc, model.KindIP, new(v1.IP), model.IPFrom)
 	case "Namespace":

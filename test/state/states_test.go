@@ -44,6 +44,8 @@ func refTo(object any) model.Ref {
 		return ref(model.KindNode, "", o.Name)
 	case *model.IP:
 		return ref(model.KindIP, "", o.Name)
+	case *model.IPPool:
+		return ref(model.KindIPPool, "", o.Name)
 	case *model.StatefulSet:
 		return ref(model.KindStatefulSet, o.Namespace, o.Name)
 	case *model.Pod:

@@ -1,0 +1,82 @@
+package compile
+
+import (
+	"net/netip"
+
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+// ippool: a pool is a part of its subnet that the allocator sets aside; in OVN it
+// is an address set, if that is asked for. It may go when nobody has an address of it.
+func (c Config) ippool(ref model.Ref, v *world.View) (r Result) {
+	pool, ok := v.IPPool(ref.Name)
+	if !ok {
+		return r
+	}
+	if pool.Deleting {
+		holder, count := holderOf(v, pool)
+		if count == 0 {
+			r.want(Finalize{Object: ref})
+			return r
+		}
+		r.problem("IPPoolInUse", "", "IPPool %s is being deleted and still has %d addresses in use, among them that of %s", pool.Name, count, holder)
+	} else if !pool.Finalized {
+		r.want(Finalize{Object: ref, Present: true})
+	}
+	subnet, ok := v.SubnetNetwork(pool.Subnet)
+	if !ok {
+		r.problem("SubnetNotFound", "spec.subnet", "there is no Subnet %s", pool.Subnet)
+		return r
+	}
+	if problem, bad := model.PoolProblem(pool, subnet.CIDR, v.IPPoolsOfSubnet(pool.Subnet)); bad {
+		r.Problems = append(r.Problems, problem)
+		return r
+	}
+	poolSets(&r, v, pool)
+	return r
+}
+
+// holderOf counts those who have an address of a pool. It reads all records of
+// the subnet: only a pool that is being deleted may ask.
+func holderOf(v *world.View, pool *model.IPPool) (first string, count int) {
+	for _, ip := range v.IPsOfSubnet(pool.Subnet) {
+		if !pool.Has(ip.Addrs) {
+			continue
+		}
+		if count == 0 {
+			first = ip.Name
+		}
+		count++
+	}
+	return first, count
+}
+
+// poolSets: the addresses of a pool, to be named in the match of a rule.
+func poolSets(r *Result, v *world.View, pool *model.IPPool) {
+	names := pool.SetNames()
+	for i, name := range names {
+		if problem, taken := model.PoolSetTaken(pool, name, v.IPPoolsOfAddressSet(name)); taken {
+			r.Problems = append(r.Problems, problem)
+			continue
+		}
+		set := r.Row(nb.AddressSetTable, name, &nb.AddressSet{Name: name})
+		for _, addresses := range pool.Ranges {
+			if len(names) > 1 && addresses.First.Is4() != (i == 0) {
+				continue
+			}
+			for _, prefix := range model.RangePrefixes(addresses) {
+				r.Member(set, "addresses", element(prefix))
+			}
+		}
+	}
+}
+
+// element is how the database writes a prefix in a set.
+func element(prefix netip.Prefix) string {
+	if prefix.IsSingleIP() {
+		return prefix.Addr().String()
+	}
+	return prefix.String()
+}
