@@ -24,6 +24,7 @@ import (
 	"github.com/wovensdn/woven/pkg/node/driver/nft"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/driver/route"
+	"github.com/wovensdn/woven/pkg/node/driver/rule"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 	"github.com/wovensdn/woven/pkg/node/plumb"
 )
@@ -91,19 +92,21 @@ func newManager(cfg *rest.Config, o *options, d *daemon, trouble *node.Trouble, 
 func (d *daemon) wire(o *options, trouble *node.Trouble, log logr.Logger) error {
 	links, err1 := link.NewLinux()
 	routes, err2 := route.NewLinux()
-	counters, err3 := node.NewMetrics(metrics.Registry)
-	plumber, err4 := plumb.New(plumb.Config{
+	rules, err3 := rule.NewLinux()
+	counters, err4 := node.NewMetrics(metrics.Registry)
+	plumber, err5 := plumb.New(plumb.Config{
 		Switch: d.ovs, Bridge: hostplan.IntegrationBridge, MTU: hostplan.MTU(o.mtu, 0, false),
 		InstalledTimeout: installedTimeout, Log: log.WithName("plumb"),
 	})
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return fmt.Errorf("set up: %w", err)
 	}
 	d.loop = node.New(node.Config{
 		NodeName: o.nodeName, DefaultVpc: o.clusterRouter, MTU: o.mtu, Mirror: o.enableMirror, MirrorLink: o.mirrorIface,
 		Conf: node.ConfFile{Dir: o.confDir, Name: o.confName, Socket: o.bindSocket},
 	}, node.Edges{
-		Cache: d.mgr.GetCache(), API: d.mgr.GetClient(), Switch: d.ovs, Links: links, Routes: routes, Tables: &nft.Driver{},
+		Cache: d.mgr.GetCache(), API: d.mgr.GetClient(), Switch: d.ovs, Links: links,
+		Routes: routes, Rules: rules, Tables: &nft.Driver{},
 		Echo: node.ICMP{Timeout: echoTimeout}, Clock: clock.RealClock{}, Log: log.WithName("node"), Metrics: counters,
 	})
 	d.pods = &node.Pods{

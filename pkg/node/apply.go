@@ -11,6 +11,7 @@ import (
 	"github.com/wovensdn/woven/pkg/node/driver/link"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/driver/route"
+	"github.com/wovensdn/woven/pkg/node/driver/rule"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
@@ -26,6 +27,11 @@ func (l *Loop) apply(ctx context.Context, plan hostplan.Plan) (missing []string,
 	errs = append(errs, err)
 	if plan.Routes != nil && !slices.Contains(r.Absent, hostplan.NodeLink) {
 		changes, err := route.Apply(l.e.Routes, *plan.Routes)
+		l.logChanges(changes)
+		errs = append(errs, err)
+	}
+	if plan.PolicyRules != nil {
+		changes, err := rule.Apply(l.e.Rules, *plan.PolicyRules)
 		l.logChanges(changes)
 		errs = append(errs, err)
 	}

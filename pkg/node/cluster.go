@@ -106,7 +106,7 @@ func slimSubnet(s *v1.Subnet) {
 		ExternalEgressGateway: s.Spec.ExternalEgressGateway,
 		PolicyRoutingPriority: s.Spec.PolicyRoutingPriority, PolicyRoutingTableID: s.Spec.PolicyRoutingTableID,
 	}
-	s.Status = v1.SubnetStatus{}
+	s.Status = v1.SubnetStatus{ActivateGateway: s.Status.ActivateGateway}
 }
 
 func networkCondition(n *corev1.Node) *corev1.NodeCondition {

@@ -15,6 +15,7 @@ import (
 	"github.com/wovensdn/woven/pkg/node/driver/link"
 	"github.com/wovensdn/woven/pkg/node/driver/nft"
 	"github.com/wovensdn/woven/pkg/node/driver/route"
+	"github.com/wovensdn/woven/pkg/node/driver/rule"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
@@ -27,7 +28,10 @@ func Follow(ctx context.Context, c cache.Informers, l *Loop, p *Pods) error {
 		object  client.Object
 		changed func(o client.Object)
 	}{
-		{&corev1.Pod{}, func(o client.Object) { p.Changed(client.ObjectKeyFromObject(o)) }},
+		{&corev1.Pod{}, func(o client.Object) {
+			p.Changed(client.ObjectKeyFromObject(o))
+			l.Kick() // routing rules name addresses of pods
+		}},
 		{&corev1.Node{}, func(client.Object) { l.Kick() }},
 		{&v1.Subnet{}, func(client.Object) { l.Kick() }},
 	} {
@@ -93,6 +97,7 @@ func WatchHost(ctx context.Context, l *Loop) {
 	for name, watch := range map[string]func(context.Context) error{
 		"links":    func(ctx context.Context) error { return link.Watch(ctx, l.KickLinks) },
 		"routes":   func(ctx context.Context) error { return route.Watch(ctx, l.Kick) },
+		"rules":    func(ctx context.Context) error { return rule.Watch(ctx, l.Kick) },
 		"nftables": func(ctx context.Context) error { return nft.Watch(ctx, hostplan.TableName, l.KickTables) },
 	} {
 		wg.Go(func() { l.keep(ctx, name, watch) })

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/wovensdn/woven/pkg/node/driver/nft"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/driver/route"
+	"github.com/wovensdn/woven/pkg/node/driver/rule"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 	"github.com/wovensdn/woven/pkg/node/plumb/plumbtest"
 )
@@ -52,8 +54,18 @@ func probe(t *testing.T) string {
 		missing = append(missing, "address")
 	}
 	rs, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Protocol: hostplan.RouteProtocol}, netlink.RT_FILTER_PROTOCOL)
-	if err != nil || len(rs) != 1 || rs[0].Dst.String() != "10.16.0.0/16" || rs[0].Src.String() != "100.64.0.2" {
+	if err != nil || len(rs) != 2 || rs[0].Dst.String() != "10.16.0.0/16" || rs[0].Src.String() != "100.64.0.2" {
 		missing = append(missing, "route")
+	}
+	rs, err = netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: 1000}, netlink.RT_FILTER_TABLE)
+	if err != nil || len(rs) != 4 || rs[0].Gw.String() != "100.64.0.9" { // the others send what is inside back
+		missing = append(missing, "routes to the router outside")
+	}
+	list, err := netlink.RuleList(netlink.FAMILY_V4)
+	if err != nil || !slices.ContainsFunc(list, func(r netlink.Rule) bool {
+		return r.Protocol == hostplan.RouteProtocol && r.Priority == 1500 && r.Table == 1000 && r.Src.String() == "10.40.0.5/32"
+	}) {
+		missing = append(missing, "rule")
 	}
 	out, err := exec.CommandContext(t.Context(), "nft", "list", "table", "inet", "woven").CombinedOutput()
 	if err != nil || strings.Count(string(out), "masquerade") != 3 {
@@ -64,7 +76,7 @@ func probe(t *testing.T) string {
 
 // What somebody takes away from a real host comes back because the kernel reports it: nothing else wakes the loop here.
 func TestOnLinux(t *testing.T) {
-	h := newHost(t, typical()...)
+	h := newHost(t, append(typical(), external()...)...)
 	links, err := link.NewLinux()
 	if err != nil {
 		t.Fatal(err)
@@ -75,8 +87,13 @@ func TestOnLinux(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer routes.Close()
+	rules, err := rule.NewLinux()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rules.Close()
 	e := &h.loop.e
-	e.Switch, e.Links, e.Routes, e.Tables = tapSwitch{hostSwitch{h.ovs, h}}, links, routes, &nft.Driver{}
+	e.Switch, e.Links, e.Routes, e.Rules, e.Tables = tapSwitch{hostSwitch{h.ovs, h}}, links, routes, rules, &nft.Driver{}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{}, 2)
 	go func() { WatchHost(ctx, h.loop); ended <- struct{}{} }()
@@ -109,6 +126,8 @@ func TestOnLinux(t *testing.T) {
 		{"route removed", func() error {
 			return netlink.RouteDel(&netlink.Route{Dst: &net.IPNet{IP: net.IP{10, 16, 0, 0}, Mask: net.CIDRMask(16, 32)}})
 		}},
+		{"default route of the table removed", func() error { return exec.CommandContext(ctx, "ip", "route", "flush", "table", "1000").Run() }},
+		{"rule removed", func() error { return exec.CommandContext(ctx, "ip", "rule", "del", "priority", "1500").Run() }},
 		{"address removed", func() error { return links.DeleteAddress("ovn0", netip.MustParsePrefix("100.64.0.2/16")) }},
 		{"link down", func() error { return netlink.LinkSetDown(find()) }},
 		{"foreign address", func() error { return links.AddAddress("ovn0", netip.MustParsePrefix("192.0.2.1/24")) }},

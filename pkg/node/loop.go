@@ -24,6 +24,7 @@ import (
 	"github.com/wovensdn/woven/pkg/node/driver/link"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/driver/route"
+	"github.com/wovensdn/woven/pkg/node/driver/rule"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
@@ -87,6 +88,7 @@ type Edges struct {
 	Switch Switch
 	Links  Links
 	Routes route.Kernel
+	Rules  rule.Kernel
 	Tables Tables
 	Echo   Echo
 	Clock  clock.WithTicker
@@ -293,6 +295,13 @@ func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.World, e
 	}
 	for i := range subnets.Items {
 		w.Subnets = append(w.Subnets, subnetOf(&subnets.Items[i], l.cfg.DefaultVpc))
+	}
+	var pods corev1.PodList // of this node
+	if err := l.e.Cache.List(ctx, &pods); err != nil {
+		return nil, w, fmt.Errorf("list pods: %w", err)
+	}
+	for i := range pods.Items {
+		w.Pods = append(w.Pods, podOf(&pods.Items[i])...)
 	}
 	w.MTU = l.chooseMTU(w.Node)
 	datapath, err := l.e.Switch.DatapathType(hostplan.IntegrationBridge)

@@ -30,6 +30,7 @@ import (
 	"github.com/wovensdn/woven/pkg/node/driver/nft"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/driver/route"
+	"github.com/wovensdn/woven/pkg/node/driver/rule"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
@@ -41,6 +42,7 @@ type host struct {
 	ovs     *ovs.Fake
 	links   *link.Fake
 	routes  *route.Fake
+	rules   *rule.Fake
 	tables  *knftables.Fake
 	echo    func() error
 	patches atomic.Int32
@@ -133,7 +135,7 @@ func newHost(t *testing.T, objects ...client.Object) *host {
 		t.Fatal(err)
 	}
 	h := &host{
-		t: t, ovs: ovs.NewFake(hostplan.IntegrationBridge, userspace), links: link.NewFake(), routes: route.NewFake(),
+		t: t, ovs: ovs.NewFake(hostplan.IntegrationBridge, userspace), links: link.NewFake(), routes: route.NewFake(), rules: rule.NewFake(),
 		tables: knftables.NewFake(knftables.InetFamily, hostplan.TableName),
 		echo:   func() error { return nil }, dir: t.TempDir(),
 	}
@@ -157,7 +159,7 @@ func newHost(t *testing.T, objects ...client.Object) *host {
 		Conf: ConfFile{Dir: h.dir, Name: "01-woven.conflist", Socket: "/run/woven.sock"},
 	}, Edges{
 		Cache: h.objects, API: h.objects, Switch: hostSwitch{h.ovs, h}, Links: hostLinks{h.links},
-		Routes: hostRoutes{h.routes, h.links}, Tables: &hostTables{nft.Driver{Tables: h.tables}, h},
+		Routes: hostRoutes{h.routes, h.links}, Rules: h.rules, Tables: &hostTables{nft.Driver{Tables: h.tables}, h},
 		Echo:  echoFunc(func() error { return h.echo() }),
 		Clock: clock.RealClock{}, Log: testr.New(t),
 		Metrics: metrics,
@@ -186,8 +188,8 @@ func (h *host) node(name string) *corev1.Node {
 }
 
 func (h *host) routeList() (out []string) {
-	for d := range h.routes.Routes {
-		out = append(out, d.String())
+	for k := range h.routes.Routes {
+		out = append(out, k.Dst.String())
 	}
 	slices.Sort(out)
 	return out
@@ -197,6 +199,72 @@ func typical() []client.Object {
 	return []client.Object{
 		testNode("n1", "192.168.77.11", "100.64.0.2"), testNode("n2", "192.168.77.12", "100.64.0.3"),
 		testSubnet("join", "100.64.0.0/16", false), testSubnet("ovn-default", "10.16.0.0/16", true),
+	}
+}
+
+// external is a subnet that leaves through a router outside, with a pod on this node.
+func external() []client.Object {
+	s := testSubnet("external", "10.40.0.0/24", false)
+	s.Spec.ExternalEgressGateway, s.Spec.PolicyRoutingTableID, s.Spec.PolicyRoutingPriority = "100.64.0.9", 1000, 1500
+	slimSubnet(s)
+	return []client.Object{s, addressedPod("p1", "external", "10.40.0.5")}
+}
+
+func addressedPod(name, subnet, ip string) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Annotations: map[string]string{
+		annotations.LogicalSwitch: subnet, annotations.IPAddress: ip,
+	}}}
+}
+
+// Routing rules follow the pods of this node, and for centralized subnets the choice of the gateway.
+func TestExternalEgress(t *testing.T) {
+	h := newHost(t, append(typical(), external()...)...)
+	check := func(step string, want ...hostplan.PolicyRule) {
+		t.Helper()
+		if _, err := h.pass(); err != nil {
+			t.Errorf("%s: %v", step, err)
+		}
+		got := map[hostplan.PolicyRule]bool{}
+		for _, r := range want {
+			got[r] = true
+		}
+		if d := cmp.Diff(got, h.rules.Rules, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); d != "" {
+			t.Errorf("%s: -want +got\n%s", step, d)
+		}
+	}
+	from := func(p string) hostplan.PolicyRule {
+		return hostplan.PolicyRule{Priority: 1500, Table: 1000, From: netip.MustParsePrefix(p)}
+	}
+	check("one pod", from("10.40.0.5/32"))
+	def := route.Key{Table: 1000, Dst: netip.MustParsePrefix("0.0.0.0/0")}
+	if r := h.routes.Routes[def]; r.Gateway != netip.MustParseAddr("100.64.0.9") {
+		t.Errorf("default route %+v", r)
+	}
+	other := addressedPod("p2", "external", "10.40.0.6,fd00::6")
+	other.Annotations["net1.default.ovn.kubernetes.io/logical_switch"] = "external"
+	other.Annotations["net1.default.ovn.kubernetes.io/ip_address"] = "10.40.0.7"
+	_ = h.objects.Create(t.Context(), other)
+	_ = h.objects.Create(t.Context(), addressedPod("p3", "ovn-default", "10.16.0.9"))
+	check("two pods", from("10.40.0.5/32"), from("10.40.0.6/32"), from("10.40.0.7/32"))
+	_ = h.objects.Delete(t.Context(), other)
+	check("one gone", from("10.40.0.5/32"))
+
+	var s v1.Subnet
+	_ = h.objects.Get(t.Context(), types.NamespacedName{Name: "external"}, &s)
+	s.Spec.GatewayType = v1.GatewayCentralized
+	_ = h.objects.Update(t.Context(), &s)
+	check("centralized elsewhere")
+	s.Status.ActivateGateway = "n2,n1"
+	_ = h.objects.Update(t.Context(), &s)
+	check("centralized here", from("10.40.0.0/24"))
+	s.Status.ActivateGateway, s.Spec.GatewayNode = "n2", "n2,n1"
+	_ = h.objects.Update(t.Context(), &s)
+	check("standby", from("10.40.0.0/24"))
+	s.Spec.GatewayNode = "n2"
+	_ = h.objects.Update(t.Context(), &s)
+	check("not here any more")
+	if _, there := h.routes.Routes[def]; there {
+		t.Error("the default route stays")
 	}
 }
 

@@ -105,6 +105,7 @@ func subnetOf(s *v1.Subnet, defaultVpc string) hostplan.Subnet {
 		NATOutgoing: s.Spec.NatOutgoing,
 		Centralized: s.Spec.GatewayType == v1.GatewayCentralized,
 	}
+	h.ActiveGateways = list(s.Status.ActivateGateway)
 	egress, problems := model.EgressFrom(s)
 	h.Egress = egress
 	for _, p := range problems {
@@ -127,6 +128,27 @@ func subnetOf(s *v1.Subnet, defaultVpc string) hostplan.Subnet {
 // ovnProvider reports whether OVN moves the packets of a provider's NICs.
 func ovnProvider(p string) bool {
 	return p == "" || p == annotations.DefaultProvider || strings.HasSuffix(p, "."+annotations.DefaultProvider)
+}
+
+// podOf reads the addresses of a pod's NICs, one entry for each subnet. What does
+// not parse cannot be in a packet.
+func podOf(p *corev1.Pod) (out []hostplan.Pod) {
+	for key, text := range p.Annotations {
+		nic, ok := strings.CutSuffix(key, "/"+annotations.SuffixIPAddress)
+		if !ok {
+			continue
+		}
+		h := hostplan.Pod{Subnet: p.Annotations[nic+"/"+annotations.SuffixLogicalSwitch]}
+		for _, t := range list(text) {
+			if a, err := netip.ParseAddr(t); err == nil {
+				h.Addresses = append(h.Addresses, a.Unmap())
+			}
+		}
+		if h.Subnet != "" && len(h.Addresses) > 0 {
+			out = append(out, h)
+		}
+	}
+	return out
 }
 
 // podPorts picks the ports of pods out of all that are ours.

@@ -55,7 +55,9 @@ type Subnet struct {
 	NATOutgoing bool
 	// Centralized subnets leave the cluster through gateway nodes, others through the node of each pod.
 	Centralized bool
-	Egress      model.Egress
+	// ActiveGateways are the nodes that a centralized subnet leaves through now (status.activateGateway).
+	ActiveGateways []string
+	Egress         model.Egress
 	// Problems are what is wrong with Egress, a sentence each.
 	Problems []string
 	// Invalid says why the object cannot be understood; empty if it can.
@@ -78,6 +80,8 @@ type World struct {
 	Userspace bool
 	// MirrorLink is the name of the mirror's output link; empty turns the mirror off.
 	MirrorLink string
+	// Pods are those of this node that have addresses.
+	Pods []Pod
 	// PodPorts are the names of the OVS ports of this node's pods.
 	PodPorts []string
 }
@@ -125,13 +129,19 @@ type Sysctl struct {
 	AtLeast bool
 }
 
-// Route is one route of the main table, marked with [RouteProtocol].
+// Route is one route, marked with [RouteProtocol].
 type Route struct {
+	// Table is the number of the routing table; 0 stands for the main one.
+	Table   uint32
 	Dst     netip.Prefix
 	Gateway netip.Addr
-	// Source is the address that the host uses towards Dst.
+	// Source is the address that the host uses towards Dst; set in the main table only.
 	Source netip.Addr
-	Link   string
+	// Link is the name of the outgoing link; in other tables than the main one it
+	// is empty, and the kernel takes the one that the gateway is connected to.
+	Link string
+	// Throw ends the search in this table; there is no gateway then.
+	Throw bool
 }
 
 // Routes are all routes that we want.
@@ -148,7 +158,9 @@ type Plan struct {
 	Ports   []Port
 	Links   []Link
 	Routes  *Routes
-	Table   Table
+	// PolicyRules lead to other tables than the main one.
+	PolicyRules *PolicyRules
+	Table       Table
 	// Mirror is nil if there must be none.
 	Mirror *Mirror
 	// Gateways must answer before the node counts as connected; nil while the
@@ -178,6 +190,7 @@ func Make(w World) Plan {
 	})
 	p.Links = append(p.Links, nodeLink(w))
 	p.Routes = makeRoutes(w, &p)
+	makeExternal(w, &p)
 	p.Gateways = w.Node.Gateways
 	return p
 }

@@ -138,9 +138,52 @@ func worldPolicy() World {
 	return w
 }
 
+// worldExternal has subnets that leave through routers outside the cluster.
+func worldExternal() World {
+	w := worldDual()
+	to := func(table uint32, v4, v6 string) model.Egress {
+		e := &model.ExternalEgress{Table: table, Priority: 1500}
+		e.Gateways.V4, _ = netip.ParseAddr(v4)
+		e.Gateways.V6, _ = netip.ParseAddr(v6)
+		return model.Egress{External: e}
+	}
+	standby := to(1001, "192.168.77.253", "")
+	standby.GatewayNodes = []model.GatewayNode{{Name: "n2"}, {Name: "n1"}}
+	w.Subnets = append(w.Subnets,
+		Subnet{Name: "local", Vpc: "ovn-cluster", CIDRs: prefixList("10.40.0.0/24", "fd00:10:40::/112"), Egress: to(1000, "192.168.77.254", "2001:db8::fe")},
+		Subnet{Name: "standby", Vpc: "ovn-cluster", CIDRs: prefixList("10.41.0.0/24", "fd00:10:41::/112"), Centralized: true, Egress: standby},
+		Subnet{Name: "active", Vpc: "ovn-cluster", CIDRs: prefixList("10.42.0.0/24"), Centralized: true, ActiveGateways: []string{"n2", "n1"}, Egress: to(1002, "192.168.77.252", "")},
+		Subnet{Name: "elsewhere", Vpc: "ovn-cluster", CIDRs: prefixList("10.43.0.0/24"), Centralized: true, ActiveGateways: []string{"n2"}, Egress: to(1003, "192.168.77.252", "")},
+		Subnet{Name: "table-taken", Vpc: "ovn-cluster", CIDRs: prefixList("10.44.0.0/24"), Centralized: true, ActiveGateways: []string{"n1"}, Egress: to(1000, "192.168.77.252", "")},
+		Subnet{Name: "empty", Vpc: "ovn-cluster", CIDRs: prefixList("10.45.0.0/24"), Egress: to(1005, "192.168.77.254", "")},
+		Subnet{Name: "other-vpc", Vpc: "blue", CIDRs: prefixList("10.46.0.0/24"), Egress: to(1006, "192.168.77.254", "")},
+	)
+	w.Pods = []Pod{
+		{Subnet: "local", Addresses: addrList("10.40.0.7", "fd00:10:40::7")}, {Subnet: "local", Addresses: addrList("10.40.0.5")},
+		{Subnet: "local", Addresses: addrList("10.40.0.5")},
+		{Subnet: "standby", Addresses: addrList("10.41.0.5")}, {Subnet: "other-vpc", Addresses: addrList("10.46.0.5")},
+		{Subnet: "ovn-default", Addresses: addrList("10.16.0.5")}, {Subnet: "no-such-subnet", Addresses: addrList("10.47.0.5")},
+	}
+	return w
+}
+
+// A mistake in how a subnet leaves keeps its rules and routes, whatever they are.
+func TestMistakeKeepsRules(t *testing.T) {
+	w := worldExternal()
+	for i := range w.Subnets {
+		if s := &w.Subnets[i]; s.Name == "local" {
+			s.Egress.External, s.Problems = nil, []string{"spec.policyRoutingTableID: 254 belongs to the kernel"}
+		}
+	}
+	p := Make(w)
+	if !p.PolicyRules.KeepOthers || !p.Routes.KeepOthers || !slices.Contains(p.Problems, "subnet local: spec.policyRoutingTableID: 254 belongs to the kernel") {
+		t.Errorf("%+v %+v %v", p.PolicyRules, p.Routes, p.Problems)
+	}
+}
+
 func TestGolden(t *testing.T) {
 	for name, w := range map[string]World{
-		"v4": worldV4(), "v6": worldV6(), "dual": worldDual(), "gateway": worldGateway(), "policy": worldPolicy(), "empty": {Node: Node{Name: "n1"}, MirrorLink: "mirror0"},
+		"v4": worldV4(), "v6": worldV6(), "dual": worldDual(), "gateway": worldGateway(), "policy": worldPolicy(), "external": worldExternal(), "empty": {Node: Node{Name: "n1"}, MirrorLink: "mirror0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := json.MarshalIndent(Make(w), "", "  ")
@@ -167,8 +210,10 @@ func TestGolden(t *testing.T) {
 
 // The order in which objects are listed changes nothing.
 func TestOrder(t *testing.T) {
-	for _, w := range []World{worldV4(), worldV6(), worldDual(), worldGateway(), worldPolicy()} {
+	for _, w := range []World{worldV4(), worldV6(), worldDual(), worldGateway(), worldPolicy(), worldExternal()} {
 		v := w
+		v.Pods = slices.Clone(w.Pods)
+		slices.Reverse(v.Pods)
 		v.Subnets, v.NodeAddresses, v.PodPorts = slices.Clone(w.Subnets), slices.Clone(w.NodeAddresses), slices.Clone(w.PodPorts)
 		slices.Reverse(v.Subnets)
 		slices.Reverse(v.NodeAddresses)

@@ -79,18 +79,10 @@ func (f family) of(a model.Addrs) netip.Addr {
 //   - source: the address that a centralized subnet names for this node
 //   - policy: the chain of a subnet with natOutgoingPolicyRules
 func makeTable(w World) Table {
-	var inside, nat []netip.Prefix
-	for _, s := range w.Subnets {
-		if !routed(w, s) {
-			continue
-		}
-		inside = append(inside, s.CIDRs...)
-		if s.NATOutgoing {
-			nat = append(nat, s.CIDRs...)
-		}
-	}
-	for _, a := range w.Node.Addresses {
-		inside = append(inside, a.Masked())
+	inside := insidePrefixes(w)
+	var nat []netip.Prefix
+	for _, s := range natSubnets(w) {
+		nat = append(nat, s.CIDRs...)
 	}
 	t := Table{Name: TableName}
 	leave := Chain{Name: leaveChain}
@@ -114,6 +106,20 @@ func makeTable(w World) Table {
 	leave.Rules = append(leave.Rules, Rule{Text: "masquerade fully-random", Comment: "else the node's own address"})
 	t.Chains = append(append([]Chain{leave}, policyChains(w)...), post)
 	return t
+}
+
+// insidePrefixes are the networks that hosts reach through ovn0, none within another.
+func insidePrefixes(w World) []netip.Prefix {
+	var inside []netip.Prefix
+	for _, s := range w.Subnets {
+		if routed(w, s) {
+			inside = append(inside, s.CIDRs...)
+		}
+	}
+	for _, a := range w.Node.Addresses {
+		inside = append(inside, a.Masked())
+	}
+	return disjoint(inside)
 }
 
 func natRules(f family) []Rule {

@@ -26,6 +26,7 @@ func makeRoutes(w World, p *Plan) *Routes {
 			continue
 		}
 		for _, problem := range s.Problems {
+			r.KeepOthers = true
 			p.Problems = append(p.Problems, fmt.Sprintf("subnet %s: %s", s.Name, problem))
 		}
 		for _, c := range s.CIDRs {

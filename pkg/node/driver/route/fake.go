@@ -11,9 +11,9 @@ import (
 // one destination, the change or removal of a missing one, a link that is not
 // there, a source that the host does not have.
 type Fake struct {
-	Routes map[netip.Prefix]hostplan.Route
-	// Foreign are destinations of other people's routes.
-	Foreign map[netip.Prefix]bool
+	Routes map[Key]hostplan.Route
+	// Foreign are other people's routes.
+	Foreign map[Key]bool
 	// Links has the addresses of each link.
 	Links map[string][]netip.Prefix
 }
@@ -21,8 +21,8 @@ type Fake struct {
 // NewFake returns a kernel without routes and links.
 func NewFake() *Fake {
 	return &Fake{
-		Routes:  map[netip.Prefix]hostplan.Route{},
-		Foreign: map[netip.Prefix]bool{},
+		Routes:  map[Key]hostplan.Route{},
+		Foreign: map[Key]bool{},
 		Links:   map[string][]netip.Prefix{},
 	}
 }
@@ -38,7 +38,7 @@ func (f *Fake) List() ([]hostplan.Route, error) {
 
 // Add implements [Kernel].
 func (f *Fake) Add(r hostplan.Route) error {
-	if _, ok := f.Routes[r.Dst]; ok || f.Foreign[r.Dst] {
+	if _, ok := f.Routes[KeyOf(r)]; ok || f.Foreign[KeyOf(r)] {
 		return ErrExists
 	}
 	return f.put(r)
@@ -46,7 +46,7 @@ func (f *Fake) Add(r hostplan.Route) error {
 
 // Replace implements [Kernel].
 func (f *Fake) Replace(r hostplan.Route) error {
-	if _, ok := f.Routes[r.Dst]; !ok {
+	if _, ok := f.Routes[KeyOf(r)]; !ok {
 		return fmt.Errorf("no route to %s", r.Dst)
 	}
 	return f.put(r)
@@ -54,22 +54,23 @@ func (f *Fake) Replace(r hostplan.Route) error {
 
 // Delete implements [Kernel].
 func (f *Fake) Delete(r hostplan.Route) error {
-	if f.Routes[r.Dst] != r {
+	if f.Routes[KeyOf(r)] != r {
 		return fmt.Errorf("no route to %s", r.Dst)
 	}
-	delete(f.Routes, r.Dst)
+	delete(f.Routes, KeyOf(r))
 	return nil
 }
 
 func (f *Fake) put(r hostplan.Route) error {
-	as, ok := f.Links[r.Link]
-	if !ok {
+	if _, ok := f.Links[r.Link]; !ok && r.Link != "" {
 		return fmt.Errorf("no link %s", r.Link)
 	}
-	var source, reach bool
-	for _, a := range as {
-		source = source || a.Addr() == r.Source
-		reach = reach || a.Contains(r.Gateway)
+	source, reach := !r.Source.IsValid(), r.Throw
+	for name, as := range f.Links {
+		for _, a := range as {
+			source = source || a.Addr() == r.Source
+			reach = reach || a.Contains(r.Gateway) && (r.Link == "" || r.Link == name)
+		}
 	}
 	switch {
 	case !source:
@@ -79,7 +80,7 @@ func (f *Fake) put(r hostplan.Route) error {
 	case r.Dst != r.Dst.Masked():
 		return fmt.Errorf("%s has host bits", r.Dst)
 	}
-	f.Routes[r.Dst] = r
+	f.Routes[KeyOf(r)] = r
 	return nil
 }
 

@@ -30,7 +30,7 @@ func (l *Linux) Close() { l.nl.Close() }
 
 // List implements [Kernel].
 func (l *Linux) List() ([]hostplan.Route, error) {
-	ours := &netlink.Route{Protocol: hostplan.RouteProtocol, Table: unix.RT_TABLE_MAIN}
+	ours := &netlink.Route{Protocol: hostplan.RouteProtocol, Table: unix.RT_TABLE_UNSPEC} // of all tables
 	var out []hostplan.Route
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		rs, err := l.nl.RouteListFiltered(family, ours, netlink.RT_FILTER_PROTOCOL|netlink.RT_FILTER_TABLE)
@@ -38,7 +38,7 @@ func (l *Linux) List() ([]hostplan.Route, error) {
 			return nil, err
 		}
 		for _, r := range rs {
-			h, err := l.fromKernel(r)
+			h, err := l.fromKernel(r, family == netlink.FAMILY_V4)
 			if err != nil {
 				return nil, err
 			}
@@ -50,11 +50,20 @@ func (l *Linux) List() ([]hostplan.Route, error) {
 
 // fromKernel leaves out what it does not understand (several next hops, say), so
 // that such a route differs from every wanted one.
-func (l *Linux) fromKernel(r netlink.Route) (hostplan.Route, error) {
-	h := hostplan.Route{Gateway: addr(r.Gw), Source: addr(r.Src)}
-	if r.Dst != nil {
+func (l *Linux) fromKernel(r netlink.Route, is4 bool) (hostplan.Route, error) {
+	h := hostplan.Route{Gateway: addr(r.Gw), Source: addr(r.Src), Throw: r.Type == unix.RTN_THROW}
+	switch {
+	case r.Dst != nil:
 		ones, _ := r.Dst.Mask.Size()
 		h.Dst = netip.PrefixFrom(addr(r.Dst.IP), ones)
+	case is4:
+		h.Dst = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	default:
+		h.Dst = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	}
+	if r.Table != unix.RT_TABLE_MAIN {
+		h.Table = uint32(r.Table) //nolint:gosec // it is 32 bits wide in the kernel
+		return h, nil
 	}
 	lk, err := l.nl.LinkByIndex(r.LinkIndex)
 	if errors.As(err, new(netlink.LinkNotFoundError)) {
@@ -83,18 +92,27 @@ func (l *Linux) Replace(r hostplan.Route) error { return l.with(r, l.nl.RouteRep
 func (l *Linux) Delete(r hostplan.Route) error { return l.with(r, l.nl.RouteDel) }
 
 func (l *Linux) with(r hostplan.Route, do func(*netlink.Route) error) error {
-	lk, err := l.nl.LinkByName(r.Link)
-	if err != nil {
-		return fmt.Errorf("find link %s: %w", r.Link, err)
+	k := &netlink.Route{
+		Dst:      &net.IPNet{IP: r.Dst.Addr().AsSlice(), Mask: net.CIDRMask(r.Dst.Bits(), r.Dst.Addr().BitLen())},
+		Gw:       r.Gateway.AsSlice(),
+		Src:      r.Source.AsSlice(),
+		Protocol: hostplan.RouteProtocol,
+		Table:    unix.RT_TABLE_MAIN,
 	}
-	return do(&netlink.Route{
-		LinkIndex: lk.Attrs().Index,
-		Dst:       &net.IPNet{IP: r.Dst.Addr().AsSlice(), Mask: net.CIDRMask(r.Dst.Bits(), r.Dst.Addr().BitLen())},
-		Gw:        r.Gateway.AsSlice(),
-		Src:       r.Source.AsSlice(),
-		Protocol:  hostplan.RouteProtocol,
-		Table:     unix.RT_TABLE_MAIN,
-	})
+	if r.Table != 0 {
+		k.Table = int(r.Table)
+	}
+	if r.Throw {
+		k.Type = unix.RTN_THROW
+	}
+	if r.Link != "" {
+		lk, err := l.nl.LinkByName(r.Link)
+		if err != nil {
+			return fmt.Errorf("find link %s: %w", r.Link, err)
+		}
+		k.LinkIndex = lk.Attrs().Index
+	}
+	return do(k)
 }
 
 func addr(ip net.IP) netip.Addr {

@@ -1,4 +1,4 @@
-// Package route keeps our routes in the kernel's main table. They are known by
+// Package route keeps our routes in the kernel's tables. They are known by
 // their protocol number ([hostplan.RouteProtocol]); routes of anybody else are
 // neither read nor changed.
 package route
@@ -26,6 +26,27 @@ type Kernel interface {
 	Delete(hostplan.Route) error
 }
 
+// Key tells routes apart.
+type Key struct {
+	Table uint32
+	Dst   netip.Prefix
+}
+
+// KeyOf returns the key of a route.
+func KeyOf(r hostplan.Route) Key { return Key{Table: r.Table, Dst: r.Dst} }
+
+// text is a route in the words of ip-route(8).
+func text(r hostplan.Route) string {
+	switch {
+	case r.Throw:
+		return fmt.Sprintf("throw %s table %d", r.Dst, r.Table)
+	case r.Table != 0:
+		return fmt.Sprintf("%s via %s table %d", r.Dst, r.Gateway, r.Table)
+	default:
+		return fmt.Sprintf("%s via %s dev %s", r.Dst, r.Gateway, r.Link)
+	}
+}
+
 // Apply makes our routes those of the plan and says, one sentence each, what it
 // changed. What fails does not stop the rest; the errors are joined.
 func Apply(k Kernel, want hostplan.Routes) (changes []string, err error) {
@@ -33,33 +54,33 @@ func Apply(k Kernel, want hostplan.Routes) (changes []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
-	have := make(map[netip.Prefix]hostplan.Route, len(list))
+	have := make(map[Key]hostplan.Route, len(list))
 	for _, r := range list {
-		have[r.Dst] = r
+		have[KeyOf(r)] = r
 	}
 	var errs []error
 	try := func(what string, r hostplan.Route, do func(hostplan.Route) error) {
 		if err := do(r); err != nil {
-			errs = append(errs, fmt.Errorf("%s route %s: %w", what, r.Dst, err))
+			errs = append(errs, fmt.Errorf("%s route %s: %w", what, text(r), err))
 			return
 		}
-		changes = append(changes, fmt.Sprintf("%s route %s via %s dev %s", what, r.Dst, r.Gateway, r.Link))
+		changes = append(changes, fmt.Sprintf("%s route %s", what, text(r)))
 	}
 	for _, r := range want.Want {
-		old, ok := have[r.Dst]
+		old, ok := have[KeyOf(r)]
 		switch {
 		case !ok:
 			try("add", r, k.Add)
 		case old != r:
 			try("replace", r, k.Replace)
 		}
-		delete(have, r.Dst)
+		delete(have, KeyOf(r))
 	}
 	if want.KeepOthers {
 		return changes, errors.Join(errs...)
 	}
 	for _, r := range list {
-		if _, extra := have[r.Dst]; extra {
+		if _, extra := have[KeyOf(r)]; extra {
 			try("remove", r, k.Delete)
 		}
 	}

@@ -1,6 +1,7 @@
 package route_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -21,6 +22,17 @@ func r(dst, gw, src string) hostplan.Route {
 	}
 }
 
+// table is a route of another table; without a gateway it sends packets back to the main one.
+func table(dst, gw string) hostplan.Route {
+	r := hostplan.Route{Table: 1000, Dst: netip.MustParsePrefix(dst)}
+	if gw == "" {
+		r.Throw = true
+		return r
+	}
+	r.Gateway = netip.MustParseAddr(gw)
+	return r
+}
+
 var addresses = []netip.Prefix{
 	netip.MustParsePrefix("100.64.0.2/16"), netip.MustParsePrefix("100.64.0.3/16"), netip.MustParsePrefix("fd00:100:64::2/112"),
 }
@@ -29,6 +41,8 @@ var addresses = []netip.Prefix{
 func scenario(t *testing.T, k route.Kernel) {
 	a, a2 := r("10.16.0.0/16", "100.64.0.1", "100.64.0.2"), r("10.16.0.0/16", "100.64.0.1", "100.64.0.3")
 	b, c := r("10.17.0.0/24", "100.64.0.1", "100.64.0.2"), r("fd00:10:16::/112", "fd00:100:64::1", "fd00:100:64::2")
+	def, def2 := table("0.0.0.0/0", "100.64.0.1"), table("0.0.0.0/0", "100.64.0.7")
+	def6, throw, throw6 := table("::/0", "fd00:100:64::1"), table("10.16.0.0/16", ""), table("fd00:10:16::/112", "")
 	for _, step := range []struct {
 		name    string
 		want    hostplan.Routes
@@ -41,13 +55,19 @@ func scenario(t *testing.T, k route.Kernel) {
 		{"other source", hostplan.Routes{Want: []hostplan.Route{a2, b, c}}, 1, []hostplan.Route{a2, b, c}},
 		{"keep others", hostplan.Routes{Want: []hostplan.Route{a2}, KeepOthers: true}, 0, []hostplan.Route{a2, b, c}},
 		{"one less per family", hostplan.Routes{Want: []hostplan.Route{a2}}, 2, []hostplan.Route{a2}},
+		{"another table", hostplan.Routes{Want: []hostplan.Route{a2, def, throw, def6, throw6}}, 4, []hostplan.Route{def, throw, a2, def6, throw6}},
+		{"again", hostplan.Routes{Want: []hostplan.Route{a2, def, throw, def6, throw6}}, 0, []hostplan.Route{def, throw, a2, def6, throw6}},
+		{"another gateway", hostplan.Routes{Want: []hostplan.Route{a2, def2, throw, def6, throw6}}, 1, []hostplan.Route{def2, throw, a2, def6, throw6}},
+		{"one table", hostplan.Routes{Want: []hostplan.Route{a2}}, 4, []hostplan.Route{a2}},
 	} {
 		changes, err := route.Apply(k, step.want)
 		if err != nil || len(changes) != step.changes {
 			t.Errorf("%s: changes %v, %v; want %d", step.name, changes, err, step.changes)
 		}
 		list, err := k.List()
-		slices.SortFunc(list, func(a, b hostplan.Route) int { return a.Dst.Compare(b.Dst) })
+		slices.SortFunc(list, func(a, b hostplan.Route) int {
+			return cmp.Or(a.Dst.Compare(b.Dst), -cmp.Compare(a.Table, b.Table))
+		})
 		if err != nil || !slices.Equal(list, step.list) {
 			t.Errorf("%s: routes %v, %v; want %v", step.name, list, err, step.list)
 		}
@@ -56,10 +76,11 @@ func scenario(t *testing.T, k route.Kernel) {
 		t.Errorf("add twice: %v", err)
 	}
 	for what, err := range map[string]error{
-		"delete a missing route":       k.Delete(b),
-		"gateway out of reach":         k.Add(r("10.18.0.0/24", "192.0.2.1", "100.64.0.2")),
-		"source that is not ours":      k.Add(r("10.18.0.0/24", "100.64.0.1", "100.64.0.9")),
-		"host bits in the destination": k.Add(r("10.18.0.1/24", "100.64.0.1", "100.64.0.2")),
+		"delete a missing route":          k.Delete(b),
+		"gateway out of reach":            k.Add(r("10.18.0.0/24", "192.0.2.1", "100.64.0.2")),
+		"gateway of a table out of reach": k.Add(table("0.0.0.0/0", "192.0.2.1")),
+		"source that is not ours":         k.Add(r("10.18.0.0/24", "100.64.0.1", "100.64.0.9")),
+		"host bits in the destination":    k.Add(r("10.18.0.1/24", "100.64.0.1", "100.64.0.2")),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", what)
