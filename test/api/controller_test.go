@@ -131,7 +131,7 @@ func TestController(t *testing.T) {
 	b := newBed(t)
 	b.server.Apply("config/rbac/controller.yaml")
 	c := b.start(t)
-	awaitLog(t, c, "CustomResourceDefinitions are missing", "vpcs.kubeovn.io, subnets.kubeovn.io, ips.kubeovn.io")
+	awaitLog(t, c, "CustomResourceDefinitions are missing", "vpcs.kubeovn.io, subnets.kubeovn.io, ippools.kubeovn.io, ips.kubeovn.io")
 	if page, err := c.Get(t.Context(), "/readyz"); err == nil {
 		t.Errorf("ready without CustomResourceDefinitions: %s", page)
 	}
