@@ -159,10 +159,13 @@ func worldExternal() World {
 		Subnet{Name: "other-vpc", Vpc: "blue", CIDRs: prefixList("10.46.0.0/24"), Egress: to(1006, "192.168.77.254", "")},
 	)
 	w.Pods = []Pod{
-		{Subnet: "local", Addresses: addrList("10.40.0.7", "fd00:10:40::7")}, {Subnet: "local", Addresses: addrList("10.40.0.5")},
+		{Subnet: "local", Addresses: addrList("10.40.0.7", "fd00:10:40::7")},
 		{Subnet: "local", Addresses: addrList("10.40.0.5")},
-		{Subnet: "standby", Addresses: addrList("10.41.0.5")}, {Subnet: "other-vpc", Addresses: addrList("10.46.0.5")},
-		{Subnet: "ovn-default", Addresses: addrList("10.16.0.5")}, {Subnet: "no-such-subnet", Addresses: addrList("10.47.0.5")},
+		{Subnet: "local", Addresses: addrList("10.40.0.5")},
+		{Subnet: "standby", Addresses: addrList("10.41.0.5")},
+		{Subnet: "other-vpc", Addresses: addrList("10.46.0.5")},
+		{Subnet: "ovn-default", Addresses: addrList("10.16.0.5")},
+		{Subnet: "no-such-subnet", Addresses: addrList("10.47.0.5")},
 	}
 	return w
 }
