@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	v1 "github.com/wovensdn/woven/api/v1"
@@ -50,6 +51,9 @@ type Objects struct {
 	Subnets    []v1.Subnet
 	Vpcs       []v1.Vpc
 	IPs        []v1.IP
+	IPPools    []v1.IPPool
+	// StatefulSets keep the addresses of their pods.
+	StatefulSets []appsv1.StatefulSet
 }
 
 // Rows are those of an OVN database: table, then UUID, then a pointer to a row
@@ -113,6 +117,8 @@ type comparison struct {
 	nics      map[string]*nic    // by the name of the port; pods that need a network
 	networked map[model.Ref]bool // pods that have interfaces
 	namespace map[string]bool
+	pool      map[string]*v1.IPPool
+	set       map[model.Ref]*model.StatefulSet
 	ports     map[string]*nb.LogicalSwitchPort // by name
 	switchOf  map[string]string                // port UUID → name of the switch that refers to it
 	found     []Difference
@@ -123,6 +129,7 @@ func newComparison(names Names, s State) *comparison {
 		names: names, State: s,
 		subnet: map[string]*v1.Subnet{}, vpc: map[string]*v1.Vpc{}, node: map[string]*corev1.Node{},
 		record: map[string]*v1.IP{}, nics: map[string]*nic{}, networked: map[model.Ref]bool{}, namespace: map[string]bool{},
+		pool: map[string]*v1.IPPool{}, set: map[model.Ref]*model.StatefulSet{},
 		ports: map[string]*nb.LogicalSwitchPort{}, switchOf: map[string]string{},
 	}
 	o := &c.Objects
@@ -137,6 +144,13 @@ func newComparison(names Names, s State) *comparison {
 	}
 	for i := range o.IPs {
 		c.record[o.IPs[i].Name] = &o.IPs[i]
+	}
+	for i := range o.IPPools {
+		c.pool[o.IPPools[i].Name] = &o.IPPools[i]
+	}
+	for i := range o.StatefulSets {
+		set, _ := model.StatefulSetFrom(&o.StatefulSets[i])
+		c.set[model.Ref{Kind: model.KindStatefulSet, Namespace: set.Namespace, Name: set.Name}] = &set
 	}
 	for i := range o.Namespaces {
 		c.namespace[o.Namespaces[i].Name] = true

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"reflect"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -267,6 +269,25 @@ func TestCompare(t *testing.T) {
 				s.Objects.Subnets[0].Status.V4UsingIPs, s.Objects.Subnets[0].Status.V4AvailableIPs = v1.BigIntOf(3), v1.BigIntOf(65530)
 			},
 			nil,
+		},
+		"a StatefulSet keeps the address of a pod that it makes again": {
+			func(s *State) {
+				s.Objects.StatefulSets = []appsv1.StatefulSet{{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db", UID: "set"}}}
+				for i, owner := range []string{"set", "another"} { // the second is also out of range
+					s.Objects.IPs = append(s.Objects.IPs, *model.IPObject(model.IP{
+						Meta: model.Meta{Name: fmt.Sprintf("db-%d.default", i)}, PodName: fmt.Sprintf("db-%d", i), Namespace: "default", Subnet: "ovn-default",
+						PodType: model.PodTypeStatefulSet, OwnerUID: owner, Addrs: model.Addrs{V4: netip.AddrFrom4([4]byte{10, 16, 0, byte(50 + i)})},
+					}))
+				}
+				s.Objects.Subnets[0].Status.V4UsingIPs, s.Objects.Subnets[0].Status.V4AvailableIPs = v1.BigIntOf(4), v1.BigIntOf(65529)
+			},
+			[]string{"api: IP object db-1.default (10.16.0.51) has no pod default/db-1 that uses it"},
+		},
+		"an IPPool without its address set": {
+			func(s *State) {
+				s.Objects.IPPools = []v1.IPPool{{ObjectMeta: metav1.ObjectMeta{Name: "front"}, Spec: v1.IPPoolSpec{Subnet: "ovn-default", IPs: []string{"10.16.3.1"}, EnableAddressSet: true}}}
+			},
+			[]string{"nb: IPPool front: NB Address Set front is missing"},
 		},
 		"no port": {
 			func(s *State) {

@@ -71,6 +71,8 @@ func (c *comparison) absent(owner model.Ref) string {
 		there = c.subnet[owner.Name] != nil
 	case model.KindNode:
 		there = c.node[owner.Name] != nil
+	case model.KindIPPool:
+		there = c.pool[owner.Name] != nil
 	case model.KindNamespace:
 		there = c.namespace[owner.Name]
 	case model.KindIP:
@@ -148,6 +150,10 @@ func (c *comparison) world() *world.World {
 		o, problems := model.NamespaceFrom(&c.Objects.Namespaces[i])
 		put(w.Namespaces, o.Name, &o, problems)
 	}
+	for i := range c.Objects.IPPools {
+		o, problems := model.IPPoolFrom(&c.Objects.IPPools[i])
+		put(w.IPPools, o.Name, &o, problems)
+	}
 	for i := range c.Objects.IPs {
 		o, problems := model.IPFrom(&c.Objects.IPs[i])
 		put(w.IPs, o.Name, &o, problems)
@@ -173,6 +179,8 @@ func (c *comparison) refs(kind model.Kind) []model.Ref {
 		names = sortedKeys(c.subnet)
 	case model.KindNode:
 		names = sortedKeys(c.node)
+	case model.KindIPPool:
+		names = sortedKeys(c.pool)
 	case model.KindNamespace:
 		names = sortedKeys(c.namespace)
 	case model.KindIP:

@@ -138,8 +138,18 @@ func (c *comparison) records() {
 			}
 			continue
 		}
-		c.differ(checkAPI, "IP object %s (%s) has no pod %s/%s that uses it", name, addrsOf(ip), ip.Spec.Namespace, ip.Spec.PodName)
+		if !c.kept(ip) {
+			c.differ(checkAPI, "IP object %s (%s) has no pod %s/%s that uses it", name, addrsOf(ip), ip.Spec.Namespace, ip.Spec.PodName)
+		}
 	}
+}
+
+// kept tells whether a StatefulSet keeps an address for a pod that it will make again.
+func (c *comparison) kept(o *v1.IP) bool {
+	ip, _ := model.IPFrom(o)
+	name, ordinal, ok := model.OrdinalOf(ip.PodName)
+	set := c.set[model.Ref{Kind: model.KindStatefulSet, Namespace: ip.Namespace, Name: name}]
+	return ok && set != nil && ip.PodType == model.PodTypeStatefulSet && set.Makes(ordinal) && (ip.OwnerUID == "" || ip.OwnerUID == set.UID)
 }
 
 func addrsOf(ip *v1.IP) string {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ovn-kubernetes/libovsdb/model"
 	"golang.org/x/sync/errgroup"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -120,9 +121,11 @@ func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 	var subnets v1.SubnetList
 	var vpcs v1.VpcList
 	var ips v1.IPList
+	var pools v1.IPPoolList
+	var sets appsv1.StatefulSetList
 	g, ctx := errgroup.WithContext(ctx)
 	for what, list := range map[string]client.ObjectList{
-		"pods": &pods, "nodes": &nodes, "namespaces": &namespaces, "subnets": &subnets, "vpcs": &vpcs, "IP objects": &ips,
+		"pods": &pods, "nodes": &nodes, "namespaces": &namespaces, "subnets": &subnets, "vpcs": &vpcs, "IP objects": &ips, "IPPools": &pools, "StatefulSets": &sets,
 	} {
 		g.Go(func() error {
 			if err := api.List(ctx, list); err != nil {
@@ -134,7 +137,7 @@ func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 	err := g.Wait()
 	return Objects{
 		Pods: pods.Items, Nodes: nodes.Items, Namespaces: namespaces.Items,
-		Subnets: subnets.Items, Vpcs: vpcs.Items, IPs: ips.Items,
+		Subnets: subnets.Items, Vpcs: vpcs.Items, IPs: ips.Items, IPPools: pools.Items, StatefulSets: sets.Items,
 	}, err
 }
 
