@@ -61,6 +61,7 @@ type Core struct {
 	retrying   map[fact.Owner]struct{}            // a write failed: see ownerState.retryAt
 	writing    map[writeKey]compile.Want
 	usage      map[string]struct{}
+	redefine   map[string]struct{} // subnets whose pools have changed
 
 	kubeSynced, nbSynced, leading, active bool
 }
@@ -92,7 +93,7 @@ func NewCore(cfg Config) *Core {
 		owners: map[fact.Owner]*ownerState{}, waiters: map[key][]fact.Owner{},
 		quarantine: map[fact.Owner]*quarantine{}, blind: map[fact.Owner]struct{}{},
 		starving: map[string]map[fact.Owner]struct{}{}, writing: map[writeKey]compile.Want{},
-		usage: map[string]struct{}{},
+		usage: map[string]struct{}{}, redefine: map[string]struct{}{},
 	}
 }
 
@@ -176,6 +177,10 @@ func (c *Core) release(k key) {
 // Step compiles what is woken and, once the start barrier is passed, settles
 // what needs nothing of the database.
 func (c *Core) Step() {
+	for subnet := range c.redefine {
+		c.define(subnet)
+	}
+	clear(c.redefine)
 	c.compileAll()
 	if c.active || !c.kubeSynced || !c.nbSynced || !c.leading {
 		c.settleAll()

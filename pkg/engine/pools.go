@@ -9,7 +9,8 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// applyIPPool keeps the allocator's pools as the objects say.
+// applyIPPool keeps the allocator's pools as the objects say: with the next
+// step, so that many pools of one subnet, as at the start, are one change.
 func (c *Core) applyIPPool(ch Change, invalid bool) ([]model.Ref, error) {
 	old, had := c.world.IPPools.Get(ch.Ref.Name)
 	woken, err := store(c.world.IPPools, ch.Ref, ch.Ref.Name, ch.Object, invalid)
@@ -18,10 +19,10 @@ func (c *Core) applyIPPool(ch Change, invalid bool) ([]model.Ref, error) {
 	}
 	now, ok := c.world.IPPools.Get(ch.Ref.Name)
 	if had && (!ok || now.Subnet != old.Subnet) {
-		c.define(old.Subnet)
+		c.redefine[old.Subnet] = struct{}{}
 	}
 	if ok {
-		c.define(now.Subnet)
+		c.redefine[now.Subnet] = struct{}{}
 	}
 	return woken, nil
 }
