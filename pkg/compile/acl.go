@@ -50,10 +50,10 @@ func (c Config) isolate(r *Result, v *world.View, s *model.Subnet) {
 	}
 }
 
-// private drops what comes from elsewhere than the subnet itself, the subnets
+// private drops what comes in from elsewhere than the subnet itself, the subnets
 // that it allows, and the nodes, whose traffic has an address of the join subnet.
+// Answers to what its own pods ask come in.
 func (c Config) private(r *Result, v *world.View, s *model.Subnet) {
-	rule(r, s, "private/drop", &nb.ACL{Direction: nb.ACLDirectionToLport, Priority: priorityPrivateDrop, Action: nb.ACLActionDrop, Match: "ip"})
 	if join, ok := v.SubnetNetwork(c.NodeSwitch); ok && s.Vpc == join.Vpc {
 		for _, cidr := range model.PrefixFamilies(join.CIDR) {
 			ip := family(cidr.Addr())
@@ -65,6 +65,12 @@ func (c Config) private(r *Result, v *world.View, s *model.Subnet) {
 	}
 	for _, own := range model.PrefixFamilies(s.CIDR) {
 		ip := family(own.Addr())
+		// The destination stands in the match because "to-lport" is also the way to
+		// the router's port: what the subnet's own pods send elsewhere must pass there.
+		rule(r, s, "private/drop/"+ip, &nb.ACL{
+			Direction: nb.ACLDirectionToLport, Priority: priorityPrivateDrop, Action: nb.ACLActionDrop,
+			Match: fmt.Sprintf("%s.dst == %s", ip, own),
+		})
 		for _, peer := range append([]netip.Prefix{own}, s.AllowSubnets...) {
 			if family(peer.Addr()) != ip {
 				continue

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/labels"
-
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 	"github.com/wovensdn/woven/pkg/world"
@@ -69,7 +67,7 @@ func readyGateways(v *world.View, s *model.Subnet) []string {
 	names := slices.Clone(s.Gateways.Nodes)
 	if len(s.Gateways.Selectors) > 0 {
 		for _, node := range v.Nodes() {
-			if selected(s.Gateways.Selectors, node.Labels) {
+			if s.Gateways.Selects(node.Labels) {
 				names = append(names, node.Name)
 			}
 		}
@@ -83,11 +81,4 @@ func readyGateways(v *world.View, s *model.Subnet) []string {
 		}
 	}
 	return ready
-}
-
-func selected(selectors []string, set map[string]string) bool {
-	return slices.ContainsFunc(selectors, func(text string) bool {
-		selector, err := labels.Parse(text)
-		return err == nil && selector.Matches(labels.Set(set))
-	})
 }

@@ -2,7 +2,10 @@ package model
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
 
 	v1 "github.com/wovensdn/woven/api/v1"
 )
@@ -193,4 +196,12 @@ func (p *problems) gateways(o *v1.Subnet) Gateways {
 	}
 	g.Selectors = p.selectors("spec.gatewayNodeSelectors", o.Spec.GatewayNodeSelectors)
 	return g
+}
+
+// Selects tells whether a selector selects a node with these labels.
+func (g Gateways) Selects(set map[string]string) bool {
+	return slices.ContainsFunc(g.Selectors, func(text string) bool {
+		selector, err := labels.Parse(text)
+		return err == nil && selector.Matches(labels.Set(set))
+	})
 }
