@@ -102,8 +102,9 @@ func (c *committer) exclude(units []plan.Unit, culprit int, err error) []plan.Un
 
 // settle sorts the units of a transaction that was committed.
 func (c *committer) settle(units []plan.Unit, stale map[int]bool) {
+	missing := plan.Missing(NewView(c.db), units)
 	for i, u := range units {
-		if stale[i] || u.Action == plan.Insert && c.db.Peek(u.Ref.Table, u.Ref.UUID) == nil {
+		if stale[i] || missing[i] || u.Action == plan.Insert && c.db.Peek(u.Ref.Table, u.Ref.UUID) == nil {
 			c.out.Stale = append(c.out.Stale, u)
 			continue
 		}

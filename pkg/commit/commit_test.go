@@ -254,3 +254,33 @@ func TestViewFindsForeignNames(t *testing.T) {
 }
 
 var _ commit.DB = (*client.DB)(nil)
+
+// Rule 7: a weak reference to a row that went in the meantime is dropped by the
+// database without an error, and noticed here.
+func TestDroppedWeakReferenceIsNoticed(t *testing.T) {
+	b := newBed(t)
+	b.declareSwitch("ls")
+	b.declarePort("p", "ls", "p")
+	var group fact.Set
+	group.Row(nb.PortGroupTable, "pg", &nb.PortGroup{Name: "pg"})
+	b.state.Set(owner("group"), 1, group, desired.NewDirty())
+	if out := b.commit(b.db, b.units()); out.Err != nil {
+		t.Fatal(out.Err)
+	}
+	group.Member(fact.RefTo(nb.PortGroupTable, "pg"), "ports", fact.UUIDOf(nb.LogicalSwitchPortTable, "p"))
+	b.state.Set(owner("group"), 1, group, desired.NewDirty())
+	units := b.units()
+	db := &vanishing{DB: b.db, once: func() {
+		where := []ovsdb.Condition{ovsdb.NewCondition("name", ovsdb.ConditionEqual, "ls")}
+		ports := []ovsdb.Mutation{*ovsdb.NewMutation("ports", "delete", ovsdb.OvsSet{GoSet: []any{ovsdb.UUID{GoUUID: fact.UUIDOf(nb.LogicalSwitchPortTable, "p")}}})}
+		if err := nbtest.Commit(t.Context(), b.db, ovsdb.Operation{Op: "mutate", Table: nb.LogicalSwitchTable, Where: where, Mutations: ports}); err != nil {
+			t.Fatal(err)
+		}
+	}}
+	if out := b.commit(db, units); out.Err != nil || len(out.Stale) != 1 || len(out.Done) != 0 {
+		t.Errorf("%+v", out)
+	}
+	if out := b.commit(b.db, b.units()); out.Err != nil || len(out.Done) != 2 {
+		t.Errorf("port and membership again: %+v", out)
+	}
+}

@@ -77,6 +77,31 @@ func (p *planner) replaced(k desired.MemberKey) bool {
 	return false
 }
 
+// Missing tells which members that units have added are not in the database
+// after all: it drops a weak reference to a row that has gone in the meantime
+// without a word (RFC 7047 §3.2).
+func Missing(a Actual, units []Unit) map[int]bool {
+	var missing map[int]bool
+	present := map[columnKey]func(desired.MemberKey) bool{}
+	for i, u := range units {
+		table := fact.TableOf(u.Ref.Table)
+		if u.Action != Link || table.Members[u.Member.Column].Refers == "" {
+			continue
+		}
+		column := columnKey{u.Ref, u.Member.Column}
+		if present[column] == nil {
+			present[column] = presence(table, column.column, a.Row(u.Ref.Table, u.Ref.UUID))
+		}
+		if !present[column](u.Member) {
+			if missing == nil {
+				missing = map[int]bool{}
+			}
+			missing[i] = true
+		}
+	}
+	return missing
+}
+
 // presence gives a test for elements of one column; have is nil for a row that
 // comes with this plan.
 func presence(table *fact.Table, column string, have any) func(desired.MemberKey) bool {
