@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
@@ -282,5 +283,21 @@ func TestDroppedWeakReferenceIsNoticed(t *testing.T) {
 	}
 	if out := b.commit(b.db, b.units()); out.Err != nil || len(out.Done) != 2 {
 		t.Errorf("port and membership again: %+v", out)
+	}
+}
+
+// An epoch that does not parse is told, and not tried for without end.
+func TestEpochThatDoesNotParse(t *testing.T) {
+	b := newBed(t)
+	nonsense := ovsdb.OvsMap{GoMap: map[any]any{commit.EpochKey: "nonsense"}}
+	if err := nbtest.Commit(t.Context(), b.db, ovsdb.Operation{
+		Op: "update", Table: nb.NBGlobalTable, Where: []ovsdb.Condition{}, Row: ovsdb.Row{"external_ids": nonsense},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := commit.TakeOver(ctx, b.db); err == nil || !strings.Contains(err.Error(), commit.EpochKey) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -25,7 +25,10 @@ type Fence struct {
 // TakeOver begins a new epoch. Of two that try at once one has to try again.
 func TakeOver(ctx context.Context, db DB) (Fence, error) {
 	for ctx.Err() == nil {
-		old, seeded := current(db)
+		old, seeded, err := current(db)
+		if err != nil {
+			return Fence{}, fmt.Errorf("take over the northbound database: %w", err)
+		}
 		ops := []ovsdb.Operation{old.wait(), old.next().write()}
 		if !seeded {
 			ops = old.seed()
@@ -45,18 +48,26 @@ func TakeOver(ctx context.Context, db DB) (Fence, error) {
 	return Fence{}, fmt.Errorf("take over the northbound database: %w", ctx.Err())
 }
 
-// current reads the epoch from the cache. One that does not parse counts as
-// none: seeding leaves it, and so nobody leads until someone removes it.
-func current(db DB) (fence Fence, seeded bool) {
+// current reads the epoch from the cache; seeded is false where there is none.
+// Nobody leads while it does not parse: whoever wrote it has to remove it.
+func current(db DB) (fence Fence, seeded bool, err error) {
 	db.Each(nb.NBGlobalTable, func(uuid string, row model.Model) bool {
 		global, ok := row.(*nb.NBGlobal)
-		if ok {
-			epoch, err := strconv.ParseInt(global.ExternalIDs[EpochKey], 10, 64)
-			fence, seeded = Fence{Global: uuid, Epoch: epoch}, err == nil
+		if !ok {
+			return false
 		}
+		fence.Global = uuid
+		text, found := global.ExternalIDs[EpochKey]
+		if !found {
+			return false
+		}
+		if fence.Epoch, err = strconv.ParseInt(text, 10, 64); err != nil {
+			err = fmt.Errorf("NB_Global external_ids:%s is not a number: %w", EpochKey, err)
+		}
+		seeded = err == nil
 		return false
 	})
-	return fence, seeded
+	return fence, seeded, err
 }
 
 func (f Fence) next() Fence { return Fence{Global: f.Global, Epoch: f.Epoch + 1} }

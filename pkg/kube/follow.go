@@ -26,15 +26,7 @@ func (w *Writer) Follow(f compile.Follow, done func(error)) {
 		k := w.kinds[ref.Kind]
 		o := named(k, ref)
 		err = w.told(k.kind, "patch", w.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager)))
-		if err == nil {
-			w.in.wrote(k, o)
-			return nil
-		}
-		w.in.failed(ref)
-		if isGone(err) {
-			return nil
-		}
-		return fmt.Errorf("update %s: %w", ref, err)
+		return w.patched(k, ref, o, "update", err)
 	})
 }
 

@@ -27,14 +27,6 @@ func (w *Writer) SetGateway(g compile.SetGateway, done func(error)) {
 		k := w.kinds[ref.Kind]
 		o := named(k, ref)
 		err = w.told(k.kind+"/status", "patch", w.client.Status().Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager)))
-		if err == nil {
-			w.in.wrote(k, o)
-			return nil
-		}
-		w.in.failed(ref)
-		if isGone(err) {
-			return nil
-		}
-		return fmt.Errorf("set gateway of %s: %w", ref, err)
+		return w.patched(k, ref, o, "set gateway of", err)
 	})
 }

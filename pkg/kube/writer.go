@@ -135,16 +135,21 @@ func (w *Writer) Annotate(a compile.Annotate, done func(error)) {
 		k := w.kinds[a.Object.Kind]
 		o := named(k, a.Object)
 		err = w.told(k.kind, "patch", w.client.Patch(ctx, o, patch, client.FieldOwner(fieldManager)))
-		if err == nil {
-			w.in.wrote(k, o)
-			return nil
-		}
-		w.in.failed(a.Object)
-		if isGone(err) {
-			return nil
-		}
-		return fmt.Errorf("annotate %s: %w", a.Object, err)
+		return w.patched(k, a.Object, o, "annotate", err)
 	})
+}
+
+// patched ends a patch of one incarnation. If that is gone, nothing is left to do.
+func (w *Writer) patched(k kind, ref model.Ref, o Object, what string, err error) error {
+	if err == nil {
+		w.in.wrote(k, o)
+		return nil
+	}
+	w.in.failed(ref)
+	if isGone(err) {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", what, ref, err)
 }
 
 // write queues a task that may run while this process leads.

@@ -93,16 +93,6 @@ func (w *World) Forget(owner model.Ref) { w.readers.set(owner, nil) }
 // Readers tells how many owners depend on at least one read.
 func (w *World) Readers() int { return len(w.readers.byOwner) }
 
-// Wake lists the readers of a dependency that is no object of the world; see [View.Await].
-func (w *World) Wake(topic, key string) []model.Ref {
-	return w.readers.of(dep{kind: model.Kind(topic), key: key})
-}
-
-// Await makes the owner wake on [World.Wake] of this topic and key.
-func (v *View) Await(topic, key string) {
-	v.reads = append(v.reads, dep{kind: model.Kind(topic), key: key})
-}
-
 // Vpc reads a Vpc.
 func (v *View) Vpc(name string) (*model.Vpc, bool) { return get(v, v.w.Vpcs, name) }
 
