@@ -62,7 +62,8 @@ func (c Config) reroute(r *Result, v *world.View, s *model.Subnet, nodes []strin
 }
 
 // readyGateways are the gateway nodes that are ready and have a port: those that
-// the spec names in its order, then those that it selects by name.
+// the spec names in its order, then those that it selects by name. One whose
+// heartbeat is lost is ready only when there is no other.
 func readyGateways(v *world.View, s *model.Subnet) []string {
 	names := slices.Clone(s.Gateways.Nodes)
 	if len(s.Gateways.Selectors) > 0 {
@@ -72,13 +73,20 @@ func readyGateways(v *world.View, s *model.Subnet) []string {
 			}
 		}
 	}
-	var ready []string
+	var alive, ready []string
 	for _, name := range names {
 		node, ok := v.Node(name)
 		_, connected := v.IP(model.NodePortName(name))
-		if ok && connected && node.Ready && !node.Deleting && !slices.Contains(ready, name) {
-			ready = append(ready, name)
+		if !ok || !connected || !node.Ready || node.Deleting || slices.Contains(ready, name) {
+			continue
+		}
+		ready = append(ready, name)
+		if heartbeat, known := v.Heartbeat(name); !known || !heartbeat.Lost {
+			alive = append(alive, name)
 		}
 	}
-	return ready
+	if len(alive) == 0 {
+		return ready
+	}
+	return alive
 }

@@ -36,6 +36,8 @@ func (c *Core) apply(ch Change) ([]model.Ref, error) {
 		return store(c.world.Pods, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
 	case model.KindStatefulSet:
 		return store(c.world.StatefulSets, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
+	case model.KindHeartbeat:
+		return store(c.world.Heartbeats, ch.Ref, ch.Ref.Name, ch.Object, invalid)
 	case model.KindSubnet:
 		return c.applySubnet(ch, invalid)
 	case model.KindIPPool:

@@ -25,6 +25,8 @@ const (
 	KindIPPool    Kind = "IPPool"
 	// KindStatefulSet is read only: it keeps the addresses of its pods.
 	KindStatefulSet Kind = "StatefulSet"
+	// KindHeartbeat is what is known of a gateway node's sign of life; its name is the node's.
+	KindHeartbeat Kind = "Heartbeat"
 )
 
 // Meta is what every object carries. Created orders two objects that claim the
@@ -105,6 +107,14 @@ type Node struct {
 	Ready       bool              // condition Ready is True
 	Labels      map[string]string // for the gatewayNodeSelectors of Subnets
 	Annotations map[string]string // those that the controller writes, as they are now
+}
+
+// Heartbeat tells of a gateway node whether its own datapath and the processes
+// on it are alive. It is known within seconds, while a Node's Ready takes most of a
+// minute. A node without one is judged by Ready alone.
+type Heartbeat struct {
+	Meta
+	Lost bool
 }
 
 // Pod is a workload with at least one NIC.

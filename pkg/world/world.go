@@ -24,6 +24,8 @@ type World struct {
 	// StatefulSets are read where a pod is gone and its record is not.
 	StatefulSets *Table[model.StatefulSet]
 	IPPools      *Table[model.IPPool]
+	// Heartbeats are keyed by the names of nodes.
+	Heartbeats *Table[model.Heartbeat]
 
 	readers   readers
 	selection *selection
@@ -55,6 +57,7 @@ func New() *World {
 	w.Namespaces = newTable[model.Namespace](model.KindNamespace, &w.readers)
 	w.Pods = newTable[model.Pod](model.KindPod, &w.readers)
 	w.StatefulSets = newTable[model.StatefulSet](model.KindStatefulSet, &w.readers)
+	w.Heartbeats = newTable[model.Heartbeat](model.KindHeartbeat, &w.readers)
 	w.IPPools = newTable(model.KindIPPool, &w.readers,
 		index[model.IPPool]{indexSubnet, func(o *model.IPPool) []string { return []string{o.Subnet} }},
 		index[model.IPPool]{indexNamespace, func(o *model.IPPool) []string { return o.Namespaces }},
@@ -149,6 +152,11 @@ func (v *View) Nodes() []*model.Node { return bucket(v, v.w.Nodes, indexAll, "")
 
 // Node reads a node.
 func (v *View) Node(name string) (*model.Node, bool) { return get(v, v.w.Nodes, name) }
+
+// Heartbeat reads what is known of a gateway node's sign of life.
+func (v *View) Heartbeat(node string) (*model.Heartbeat, bool) {
+	return get(v, v.w.Heartbeats, node)
+}
 
 // Namespace reads a namespace.
 func (v *View) Namespace(name string) (*model.Namespace, bool) { return get(v, v.w.Namespaces, name) }

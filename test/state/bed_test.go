@@ -359,6 +359,10 @@ func node(name, address string) *model.Node {
 	}
 }
 
+func heartbeat(node string, lost bool) *model.Heartbeat {
+	return &model.Heartbeat{Meta: model.Meta{Name: node}, Lost: lost}
+}
+
 func pod(ns, name, onNode string) *model.Pod {
 	return &model.Pod{
 		Meta: model.Meta{Namespace: ns, Name: name, UID: "pod-" + ns + "-" + name, Created: 5},

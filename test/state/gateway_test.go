@@ -55,3 +55,25 @@ func TestGatewayFailsOver(t *testing.T) {
 	b.ready("n2", "192.168.77.12", true)
 	expect("n2 alone is ready", "n2")
 }
+
+// A lost heartbeat moves the gateway at once, and when all are lost nothing moves:
+// that is the API server's trouble, and not the nodes'.
+func TestGatewayFollowsHeartbeats(t *testing.T) {
+	b := bedIn(t, "centralized")
+	beat := func(node string, lost bool, want string) {
+		t.Helper()
+		b.put(ref(model.KindHeartbeat, "", node), heartbeat(node, lost))
+		b.settle()
+		if got := nexthops(b); len(got) != 1 || got[0] != joinAddress(b, want) {
+			t.Errorf("heartbeat of %s, lost %v: traffic leaves by %v, want %s", node, lost, got, want)
+		}
+	}
+	beat("n2", false, "n2")
+	beat("n1", true, "n2")
+	beat("n2", true, "n2")
+	beat("n1", false, "n1")
+	beat("n2", false, "n1")
+	b.remove(ref(model.KindHeartbeat, "", "n1"))
+	b.settle()
+	beat("n2", true, "n1")
+}

@@ -46,6 +46,8 @@ func refTo(object any) model.Ref {
 		return ref(model.KindIP, "", o.Name)
 	case *model.IPPool:
 		return ref(model.KindIPPool, "", o.Name)
+	case *model.Heartbeat:
+		return ref(model.KindHeartbeat, "", o.Name)
 	case *model.StatefulSet:
 		return ref(model.KindStatefulSet, o.Namespace, o.Name)
 	case *model.Pod:
@@ -87,6 +89,8 @@ func states() []state {
 			changed(node("n2", "192.168.77.12"), func(n *model.Node) { n.Ready = false })),
 		bound.with("centralized, nobody ready", central(blue, model.Gateways{Nodes: []string{"n2"}}),
 			changed(node("n2", "192.168.77.12"), func(n *model.Node) { n.Ready = false })),
+		bound.with("centralized, the heartbeat of the gateway lost", central(blue, model.Gateways{Nodes: []string{"n2", "n1"}}), heartbeat("n2", true), heartbeat("n1", false)),
+		bound.with("centralized with ECMP, all heartbeats lost", central(blue, model.Gateways{Nodes: []string{"n2", "n1"}, ECMP: true}), heartbeat("n2", true), heartbeat("n1", true)),
 		bound.with("centralized by label", central(blue, model.Gateways{Selectors: []string{"name in (n1,n2)"}})),
 		bound.with("centralized with ECMP", central(blue, model.Gateways{Nodes: []string{"n2", "missing", "n1"}, ECMP: true})),
 		bound.with("private", changed(blue, func(s *model.Subnet) { s.Private = true })),
