@@ -43,7 +43,7 @@ type IPPoolList struct {
 type IPPoolSpec struct {
 	// Name of the Subnet that the addresses belong to. It cannot be changed.
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="subnet cannot be changed; make a new IPPool for another subnet"
+	// +kubebuilder:validation:XValidation:rule="oldSelf.size() == 0 || self == oldSelf",message="subnet cannot be changed; make a new IPPool for another subnet"
 	Subnet string `json:"subnet"`
 	// Names of namespaces whose pods take their addresses from the pool. A namespace may be in one pool for each subnet.
 	// +optional
