@@ -130,6 +130,7 @@ func subnetStatus(o *v1.Subnet, r *engine.Report, u *engine.Usage, now metav1.Ti
 	}
 	if r != nil {
 		setConditions(&status.Conditions, aspectsOf(o), *r, o.Generation, now)
+		status.NatOutgoingPolicyRules = model.NATRulesInForce(o)
 	}
 	return status
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -174,7 +175,7 @@ func (s *Status) schedule(ref model.Ref) {
 	s.queue.AddAfter(ref, max(gatherTime, statusInterval-s.clock.Since(s.last[ref])))
 }
 
-// noticed follows the subnets of each Vpc, and what is gone.
+// noticed follows the subnets of each Vpc, their NAT rules, and what is gone.
 func (s *Status) noticed(now, before Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,6 +183,9 @@ func (s *Status) noticed(now, before Object) {
 		if subnet, ok := o.(*v1.Subnet); ok {
 			s.schedule(model.Ref{Kind: model.KindVpc, Name: vpcOf(subnet)})
 		}
+	}
+	if subnet, ok := now.(*v1.Subnet); ok && !slices.Equal(subnet.Status.NatOutgoingPolicyRules, model.NATRulesInForce(subnet)) {
+		s.schedule(model.Ref{Kind: model.KindSubnet, Name: subnet.Name}) // rules do not concern the engine, which may have nothing to report
 	}
 	if now != nil || before == nil {
 		return
