@@ -36,4 +36,7 @@ func TestDualStack(t *testing.T) {
 	te.outward(pods, true)
 	te.consistent(10 * time.Second)
 	te.nothingLeft(before, namespace)
+	te.egressAddresses("10.70.0.0/24,fd00:10:70::/112")
+	te.egressRules("10.71.0.0/24,fd00:10:71::/112")
+	te.egressByRouter("10.72.0.0/24,fd00:10:72::/112")
 }
