@@ -49,8 +49,12 @@ type Table struct {
 	Chains []Chain
 }
 
-// leaveChain gives packets another source address.
-const leaveChain = "leave"
+const (
+	// leaveChain gives packets another source address.
+	leaveChain = "leave"
+	// strayChain takes packets that no connection of this node explains.
+	strayChain = "stray"
+)
 
 // family is what the rules for IPv4 and IPv6 differ in.
 type family struct {
@@ -69,7 +73,7 @@ func (f family) of(a model.Addrs) netip.Addr {
 	return a.V6
 }
 
-// makeTable is the source NAT of the node: three sets, two maps and four rules per
+// makeTable is the source NAT of the node: three sets, two maps and six rules per
 // family, however many subnets there are, and a chain for each subnet that has
 // rules of its own.
 //
@@ -78,6 +82,10 @@ func (f family) of(a model.Addrs) netip.Addr {
 //   - nodes: InternalIPs of all nodes
 //   - source: the address that a centralized subnet names for this node
 //   - policy: the chain of a subnet with natOutgoingPolicyRules
+//
+// The kernel translates nothing that conntrack calls invalid: the rest of a
+// connection that began on another gateway node, say. Such packets would leave
+// with the pod's address, so those that are to be translated are dropped.
 func makeTable(w World) Table {
 	inside := insidePrefixes(w)
 	var nat []netip.Prefix
@@ -86,6 +94,10 @@ func makeTable(w World) Table {
 	}
 	t := Table{Name: TableName}
 	leave := Chain{Name: leaveChain}
+	stray := Chain{Name: strayChain}
+	forward := Chain{Name: "forward", Type: "filter", Hook: "forward", Priority: "filter", Rules: []Rule{{
+		Text: "ct state invalid jump " + strayChain, Comment: "NAT passes over these",
+	}}}
 	post := Chain{Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: "srcnat"}
 	for _, f := range families {
 		t.Sets = append(t.Sets,
@@ -98,13 +110,14 @@ func makeTable(w World) Table {
 			Map{Name: "policy" + f.digit, Type: f.kind + " : verdict", Elements: policies(w, f)},
 		)
 		post.Rules = append(post.Rules, natRules(f)...)
+		stray.Rules = append(stray.Rules, strayRules(f)...)
 		leave.Rules = append(leave.Rules, Rule{
 			Text:    "snat " + f.keyword + " to " + f.keyword + " saddr map @source" + f.digit + " fully-random",
 			Comment: "the address that gatewayNode names for this node",
 		})
 	}
 	leave.Rules = append(leave.Rules, Rule{Text: "masquerade fully-random", Comment: "else the node's own address"})
-	t.Chains = append(append([]Chain{leave}, policyChains(w)...), post)
+	t.Chains = append(append([]Chain{leave, stray}, policyChains(w)...), forward, post)
 	return t
 }
 
@@ -122,19 +135,36 @@ func insidePrefixes(w World) []netip.Prefix {
 	return disjoint(inside)
 }
 
+// outside is the condition that a packet leaves the cluster.
+func (f family) outside() string {
+	daddr := f.keyword + " daddr "
+	return daddr + "!= @pods" + f.digit + " " + daddr + "!= @nodes" + f.digit
+}
+
+// byPolicy has natOutgoingPolicyRules look at packets that leave the cluster.
+func (f family) byPolicy() Rule {
+	return Rule{
+		Text:    f.outside() + " " + f.keyword + " saddr vmap @policy" + f.digit,
+		Comment: "natOutgoingPolicyRules come first",
+	}
+}
+
+func strayRules(f family) []Rule {
+	return []Rule{f.byPolicy(), {
+		Text:    f.keyword + " saddr @nat" + f.digit + " " + f.outside() + " counter drop",
+		Comment: "no pod's address leaves the cluster untranslated",
+	}}
+}
+
 func natRules(f family) []Rule {
-	saddr, daddr := f.keyword+" saddr ", f.keyword+" daddr "
-	outside := daddr + "!= @pods" + f.digit + " " + daddr + "!= @nodes" + f.digit
+	saddr := f.keyword + " saddr "
 	return []Rule{{
 		// Without this the answer would go straight back to the pod through OVN,
 		// from an address that the pod never asked.
 		Text:    saddr + "@pods" + f.digit + " ct status dnat masquerade fully-random",
 		Comment: "what this node redirected comes back through it",
-	}, {
-		Text:    outside + " " + saddr + "vmap @policy" + f.digit,
-		Comment: "natOutgoingPolicyRules come first",
-	}, {
-		Text:    saddr + "@nat" + f.digit + " " + outside + " goto " + leaveChain,
+	}, f.byPolicy(), {
+		Text:    saddr + "@nat" + f.digit + " " + f.outside() + " goto " + leaveChain,
 		Comment: "pods leave the cluster with an address of the node",
 	}}
 }

@@ -35,8 +35,9 @@ func policies(w World, f family) []Element {
 	return elements(values)
 }
 
-// policyChains has a chain for each subnet with NAT rules. A packet that none of
-// them decides about comes back from it, and natOutgoing decides.
+// policyChains has a chain for each subnet with NAT rules. It accepts what keeps
+// its address; everything else comes back from it, and is translated, since these
+// subnets have natOutgoing. So chains of every type may jump there.
 func policyChains(w World) []Chain {
 	var out []Chain
 	for _, s := range natSubnets(w) {
@@ -47,7 +48,7 @@ func policyChains(w World) []Chain {
 		for i, r := range s.Egress.NATRules {
 			verdict, action := "accept", "forward"
 			if r.NAT {
-				verdict, action = "goto "+leaveChain, "nat"
+				verdict, action = "return", "nat"
 			}
 			c.Rules = append(c.Rules, Rule{
 				Text:    strings.Join(append(policyMatch(r), verdict), " "),

@@ -19,8 +19,8 @@ const patience = 10 * time.Second
 // source address it sees. The host outside knows the way to the pod, so that
 // packets that were not translated are answered, too.
 type wire struct {
-	t         *testing.T
-	pod, node *nstest.Namespace
+	t                  *testing.T
+	pod, node, outside *nstest.Namespace
 }
 
 // The addresses of the wire. Those of egress are on no interface; the host
@@ -37,8 +37,8 @@ var (
 const echoPort = 9000
 
 func newWire(t *testing.T) *wire {
-	w := &wire{t: t, pod: nstest.New(t), node: nstest.New(t)}
-	outside := nstest.New(t)
+	w := &wire{t: t, pod: nstest.New(t), node: nstest.New(t), outside: nstest.New(t)}
+	outside := w.outside
 	with := func(bits4, bits6 int, addrs ...netip.Addr) (out []netip.Prefix) {
 		for _, a := range addrs {
 			bits := bits4
