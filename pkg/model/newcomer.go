@@ -1,0 +1,242 @@
+package model
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/wovensdn/woven/api/annotations"
+)
+
+// Reasons of what speaks against an object that is not yet in the cluster.
+const (
+	reasonAddressConflict = "AddressConflict"
+	reasonSubnetInUse     = "SubnetInUse"
+	reasonMissing         = "NotFound"
+	reasonVpcInvalid      = "ValidateVpcFailed"
+)
+
+// Cluster answers what a cluster has already. It may be behind by a moment: what
+// is decided by it is advice to the author of an object, and the conditions and
+// events that the object gets afterwards decide.
+type Cluster interface {
+	// Subnet finds one by name, and so do Namespace, Vpc and IPPool.
+	Subnet(name string) (*Subnet, bool)
+	Namespace(name string) (*Namespace, bool)
+	Vpc(name string) (*Vpc, bool)
+	IPPool(name string) (*IPPool, bool)
+	// Subnets lists all by name, and so do Vpcs, IPPools and Nodes.
+	Subnets() []*Subnet
+	Vpcs() []*Vpc
+	IPPools() []*IPPool
+	Nodes() []*Node
+	// IPs lists the records of a subnet by name.
+	IPs(subnet string) []*IP
+	// Holder finds who has an address of a subnet, HolderOfMAC who has a MAC.
+	Holder(subnet string, addr netip.Addr) (*IP, bool)
+	HolderOfMAC(subnet, mac string) (*IP, bool)
+	// DefaultSubnet is the name of the subnet of namespaces that are bound to no other.
+	DefaultSubnet() string
+}
+
+// SubnetProblems says what in a cluster speaks against a Subnet that is created
+// or changed: another one has its addresses, whichever is older, a node's address
+// is inside, its gateway is a pod's address, or a pod's address is outside.
+func SubnetProblems(s *Subnet, c Cluster) []Problem {
+	p := problems{reason: ReasonSubnetInvalid}
+	for _, other := range c.Subnets() {
+		if mine, theirs, where, ok := shared(s, other); ok {
+			p.fatal("spec.cidrBlock", "%s overlaps %s of Subnet %s in %s", mine, theirs, other.Name, where)
+		}
+	}
+	for _, node := range c.Nodes() {
+		if problem, ok := OverlapsNode(*s, *node); ok {
+			p.list = append(p.list, problem)
+			break // the others are likely to be in the same network
+		}
+	}
+	for _, gateway := range Families(s.Gateway) {
+		if ip, ok := c.Holder(s.Name, gateway); ok {
+			p.fatal("spec.gateway", "%s is the address of %s, IP %s", gateway, userOf(ip), ip.Name)
+		}
+	}
+	p.left(s, c)
+	if _, same := c.Vpc(s.Name); same {
+		p.warn("metadata.name", "there is a Vpc of this name, too: a router and a switch of one name are hard to tell apart")
+	}
+	if _, known := c.Vpc(s.Vpc); !known && s.Vpc != "" {
+		p.missing("spec.vpc", "there is no Vpc %s yet; the subnet waits for it", s.Vpc)
+	}
+	return p.list
+}
+
+// shared finds the addresses that two subnets of one network have in common.
+func shared(a, b *Subnet) (mine, theirs netip.Prefix, where string, ok bool) {
+	if a.Name == b.Name || !sameNetwork(*a, *b) {
+		return mine, theirs, "", false
+	}
+	where = "Vpc " + a.Vpc
+	if a.Vlan != "" {
+		where = "vlan " + a.Vlan
+	}
+	for _, pair := range [][2]netip.Prefix{{a.CIDR.V4, b.CIDR.V4}, {a.CIDR.V6, b.CIDR.V6}} {
+		if overlap(pair[0], pair[1]) {
+			return pair[0], pair[1], where, true
+		}
+	}
+	return mine, theirs, "", false
+}
+
+// left finds an address in use that the CIDR leaves out.
+func (p *problems) left(s *Subnet, c Cluster) {
+	if before, known := c.Subnet(s.Name); known && before.CIDR == s.CIDR {
+		return
+	}
+	for _, ip := range c.IPs(s.Name) {
+		for _, addr := range Families(ip.Addrs) {
+			if prefix := ofFamily(s.CIDR, addr); !prefix.IsValid() || !prefix.Contains(addr) {
+				p.fatal("spec.cidrBlock", "%s leaves out %s, the address of %s, IP %s", quote(PrefixesText(s.CIDR)), addr, userOf(ip), ip.Name)
+				return
+			}
+		}
+	}
+}
+
+// SubnetRemovalProblem says that addresses of a Subnet are in use, so that it
+// cannot go: the objects that have them have to go first.
+func SubnetRemovalProblem(name string, c Cluster) (Problem, bool) {
+	p := problems{reason: reasonSubnetInUse}
+	var first *IP
+	n := 0
+	for _, ip := range c.IPs(name) {
+		if ip.Deleting {
+			continue
+		}
+		if n++; first == nil {
+			first = ip
+		}
+	}
+	if first == nil {
+		return Problem{}, false
+	}
+	more := ""
+	if n > 1 {
+		more = fmt.Sprintf(" and %d more", n-1)
+	}
+	p.fatal("", "addresses of it are in use: %s by %s, IP %s%s", AddrsText(first.Addrs), userOf(first), first.Name, more)
+	return p.list[0], true
+}
+
+// userOf names whom an address was recorded for.
+func userOf(ip *IP) string {
+	switch {
+	case ip.PodName == "":
+		return "no pod"
+	case ip.Namespace == "":
+		return "node " + ip.PodName
+	default:
+		return "pod " + ip.Namespace + "/" + ip.PodName
+	}
+}
+
+// IPPoolProblems says what in a cluster speaks against an IPPool that is created
+// or changed: addresses outside of its subnet or in another pool, whichever is older.
+func IPPoolProblems(pool *IPPool, c Cluster) []Problem {
+	p := problems{reason: ReasonIPPoolInvalid}
+	subnet, ok := c.Subnet(pool.Subnet)
+	if !ok {
+		p.missing("spec.subnet", "there is no Subnet %s yet; the pool waits for it", pool.Subnet)
+		return p.list
+	}
+	newcomer := *pool
+	newcomer.Created = math.MaxInt64
+	if problem, bad := PoolProblem(&newcomer, subnet.CIDR, nil); bad {
+		p.list = append(p.list, problem)
+	}
+	for _, other := range c.IPPools() {
+		if other.Name == pool.Name || other.Subnet != pool.Subnet {
+			continue
+		}
+		if mine, theirs, both := overlapping(pool.Ranges, other.Ranges); both {
+			p.fatal("spec.ips", "%s overlaps %s of IPPool %s", mine, theirs, other.Name)
+		}
+	}
+	return p.list
+}
+
+// VpcProblems says what in a cluster speaks against a Vpc.
+func VpcProblems(vpc *Vpc, c Cluster) []Problem {
+	p := problems{reason: reasonVpcInvalid}
+	if _, ok := c.Subnet(vpc.Name); ok {
+		p.warn("metadata.name", "there is a Subnet of this name, too: a router and a switch of one name are hard to tell apart")
+	}
+	if vpc.DefaultSubnet != "" {
+		if _, ok := c.Subnet(vpc.DefaultSubnet); !ok {
+			p.missing("spec.defaultSubnet", "there is no Subnet %s yet", vpc.DefaultSubnet)
+		}
+	}
+	return p.list
+}
+
+// NamespaceProblems says what in a cluster speaks against a namespace.
+func NamespaceProblems(n *Namespace, c Cluster) []Problem {
+	p := problems{reason: ReasonNamespaceInvalid}
+	for _, name := range n.LogicalSwitches {
+		if _, ok := c.Subnet(name); !ok {
+			p.missing(annotationField(annotations.LogicalSwitch), "there is no Subnet %s yet; pods wait for it", name)
+		}
+	}
+	return p.list
+}
+
+// missing is no mistake: what is missing may still come.
+func (p *problems) missing(field, format string, args ...any) {
+	p.warn(field, format, args...)
+	p.list[len(p.list)-1].Reason = reasonMissing
+}
+
+// conflict is about an address that somebody else has.
+func (p *problems) conflict(field, format string, args ...any) {
+	p.fatal(field, format, args...)
+	p.list[len(p.list)-1].Reason = reasonAddressConflict
+}
+
+// subnetsFor lists what a NIC of a pod in this namespace may get its address
+// from; ok is false if that is not known.
+func subnetsFor(nic *PodNIC, namespace string, c Cluster) (found []*Subnet, missing []string, ok bool) {
+	ns, ok := c.Namespace(namespace)
+	if !ok {
+		return nil, nil, false
+	}
+	var bound []string
+	for _, s := range c.Subnets() {
+		if s.Provider == nic.Provider && binds(s, ns) {
+			bound = append(bound, s.Name)
+		}
+	}
+	vpcDefault := ""
+	for _, vpc := range c.Vpcs() {
+		if slices.Contains(vpc.Namespaces, namespace) {
+			vpcDefault = vpc.DefaultSubnet
+		}
+	}
+	for _, name := range ChooseSubnets(*nic, *ns, bound, vpcDefault, c.DefaultSubnet()) {
+		if s, known := c.Subnet(name); known {
+			found = append(found, s)
+		} else {
+			missing = append(missing, name)
+		}
+	}
+	return found, missing, true
+}
+
+// binds tells whether a subnet is one of a namespace by its spec.
+func binds(s *Subnet, ns *Namespace) bool {
+	return slices.Contains(s.Namespaces, ns.Name) || slices.ContainsFunc(s.NamespaceSelectors, func(text string) bool {
+		selector, err := labels.Parse(text)
+		return err == nil && selector.Matches(labels.Set(ns.Labels))
+	})
+}

@@ -1,0 +1,178 @@
+package model
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/wovensdn/woven/api/annotations"
+)
+
+// PodProblems says what in a cluster speaks against what a pod that is not yet in
+// it asks for: an address outside of its subnets, the gateway's, or one that
+// another one has. A controller makes its pod again and again, with growing delay, when it
+// is refused, while a pod that waits is served at once: what may pass by itself
+// is not fatal to such a pod.
+func PodProblems(pod *Pod, c Cluster) []Problem {
+	mine := func(ip *IP) bool { return ip.Namespace == pod.Namespace && ip.PodName == pod.Name }
+	list := nicProblems(pod, c, mine)
+	for i := range list {
+		if list[i].Reason == reasonAddressConflict && pod.Owner.Kind != "" {
+			list[i].Fatal = false
+		}
+	}
+	return list
+}
+
+// TemplateProblems is [PodProblems] for the pods that a workload is to make: pod
+// is made of its template and has its namespace. Addresses of its own pods, by
+// their names, are in no conflict.
+func TemplateProblems(pod *Pod, workload string, c Cluster) []Problem {
+	return nicProblems(pod, c, func(ip *IP) bool {
+		return ip.Namespace == pod.Namespace && strings.HasPrefix(ip.PodName, workload+"-")
+	})
+}
+
+func nicProblems(pod *Pod, c Cluster, mine func(*IP) bool) []Problem {
+	p := problems{reason: ReasonPodInvalid}
+	for i := range pod.NICs {
+		if len(pod.NICs[i].Written) == 0 {
+			p.nicAmong(&pod.NICs[i], pod.Namespace, c, mine)
+		}
+	}
+	return p.list
+}
+
+func (p *problems) nicAmong(nic *PodNIC, namespace string, c Cluster, mine func(*IP) bool) {
+	field := func(suffix string) string { return annotationField(annotations.Key(nic.Provider, suffix)) }
+	if nic.Pool != "" && nic.IPs == (Addrs{}) {
+		p.pool(nic, field(annotations.SuffixIPPool), c)
+		return
+	}
+	subnets, missing, ok := subnetsFor(nic, namespace, c)
+	if !ok {
+		return
+	}
+	if nic.Subnet != "" && len(missing) > 0 {
+		p.missing(field(annotations.SuffixLogicalSwitch), "there is no Subnet %s yet; the pod waits for it", strings.Join(missing, ", "))
+	}
+	if len(missing) > 0 || len(subnets) == 0 {
+		return
+	}
+	for _, addr := range Families(nic.IPs) {
+		p.wanted(field(annotations.SuffixIPAddress), subnets, addr, c, mine)
+	}
+	for _, run := range nic.List {
+		for _, addr := range []netip.Addr{run.V4.First, run.V4.Last, run.V6.First, run.V6.Last} {
+			if addr.IsValid() && subnetOf(subnets, addr) == nil {
+				p.outside(field(annotations.SuffixIPPool), subnets, addr)
+				return
+			}
+		}
+	}
+	if nic.MAC == "" || len(subnets) > 1 {
+		return
+	}
+	if ip, taken := c.HolderOfMAC(subnets[0].Name, nic.MAC); taken && !mine(ip) && !ip.Deleting {
+		p.conflict(field(annotations.SuffixMACAddress), "%s is the MAC of %s in Subnet %s, IP %s", nic.MAC, userOf(ip), ip.Subnet, ip.Name)
+	}
+}
+
+func (p *problems) pool(nic *PodNIC, field string, c Cluster) {
+	pool, ok := c.IPPool(nic.Pool)
+	switch {
+	case !ok:
+		p.missing(field, "there is no IPPool %s yet; the pod waits for it", nic.Pool)
+	case nic.Subnet != "" && nic.Subnet != pool.Subnet:
+		p.fatal(field, "IPPool %s is of Subnet %s, and the annotation logical_switch names %s", pool.Name, pool.Subnet, nic.Subnet)
+	}
+}
+
+// wanted checks one address that a pod asks for.
+func (p *problems) wanted(field string, subnets []*Subnet, addr netip.Addr, c Cluster, mine func(*IP) bool) {
+	subnet := subnetOf(subnets, addr)
+	if subnet == nil {
+		p.outside(field, subnets, addr)
+		return
+	}
+	p.free(field, subnet, addr, c, mine)
+}
+
+// free checks that an address is neither the gateway's nor somebody else's.
+func (p *problems) free(field string, subnet *Subnet, addr netip.Addr, c Cluster, mine func(*IP) bool) {
+	if slices.Contains(Families(subnet.Gateway), addr) {
+		p.fatal(field, "%s is the gateway of Subnet %s", addr, subnet.Name)
+		return
+	}
+	if ip, taken := c.Holder(subnet.Name, addr); taken && !mine(ip) && !ip.Deleting {
+		p.conflict(field, "%s of Subnet %s belongs to %s, IP %s", addr, subnet.Name, userOf(ip), ip.Name)
+	}
+}
+
+func (p *problems) outside(field string, subnets []*Subnet, addr netip.Addr) {
+	var texts []string
+	for _, s := range subnets {
+		texts = append(texts, s.Name+" ("+PrefixesText(s.CIDR)+")")
+	}
+	p.fatal(field, "%s is no host address of Subnet %s", addr, strings.Join(texts, ", "))
+}
+
+// subnetOf finds the subnet that has an address for hosts; nil if there is none.
+func subnetOf(subnets []*Subnet, addr netip.Addr) *Subnet {
+	for _, s := range subnets {
+		if prefix := ofFamily(s.CIDR, addr); prefix.IsValid() && HostRange(prefix).Contains(addr) {
+			return s
+		}
+	}
+	return nil
+}
+
+// IPProblems says what in a cluster speaks against a record, or a reservation,
+// that is created or changed.
+func IPProblems(ip *IP, c Cluster) []Problem {
+	p := problems{reason: ReasonIPInvalid}
+	subnet, ok := c.Subnet(ip.Subnet)
+	if !ok {
+		p.missing("spec.subnet", "there is no Subnet %s yet; the address waits for it", ip.Subnet)
+		return p.list
+	}
+	mine := func(other *IP) bool { return other.Name == ip.Name }
+	for _, addr := range Families(ip.Addrs) {
+		p.wanted(fieldOf(addr), []*Subnet{subnet}, addr, c, mine)
+	}
+	if ip.MAC != "" {
+		if other, taken := c.HolderOfMAC(subnet.Name, ip.MAC); taken && !mine(other) && !other.Deleting {
+			p.conflict("spec.macAddress", "%s is the MAC of %s in Subnet %s, IP %s", ip.MAC, userOf(other), subnet.Name, other.Name)
+		}
+	}
+	return p.list
+}
+
+func fieldOf(addr netip.Addr) string {
+	if addr.Is4() {
+		return "spec.v4IpAddress"
+	}
+	return "spec.v6IpAddress"
+}
+
+// IPChangeProblems says what of a record may not be changed: what it records, as
+// long as a pod, or a node, has it. What is not yet recorded may be added.
+func IPChangeProblems(before, after *IP) []Problem {
+	p := problems{reason: ReasonIPInvalid}
+	if before.NodeName == "" {
+		return nil // no pod has taken it yet
+	}
+	for _, f := range []struct{ field, before, after string }{
+		{"spec.subnet", before.Subnet, after.Subnet},
+		{"spec.v4IpAddress", addrText(before.Addrs.V4), addrText(after.Addrs.V4)},
+		{"spec.v6IpAddress", addrText(before.Addrs.V6), addrText(after.Addrs.V6)},
+		{"spec.macAddress", before.MAC, after.MAC},
+		{"spec.podName", before.PodName, after.PodName},
+		{"spec.namespace", before.Namespace, after.Namespace},
+	} {
+		if f.before != "" && f.before != f.after {
+			p.fatal(f.field, "it cannot be changed from %s to %s while %s has the address", f.before, quote(f.after), userOf(before))
+		}
+	}
+	return p.list
+}

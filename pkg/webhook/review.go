@@ -1,0 +1,131 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/go-logr/logr"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// What is told of one object, at most: the API server cuts warnings of more than
+// 4096 characters.
+const (
+	maxWarnings = 10
+	maxWarning  = 256
+)
+
+// spared is the namespace whose objects are never refused: a cluster that cannot
+// start its own pods cannot be repaired.
+const spared = metav1.NamespaceSystem
+
+// Reviewer answers requests for review.
+type Reviewer struct {
+	Cluster *Cluster
+	Log     logr.Logger
+}
+
+// Handle refuses an object with a fatal problem, and warns of others. An update
+// is refused for what it adds only: what was wrong before, and has come in
+// somehow, stays editable. What cannot be judged is let pass.
+func (r *Reviewer) Handle(_ context.Context, request admission.Request) (response admission.Response) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			r.Log.Error(fmt.Errorf("%v", cause), "review failed; object let pass", "kind", request.Kind.Kind, "namespace", request.Namespace, "name", request.Name)
+			response = admission.Allowed("")
+		}
+	}()
+	k, ok := kinds[schema.GroupKind{Group: request.Kind.Group, Kind: request.Kind.Kind}]
+	if !ok || request.SubResource != "" || request.Namespace == spared || request.Kind.Kind == "Namespace" && request.Name == spared {
+		return admission.Allowed("")
+	}
+	list, err := r.review(k, &request)
+	if err != nil {
+		r.Log.Info("object cannot be judged; let pass", "kind", request.Kind.Kind, "namespace", request.Namespace, "name", request.Name, "cause", err.Error())
+		return admission.Allowed("").WithWarnings("not validated: " + clip(err.Error()))
+	}
+	return answer(&request, list)
+}
+
+func (r *Reviewer) review(k kind, request *admission.Request) ([]model.Problem, error) {
+	known := r.Cluster.Known()
+	switch request.Operation {
+	case admissionv1.Create:
+		return k.problems(request.Object.Raw, request.Namespace, known)
+	case admissionv1.Update:
+		now, err := k.problems(request.Object.Raw, request.Namespace, known)
+		if err != nil || len(now) == 0 && k.change == nil {
+			return nil, err
+		}
+		before, err := k.problems(request.OldObject.Raw, request.Namespace, known)
+		if err != nil {
+			before = nil // it was worse than what it becomes
+		}
+		for i := range now {
+			now[i].Fatal = now[i].Fatal && !slices.ContainsFunc(before, func(p model.Problem) bool { return p.Error() == now[i].Error() })
+		}
+		if k.change == nil {
+			return now, nil
+		}
+		more, err := k.change(request.OldObject.Raw, request.Object.Raw)
+		return append(now, more...), err
+	case admissionv1.Delete:
+		if k.removal == nil || known == nil {
+			return nil, nil
+		}
+		if p, ok := k.removal(request.Name, known); ok {
+			return []model.Problem{p}, nil
+		}
+	}
+	return nil, nil
+}
+
+// answer is what kubectl shows: of a refusal, object, field and cause; and warnings.
+func answer(request *admission.Request, list []model.Problem) admission.Response {
+	var warnings, texts []string
+	details := &metav1.StatusDetails{Name: request.Name, Group: request.Kind.Group, Kind: request.Kind.Kind}
+	for _, p := range list {
+		if !p.Fatal {
+			warnings = append(warnings, clip(p.Error()))
+			continue
+		}
+		texts = append(texts, p.Error())
+		details.Causes = append(details.Causes, metav1.StatusCause{Type: metav1.CauseTypeFieldValueInvalid, Field: p.Field, Message: p.Message})
+	}
+	if len(warnings) > maxWarnings {
+		warnings = append(warnings[:maxWarnings-1], fmt.Sprintf("and %d more", len(warnings)-maxWarnings+1))
+	}
+	if len(texts) == 0 {
+		return admission.Allowed("").WithWarnings(warnings...)
+	}
+	reason, code := metav1.StatusReasonInvalid, int32(http.StatusUnprocessableEntity)
+	if request.Operation == admissionv1.Delete {
+		reason, code = metav1.StatusReasonForbidden, http.StatusForbidden // a deletion has no fields
+	}
+	name := request.Name
+	if request.Namespace != "" {
+		name = request.Namespace + "/" + name
+	}
+	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{
+		Warnings: warnings,
+		Result: &metav1.Status{
+			Status: metav1.StatusFailure, Reason: reason, Code: code, Details: details,
+			Message: request.Kind.Kind + " " + name + ": " + strings.Join(texts, "; "),
+		},
+	}}
+}
+
+func clip(text string) string {
+	if len(text) <= maxWarning {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxWarning-len("…")], "") + "…"
+}
