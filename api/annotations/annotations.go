@@ -24,6 +24,9 @@ const (
 	SuffixPodNICType    = "pod_nic_type"
 	SuffixRoutes        = "routes"
 	SuffixMirror        = "mirror"
+	// SuffixDHCPv4Options and SuffixDHCPv6Options are laid over the options of the subnet: "name=value,name=value".
+	SuffixDHCPv4Options = "dhcp-v4-options"
+	SuffixDHCPv6Options = "dhcp-v6-options"
 )
 
 // Annotations of the default provider, written out because they are read most.
@@ -56,6 +59,8 @@ const (
 	Chassis = "ovn.kubernetes.io/chassis"
 	// OwnerUID is written on IP objects: the UID of the workload that keeps the address when the pod is gone.
 	OwnerUID = "ovn.kubernetes.io/owner_uid"
+	// NorthGateway is the next hop of what leaves a pod: an address or one for each family, separated by a comma.
+	NorthGateway = "ovn.kubernetes.io/north_gateway"
 	// PortName is written on nodes: "node-<node>".
 	PortName = "ovn.kubernetes.io/port_name"
 )
@@ -67,6 +72,9 @@ const (
 	LabelIPReserved = "ovn.kubernetes.io/ip_reserved"
 	LabelVpc        = "ovn.kubernetes.io/vpc"
 )
+
+// LabelGateway is "true" on the Leases by which gateway nodes show that they live.
+const LabelGateway = "woven/gateway"
 
 // Finalizer guards objects whose rows and addresses the controller must release first.
 const Finalizer = "kubeovn.io/kube-ovn-controller"

@@ -15,6 +15,7 @@ import (
 const (
 	priorityToSubnet = 31000 // towards a subnet: stay in OVN
 	priorityToNode   = 30000 // towards a node's own address
+	priorityNorth    = 29250 // a pod's own next hop
 	priorityEgress   = 29000 // everything else that leaves a subnet
 )
 

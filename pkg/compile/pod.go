@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/wovensdn/woven/api/annotations"
@@ -58,13 +60,8 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 	if !ok {
 		return
 	}
-	r.Child(logicalSwitch(subnet.Name), nb.LogicalSwitchPortTable, name, &nb.LogicalSwitchPort{
-		Name:      name,
-		Addresses: []string{portAddresses(ip)},
-		// A recreated pod of the same name can never bind to its predecessor's port.
-		Options:     map[string]string{"iface-id-ver": pod.UID},
-		ExternalIDs: map[string]string{fact.SwitchKey: subnet.Name, "pod": pod.Namespace + "/" + pod.Name},
-	})
+	c.port(r, v, pod, nic, ip, subnet)
+	c.north(r, v, pod, nic, ip, subnet)
 	follow(r, pod, ip)
 	if want := model.PodAnnotations(*pod, *nic, *ip, subnet); !contains(nic.Written, want) {
 		r.want(Annotate{
@@ -72,6 +69,68 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 			UID:    pod.UID, Annotations: want,
 		})
 	}
+}
+
+// port is where the NIC is on the switch of its subnet.
+func (c Config) port(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, ip *model.IP, subnet model.SubnetNetwork) {
+	row := &nb.LogicalSwitchPort{
+		Name:      ip.Name,
+		Addresses: []string{portAddresses(ip)},
+		// A recreated pod of the same name can never bind to its predecessor's port.
+		Options:     map[string]string{"iface-id-ver": pod.UID},
+		ExternalIDs: map[string]string{fact.SwitchKey: subnet.Name, "pod": pod.Namespace + "/" + pod.Name},
+	}
+	if ip.Addrs.V4.IsValid() {
+		row.Dhcpv4Options = portDHCP(r, v, subnet, nic, ip.Name, "ip4")
+	}
+	if ip.Addrs.V6.IsValid() {
+		row.Dhcpv6Options = portDHCP(r, v, subnet, nic, ip.Name, "ip6")
+	}
+	r.Child(logicalSwitch(subnet.Name), nb.LogicalSwitchPortTable, ip.Name, row)
+}
+
+// north: what leaves the pod goes to a next hop of its own, before the gateways of
+// its subnet are asked. Only the default Vpc has gateways.
+func (c Config) north(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, ip *model.IP, subnet model.SubnetNetwork) {
+	if nic.Provider != annotations.DefaultProvider || pod.NorthGateway == (model.Addrs{}) {
+		return
+	}
+	const field = "metadata.annotations[" + annotations.NorthGateway + "]"
+	if subnet.Vpc != c.ClusterRouter {
+		r.problem("NotSupported", field, "pod %s/%s is in Vpc %s: a north gateway works in %s only", pod.Namespace, pod.Name, subnet.Vpc, c.ClusterRouter)
+		return
+	}
+	for _, addr := range model.Families(ip.Addrs) {
+		nexthop := sameFamily(pod.NorthGateway, addr)
+		if !nexthop.IsValid() {
+			continue
+		}
+		if !onRouter(v, subnet.Vpc, nexthop) {
+			r.problem("NorthGatewayUnreachable", field, "pod %s/%s: %s is in no Subnet of Vpc %s, so the router has no way to it; what leaves the pod takes the gateway of its subnet",
+				pod.Namespace, pod.Name, nexthop, subnet.Vpc)
+			continue
+		}
+		f := family(addr)
+		r.Child(router(subnet.Vpc), nb.LogicalRouterPolicyTable, "north/"+ip.Name+"/"+f, &nb.LogicalRouterPolicy{
+			Priority:    priorityNorth,
+			Match:       fmt.Sprintf("%s.src == %s", f, addr),
+			Action:      nb.LogicalRouterPolicyActionReroute,
+			Nexthops:    []string{nexthop.String()},
+			ExternalIDs: map[string]string{"subnet": subnet.Name},
+		})
+	}
+}
+
+// onRouter tells whether an address is in a network that the router of a Vpc is connected to.
+func onRouter(v *world.View, vpc string, addr netip.Addr) bool {
+	for _, s := range v.SubnetsOfVpc(vpc) {
+		for _, cidr := range model.PrefixFamilies(s.CIDR) {
+			if cidr.Contains(addr) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // leaving tells that a record left over from a namesake cannot serve this pod:

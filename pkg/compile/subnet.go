@@ -38,6 +38,7 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 		return r
 	}
 	c.connect(&r, subnet)
+	c.dhcp(&r, subnet)
 	c.isolate(&r, v, subnet)
 	if subnet.Vpc == c.ClusterRouter {
 		c.leave(&r, subnet)
@@ -50,12 +51,16 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 func (c Config) connect(r *Result, s *model.Subnet) {
 	ls := r.Row(nb.LogicalSwitchTable, s.Name, &nb.LogicalSwitch{Name: s.Name})
 	port := RouterPort(s.Vpc, s.Name)
-	r.Child(router(s.Vpc), nb.LogicalRouterPortTable, port, &nb.LogicalRouterPort{
+	row := &nb.LogicalRouterPort{
 		Name:        port,
 		MAC:         GatewayMAC(s.Vpc, s.Name),
 		Networks:    gatewayNetworks(s),
 		ExternalIDs: map[string]string{"lr": s.Vpc, "subnet": s.Name},
-	})
+	}
+	if s.RouterAdvertisement != nil {
+		row.Ipv6RaConfigs = model.RouterAdvertisement(s.RouterAdvertisement)
+	}
+	r.Child(router(s.Vpc), nb.LogicalRouterPortTable, port, row)
 	name := SwitchPort(s.Vpc, s.Name)
 	r.Child(ls, nb.LogicalSwitchPortTable, name, &nb.LogicalSwitchPort{
 		Name:        name,

@@ -45,6 +45,9 @@ type Table struct {
 	Owned []string
 	// Keys are the keys of external_ids that we own besides the markers; others stay.
 	Keys []string
+	// Refers names, for owned columns that point to rows, the table they point to. Such
+	// references are weak: the database drops one to a row that is not there.
+	Refers map[string]string
 	// Members are the shared columns.
 	Members map[string]MemberColumn
 	// Unmonitored columns are not in the cache, because they grow with the number
@@ -125,6 +128,11 @@ var tables = []*Table{
 		Owned:   []string{"name", "external_ids"},
 		Members: map[string]MemberColumn{"ports": {Refers: nb.LogicalSwitchPortTable}},
 	},
+	{ // before the ports that refer to them
+		Name:  nb.DHCPOptionsTable,
+		Owned: []string{"cidr", "options", "external_ids"},
+		Keys:  []string{SwitchKey, "port"},
+	},
 	{
 		Name: nb.LogicalRouterPortTable, NameColumn: "name",
 		Parent: nb.LogicalRouterTable, ParentColumn: "ports",
@@ -140,8 +148,9 @@ var tables = []*Table{
 	{
 		Name: nb.LogicalSwitchPortTable, NameColumn: "name",
 		Parent: nb.LogicalSwitchTable, ParentColumn: "ports",
-		Owned: []string{"name", "type", "addresses", "port_security", "options", "external_ids"},
-		Keys:  []string{SwitchKey, "pod", "node"},
+		Owned:  []string{"name", "type", "addresses", "port_security", "options", "dhcpv4_options", "dhcpv6_options", "external_ids"},
+		Refers: map[string]string{"dhcpv4_options": nb.DHCPOptionsTable, "dhcpv6_options": nb.DHCPOptionsTable},
+		Keys:   []string{SwitchKey, "pod", "node"},
 	},
 	{
 		Name:   nb.LogicalRouterStaticRouteTable,
@@ -170,6 +179,11 @@ func index() map[string]*Table {
 		for _, c := range t.Owned {
 			if _, ok := t.columns[c]; !ok {
 				panic("table " + t.Name + " has no column " + c) //nolint:forbidigo // a mistake in the table above: no input can cause it
+			}
+		}
+		for c := range t.Refers {
+			if !t.columns[c].UUID || !slices.Contains(t.Owned, c) {
+				panic("column " + c + " of table " + t.Name + " is no reference that we own") //nolint:forbidigo // a mistake in the table above: no input can cause it
 			}
 		}
 		m[t.Name] = t

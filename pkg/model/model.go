@@ -86,9 +86,12 @@ type Subnet struct {
 	NatOutgoing bool
 	Gateways    Gateways
 	Isolation
-	MTU        int
+	MTU        int // bytes; 0 for what the tunnels leave
 	Vlan       string
 	Namespaces []string
+	DHCP       DHCP
+	// RouterAdvertisement holds what spec.ipv6RAConfigs says; nil if the router advertises nothing.
+	RouterAdvertisement map[string]string
 	// NamespaceSelectors are spec.namespaceSelectors as labels.Selector writes them; labels.Parse reads them.
 	NamespaceSelectors []string
 }
@@ -125,6 +128,8 @@ type Pod struct {
 	Completed   bool     // Succeeded or Failed: its addresses are free
 	NICs        []PodNIC // the default NIC first
 	Owner       PodOwner
+	// NorthGateway is the next hop of what leaves the pod, in place of the subnet's gateway node.
+	NorthGateway Addrs
 }
 
 // PodOwner is the workload that controls a pod.
@@ -145,6 +150,7 @@ type PodNIC struct {
 	// The annotation ip_pool is the addresses one of which the NIC is to have, or the name of an IPPool.
 	List AddressList
 	Pool string
+	DHCP DHCP // annotations dhcp-v4-options and dhcp-v6-options
 	// Written holds the annotations that the controller owns, as they are now.
 	Written map[string]string
 }

@@ -11,11 +11,14 @@ type SubnetNetwork struct {
 	CIDR     Prefixes
 	Gateway  Addrs
 	Vlan     string
+	DHCP     DHCP
 }
 
 // Network is the part of the subnet that its pods and nodes depend on.
 func (s *Subnet) Network() SubnetNetwork {
-	return SubnetNetwork{Name: s.Name, Vpc: s.Vpc, Provider: s.Provider, CIDR: s.CIDR, Gateway: s.Gateway, Vlan: s.Vlan}
+	return SubnetNetwork{
+		Name: s.Name, Vpc: s.Vpc, Provider: s.Provider, CIDR: s.CIDR, Gateway: s.Gateway, Vlan: s.Vlan, DHCP: s.DHCP,
+	}
 }
 
 // Families yields the addresses that are there, IPv4 first.

@@ -36,6 +36,11 @@ func PodFrom(o *corev1.Pod) (Pod, []Problem) {
 	}
 	p := problems{reason: ReasonPodInvalid}
 	pod.NICs = []PodNIC{p.nic(annotations.DefaultProvider, o.Annotations)}
+	p.annotation(o.Annotations, annotations.NorthGateway, func(value string) string {
+		var err error
+		pod.NorthGateway, err = parseHostAddrs(value)
+		return errorText(err)
+	})
 	return pod, p.list
 }
 
@@ -43,6 +48,7 @@ func PodFrom(o *corev1.Pod) (Pod, []Problem) {
 // controller's own record, before that they are requests of the user.
 func (p *problems) nic(provider string, all map[string]string) PodNIC {
 	nic := PodNIC{Provider: provider}
+	p.portDHCP(all, &nic)
 	if all[annotations.Key(provider, annotations.SuffixAllocated)] == "true" {
 		keys := make([]string, 0, len(podSuffixes))
 		for _, suffix := range podSuffixes {
@@ -109,7 +115,10 @@ func notAFamily(nic PodNIC) string {
 
 // request parses one annotation of a user; an empty value is as good as none.
 func (p *problems) request(all map[string]string, provider, suffix string, parse func(string) string) {
-	key := annotations.Key(provider, suffix)
+	p.annotation(all, annotations.Key(provider, suffix), parse)
+}
+
+func (p *problems) annotation(all map[string]string, key string, parse func(string) string) {
 	value := all[key]
 	if value == "" {
 		return

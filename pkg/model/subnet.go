@@ -45,6 +45,7 @@ func SubnetFrom(o *v1.Subnet) (Subnet, []Problem) {
 		p.fatal("spec.mtu", "%d is less than %d, the least that IPv6 works with (RFC 8200, 5)", s.MTU, minMTUv6)
 	}
 	p.isolation(spec, &s)
+	p.dhcp(spec, &s)
 	s.Gateways = p.gateways(o)
 	p.features(spec, s)
 	return s, p.list

@@ -7,6 +7,7 @@ package plan
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
@@ -143,12 +144,36 @@ func (p *planner) insert(want desired.Claimed) {
 	if name := table.RowName(want.Row.Columns); name != "" && !p.nameFree(want, name) {
 		return
 	}
+	want.Row.Columns = p.resolved(want, table)
 	u := Unit{Owner: want.Owner, Action: Insert, Ref: ref, Row: insertColumns(table, want)}
 	if want.Row.Parent != (fact.Ref{}) {
 		u.Links = []desired.MemberKey{parentLink(table, want.Row.Parent, ref.UUID)}
 	}
 	p.inserts[ref] = true
 	p.result.Units = append(p.result.Units, u)
+}
+
+// resolved gives the columns of a row without references to rows that are not
+// there, which the database would drop without a word (RFC 7047 §3.2); the row is
+// compared again when they are.
+func (p *planner) resolved(want desired.Claimed, table *fact.Table) any {
+	columns := want.Row.Columns
+	for column, target := range table.Refers {
+		uuid, ok := table.Column(column).Value(columns).Interface().(*string)
+		if !ok || uuid == nil {
+			continue
+		}
+		on := fact.Ref{Table: target, UUID: *uuid}
+		if p.there(on) {
+			continue
+		}
+		p.result.Blocked = append(p.result.Blocked, Blocked{On: on, Row: want.Row.Ref})
+		rest := reflect.New(reflect.TypeOf(columns).Elem())
+		rest.Elem().Set(reflect.ValueOf(columns).Elem())
+		columns = rest.Interface()
+		table.Column(column).Value(columns).SetZero()
+	}
+	return columns
 }
 
 // there tells whether a row is in the database or comes with this plan.
@@ -188,6 +213,7 @@ func (p *planner) update(want desired.Claimed, have any) {
 		p.remove(ref, have)
 		return
 	}
+	want.Row.Columns = p.resolved(want, table)
 	u := Unit{Owner: want.Owner, Action: Update, Ref: ref}
 	u.Row = changedColumns(table, want, have)
 	u.DropKeys, u.SetKeys = changedKeys(table, want, have)

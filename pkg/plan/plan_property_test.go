@@ -35,8 +35,12 @@ func facts(t *rapid.T) fact.Set {
 	for _, name := range distinct(t, "ports") {
 		s.Child(fact.RefTo(nb.LogicalSwitchTable, small.Draw(t, "of")), nb.LogicalSwitchPortTable, "port-"+name, &nb.LogicalSwitchPort{
 			Name: "port-" + name, Addresses: distinct(t, "addresses"), Options: someMap(t),
-			ExternalIDs: map[string]string{"pod": small.Draw(t, "pod")},
+			ExternalIDs:   map[string]string{"pod": small.Draw(t, "pod")},
+			Dhcpv4Options: someOptions(t),
 		})
+	}
+	for _, name := range distinct(t, "options") {
+		s.Row(nb.DHCPOptionsTable, name, &nb.DHCPOptions{Cidr: "10.0.0.0/8", Options: someMap(t)})
 	}
 	if rapid.Bool().Draw(t, "group") {
 		s.Row(nb.PortGroupTable, "pg", &nb.PortGroup{Name: "pg"})
@@ -51,6 +55,15 @@ func facts(t *rapid.T) fact.Set {
 		s.Member(fact.RefTo(nb.AddressSetTable, "as"), "addresses", name)
 	}
 	return s
+}
+
+// someOptions refers to options that may not be there.
+func someOptions(t *rapid.T) *string {
+	if rapid.Bool().Draw(t, "without options") {
+		return nil
+	}
+	uuid := fact.UUIDOf(nb.DHCPOptionsTable, small.Draw(t, "options of"))
+	return &uuid
 }
 
 func distinct(t *rapid.T, label string) []string {
@@ -180,6 +193,11 @@ func check(rt *rapid.T, db *modeldb.DB, state *desired.State) {
 		if there != possible(ref) {
 			rt.Fatalf("row %s: there %v, wanted and possible %v", want.Row.ID, there, possible(ref))
 		}
+		if port, ok := want.Row.Columns.(*nb.LogicalSwitchPort); ok && port.Dhcpv4Options != nil &&
+			!possible(fact.Ref{Table: nb.DHCPOptionsTable, UUID: *port.Dhcpv4Options}) {
+			rest := *port
+			rest.Dhcpv4Options, want.Row.Columns = nil, &rest
+		}
 		if there {
 			sameColumns(rt, ref.Table, want.Row.Columns, got)
 		}
@@ -227,8 +245,13 @@ func sameColumns(rt *rapid.T, table string, want any, got ovsmodel.Model) {
 }
 
 func sorted(v any) any {
-	if s, ok := v.([]string); ok {
-		return slices.Sorted(slices.Values(s))
+	switch v := v.(type) {
+	case []string:
+		return slices.Sorted(slices.Values(v))
+	case *string:
+		if v != nil {
+			return *v
+		}
 	}
 	return v
 }

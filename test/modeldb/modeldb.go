@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -62,16 +63,33 @@ func (d *DB) Transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovsdb.Oper
 	if err := json.Unmarshal(raw, &sent); err != nil {
 		return nil, fmt.Errorf("decode transaction: %w", err)
 	}
-	pointers, update := d.db.NewTransaction(name).Transact(sent...)
+	empty, restore := d.withoutDangling(sent)
+	if results, err := d.transact(empty); err != nil || failed(results) {
+		return results, err
+	}
+	results, err := d.transact(sent)
+	if err == nil && failed(results) && len(restore) > 0 {
+		_, err = d.transact(restore)
+	}
+	return results, err
+}
+
+func failed(results []ovsdb.OperationResult) bool {
+	return slices.ContainsFunc(results, func(r ovsdb.OperationResult) bool { return r.Error != "" })
+}
+
+func (d *DB) transact(ops []ovsdb.Operation) ([]ovsdb.OperationResult, error) {
+	if len(ops) == 0 {
+		return nil, nil
+	}
+	pointers, update := d.db.NewTransaction(name).Transact(ops...)
 	results := make([]ovsdb.OperationResult, len(pointers))
-	failed := false
 	for i, r := range pointers {
 		if r != nil {
 			results[i] = *r
-			failed = failed || r.Error != ""
 		}
 	}
-	if failed {
+	if failed(results) {
 		return results, nil
 	}
 	if err := d.db.Commit(name, uuid.New(), update); err != nil {
@@ -80,6 +98,7 @@ func (d *DB) Transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovsdb.Oper
 	if d.Changed == nil {
 		return results, nil
 	}
+	var err error
 	for _, table := range update.GetUpdatedTables() {
 		err = update.ForEachRowUpdate(table, func(uuid string, _ ovsdb.RowUpdate2) error {
 			d.Changed(table, uuid)

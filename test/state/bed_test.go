@@ -33,6 +33,8 @@ type bed struct {
 	t       testing.TB
 	db      database
 	objects map[model.Ref]any // the API server
+	// parsed holds what parsing found on objects that were read from files.
+	parsed  map[model.Ref][]model.Problem
 	core    *engine.Core
 	view    *commit.View
 	fence   commit.Fence
@@ -55,7 +57,7 @@ type bed struct {
 }
 
 func newBed(t testing.TB, db database) *bed {
-	b := &bed{t: t, db: db, objects: map[model.Ref]any{}, now: time.Unix(1_700_000_000, 0), reports: map[model.Ref]engine.Report{}}
+	b := &bed{t: t, db: db, objects: map[model.Ref]any{}, parsed: map[model.Ref][]model.Problem{}, now: time.Unix(1_700_000_000, 0), reports: map[model.Ref]engine.Report{}}
 	b.restart()
 	return b
 }
@@ -107,7 +109,7 @@ func (b *bed) set(ref model.Ref, object any) {
 
 func (b *bed) apply(ref model.Ref, object any) {
 	b.t.Helper()
-	if err := b.core.Apply(engine.Change{Ref: ref, Object: object}); err != nil {
+	if err := b.core.Apply(engine.Change{Ref: ref, Object: object, Problems: b.parsed[ref]}); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -35,6 +35,7 @@ func TestGolden(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
 			b := newModelBed(t)
 			for _, ch := range read(t, file) {
+				b.parsed[ch.Ref] = ch.Problems
 				if ch.Object != nil {
 					b.objects[ch.Ref] = ch.Object
 				}

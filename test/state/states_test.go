@@ -106,6 +106,15 @@ func states() []state {
 				{Direction: "to-lport", Action: "drop", Match: "ip4", Priority: 1005},
 			}
 		})),
+		bound.with("DHCP", changed(blue, func(s *model.Subnet) { s.DHCP.V4 = map[string]string{} })),
+		bound.with("DHCP with options", changed(blue, func(s *model.Subnet) {
+			s.DHCP.V4, s.MTU = map[string]string{"dns_server": "{10.96.0.10, 1.1.1.1}", "lease_time": "60"}, 1300
+		}), changed(pod("blue", "a", "n1"), func(p *model.Pod) {
+			p.NICs = []model.PodNIC{{Provider: "ovn", DHCP: model.DHCP{V4: map[string]string{"hostname": `"a"`}}}}
+		})),
+		bound.with("a north gateway", changed(pod("blue", "a", "n1"), func(p *model.Pod) {
+			p.NorthGateway = model.Addrs{V4: netip.MustParseAddr("10.16.0.99"), V6: netip.MustParseAddr("fd00::99")}
+		}), changed(pod("blue", "x", "n2"), func(p *model.Pod) { p.NorthGateway = model.Addrs{V4: netip.MustParseAddr("203.0.113.1")} })),
 		bound.with("another gateway", changed(blue, func(s *model.Subnet) {
 			s.Gateway.V4 = netip.MustParseAddr("10.17.0.254")
 			s.Exclude = []model.Range{{First: s.Gateway.V4, Last: s.Gateway.V4}}

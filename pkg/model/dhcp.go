@@ -1,0 +1,171 @@
+package model
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/wovensdn/woven/api/annotations"
+	v1 "github.com/wovensdn/woven/api/v1"
+)
+
+// DHCP is what OVN answers to requests of a subnet, or of one port, besides the
+// address: options by name, as in ovn-nb(5), table DHCP_Options. A family whose map
+// is nil gets no answers.
+type DHCP = Dual[map[string]string]
+
+// The options that OVN knows (ovn-nb(5), "DHCPv4 options", "DHCPv6 options", and
+// Logical_Router_Port.ipv6_ra_configs). It ignores others without a word to the user.
+var (
+	dhcpV4Names = names(`server_id server_mac lease_time router netmask dns_server log_server lpr_server swap_server policy_filter
+		router_solicitation nis_server ntp_server netbios_name_server classless_static_route ms_classless_static_route next_server
+		ip_forward_enable router_discovery ethernet_encap default_ttl tcp_ttl mtu T1 T2 arp_cache_timeout tcp_keepalive_interval
+		netbios_node_type wpad bootfile_name path_prefix tftp_server_address hostname domain_name bootfile_name_alt
+		broadcast_address tftp_server domain_search_list`)
+	dhcpV6Names = names(`server_id dns_server domain_search dhcpv6_stateless`)
+	raNames     = names(`address_mode router_preference route_info mtu send_periodic max_interval min_interval rdnss dnssl`)
+)
+
+func names(text string) map[string]bool {
+	out := map[string]bool{}
+	for _, name := range strings.Fields(text) {
+		out[name] = true
+	}
+	return out
+}
+
+// optionValue is what a value may consist of. ovn-northd writes values into logical
+// flows as they are, so that a parenthesis or semicolon would be read as an action.
+var optionValue = regexp.MustCompile(`^[A-Za-z0-9._:/{}, "+@-]*$`)
+
+// maxOptions bounds the text of one field, in bytes.
+const maxOptions = 4096
+
+// options reads "name=value,name=value". A comma inside braces or quotes belongs to
+// the value; "a;b" is "{a, b}". A pair that is wrong is left out and told.
+func (p *problems) options(field, text string, known map[string]bool) map[string]string {
+	out := map[string]string{}
+	if len(text) > maxOptions {
+		p.warn(field, "it is %d bytes long, the limit is %d", len(text), maxOptions)
+		return out
+	}
+	for _, pair := range splitOptions(text) {
+		name, value, ok := strings.Cut(pair, "=")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		switch {
+		case pair == "":
+		case !ok || name == "" || value == "":
+			p.warn(field, "%s is not of the form name=value", quote(pair))
+		case !known[name]:
+			p.warn(field, "%s is not an option that OVN knows; known are %s", quote(name), strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		default:
+			value = braced(value)
+			if !optionValue.MatchString(value) || strings.Count(value, `"`)%2 != 0 {
+				p.warn(field, "the value of %s, %s, has characters that OVN cannot take", name, quote(value))
+				continue
+			}
+			out[name] = value
+		}
+	}
+	return out
+}
+
+// braced writes a list that is separated by semicolons as OVN does.
+func braced(value string) string {
+	if !strings.Contains(value, ";") || strings.ContainsAny(value, `{}"`) {
+		return value
+	}
+	var elements []string
+	for _, e := range strings.Split(value, ";") {
+		if e = strings.TrimSpace(e); e != "" {
+			elements = append(elements, e)
+		}
+	}
+	return "{" + strings.Join(elements, ", ") + "}"
+}
+
+// splitOptions splits at the commas that are in no braces or quotes.
+func splitOptions(text string) []string {
+	var out []string
+	depth, quoted, start := 0, false, 0
+	for i := range len(text) {
+		switch text[i] {
+		case '"':
+			quoted = !quoted
+		case '{':
+			depth++
+		case '}':
+			depth--
+		case ',':
+			if depth <= 0 && !quoted {
+				out = append(out, strings.TrimSpace(text[start:i]))
+				start = i + 1
+			}
+		}
+	}
+	return append(out, strings.TrimSpace(text[start:]))
+}
+
+// dhcp reads what the subnet answers to DHCP requests, and what its router advertises.
+func (p *problems) dhcp(spec *v1.SubnetSpec, s *Subnet) {
+	v4 := p.options("spec.dhcpV4Options", spec.DHCPv4Options, dhcpV4Names)
+	v6 := p.options("spec.dhcpV6Options", spec.DHCPv6Options, dhcpV6Names)
+	ra := p.options("spec.ipv6RAConfigs", spec.IPv6RAConfigs, raNames)
+	if spec.EnableDHCP && s.CIDR.V4.IsValid() {
+		s.DHCP.V4 = v4
+	}
+	if spec.EnableDHCP && s.CIDR.V6.IsValid() {
+		s.DHCP.V6 = v6
+	}
+	if spec.EnableIPv6RA && s.CIDR.V6.IsValid() {
+		s.RouterAdvertisement = ra
+	}
+}
+
+// portDHCP reads the options that a pod asks for on one of its NICs.
+func (p *problems) portDHCP(all map[string]string, nic *PodNIC) {
+	v4, v6 := annotations.Key(nic.Provider, annotations.SuffixDHCPv4Options), annotations.Key(nic.Provider, annotations.SuffixDHCPv6Options)
+	if text := all[v4]; text != "" {
+		nic.DHCP.V4 = p.options(annotationField(v4), text, dhcpV4Names)
+	}
+	if text := all[v6]; text != "" {
+		nic.DHCP.V6 = p.options(annotationField(v6), text, dhcpV6Names)
+	}
+}
+
+// DHCPOptions are the options for a subnet, or for one of its ports: the defaults,
+// in whose place those of the subnet stand, and of the port. mac is the server's.
+// family is "ip4" or "ip6". What the defaults are stands in docs/subnets.md.
+func DHCPOptions(s *Subnet, family, mac string, layers ...map[string]string) map[string]string {
+	out := map[string]string{"server_id": mac}
+	if family == "ip4" {
+		mtu := s.MTU
+		if mtu == 0 {
+			mtu = overlayMTU
+		}
+		out = map[string]string{
+			"server_id": dhcpServer, "server_mac": mac, "lease_time": "3600",
+			"router": AddrsText(Addrs{V4: s.Gateway.V4}), "mtu": fmt.Sprint(mtu),
+		}
+	}
+	for _, layer := range layers {
+		maps.Copy(out, layer)
+	}
+	return out
+}
+
+const (
+	// dhcpServer is the address that the answers come from: nobody else has it, since it is link-local (RFC 3927).
+	dhcpServer = "169.254.0.254"
+	// overlayMTU is what Geneve leaves of 1500 bytes, see pkg/node/hostplan.
+	overlayMTU = 1400
+)
+
+// RouterAdvertisement is [Subnet.RouterAdvertisement] on top of the defaults.
+func RouterAdvertisement(set map[string]string) map[string]string {
+	out := map[string]string{"address_mode": "dhcpv6_stateful", "max_interval": "30", "min_interval": "5", "send_periodic": "true"}
+	maps.Copy(out, set)
+	return out
+}
