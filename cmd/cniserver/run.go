@@ -106,7 +106,7 @@ func (d *daemon) wire(o *options, trouble *node.Trouble, log logr.Logger) error 
 		Conf: node.ConfFile{Dir: o.confDir, Name: o.confName, Socket: o.bindSocket},
 	}, node.Edges{
 		Cache: d.mgr.GetCache(), API: d.mgr.GetClient(), Switch: d.ovs, Links: links,
-		Routes: routes, Rules: rules, Tables: &nft.Driver{},
+		Routes: routes, Rules: rules, Tables: &nft.Driver{}, NICs: plumber,
 		Echo: node.ICMP{Timeout: echoTimeout}, Clock: clock.RealClock{}, Log: log.WithName("node"), Metrics: counters,
 	})
 	d.pods = &node.Pods{

@@ -90,6 +90,8 @@ type Edges struct {
 	Routes route.Kernel
 	Rules  rule.Kernel
 	Tables Tables
+	// NICs changes running pods; see [plumb.Plumber].
+	NICs   NICs
 	Echo   Echo
 	Clock  clock.WithTicker
 	Log    logr.Logger
@@ -251,6 +253,7 @@ func (l *Loop) pass(ctx context.Context) (waiting []string, err error) {
 	for _, p := range plan.Problems {
 		errs = append(errs, errors.New(p))
 	}
+	errs = append(errs, l.refit(ctx)...)
 	// Problems of a subnet or of the mirror do not make pods on this node unreachable.
 	blocking := append([]string(nil), waiting...)
 	connected := plan.Routes != nil && len(missing) == 0

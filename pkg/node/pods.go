@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/cniserver/podnet"
 )
 
@@ -108,17 +107,8 @@ func (p *Pods) look(ctx context.Context, key types.NamespacedName, ref podnet.Re
 	if err != nil {
 		return n, "", err
 	}
-	n.MTU = p.mtu(ctx, n.LogicalSwitch)
+	n.MTU = subnetMTU(ctx, p.Cache, n.LogicalSwitch, p.MTU())
 	return n, "", nil
-}
-
-// mtu is the subnet's, else the node's.
-func (p *Pods) mtu(ctx context.Context, subnet string) int {
-	var s v1.Subnet
-	if err := p.Cache.Get(ctx, types.NamespacedName{Name: subnet}, &s); err == nil && s.Spec.Mtu > 0 {
-		return int(s.Spec.Mtu)
-	}
-	return p.MTU()
 }
 
 func (p *Pods) trouble() string {

@@ -91,6 +91,9 @@ func PortName(namespace, name, provider string) string {
 	return name + "." + namespace + "." + provider
 }
 
+// GatewayKey is the annotation with the gateways of a NIC.
+func GatewayKey(ref Ref) string { return annotations.Key(ref.provider(), annotations.SuffixGateway) }
+
 // Pending says in words what the controller has still to write before [Parse] makes sense, without naming the pod; ""
 // when nothing is missing.
 func Pending(ref Ref, ann map[string]string) string {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wovensdn/woven/pkg/cniserver/podnet"
+	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
 // addrGenNone is IN6_ADDR_GEN_MODE_NONE: the link gets no link-local address.
@@ -170,15 +171,23 @@ func syncRoutes(h *netlink.Handle, link netlink.Link, n podnet.Network, want []p
 		}
 	}
 	for _, w := range want {
-		route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: toIPNet(w.Dst), Gw: w.Gateway.AsSlice()}
-		if !slices.ContainsFunc(n.Addresses, func(a netip.Prefix) bool { return a.Contains(w.Gateway) }) {
-			route.Flags = int(netlink.FLAG_ONLINK)
+		route := &netlink.Route{
+			LinkIndex: link.Attrs().Index, Dst: toIPNet(w.Dst), Gw: w.Gateway.AsSlice(),
+			Protocol: hostplan.RouteProtocol, Flags: reach(n, w.Gateway),
 		}
 		if err := h.RouteReplace(route); err != nil {
 			return fmt.Errorf("add route %s via %s: %w", w.Dst, w.Gateway, err)
 		}
 	}
 	return nil
+}
+
+// reach are the flags of a route: a gateway outside of the NIC's networks is on the link nevertheless.
+func reach(n podnet.Network, gateway netip.Addr) int {
+	if slices.ContainsFunc(n.Addresses, func(a netip.Prefix) bool { return a.Contains(gateway) }) {
+		return 0
+	}
+	return int(netlink.FLAG_ONLINK)
 }
 
 func isRoute(have netlink.Route, want podnet.Route) bool {

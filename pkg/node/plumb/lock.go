@@ -39,6 +39,21 @@ func (l *keyedLock) lock(ctx context.Context, key string) (func(), error) {
 	}
 }
 
+// try is [keyedLock.lock] without waiting; free is false if somebody has the key.
+func (l *keyedLock) try(key string) (unlock func(), free bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[key] != nil {
+		return nil, false
+	}
+	if l.held == nil {
+		l.held = map[string]*lockEntry{}
+	}
+	e := &lockEntry{free: make(chan struct{}, 1), refs: 1}
+	l.held[key] = e
+	return func() { e.free <- struct{}{}; l.release(key, e) }, true
+}
+
 // busy reports whether somebody has or waits for the key.
 func (l *keyedLock) busy(key string) bool {
 	l.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +26,9 @@ const (
 	keyPodNamespace = "pod_namespace"
 	keyPodNetNS     = "pod_netns"
 	keyIP           = "ip"
+	// keyGateway and keyMTU are what the NIC has now, for who changes it while the pod runs.
+	keyGateway = "gateway"
+	keyMTU     = "mtu"
 )
 
 // Switch is what plumbing needs of the OVS driver.
@@ -167,6 +171,8 @@ func (p *Plumber) port(req Request) ovs.Port {
 			keyPodNamespace:   req.Network.Namespace,
 			keyPodNetNS:       req.NetNS,
 			keyIP:             strings.Join(ips, ","),
+			keyGateway:        addressList(req.Network.Gateways),
+			keyMTU:            strconv.Itoa(p.mtu(req.Network)),
 		},
 	}
 }
