@@ -79,16 +79,13 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	direct, err := kubeclient.New(api, kubeclient.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
+	direct, clientset, err := clients(api, mgr)
 	if err != nil {
-		return nil, fmt.Errorf("make API client: %w", err)
-	}
-	clientset, err := kubernetes.NewForConfigAndClient(api, mgr.GetHTTPClient())
-	if err != nil {
-		return nil, fmt.Errorf("make API client: %w", err)
+		return nil, err
 	}
 	probe := &kube.Probe{API: clientset.Discovery().RESTClient(), Outage: outage, Clock: clk, Log: log}
-	in = kube.NewIntake(r, mgr.GetCache(), probe.Wait, clk)
+	sink, cluster := o.sink(r)
+	in = kube.NewIntake(sink, mgr.GetCache(), probe.Wait, clk)
 	wanted := o.defaultsOfCluster()
 	status := kube.NewStatus(direct, in, mgr.GetEventRecorder("woven-controller"), collectors, wanted.Names, outage, clk, log.WithName("status"))
 	writer := kube.NewWriter(direct, in, status, collectors, o.apiWriters)
@@ -106,7 +103,23 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 		return nil, err
 	}
 	writer.HoldWhile(leader.Holds)
+	if err := o.addWebhook(mgr, cluster, clientset, outage, clk, log); err != nil {
+		return nil, err
+	}
 	return mgr, add(mgr, always(db.Run), always(r.Run), in, writer, status, keeper, leader)
+}
+
+// clients have no cache; they share the manager's connections.
+func clients(api *rest.Config, mgr manager.Manager) (kubeclient.Client, *kubernetes.Clientset, error) {
+	direct, err := kubeclient.New(api, kubeclient.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
+	if err != nil {
+		return nil, nil, fmt.Errorf("make API client: %w", err)
+	}
+	clientset, err := kubernetes.NewForConfigAndClient(api, mgr.GetHTTPClient())
+	if err != nil {
+		return nil, nil, fmt.Errorf("make API client: %w", err)
+	}
+	return direct, clientset, nil
 }
 
 func add(mgr manager.Manager, runnables ...manager.Runnable) error {

@@ -40,6 +40,7 @@ type options struct {
 	port                       int
 	enableMetrics, enablePprof bool
 	logLevel, logFormat        string
+	webhook                    webhookOptions
 }
 
 func defaults() *options {
@@ -53,6 +54,7 @@ func defaults() *options {
 			Duration: 30 * time.Second, RenewDeadline: 20 * time.Second, RetryPeriod: 6 * time.Second,
 		},
 		port: 10660, enableMetrics: true, logLevel: "info", logFormat: "console",
+		webhook: webhookDefaults(),
 	}
 }
 
@@ -83,7 +85,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	f.StringVar(&o.serviceRange, "service-cluster-ip-range", o.serviceRange, "CIDR of ClusterIPs, a pair for dual stack; the default Subnet and that of the nodes must not overlap it.")
 
 	f = sets.FlagSet("leadership")
-	f.StringVar(&o.lease.Namespace, "leader-elect-resource-namespace", o.lease.Namespace, "Namespace of the Lease.")
+	f.StringVar(&o.lease.Namespace, "leader-elect-resource-namespace", o.lease.Namespace, "Namespace of the Lease, and of those by which gateway nodes show that they live (--gateway-lease-namespace of woven-cniserver).")
 	f.StringVar(&o.lease.Name, "leader-elect-resource-name", o.lease.Name, "Name of the Lease.")
 	f.StringVar(&o.lease.Identity, "leader-elect-identity", o.lease.Identity, "Who holds the Lease; empty: the host name and a random part.")
 	f.DurationVar(&o.lease.Duration, "leader-elect-lease-duration", o.lease.Duration, "How long standbys wait after the leader's last sign of life.")
@@ -97,6 +99,8 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	f.BoolVar(&o.enablePprof, "enable-pprof", o.enablePprof, "Serve profiles under /debug/pprof.")
 	f.StringVar(&o.logLevel, "log-level", o.logLevel, "Least level to log: debug, info or error.")
 	f.StringVar(&o.logFormat, "log-format", o.logFormat, "console or json.")
+
+	o.webhook.flags(sets.FlagSet("webhook"))
 	return sets
 }
 
@@ -134,7 +138,7 @@ func (o *options) validate() error {
 	if o.port < 0 || o.port > 65535 {
 		all = append(all, fmt.Errorf("flag --pprof-port: %d is no port", o.port))
 	}
-	all = append(all, o.defaultsOfCluster().Validate("default-", "node-switch-"), o.validateRanges())
+	all = append(all, o.defaultsOfCluster().Validate("default-", "node-switch-"), o.validateRanges(), o.webhook.validate())
 	return errors.Join(all...)
 }
 

@@ -62,9 +62,31 @@ func TestAMistakeNamesItsFlag(t *testing.T) {
 		"--pprof-port=70000":                   "--pprof-port",
 		"--leader-elect-lease-duration=1 week": "leader-elect-lease-duration",
 		"--no-such-flag":                       "unknown flag",
+		"--webhook-self-signed":                "--webhook-bind-address",
+		"--webhook-bind-address=:9443":         "--webhook-self-signed",
 	} {
 		if _, err := parse(t, flag); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v does not say %q", flag, err, want)
+		}
+	}
+}
+
+func TestWebhookFlags(t *testing.T) {
+	for _, args := range [][]string{
+		{"--webhook-bind-address=:9443", "--webhook-self-signed", "--webhook-host-names=127.0.0.1,woven-webhook.kube-system.svc"},
+		{"--webhook-bind-address=:9443", "--webhook-cert-dir=certs"},
+	} {
+		if o, err := parse(t, args...); err != nil || !o.webhook.enabled() {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	for _, args := range [][]string{
+		{"--webhook-bind-address=:9443", "--webhook-cert-dir=certs", "--webhook-self-signed"},
+		{"--webhook-bind-address=:9443", "--webhook-self-signed", "--webhook-host-names=not_a_name"},
+		{"--webhook-bind-address=:9443", "--webhook-self-signed", "--webhook-host-names="},
+	} {
+		if _, err := parse(t, args...); err == nil {
+			t.Errorf("%q is accepted", args)
 		}
 	}
 }
@@ -97,7 +119,7 @@ func TestHelpIsGrouped(t *testing.T) {
 	if err := command.Execute(); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Database flags:", "API server flags:", "Network flags:", "Leadership flags:", "Observation flags:", "General flags:"} {
+	for _, want := range []string{"Database flags:", "API server flags:", "Network flags:", "Leadership flags:", "Observation flags:", "Webhook flags:", "General flags:"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("help has no %q", want)
 		}

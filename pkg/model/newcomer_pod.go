@@ -50,31 +50,34 @@ func (p *problems) nicAmong(nic *PodNIC, namespace string, c Cluster, mine func(
 		return
 	}
 	subnets, missing, ok := subnetsFor(nic, namespace, c)
-	if !ok {
+	switch {
+	case !ok:
 		return
-	}
-	if nic.Subnet != "" && len(missing) > 0 {
+	case len(missing) > 0 && nic.Subnet != "":
 		p.missing(field(annotations.SuffixLogicalSwitch), "there is no Subnet %s yet; the pod waits for it", strings.Join(missing, ", "))
-	}
-	if len(missing) > 0 || len(subnets) == 0 {
+		return
+	case len(missing) > 0 || len(subnets) == 0:
 		return
 	}
 	for _, addr := range Families(nic.IPs) {
 		p.wanted(field(annotations.SuffixIPAddress), subnets, addr, c, mine)
 	}
-	for _, run := range nic.List {
+	p.inSubnets(field(annotations.SuffixIPPool), nic.List, subnets)
+	if nic.MAC != "" && len(subnets) == 1 {
+		p.freeMAC(field(annotations.SuffixMACAddress), subnets[0], nic.MAC, c, mine)
+	}
+}
+
+// inSubnets checks that the addresses of a list are in one of the subnets; the
+// first one that is not is told.
+func (p *problems) inSubnets(field string, list AddressList, subnets []*Subnet) {
+	for _, run := range list {
 		for _, addr := range []netip.Addr{run.V4.First, run.V4.Last, run.V6.First, run.V6.Last} {
 			if addr.IsValid() && subnetOf(subnets, addr) == nil {
-				p.outside(field(annotations.SuffixIPPool), subnets, addr)
+				p.outside(field, subnets, addr)
 				return
 			}
 		}
-	}
-	if nic.MAC == "" || len(subnets) > 1 {
-		return
-	}
-	if ip, taken := c.HolderOfMAC(subnets[0].Name, nic.MAC); taken && !mine(ip) && !ip.Deleting {
-		p.conflict(field(annotations.SuffixMACAddress), "%s is the MAC of %s in Subnet %s, IP %s", nic.MAC, userOf(ip), ip.Subnet, ip.Name)
 	}
 }
 
@@ -106,6 +109,12 @@ func (p *problems) free(field string, subnet *Subnet, addr netip.Addr, c Cluster
 	}
 	if ip, taken := c.Holder(subnet.Name, addr); taken && !mine(ip) && !ip.Deleting {
 		p.conflict(field, "%s of Subnet %s belongs to %s, IP %s", addr, subnet.Name, userOf(ip), ip.Name)
+	}
+}
+
+func (p *problems) freeMAC(field string, subnet *Subnet, mac string, c Cluster, mine func(*IP) bool) {
+	if ip, taken := c.HolderOfMAC(subnet.Name, mac); taken && !mine(ip) && !ip.Deleting {
+		p.conflict(field, "%s is the MAC of %s in Subnet %s, IP %s", mac, userOf(ip), subnet.Name, ip.Name)
 	}
 }
 
@@ -141,9 +150,7 @@ func IPProblems(ip *IP, c Cluster) []Problem {
 		p.wanted(fieldOf(addr), []*Subnet{subnet}, addr, c, mine)
 	}
 	if ip.MAC != "" {
-		if other, taken := c.HolderOfMAC(subnet.Name, ip.MAC); taken && !mine(other) && !other.Deleting {
-			p.conflict("spec.macAddress", "%s is the MAC of %s in Subnet %s, IP %s", ip.MAC, userOf(other), subnet.Name, other.Name)
-		}
+		p.freeMAC("spec.macAddress", subnet, ip.MAC, c, mine)
 	}
 	return p.list
 }

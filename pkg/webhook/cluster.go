@@ -6,17 +6,14 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Cluster knows what a cluster has: it stands between the intake and the engine and
-// remembers the projections that pass. Those are the engine's own; what is added is an
-// index of the addresses in use. Its methods may be
-// called from any goroutine.
+// Cluster knows what a cluster has: it listens to what the engine is told. The
+// projections are the engine's own; what is added is an index of the addresses in
+// use. Its methods may be called from any goroutine.
 type Cluster struct {
-	sink          kube.Sink
 	defaultSubnet string
 
 	mu         sync.RWMutex
@@ -40,68 +37,59 @@ type held struct {
 
 type table[T any] map[string]*T
 
-var _ model.Cluster = (*Cluster)(nil)
+var (
+	_ model.Cluster = (*Cluster)(nil)
+	_ kube.Listener = (*Cluster)(nil)
+)
 
-// NewCluster passes on to sink what it is told. defaultSubnet is the name of the
-// subnet of namespaces that are bound to no other.
-func NewCluster(sink kube.Sink, defaultSubnet string) *Cluster {
+// NewCluster knows nothing yet. defaultSubnet is the name of the subnet of
+// namespaces that are bound to no other.
+func NewCluster(defaultSubnet string) *Cluster {
 	return &Cluster{
-		sink: sink, defaultSubnet: defaultSubnet,
-		subnets: table[model.Subnet]{}, namespaces: table[model.Namespace]{}, vpcs: table[model.Vpc]{},
+		defaultSubnet: defaultSubnet,
+		subnets:       table[model.Subnet]{}, namespaces: table[model.Namespace]{}, vpcs: table[model.Vpc]{},
 		pools: table[model.IPPool]{}, nodes: table[model.Node]{},
 		ips: map[string]table[model.IP]{}, subnetOf: map[string]string{}, holders: map[held]*model.IP{},
 	}
 }
 
-// Apply remembers news and passes it on.
-func (c *Cluster) Apply(changes ...engine.Change) {
+// Learn takes the projection of an object, nil if the object is gone.
+func (c *Cluster) Learn(ref model.Ref, projection any) {
 	c.mu.Lock()
-	for _, change := range changes {
-		c.note(change)
-	}
-	c.mu.Unlock()
-	c.sink.Apply(changes...)
-}
-
-// KubeSynced says that everything is known.
-func (c *Cluster) KubeSynced() {
-	c.mu.Lock()
-	c.synced = true
-	c.mu.Unlock()
-	c.sink.KubeSynced()
-}
-
-// note is called with the lock held.
-func (c *Cluster) note(change engine.Change) {
-	if change.Object == nil && len(change.Problems) > 0 {
-		return // what was known last holds, as in the engine
-	}
-	switch change.Ref.Kind {
+	defer c.mu.Unlock()
+	switch ref.Kind {
 	case model.KindSubnet:
-		set(c.subnets, change)
+		set(c.subnets, ref.Name, projection)
 	case model.KindNamespace:
-		set(c.namespaces, change)
+		set(c.namespaces, ref.Name, projection)
 	case model.KindVpc:
-		set(c.vpcs, change)
+		set(c.vpcs, ref.Name, projection)
 	case model.KindIPPool:
-		set(c.pools, change)
+		set(c.pools, ref.Name, projection)
 	case model.KindNode:
-		set(c.nodes, change)
+		set(c.nodes, ref.Name, projection)
 	case model.KindIP:
-		c.noteIP(change)
+		c.learnIP(ref.Name, projection)
 	}
 }
 
-func set[T any](t table[T], change engine.Change) {
-	if o, ok := change.Object.(*T); ok {
-		t[change.Ref.Name] = o
+// Learned says that everything is known.
+func (c *Cluster) Learned() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.synced = true
+}
+
+func set[T any](t table[T], name string, projection any) {
+	if o, ok := projection.(*T); ok {
+		t[name] = o
 	} else {
-		delete(t, change.Ref.Name)
+		delete(t, name)
 	}
 }
 
-func (c *Cluster) noteIP(change engine.Change) {
-	name := change.Ref.Name
+// learnIP is called with the lock held.
+func (c *Cluster) learnIP(name string, projection any) {
 	if subnet, known := c.subnetOf[name]; known {
 		before := c.ips[subnet][name]
 		for _, h := range holdings(before) {
@@ -115,7 +103,7 @@ func (c *Cluster) noteIP(change engine.Change) {
 		}
 		delete(c.subnetOf, name)
 	}
-	ip, ok := change.Object.(*model.IP)
+	ip, ok := projection.(*model.IP)
 	if !ok {
 		return
 	}

@@ -26,7 +26,7 @@ import (
 // The objects of config/webhook that a Keeper fills in.
 const (
 	// SecretName is that of the Secret with certificate, key and CA.
-	SecretName = "woven-webhook"
+	SecretName = "woven-webhook" //nolint:gosec // a name
 	// ConfigurationName is that of the ValidatingWebhookConfiguration.
 	ConfigurationName = "woven"
 )
@@ -70,23 +70,14 @@ func (k *Keeper) Start(ctx context.Context) error {
 	if err := k.watch(ctx, wake); err != nil {
 		return err
 	}
-	delay := firstRetry
-	told := ""
+	delay, told := firstRetry, ""
 	for {
-		err := k.keep(ctx)
 		wait := lookAgain
-		switch {
-		case err == nil:
+		if err := k.keep(ctx); err == nil {
 			delay, told = firstRetry, ""
-		case ctx.Err() != nil:
-			return nil
-		default:
-			if text := err.Error(); text != told && !k.Outage.Unreachable(err) {
-				k.Log.Info("certificate of the webhook is not as it should be; trying again", "cause", text)
-				told = text
-			}
-			wait = delay
-			delay = min(2*delay, lastRetry)
+		} else {
+			wait, delay = delay, min(2*delay, lastRetry)
+			told = k.tell(ctx, err, told)
 		}
 		timer := k.Clock.NewTimer(wait)
 		select {
@@ -98,6 +89,15 @@ func (k *Keeper) Start(ctx context.Context) error {
 		case <-timer.C():
 		}
 	}
+}
+
+// tell logs an error that was not the last one told, and returns what was told now.
+func (k *Keeper) tell(ctx context.Context, err error, told string) string {
+	text := err.Error()
+	if text != told && ctx.Err() == nil && !k.Outage.Unreachable(err) {
+		k.Log.Info("certificate of the webhook is not as it should be; trying again", "cause", text)
+	}
+	return text
 }
 
 // watch wakes when one of the two objects changes, whoever changes it.

@@ -44,7 +44,7 @@ func (r *Reviewer) Handle(_ context.Context, request admission.Request) (respons
 		}
 	}()
 	k, ok := kinds[schema.GroupKind{Group: request.Kind.Group, Kind: request.Kind.Kind}]
-	if !ok || request.SubResource != "" || request.Namespace == spared || request.Kind.Kind == "Namespace" && request.Name == spared {
+	if !ok || request.SubResource != "" || request.Namespace == spared || request.Kind.Kind == string(model.KindNamespace) && request.Name == spared {
 		return admission.Allowed("")
 	}
 	list, err := r.review(k, &request)
@@ -111,7 +111,7 @@ func answer(request *admission.Request, list []model.Problem) admission.Response
 		reason, code = metav1.StatusReasonForbidden, http.StatusForbidden // a deletion has no fields
 	}
 	name := request.Name
-	if request.Namespace != "" {
+	if request.Namespace != "" && request.Kind.Kind != string(model.KindNamespace) {
 		name = request.Namespace + "/" + name
 	}
 	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{
