@@ -212,9 +212,8 @@ func (c Config) subnets(v *world.View, of string, nic *model.PodNIC) (names []st
 // its record, asks for the same ones in the same subnet: its pod is running.
 func wishes(nic *model.PodNIC, name string) (request ipam.Request, subnet string) {
 	request = ipam.Request{Owner: name, IPs: nic.IPs, MAC: nic.MAC, Family: families[nic.Family]}
-	written := func(suffix string) string { return nic.Written[annotations.Key(nic.Provider, suffix)] }
-	addrs, err := model.ParseAddrs(written(annotations.SuffixIPAddress))
-	if err != nil || written(annotations.SuffixLogicalSwitch) == "" {
+	addrs, mac, subnet, ok := Carried(nic)
+	if !ok {
 		return request, ""
 	}
 	switch {
@@ -223,6 +222,18 @@ func wishes(nic *model.PodNIC, name string) (request ipam.Request, subnet string
 	case !addrs.V4.IsValid():
 		request.Family = ipam.FamilyV6
 	}
-	request.IPs, request.MAC = addrs, written(annotations.SuffixMACAddress)
-	return request, written(annotations.SuffixLogicalSwitch)
+	request.IPs, request.MAC = addrs, mac
+	return request, subnet
+}
+
+// Carried is what the annotations of a NIC say that its pod was given: once it
+// is written, the pod may run with it.
+func Carried(nic *model.PodNIC) (addrs model.Addrs, mac, subnet string, ok bool) {
+	if len(nic.Written) == 0 {
+		return model.Addrs{}, "", "", false
+	}
+	written := func(suffix string) string { return nic.Written[annotations.Key(nic.Provider, suffix)] }
+	addrs, err := model.ParseAddrs(written(annotations.SuffixIPAddress))
+	subnet = written(annotations.SuffixLogicalSwitch)
+	return addrs, written(annotations.SuffixMACAddress), subnet, err == nil && subnet != ""
 }

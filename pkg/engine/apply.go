@@ -33,7 +33,9 @@ func (c *Core) apply(ch Change) ([]model.Ref, error) {
 	case model.KindNamespace:
 		return store(c.world.Namespaces, ch.Ref, ch.Ref.Name, ch.Object, invalid)
 	case model.KindPod:
-		return store(c.world.Pods, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
+		woken, err := store(c.world.Pods, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
+		c.reconsider(ch.Ref)
+		return woken, err
 	case model.KindStatefulSet:
 		return store(c.world.StatefulSets, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
 	case model.KindHeartbeat:
@@ -94,7 +96,9 @@ func (c *Core) applyIP(ch Change, invalid bool) ([]model.Ref, error) {
 	}
 	now, ok := c.world.IPs.Get(ch.Ref.Name)
 	if !ok {
-		c.free(ch.Ref.Name)
+		if had {
+			c.lose(ch.Ref.Name, holder(old))
+		}
 		return woken, nil
 	}
 	if had && (old.Subnet != now.Subnet || old.Addrs != now.Addrs || old.MAC != now.MAC) {

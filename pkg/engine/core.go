@@ -61,7 +61,8 @@ type Core struct {
 	retrying   map[fact.Owner]struct{}            // a write failed: see ownerState.retryAt
 	writing    map[writeKey]compile.Want
 	usage      map[string]struct{}
-	redefine   map[string]struct{} // subnets whose pools have changed
+	redefine   map[string]struct{}    // subnets whose pools have changed
+	unrecorded map[model.Ref][]string // by pod, IPs that have no record though the pod may carry them
 
 	kubeSynced, nbSynced, leading, active bool
 }
@@ -93,12 +94,15 @@ func NewCore(cfg Config) *Core {
 		owners: map[fact.Owner]*ownerState{}, waiters: map[key][]fact.Owner{},
 		quarantine: map[fact.Owner]*quarantine{}, blind: map[fact.Owner]struct{}{},
 		starving: map[string]map[fact.Owner]struct{}{}, writing: map[writeKey]compile.Want{},
-		usage: map[string]struct{}{}, redefine: map[string]struct{}{},
+		usage: map[string]struct{}{}, redefine: map[string]struct{}{}, unrecorded: map[model.Ref][]string{},
 	}
 }
 
 // KubeSynced says that the initial lists of all kinds have been applied.
-func (c *Core) KubeSynced() { c.kubeSynced = true }
+func (c *Core) KubeSynced() {
+	c.kubeSynced = true
+	c.keepCarried()
+}
 
 // Lead says whether this process may write.
 func (c *Core) Lead(leading bool) {

@@ -36,7 +36,7 @@ func (c *Core) carryOut(owner fact.Owner, w compile.Want) {
 		}
 	case compile.Annotate:
 		k.sort = "annotate"
-		if c.begin(k, w) {
+		if !c.onItsWayOut(w.Object) && c.begin(k, w) {
 			c.cfg.Writer.Annotate(w, c.finish(owner, k))
 		}
 	case compile.Follow:
@@ -128,7 +128,7 @@ func (c *Core) Written(d WriteDone) {
 	delete(c.writing, d.Key)
 	if claim, ok := w.(compile.Claim); ok {
 		if _, recorded := c.world.IPs.Get(claim.IP); !recorded {
-			c.free(claim.IP)
+			c.lose(claim.IP, claim.For)
 		}
 	}
 	s := c.state(d.Owner)

@@ -1,0 +1,112 @@
+package state
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// until runs the loop turn by turn until something is written that begins so, and
+// returns the end of that write, which has not come yet.
+func (b *bed) until(t *testing.T, written string) (end []func()) {
+	t.Helper()
+	seen := false
+	b.observe = func(what string) { seen = seen || strings.HasPrefix(what, written) }
+	defer func() { b.observe, b.turns = nil, 0 }()
+	for range 20 {
+		b.turns = 1
+		b.settle()
+		if seen {
+			end, b.news = b.news, nil
+			return end
+		}
+	}
+	t.Fatalf("%s is not written: %v", written, b.written)
+	return nil
+}
+
+// A pod that comes while the record of its predecessor is being released is not
+// told that address: soon it will be free for others.
+func TestNamesakeOfAPodWhoseAddressGoes(t *testing.T) {
+	b := bedIn(t, "pods")
+	r := ref(model.KindPod, "default", "a")
+	b.set(r, nil)
+	end := b.until(t, "compile.Release {IP:a.default")
+	before := len(b.written)
+	again := anew(pod("default", "a", "n1"))
+	b.set(r, again)
+	b.settle()
+	for _, w := range b.written[before:] {
+		if strings.HasPrefix(w, "compile.Annotate {Object:Pod/default/a ") {
+			t.Errorf("while its record goes the pod is told %s", w)
+		}
+	}
+	b.news = end
+	b.settle()
+	if p, _ := b.objects[r].(*model.Pod); len(p.NICs[0].Written) == 0 || port(b, "a.default") == nil || p.UID != again.UID {
+		t.Errorf("the pod is %+v", p)
+	}
+	b.compare("a namesake")
+}
+
+// scarce is a cluster in which two of three pods have the two addresses that all
+// of them want.
+func scarce(t *testing.T) (b *bed, holder, waiting model.Ref) {
+	t.Helper()
+	b = bedIn(t, "listed addresses")
+	for _, name := range []string{"l1", "l2", "l3"} {
+		if r := ref(model.KindPod, "default", name); len(b.reports[r].Problems) > 0 {
+			waiting = r
+		} else {
+			holder = r
+		}
+	}
+	return b, holder, waiting
+}
+
+// The address of a running pod is given to nobody, however its record was lost;
+// when the pod goes, the address is free.
+func TestRunningPodKeepsItsAddressWithoutARecord(t *testing.T) {
+	for name, lose := range map[string]func(*bed, model.Ref){
+		"the record is taken away": func(b *bed, r model.Ref) { b.set(r, nil) },
+		"the record is taken away while nobody looks": func(b *bed, r model.Ref) {
+			delete(b.objects, r)
+			b.restart()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, holder, waiting := scarce(t)
+			was := addressOf(t, b, holder.Name+".default")
+			lose(b, ref(model.KindIP, "", holder.Name+".default"))
+			b.settle()
+			if now := addressOf(t, b, holder.Name+".default"); now != was || len(b.reports[waiting].Problems) == 0 {
+				t.Errorf("it has %s, it had %s; who waits is told %v", now, was, b.reports[waiting].Problems)
+			}
+			b.set(holder, nil)
+			b.settle()
+			if now := addressOf(t, b, waiting.Name+".default"); now != was || len(b.reports[waiting].Problems) > 0 {
+				t.Errorf("who waited has %s and is told %v", now, b.reports[waiting].Problems)
+			}
+		})
+	}
+}
+
+// A pod that goes before its lost record is there again leaves nothing behind.
+func TestPodGoesBeforeItsRecordIsBack(t *testing.T) {
+	b, holder, waiting := scarce(t)
+	name := holder.Name + ".default"
+	was := addressOf(t, b, name)
+	b.set(ref(model.KindIP, "", name), nil)
+	end := b.until(t, "compile.Claim {IP:"+name)
+	b.set(holder, nil)
+	b.settle()
+	if len(b.reports[waiting].Problems) == 0 {
+		t.Error("the address is given away while it is being recorded")
+	}
+	b.news = end
+	b.settle()
+	if now := addressOf(t, b, waiting.Name+".default"); now != was {
+		t.Errorf("who waits has %s, want %s", now, was)
+	}
+}
