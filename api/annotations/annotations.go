@@ -53,6 +53,13 @@ const (
 	Routes = "ovn.kubernetes.io/routes"
 	// ExcludeIPs is written on namespaces: the excludeIps of the bound subnets, subnets separated by ";".
 	ExcludeIPs = "ovn.kubernetes.io/exclude_ips"
+	// GatewayType, GatewayNode, Private ("true") and Allow (CIDRs, comma separated) describe, on a namespace, the Subnet that it wants made.
+	GatewayType = "ovn.kubernetes.io/gateway_type"
+	GatewayNode = "ovn.kubernetes.io/gateway_node"
+	Private     = "ovn.kubernetes.io/private"
+	Allow       = "ovn.kubernetes.io/allow"
+	// BoundSwitch is written on namespaces: what the controller wrote as logical_switch. Where the two differ, a user chose.
+	BoundSwitch = "woven/bound-logical-switch"
 	// IPPool names an IPPool or lists addresses.
 	IPPool = "ovn.kubernetes.io/ip_pool"
 	// Chassis is written on nodes by the cniserver: the OVS system-id.

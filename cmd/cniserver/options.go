@@ -19,6 +19,7 @@ type options struct {
 	kubeconfig, nodeName  string
 	bindSocket, ovsSocket string
 	clusterRouter         string
+	leaseNamespace        string
 	mtu                   int
 	enableMirror          bool
 	mirrorIface           string
@@ -31,7 +32,8 @@ type options struct {
 func defaults() *options {
 	return &options{
 		bindSocket: api.DefaultSocket, ovsSocket: "/run/openvswitch/db.sock", clusterRouter: "ovn-cluster",
-		enableMirror: true, mirrorIface: "mirror0", confDir: "/etc/cni/net.d", confName: "01-woven.conflist",
+		leaseNamespace: "kube-system",
+		enableMirror:   true, mirrorIface: "mirror0", confDir: "/etc/cni/net.d", confName: "01-woven.conflist",
 		bindAddress: ":10665",
 	}
 }
@@ -42,6 +44,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.bindSocket, "bind-socket", o.bindSocket, "unix socket on which the CNI plugin is served")
 	f.StringVar(&o.ovsSocket, "ovs-socket", o.ovsSocket, "unix socket of the node's Open_vSwitch database, with or without the prefix unix:")
 	f.StringVar(&o.clusterRouter, "cluster-router", o.clusterRouter, "name of the default Vpc, whose subnets the hosts reach")
+	f.StringVar(&o.leaseNamespace, "gateway-lease-namespace", o.leaseNamespace, "namespace of the Lease by which this node, if it is a gateway, shows that it lives; that of the controller's --leader-elect-resource-namespace")
 	f.IntVar(&o.mtu, "mtu", o.mtu, "MTU in bytes of ovn0 and of pods whose subnet names none; 0 means that of the link with the node's address less 100, less 120 if that address is IPv6")
 	f.BoolVar(&o.enableMirror, "enable-mirror", o.enableMirror, "copy the packets of this node's pods to a link for tcpdump")
 	f.StringVar(&o.mirrorIface, "mirror-iface", o.mirrorIface, "name of that link")
@@ -64,6 +67,9 @@ func (o *options) complete(nodeName string) error {
 	}
 	if problems := validation.IsDNS1123Subdomain(o.nodeName); len(problems) > 0 {
 		return fmt.Errorf("--node-name %q: %s", o.nodeName, problems[0])
+	}
+	if problems := validation.IsDNS1123Label(o.leaseNamespace); len(problems) > 0 {
+		return fmt.Errorf("--gateway-lease-namespace %q: %s", o.leaseNamespace, problems[0])
 	}
 	if o.mtu != 0 && (o.mtu < hostplan.MinMTU6 || o.mtu > 65535) {
 		return fmt.Errorf("--mtu %d: want 0, or %d to 65535", o.mtu, hostplan.MinMTU6)

@@ -59,7 +59,11 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 	if err != nil {
 		return fmt.Errorf("set up OVS driver: %w", err)
 	}
-	if err := d.wire(o, trouble, log); err != nil {
+	leases, err := node.NewLeases(cfg, o.leaseNamespace)
+	if err != nil {
+		return err
+	}
+	if err := d.wire(o, leases, trouble, log); err != nil {
 		return err
 	}
 	return d.start(ctx)
@@ -89,7 +93,7 @@ func newManager(cfg *rest.Config, o *options, d *daemon, trouble *node.Trouble, 
 }
 
 // wire connects the parts.
-func (d *daemon) wire(o *options, trouble *node.Trouble, log logr.Logger) error {
+func (d *daemon) wire(o *options, leases node.Leases, trouble *node.Trouble, log logr.Logger) error {
 	links, err1 := link.NewLinux()
 	routes, err2 := route.NewLinux()
 	rules, err3 := rule.NewLinux()
@@ -107,7 +111,7 @@ func (d *daemon) wire(o *options, trouble *node.Trouble, log logr.Logger) error 
 	}, node.Edges{
 		Cache: d.mgr.GetCache(), API: d.mgr.GetClient(), Switch: d.ovs, Links: links,
 		Routes: routes, Rules: rules, Tables: &nft.Driver{}, NICs: plumber,
-		Echo: node.ICMP{Timeout: echoTimeout}, Clock: clock.RealClock{}, Log: log.WithName("node"), Metrics: counters,
+		Echo: node.ICMP{Timeout: echoTimeout}, Leases: leases, Clock: clock.RealClock{}, Log: log.WithName("node"), Metrics: counters,
 	})
 	d.pods = &node.Pods{
 		Cache: d.mgr.GetCache(), Live: d.mgr.GetAPIReader(), MTU: d.loop.MTU, Trouble: trouble.String, NodeName: o.nodeName,
@@ -122,6 +126,9 @@ func (d *daemon) wire(o *options, trouble *node.Trouble, log logr.Logger) error 
 
 // start runs everything until ctx ends or a part cannot go on.
 func (d *daemon) start(ctx context.Context) error {
+	if err := metrics.Registry.Register(d.loop.Traffic(ctx)); err != nil {
+		return fmt.Errorf("register metrics of gateways: %w", err)
+	}
 	for _, f := range []manager.RunnableFunc{
 		d.ovs.Run,
 		d.server.Run,

@@ -94,19 +94,20 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 		Compile: compile.Config{ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS},
 		Writer:  writer, Observer: r, Now: clk.Now, Log: log.WithName("engine"),
 	}, db)
-	lease := o.lease
-	if lease.Identity == "" {
-		lease.Identity = identity()
-	}
-	leader, err := kube.NewLeader(api, lease, outage, clk, log, collectors.Lead, writer.Lead, keeper.Lead, r.Engine.Lead)
+	leader, err := kube.NewLeader(api, o.ownLease(), outage, clk, log, collectors.Lead, writer.Lead, keeper.Lead, r.Engine.Lead)
 	if err != nil {
 		return nil, err
 	}
 	writer.HoldWhile(leader.Holds)
+	heartbeats, err := kube.NewHeartbeats(clientset, o.lease.Namespace, in, outage, log.WithName("heartbeats"))
+	if err != nil {
+		return nil, err
+	}
+	writer.ExplainBy(heartbeats.Lost)
 	if err := o.addWebhook(mgr, cluster, clientset, outage, clk, log); err != nil {
 		return nil, err
 	}
-	return mgr, add(mgr, always(db.Run), always(r.Run), in, writer, status, keeper, leader)
+	return mgr, add(mgr, always(db.Run), always(r.Run), in, writer, status, keeper, heartbeats, leader)
 }
 
 // clients have no cache; they share the manager's connections.
@@ -139,12 +140,18 @@ func (a always) Start(ctx context.Context) error { return a(ctx) }
 // NeedLeaderElection is false.
 func (always) NeedLeaderElection() bool { return false }
 
-func identity() string {
+// ownLease is the Lease with this process's identity.
+func (o *options) ownLease() kube.LeaseConfig {
+	lease := o.lease
+	if lease.Identity != "" {
+		return lease
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	return host + "_" + uuid.NewString()
+	lease.Identity = host + "_" + uuid.NewString()
+	return lease
 }
 
 // restConfig has no limit on the client's side: the API server has its own

@@ -4,12 +4,20 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/compile"
+	"github.com/wovensdn/woven/pkg/model"
 )
+
+// reasonGatewayMoved is the reason of the event that a centralized subnet's traffic leaves through other nodes.
+const reasonGatewayMoved = "GatewayMoved"
 
 // SetGateway records which nodes are a subnet's gateway now: one request. A
 // subnet that is gone needs none.
@@ -25,8 +33,61 @@ func (w *Writer) SetGateway(g compile.SetGateway, done func(error)) {
 			return fmt.Errorf("set gateway of %s: %w", ref, err)
 		}
 		k := w.kinds[ref.Kind]
+		before, _ := w.in.object(ref).(*v1.Subnet)
 		o := named(k, ref)
 		err = w.told(k.kind+"/status", "patch", w.client.Status().Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager)))
+		if err == nil && before != nil {
+			w.moved(ref, before, g.Nodes)
+		}
 		return w.patched(k, ref, o, "set gateway of", err)
 	})
+}
+
+// ExplainBy lets events say that a gateway moved because of a lost heartbeat. To
+// be called before Start.
+func (w *Writer) ExplainBy(lost func(node string) bool) { w.lost = lost }
+
+// moved tells in an event that a subnet's gateway is on other nodes now. The
+// first choice, and the end of being centralized, are no moves.
+func (w *Writer) moved(ref model.Ref, before *v1.Subnet, nodes string) {
+	from := before.Status.ActivateGateway
+	if from == "" || nodes == "" || from == nodes {
+		return
+	}
+	eventType, causes := corev1.EventTypeNormal, []string(nil)
+	now := strings.Split(nodes, ",")
+	for left := range strings.SplitSeq(from, ",") {
+		if slices.Contains(now, left) {
+			continue
+		}
+		cause, failed := w.cause(before, left)
+		causes = append(causes, cause)
+		if failed {
+			eventType = corev1.EventTypeWarning
+		}
+	}
+	text := fmt.Sprintf("traffic leaves through %s instead of %s", nodes, from)
+	if len(causes) > 0 {
+		text += ": " + strings.Join(causes, ", ")
+	}
+	k := w.kinds[ref.Kind]
+	w.events.Eventf(&corev1.ObjectReference{
+		Kind: string(ref.Kind), APIVersion: apiVersionOf(k), Name: ref.Name, UID: before.UID,
+	}, nil, eventType, reasonGatewayMoved, "SetGateway", "%s", clip(text))
+}
+
+// cause says why a node is not the gateway any more, and whether that is a failure of the node.
+func (w *Writer) cause(s *v1.Subnet, node string) (text string, failed bool) {
+	egress, _ := model.EgressFrom(s)
+	named := slices.ContainsFunc(egress.GatewayNodes, func(g model.GatewayNode) bool { return g.Name == node })
+	switch {
+	case w.lost(node):
+		return "the heartbeat of " + node + " is lost", true
+	case named:
+		return "node " + node + " is not ready", true
+	case len(s.Spec.GatewayNodeSelectors) > 0:
+		return "node " + node + " is not ready, or not selected any more", true
+	default:
+		return "node " + node + " is not a gateway node any more", false
+	}
 }

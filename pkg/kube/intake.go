@@ -267,6 +267,14 @@ func (in *Intake) push(c engine.Change, o Object) {
 	in.notices = append(in.notices, transition{now: o, before: before})
 }
 
+// tell hands over news that no informer of ours brings.
+func (in *Intake) tell(c engine.Change) {
+	in.mu.Lock()
+	in.push(c, nil)
+	in.mu.Unlock()
+	in.signal(true)
+}
+
 func (in *Intake) signal(news bool) {
 	if !news {
 		return

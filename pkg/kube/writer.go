@@ -52,6 +52,7 @@ type Writer struct {
 	kinds    map[model.Kind]kind
 	leading  atomic.Bool
 	holds    func() bool
+	lost     func(node string) bool
 }
 
 var _ engine.Writer = (*Writer)(nil)
@@ -62,7 +63,7 @@ func NewWriter(c client.Client, in *Intake, s *Status, o Observer, workers int) 
 	if workers <= 0 {
 		workers = DefaultWriters
 	}
-	w := &Writer{Status: s, client: c, in: in, observer: o, workers: workers, lanes: newLanes(), kinds: kindsByName(), holds: func() bool { return true }}
+	w := &Writer{Status: s, client: c, in: in, observer: o, workers: workers, lanes: newLanes(), kinds: kindsByName(), holds: func() bool { return true }, lost: func(string) bool { return false }}
 	in.verify = w.verify
 	return w
 }
@@ -123,11 +124,17 @@ func recordOf(c compile.Claim, a ipam.Allocation) model.IP {
 	}
 }
 
-// Annotate patches annotations: one request. An object that is gone, or whose
+// Annotate patches annotations: one request; an empty value takes one away. An object that is gone, or whose
 // name belongs to another one by now, needs none.
 func (w *Writer) Annotate(a compile.Annotate, done func(error)) {
 	w.write(a.Object, done, func(ctx context.Context) error {
-		patch, err := mergePatch(map[string]any{"uid": a.UID, "annotations": a.Annotations})
+		values := make(map[string]any, len(a.Annotations))
+		for key, value := range a.Annotations {
+			if values[key] = value; value == "" {
+				values[key] = nil
+			}
+		}
+		patch, err := mergePatch(map[string]any{"uid": a.UID, "annotations": values})
 		if err != nil {
 			w.in.failed(a.Object)
 			return fmt.Errorf("annotate %s: %w", a.Object, err)

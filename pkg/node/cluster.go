@@ -49,7 +49,9 @@ func CacheByObject(nodeName string) map[client.Object]cache.ByObject {
 			UnsafeDisableDeepCopy: &shared,
 		},
 		&corev1.Node{}: {
-			Transform:             func(o any) (any, error) { return slim(o, slimNode), nil },
+			Transform: func(o any) (any, error) {
+				return slim(o, func(n *corev1.Node) { slimNode(n, nodeName) }), nil
+			},
 			UnsafeDisableDeepCopy: &shared,
 		},
 		&v1.Subnet{}: {
@@ -84,8 +86,13 @@ func slimPod(p *corev1.Pod) {
 	p.Spec, p.Status = corev1.PodSpec{}, corev1.PodStatus{}
 }
 
-func slimNode(n *corev1.Node) {
+// slimNode keeps the labels of our own node only: they may make it a gateway.
+func slimNode(n *corev1.Node, own string) {
+	labels := n.Labels
 	slimMeta(&n.ObjectMeta)
+	if n.Name == own {
+		n.Labels = labels
+	}
 	n.Spec = corev1.NodeSpec{}
 	s := corev1.NodeStatus{Addresses: n.Status.Addresses}
 	if c := networkCondition(n); c != nil {
@@ -102,7 +109,7 @@ func slimSubnet(s *v1.Subnet) {
 		Vpc: s.Spec.Vpc, CIDRBlock: s.Spec.CIDRBlock, Provider: s.Spec.Provider, Mtu: s.Spec.Mtu,
 		NatOutgoing: s.Spec.NatOutgoing, GatewayType: s.Spec.GatewayType,
 		Vlan: s.Spec.Vlan, LogicalGateway: s.Spec.LogicalGateway,
-		GatewayNode: s.Spec.GatewayNode, NatOutgoingPolicyRules: s.Spec.NatOutgoingPolicyRules,
+		GatewayNode: s.Spec.GatewayNode, GatewayNodeSelectors: s.Spec.GatewayNodeSelectors, NatOutgoingPolicyRules: s.Spec.NatOutgoingPolicyRules,
 		ExternalEgressGateway: s.Spec.ExternalEgressGateway,
 		PolicyRoutingPriority: s.Spec.PolicyRoutingPriority, PolicyRoutingTableID: s.Spec.PolicyRoutingTableID,
 	}

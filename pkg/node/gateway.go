@@ -95,8 +95,9 @@ func awaitReply(conn *icmp.PacketConn, protocol int, reply icmp.Type, id int, ga
 const (
 	// retryInterval is between questions while a gateway does not answer, checkInterval while it does.
 	retryInterval, checkInterval = time.Second, 30 * time.Second
-	// lostAfter is how many questions in a row may stay unanswered before a gateway that once answered counts as lost.
-	lostAfter = 3
+	// lostAfter is how many questions in a row may stay unanswered before a gateway that once answered counts as lost;
+	// lostAfterHaste is the same where they follow each other twice as fast.
+	lostAfter, lostAfterHaste = 3, 5
 )
 
 // hop is a gateway and the address that asks it.
@@ -106,13 +107,15 @@ type hop struct{ source, gateway netip.Addr }
 type prober struct {
 	echo  Echo
 	clock clock.Clock
-	// changed is called when the verdict may have changed.
-	changed func()
+	// changed is called when the verdict may have changed, answered when all gateways have answered. They must not block.
+	changed, answered func()
 
 	mu    sync.Mutex
 	hops  []hop
 	wake  chan struct{}
 	fails int
+	// haste: ask every beatInterval, whether or not the gateways answer.
+	haste bool
 	// verdict is nil while all gateways answer.
 	verdict error
 	asked   bool
@@ -120,8 +123,8 @@ type prober struct {
 
 var errNoGateway = errors.New("not asked yet")
 
-func newProber(e Echo, c clock.Clock, changed func()) *prober {
-	return &prober{echo: e, clock: c, changed: changed, wake: make(chan struct{}, 1), verdict: errNoGateway}
+func newProber(e Echo, c clock.Clock, changed, answered func()) *prober {
+	return &prober{echo: e, clock: c, changed: changed, answered: answered, wake: make(chan struct{}, 1), verdict: errNoGateway}
 }
 
 // set says which gateways to ask. If they are new, the next question is asked at once.
@@ -135,13 +138,18 @@ func (p *prober) set(hops []hop) {
 	p.poke()
 }
 
-// poke asks soon: something changed that may have brought a gateway back.
-func (p *prober) poke() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
+// hurry says whether to ask every second, and not only now and then while all is well.
+func (p *prober) hurry(yes bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if yes && !p.haste {
+		p.poke()
 	}
+	p.haste = yes
 }
+
+// poke asks soon: something changed that may have brought a gateway back.
+func (p *prober) poke() { poke(p.wake) }
 
 // state returns the verdict: nil if all gateways answer; known is false as long
 // as none is settled.
@@ -172,6 +180,7 @@ func (p *prober) round(ctx context.Context) time.Duration {
 	if len(hops) == 0 {
 		return checkInterval
 	}
+	began := p.clock.Now()
 	var errs []error
 	for _, h := range hops {
 		errs = append(errs, p.echo.Ping(ctx, h.source, h.gateway))
@@ -187,9 +196,19 @@ func (p *prober) round(ctx context.Context) time.Duration {
 	}
 	if err == nil {
 		p.settle(nil)
+		p.answered()
+		if p.haste {
+			return beatInterval
+		}
 		return checkInterval
 	}
 	p.fails++
+	if p.haste {
+		if p.fails >= lostAfterHaste {
+			p.settle(err)
+		}
+		return max(0, beatInterval-p.clock.Since(began)) // the wait for an answer is part of the interval
+	}
 	if p.fails >= lostAfter {
 		p.settle(err)
 	}

@@ -22,6 +22,7 @@ import (
 
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/node/driver/link"
+	"github.com/wovensdn/woven/pkg/node/driver/nft"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/driver/route"
 	"github.com/wovensdn/woven/pkg/node/driver/rule"
@@ -63,6 +64,8 @@ type Links interface {
 // Tables keeps the NAT rules; see package nft.
 type Tables interface {
 	Apply(ctx context.Context, want hostplan.Table) (string, error)
+	// Counters reads the counters of a table, by name.
+	Counters(ctx context.Context, table string) (map[string]nft.Count, error)
 }
 
 // Config says what the node shall be.
@@ -91,8 +94,10 @@ type Edges struct {
 	Rules  rule.Kernel
 	Tables Tables
 	// NICs changes running pods; see [plumb.Plumber].
-	NICs   NICs
-	Echo   Echo
+	NICs NICs
+	Echo Echo
+	// Leases has the sign of life of a gateway node; see [NewLeases].
+	Leases Leases
 	Clock  clock.WithTicker
 	Log    logr.Logger
 	// Metrics counts passes and repairs; see [NewMetrics].
@@ -105,9 +110,13 @@ type Loop struct {
 	e      Edges
 	kick   chan struct{}
 	prober *prober
+	heart  *heartbeat
 	mtu    atomic.Int64
 
 	serving atomic.Bool
+
+	// counters are those of the NAT table that was applied last.
+	counters atomic.Pointer[[]hostplan.Counter]
 
 	// nftDirty is set when the NAT table may differ from what was last seen.
 	nftDirty atomic.Bool
@@ -124,7 +133,8 @@ type Loop struct {
 func New(cfg Config, e Edges) *Loop {
 	l := &Loop{cfg: cfg, e: e, kick: make(chan struct{}, 1), pending: []string{"the first pass has not been made"}}
 	l.nftDirty.Store(true)
-	l.prober = newProber(e.Echo, e.Clock, l.Kick)
+	l.heart = newHeartbeat(e.Leases, cfg.NodeName, e.Clock, e.Log)
+	l.prober = newProber(e.Echo, e.Clock, l.Kick, l.heart.alive)
 	return l
 }
 
@@ -176,6 +186,7 @@ func (l *Loop) MTU() int { return int(l.mtu.Load()) }
 func (l *Loop) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { l.prober.run(ctx) })
+	wg.Go(func() { l.heart.run(ctx) })
 	defer wg.Wait()
 	slow := l.e.Clock.NewTicker(slowInterval)
 	defer slow.Stop()
@@ -296,6 +307,9 @@ func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.World, e
 	if err := l.e.Cache.List(ctx, &subnets); err != nil {
 		return nil, w, fmt.Errorf("list subnets: %w", err)
 	}
+	candidate := gatewayCandidate(own, subnets.Items)
+	l.prober.hurry(candidate)
+	l.heart.set(candidate, own.UID)
 	for i := range subnets.Items {
 		w.Subnets = append(w.Subnets, subnetOf(&subnets.Items[i], l.cfg.DefaultVpc))
 	}

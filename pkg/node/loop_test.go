@@ -45,6 +45,7 @@ type host struct {
 	rules   *rule.Fake
 	tables  *knftables.Fake
 	echo    func() error
+	leases  *leaseServer
 	patches atomic.Int32
 	reads   int // of the NAT table
 	dir     string
@@ -137,7 +138,7 @@ func newHost(t *testing.T, objects ...client.Object) *host {
 	h := &host{
 		t: t, ovs: ovs.NewFake(hostplan.IntegrationBridge, userspace), links: link.NewFake(), routes: route.NewFake(), rules: rule.NewFake(),
 		tables: knftables.NewFake(knftables.InetFamily, hostplan.TableName),
-		echo:   func() error { return nil }, dir: t.TempDir(),
+		echo:   func() error { return nil }, leases: newLeaseServer(t), dir: t.TempDir(),
 	}
 	h.objects = fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).WithStatusSubresource(&corev1.Node{}).
 		WithInterceptorFuncs(interceptor.Funcs{
@@ -160,7 +161,7 @@ func newHost(t *testing.T, objects ...client.Object) *host {
 	}, Edges{
 		Cache: h.objects, API: h.objects, Switch: hostSwitch{h.ovs, h}, Links: hostLinks{h.links},
 		Routes: hostRoutes{h.routes, h.links}, Rules: h.rules, Tables: &hostTables{nft.Driver{Tables: h.tables}, h},
-		Echo:  echoFunc(func() error { return h.echo() }),
+		Echo: echoFunc(func() error { return h.echo() }), Leases: h.leases,
 		Clock: clock.RealClock{}, Log: testr.New(t),
 		Metrics: metrics,
 	})

@@ -162,11 +162,17 @@ func TestSlimAndSame(t *testing.T) {
 	m.ResourceVersion = "2"
 	m.Status.Conditions[0].LastHeartbeatTime = metav1.NewTime(time.Unix(2e9, 0))
 	m.Status.Conditions[1].LastHeartbeatTime = metav1.NewTime(time.Unix(2e9, 0))
-	slimNode(n)
-	slimNode(m)
-	if !same(n, m) {
-		t.Error("a heartbeat makes a difference")
+	n.Labels = map[string]string{"zone": "a"}
+	slimNode(n, "n2")
+	slimNode(m, "n2")
+	if !same(n, m) || n.Labels != nil {
+		t.Error("a heartbeat, or a label of another node, makes a difference")
 	}
+	m.Labels = map[string]string{"zone": "a"}
+	if slimNode(m, "n1"); same(n, m) {
+		t.Error("a label of our own node makes no difference")
+	}
+	m.Labels = nil
 	m.Annotations[annotations.IPAddress] = "100.64.0.9"
 	if same(n, m) {
 		t.Error("an address makes no difference")

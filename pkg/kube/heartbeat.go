@@ -1,0 +1,133 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	leaseinformer "k8s.io/client-go/informers/coordination/v1"
+	"k8s.io/client-go/kubernetes"
+	toolscache "k8s.io/client-go/tools/cache"
+
+	"github.com/wovensdn/woven/api/annotations"
+	"github.com/wovensdn/woven/pkg/engine"
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// Heartbeats follows the Leases of gateway nodes and tells of nodes whose
+// heartbeat is lost, or back; see [pulse] for the rule. A renewal that changes
+// nothing of that wakes nobody.
+//
+// It begins when the start barrier is behind: a node whose heartbeat is not known
+// is judged by its Node object alone, and a choice that is recorded stays.
+type Heartbeats struct {
+	informer toolscache.SharedIndexInformer
+	in       *Intake
+	synced   chan struct{}
+	log      logr.Logger
+
+	mu    sync.Mutex
+	pulse *pulse
+}
+
+// NewHeartbeats follows the Leases of a namespace, and hands its opinions to the sink of in.
+func NewHeartbeats(api kubernetes.Interface, namespace string, in *Intake, outage *Outage, log logr.Logger) (*Heartbeats, error) {
+	h := &Heartbeats{in: in, synced: make(chan struct{}), log: log, pulse: newPulse()}
+	in.whenSynced(func() { close(h.synced) })
+	h.informer = leaseinformer.NewFilteredLeaseInformer(api, namespace, 0, toolscache.Indexers{}, func(o *metav1.ListOptions) {
+		o.LabelSelector = annotations.LabelGateway + "=true"
+	})
+	if err := h.informer.SetWatchErrorHandlerWithContext(outage.WatchError); err != nil {
+		return nil, fmt.Errorf("watch Leases of gateway nodes: %w", err)
+	}
+	if _, err := h.informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(o any) { h.seen(nil, o) },
+		UpdateFunc: h.seen,
+		DeleteFunc: h.removed,
+	}); err != nil {
+		return nil, fmt.Errorf("watch Leases of gateway nodes: %w", err)
+	}
+	return h, nil
+}
+
+// NeedLeaderElection is false: a standby that takes over knows who lives.
+func (h *Heartbeats) NeedLeaderElection() bool { return false }
+
+// Start follows the Leases until the context ends.
+func (h *Heartbeats) Start(ctx context.Context) error {
+	select {
+	case <-h.synced:
+		h.informer.RunWithContext(ctx)
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// Lost tells whether a node's heartbeat is lost at this moment.
+func (h *Heartbeats) Lost(node string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.pulse.nodes[node]
+	return p != nil && p.lost
+}
+
+// seen takes a version of a Lease; before is nil for the first one.
+func (h *Heartbeats) seen(before, now any) {
+	lease, ok := now.(*coordinationv1.Lease)
+	if !ok {
+		return
+	}
+	node, renewed, ok := heartbeatOf(lease)
+	if !ok {
+		return
+	}
+	if old, ok := before.(*coordinationv1.Lease); ok && old.Spec.RenewTime.Equal(lease.Spec.RenewTime) {
+		return
+	}
+	seconds := 0
+	if d := lease.Spec.LeaseDurationSeconds; d != nil {
+		seconds = int(*d)
+	}
+	h.judge(func() []opinion { return h.pulse.renewed(node, renewed, seconds) })
+}
+
+func (h *Heartbeats) removed(o any) {
+	if tombstone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+		o = tombstone.Obj
+	}
+	lease, ok := o.(*coordinationv1.Lease)
+	if !ok {
+		return
+	}
+	if node, ok := model.HeartbeatNode(lease.Name); ok {
+		h.judge(func() []opinion { return h.pulse.gone(node) })
+	}
+}
+
+// heartbeatOf reads whose sign of life a Lease is, and of when; ok is false if
+// it is none.
+func heartbeatOf(l *coordinationv1.Lease) (node string, renewed time.Time, ok bool) {
+	node, ok = model.HeartbeatNode(l.Name)
+	if !ok || l.Spec.RenewTime == nil || l.Spec.HolderIdentity == nil || *l.Spec.HolderIdentity != node {
+		return "", time.Time{}, false
+	}
+	return node, l.Spec.RenewTime.Time, true
+}
+
+func (h *Heartbeats) judge(news func() []opinion) {
+	h.mu.Lock()
+	changed := news()
+	h.mu.Unlock()
+	for _, o := range changed {
+		h.log.Info("heartbeat of gateway node", "node", o.node, "lost", o.lost)
+		change := engine.Change{Ref: model.Ref{Kind: model.KindHeartbeat, Name: o.node}}
+		if o.lost {
+			change.Object = &model.Heartbeat{Meta: model.Meta{Name: o.node}, Lost: true}
+		}
+		h.in.tell(change)
+	}
+}
