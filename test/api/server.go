@@ -288,19 +288,23 @@ func Eventually(t testing.TB, what string, limit time.Duration, fn func(context.
 	t.Helper()
 	var last error
 	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, limit, true, func(ctx context.Context) (bool, error) {
-		last = fn(ctx)
-		return last == nil, nil
+		now := fn(ctx)
+		if now == nil || ctx.Err() == nil || last == nil { // what the end of the time interrupts tells nothing
+			last = now
+		}
+		return now == nil, nil
 	})
 	if err != nil {
 		t.Fatalf("waiting until %s: %v (last: %v)", what, err, last)
 	}
 }
 
-// Build compiles a command of this repository and returns the path of the program.
-func Build(t testing.TB, command string) string {
+// Build compiles a command of this repository, with further flags of go build, and returns the path of the program.
+func Build(t testing.TB, command string, flags ...string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), filepath.Base(command))
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/wovensdn/woven/"+command) //nolint:gosec // a command of this repository
+	args := append([]string{"build", "-o", program}, append(flags, "github.com/wovensdn/woven/"+command)...)
+	cmd := exec.CommandContext(t.Context(), "go", args...) //nolint:gosec // a command of this repository
 	cmd.Stdout, cmd.Stderr = io.Discard, t.Output()
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("build %s: %v", command, err)
