@@ -76,6 +76,7 @@ func (l *Loop) applyTable(ctx context.Context, t hostplan.Table) error {
 		return fmt.Errorf("apply NAT rules: %w", err)
 	}
 	l.lastTable = string(text)
+	l.counters.Store(&t.Counters)
 	if did != "" {
 		l.e.Metrics.repairs(1)
 		l.e.Log.Info("NAT rules changed", "did", did)

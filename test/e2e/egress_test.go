@@ -153,7 +153,41 @@ func (t *test) egressAddresses(cidr string) {
 			e.seen(step.how, v6, step.want(v6))
 		}
 	}
+	e.counted()
 	t.consistent(10 * time.Second)
+}
+
+// counted: both nodes tell in their metrics that they have forwarded packets of the subnet, both ways.
+func (e *egress) counted() {
+	e.Helper()
+	for n := 1; n <= 2; n++ {
+		out, err := e.cluster.NodeExec(e.Context(), n, "curl", "-sS", "http://localhost:10665/metrics")
+		e.must(err, "scrape the cniserver of node %d", n)
+		for _, v6 := range e.families() {
+			for _, direction := range []string{"egress", "ingress"} {
+				labels := []string{
+					`subnet_name="` + e.name + `"`, `hostname="` + sandbox.NodeName(n) + `"`, `direction="` + direction + `"`,
+					`protocol="` + map[bool]string{false: "IPv4", true: "IPv6"}[v6] + `"`,
+				}
+				for _, metric := range []string{"ovn_subnet_gateway_packets{", "ovn_subnet_gateway_packet_bytes{"} {
+					if line := metricLine(out, metric, labels); line == "" || strings.HasSuffix(line, " 0") {
+						e.Errorf("node %d: metric %s%s is %q", n, metric, labels, line)
+					}
+				}
+			}
+		}
+	}
+	e.say("%s: both nodes count its packets in their metrics", e.name)
+}
+
+// metricLine finds a metric with these labels, in any order.
+func metricLine(text, metric string, labels []string) string {
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, metric) && containsAll(line, labels) {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
 }
 
 // TestEgressRules: natOutgoingPolicyRules decide for each pod, the first that matches, and take effect on running pods.

@@ -20,6 +20,14 @@ type Set struct {
 	Elements []string
 }
 
+// Counter counts the packets that a node forwards from or to a network of pods.
+type Counter struct {
+	Name, Subnet string
+	CIDR         netip.Prefix
+	// Ingress is towards the pods, else it is what they send.
+	Ingress bool
+}
+
 // Map is an nftables map whose keys are prefixes.
 type Map struct {
 	Name string
@@ -47,6 +55,8 @@ type Table struct {
 	Sets   []Set
 	Maps   []Map
 	Chains []Chain
+	// Counters are what maps of type "… : counter" lead to.
+	Counters []Counter
 }
 
 const (
@@ -109,6 +119,8 @@ func makeTable(w World) Table {
 			Map{Name: "source" + f.digit, Type: f.kind + " : " + f.kind, Elements: sources(w, f)},
 			Map{Name: "policy" + f.digit, Type: f.kind + " : verdict", Elements: policies(w, f)},
 		)
+		counters, rules := traffic(w, f, &t)
+		t.Counters, forward.Rules = append(t.Counters, counters...), append(forward.Rules, rules...)
 		post.Rules = append(post.Rules, natRules(f)...)
 		stray.Rules = append(stray.Rules, strayRules(f)...)
 		leave.Rules = append(leave.Rules, Rule{

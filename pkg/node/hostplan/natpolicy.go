@@ -11,18 +11,21 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// maxChainName is the most of a subnet's name, in bytes, that the name of its
-// chain holds: nftables allows 255 (NFT_NAME_MAXLEN), a Subnet's name has up to 253.
-const maxChainName = 200
+// maxName is the most of a subnet's name, in bytes, that names in nftables hold:
+// these have up to 255 (NFT_NAME_MAXLEN), and a Subnet's name up to 253.
+const maxName = 200
+
+// shortened is the name of a subnet as a part of names in nftables.
+func shortened(subnet string) string {
+	if len(subnet) <= maxName {
+		return subnet
+	}
+	sum := sha256.Sum256([]byte(subnet))
+	return subnet[:maxName] + "-" + hex.EncodeToString(sum[:4])
+}
 
 // policyChain is the name of the chain with the NAT rules of a subnet.
-func policyChain(subnet string) string {
-	if len(subnet) > maxChainName {
-		sum := sha256.Sum256([]byte(subnet))
-		subnet = subnet[:maxChainName] + "-" + hex.EncodeToString(sum[:4])
-	}
-	return "subnet-" + subnet
-}
+func policyChain(subnet string) string { return "subnet-" + shortened(subnet) }
 
 // policies maps the CIDRs of subnets that have NAT rules to the chains of these rules.
 func policies(w World, f family) []Element {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"sigs.k8s.io/knftables"
 
@@ -20,6 +21,22 @@ import (
 type Driver struct {
 	// Tables is set by tests; nil means the nft program.
 	Tables knftables.Interface
+	open   sync.Mutex
+}
+
+// table is the program's view of a table.
+func (d *Driver) table(name string) (knftables.Interface, error) {
+	d.open.Lock()
+	defer d.open.Unlock()
+	if d.Tables != nil {
+		return d.Tables, nil
+	}
+	t, err := knftables.New(knftables.InetFamily, name)
+	if err != nil {
+		return nil, fmt.Errorf("find nft: %w", err)
+	}
+	d.Tables = t
+	return t, nil
 }
 
 // Apply compares the kernel's table with the wanted one and changes what
@@ -29,14 +46,11 @@ type Driver struct {
 // is made anew, take effect one after the other. Apply says in a word what it did;
 // "" is nothing.
 func (d *Driver) Apply(ctx context.Context, want hostplan.Table) (string, error) {
-	if d.Tables == nil {
-		t, err := knftables.New(knftables.InetFamily, want.Name)
-		if err != nil {
-			return "", fmt.Errorf("find nft: %w", err)
-		}
-		d.Tables = t
+	tables, err := d.table(want.Name)
+	if err != nil {
+		return "", err
 	}
-	have, err := d.Tables.ListAll(ctx)
+	have, err := tables.ListAll(ctx)
 	if knftables.IsNotFound(err) {
 		return "table written", d.whole(ctx, want)
 	}
@@ -89,9 +103,10 @@ type change struct {
 	rules bool
 }
 
-// compare adds what makes the table the wanted one. Chains come before the
-// elements and rules that lead to them, and go after those.
+// compare adds what makes the table the wanted one. Chains and counters come
+// before the elements and rules that lead to them, and go after those.
 func (c *change) compare(ctx context.Context, want hostplan.Table) error {
+	c.addCounters(want.Counters)
 	var stale []hostplan.Chain
 	for _, w := range want.Chains {
 		if !c.has("chain", w.Name) {
@@ -120,12 +135,27 @@ func (c *change) compare(ctx context.Context, want hostplan.Table) error {
 	for _, name := range surplus {
 		c.tx.Delete(&knftables.Chain{Name: name})
 	}
+	c.deleteCounters(want.Counters)
 	for _, w := range stale {
 		for _, r := range w.Rules {
 			c.tx.Add(&knftables.Rule{Chain: w.Name, Rule: r.Text, Comment: knftables.PtrTo(comment(w, r))})
 		}
 	}
 	return nil
+}
+
+func (c *change) addCounters(want []hostplan.Counter) {
+	for _, w := range want {
+		if !c.has("counter", w.Name) {
+			c.tx.Add(&knftables.Counter{Name: w.Name})
+		}
+	}
+}
+
+func (c *change) deleteCounters(want []hostplan.Counter) {
+	for _, name := range c.surplus("counter", names(want, func(c hostplan.Counter) string { return c.Name })) {
+		c.tx.Delete(&knftables.Counter{Name: name})
+	}
 }
 
 // sameRules compares the rules of a chain by their comments, which hold a digest
