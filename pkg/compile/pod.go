@@ -191,10 +191,15 @@ func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 // subnets lists those that a NIC of a pod in this namespace may get its address
 // from, see [model.ChooseSubnets]; ok is false if the namespace is not there.
 func (c Config) subnets(v *world.View, of string, nic *model.PodNIC) (names []string, ok bool) {
-	namespace, ok := v.Namespace(of)
+	chosen, ok := v.LogicalSwitches(of)
 	if !ok {
 		return nil, false
 	}
+	return c.choose(v, of, nic, chosen), true
+}
+
+// choose is [Config.subnets] for a namespace for which a user chose these subnets.
+func (c Config) choose(v *world.View, of string, nic *model.PodNIC, chosen []string) []string {
 	var bound []string
 	for _, s := range v.SubnetsOfNamespace(of) {
 		if s.Provider == nic.Provider {
@@ -205,7 +210,7 @@ func (c Config) subnets(v *world.View, of string, nic *model.PodNIC) (names []st
 	for _, vpc := range v.VpcsOfNamespace(of) {
 		vpcDefault = vpc.DefaultSubnet
 	}
-	return model.ChooseSubnets(*nic, *namespace, bound, vpcDefault, c.DefaultSubnet), true
+	return model.ChooseSubnets(*nic, chosen, bound, vpcDefault, c.DefaultSubnet)
 }
 
 // wishes is what a NIC asks for. One that carries addresses already, and has lost

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
 )
@@ -42,7 +43,7 @@ type Follow struct {
 // Target is the IP object.
 func (f Follow) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: f.IP} }
 
-// Annotate wants annotations on a pod or node.
+// Annotate wants annotations on a pod, node or namespace; one with an empty value is to go.
 type Annotate struct {
 	Object      model.Ref
 	UID         string // of the object meant: a namesake that follows it is not annotated
@@ -51,6 +52,15 @@ type Annotate struct {
 
 // Target is the annotated object.
 func (a Annotate) Target() model.Ref { return a.Object }
+
+// CreateSubnet wants a Subnet that the annotations of a namespace describe.
+type CreateSubnet struct {
+	Name string
+	Spec v1.SubnetSpec
+}
+
+// Target is the subnet.
+func (s CreateSubnet) Target() model.Ref { return model.Ref{Kind: model.KindSubnet, Name: s.Name} }
 
 // Release wants an IP object gone, and with it its address free again.
 type Release struct {

@@ -31,6 +31,8 @@ type Writer interface {
 	Follow(f compile.Follow, done func(error))
 	// Release removes our finalizer from an IP object and deletes it, if it still has that UID.
 	Release(r compile.Release, done func(error))
+	// CreateSubnet creates a Subnet, if there is none of that name.
+	CreateSubnet(s compile.CreateSubnet, done func(error))
 	// SetGateway records in a subnet's status which nodes are its gateway now.
 	SetGateway(g compile.SetGateway, done func(error))
 	// Finalize puts our finalizer on an object or takes it off.

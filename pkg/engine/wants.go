@@ -49,6 +49,11 @@ func (c *Core) carryOut(owner fact.Owner, w compile.Want) {
 		if c.begin(k, w) {
 			c.cfg.Writer.Release(w, c.finish(owner, k))
 		}
+	case compile.CreateSubnet:
+		k.sort = "create"
+		if c.begin(k, w) {
+			c.cfg.Writer.CreateSubnet(w, c.finish(owner, k))
+		}
 	case compile.SetGateway:
 		k.sort = "gateway"
 		if c.begin(k, w) {

@@ -62,7 +62,7 @@ func (p *problems) options(field, text string, known map[string]bool) map[string
 			p.warn(field, "%s is not an option that OVN knows; known are %s", quote(name), strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		default:
 			value = braced(value)
-			if !optionValue.MatchString(value) || strings.Count(value, `"`)%2 != 0 {
+			if !optionValue.MatchString(value) || strings.Count(value, `"`)%2 != 0 || strings.Count(value, "{") != strings.Count(value, "}") {
 				p.warn(field, "the value of %s, %s, has characters that OVN cannot take", name, quote(value))
 				continue
 			}

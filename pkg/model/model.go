@@ -96,13 +96,6 @@ type Subnet struct {
 	NamespaceSelectors []string
 }
 
-// Namespace says in which subnets its pods live.
-type Namespace struct {
-	Meta
-	LogicalSwitches []string          // annotation logical_switch, in order of preference
-	Labels          map[string]string // for the namespaceSelectors of Subnets; nil when there are none
-}
-
 // Node is a machine with a port on the join switch.
 type Node struct {
 	Meta

@@ -6,9 +6,11 @@ import (
 	"net/netip"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/wovensdn/woven/api/annotations"
+	v1 "github.com/wovensdn/woven/api/v1"
 )
 
 // Reasons of what speaks against an object that is not yet in the cluster.
@@ -181,15 +183,36 @@ func VpcProblems(vpc *Vpc, c Cluster) []Problem {
 	return p.list
 }
 
-// NamespaceProblems says what in a cluster speaks against a namespace.
+// NamespaceProblems says what in a cluster speaks against a namespace, and against
+// the Subnet that its annotations describe, if that is not yet there.
 func NamespaceProblems(n *Namespace, c Cluster) []Problem {
 	p := problems{reason: ReasonNamespaceInvalid}
 	for _, name := range n.LogicalSwitches {
-		if _, ok := c.Subnet(name); !ok {
+		if _, ok := c.Subnet(name); ok {
+			continue
+		}
+		if n.Wish == nil {
 			p.missing(annotationField(annotations.LogicalSwitch), "there is no Subnet %s yet; pods wait for it", name)
+			continue
+		}
+		p.list = append(p.list, n.Wish.Problems...)
+		if !Fatal(p.list) {
+			p.wished(name, n.Wish, c)
 		}
 	}
 	return p.list
+}
+
+// wished checks the Subnet that a namespace describes.
+func (p *problems) wished(name string, wish *SubnetWish, c Cluster) {
+	s, _ := SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: wish.Spec})
+	for _, problem := range SubnetProblems(&s, c) {
+		problem.Reason = p.reason
+		if key, ok := wishFields[problem.Field]; ok {
+			problem.Field = annotationField(key)
+		}
+		p.list = append(p.list, problem)
+	}
 }
 
 // missing is no mistake: what is missing may still come.
@@ -223,7 +246,7 @@ func subnetsFor(nic *PodNIC, namespace string, c Cluster) (found []*Subnet, miss
 			vpcDefault = vpc.DefaultSubnet
 		}
 	}
-	for _, name := range ChooseSubnets(*nic, *ns, bound, vpcDefault, c.DefaultSubnet()) {
+	for _, name := range ChooseSubnets(*nic, ns.LogicalSwitches, bound, vpcDefault, c.DefaultSubnet()) {
 		if s, known := c.Subnet(name); known {
 			found = append(found, s)
 		} else {

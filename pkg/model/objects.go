@@ -40,19 +40,6 @@ func VpcFrom(o *v1.Vpc) (Vpc, []Problem) {
 	}, nil
 }
 
-// NamespaceFrom projects a namespace. An annotation that does not parse is
-// fatal: its pods must not end up in another subnet than the intended one.
-func NamespaceFrom(o *corev1.Namespace) (Namespace, []Problem) {
-	p := problems{reason: ReasonNamespaceInvalid}
-	n := Namespace{Meta: metaOf(o), Labels: cloned(o.Labels), LogicalSwitches: csv(o.Annotations[annotations.LogicalSwitch])}
-	for _, name := range n.LogicalSwitches {
-		if cause := notAName(name); cause != "" {
-			p.fatal(annotationField(annotations.LogicalSwitch), "%s is not the name of a Subnet: %s", quote(name), cause)
-		}
-	}
-	return n, p.list
-}
-
 // nodeAnnotations are those of [NodeAnnotations].
 var nodeAnnotations = []string{
 	annotations.Allocated, annotations.IPAddress, annotations.MACAddress, annotations.CIDR,

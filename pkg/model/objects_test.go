@@ -210,9 +210,16 @@ func TestNamespaceFrom(t *testing.T) {
 		Annotations: map[string]string{annotations.LogicalSwitch: " b,a,, "},
 	}}
 	got, list := NamespaceFrom(o)
-	want := Namespace{Meta: Meta{Name: "shop", Deleting: true}, LogicalSwitches: []string{"b", "a"}, Labels: map[string]string{"team": "lab"}}
+	want := Namespace{
+		Meta: Meta{Name: "shop", Deleting: true}, LogicalSwitches: []string{"b", "a"}, Labels: map[string]string{"team": "lab"},
+		Written: map[string]string{annotations.LogicalSwitch: " b,a,, "},
+	}
 	if diff := cmp.Diff(want, got); diff != "" || len(list) > 0 {
 		t.Errorf("%v %s", list, diff)
+	}
+	o.Annotations[annotations.BoundSwitch] = o.Annotations[annotations.LogicalSwitch]
+	if got, _ := NamespaceFrom(o); got.LogicalSwitches != nil {
+		t.Errorf("what the controller wrote is taken for a user's choice: %v", got.LogicalSwitches)
 	}
 	o.Annotations[annotations.LogicalSwitch] = "a b"
 	if _, list := NamespaceFrom(o); len(list) != 1 || !list[0].Fatal || !strings.Contains(list[0].Error(), `[ovn.kubernetes.io/logical_switch]: "a b" is not the name of a Subnet`) {
@@ -238,7 +245,7 @@ func TestChooseSubnets(t *testing.T) {
 		"second NIC":       {PodNIC{Provider: "x.y.ovn"}, ns, []string{"b"}, "v", "c", []string{"b"}},
 		"second NIC, none": {PodNIC{Provider: "x.y.ovn"}, ns, nil, "v", "c", nil},
 	} {
-		if diff := cmp.Diff(tc.want, ChooseSubnets(tc.nic, tc.ns, tc.bound, tc.vpc, tc.whole)); diff != "" {
+		if diff := cmp.Diff(tc.want, ChooseSubnets(tc.nic, tc.ns.LogicalSwitches, tc.bound, tc.vpc, tc.whole)); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
@@ -381,13 +388,27 @@ func checkRequestedAddrs(t *testing.T, got Addrs) {
 }
 
 func FuzzNamespaceAnnotations(f *testing.F) {
-	f.Add("a, b,")
-	f.Fuzz(func(t *testing.T, text string) {
-		n, list := NamespaceFrom(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{annotations.LogicalSwitch: text}}})
+	f.Add("a, b,", "", "", "", "", "")
+	f.Add("lab", "10.44.0.9/24", "10.44.0.254", "10.44.0.1..10.44.0.9", "true", "10.16.0.0/16")
+	f.Fuzz(func(t *testing.T, switches, cidr, gateway, exclude, private, allow string) {
+		n, list := NamespaceFrom(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns", Annotations: map[string]string{
+			annotations.LogicalSwitch: switches, annotations.CIDR: cidr, annotations.Gateway: gateway,
+			annotations.ExcludeIPs: exclude, annotations.Private: private, annotations.Allow: allow,
+		}}})
+		if Fatal(list) {
+			return
+		}
 		for _, name := range n.LogicalSwitches {
-			if !Fatal(list) && notAName(name) != "" {
+			if notAName(name) != "" {
 				t.Fatalf("accepted %q", name)
 			}
+		}
+		if n.Wish == nil || Fatal(n.Wish.Problems) {
+			return
+		}
+		s, problems := SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: n.LogicalSwitches[0]}, Spec: n.Wish.Spec})
+		if Fatal(problems) || s.CIDR == (Prefixes{}) {
+			t.Fatalf("makes a Subnet of %+v: %v", n.Wish.Spec, problems)
 		}
 	})
 }

@@ -150,13 +150,13 @@ func NodePortName(node string) string { return "node-" + node }
 // ChooseSubnets lists the subnets that a NIC may get its address from, in order
 // of preference: the next one is for when those before it are exhausted. The
 // most specific wish alone counts: the pod's annotation, the annotation of its
-// namespace, the subnets bound to the namespace by their spec (bound, already
+// namespace (chosen), the subnets bound to the namespace by their spec (bound, already
 // those of the NIC's provider), the Vpc's default subnet, the cluster's. Only
 // the pod's annotation and bound apply to a NIC other than the default one.
-func ChooseSubnets(nic PodNIC, ns Namespace, bound []string, vpcDefault, clusterDefault string) []string {
+func ChooseSubnets(nic PodNIC, chosen, bound []string, vpcDefault, clusterDefault string) []string {
 	wishes := [][]string{{nic.Subnet}, bound}
 	if nic.Provider == annotations.DefaultProvider {
-		wishes = [][]string{{nic.Subnet}, ns.LogicalSwitches, bound, {vpcDefault}, {clusterDefault}}
+		wishes = [][]string{{nic.Subnet}, chosen, bound, {vpcDefault}, {clusterDefault}}
 	}
 	for _, wish := range wishes {
 		var names []string

@@ -204,7 +204,7 @@ func SubnetDefaults(o *v1.Subnet) *v1.Subnet {
 	spec.Provider, spec.Vpc, spec.GatewayType = s.Provider, s.Vpc, v1.GatewayType(s.GatewayType)
 	spec.CIDRBlock, spec.Gateway = PrefixesText(s.CIDR), AddrsText(s.Gateway)
 	spec.Protocol = protocol(s.CIDR)
-	if exclude := excludeTexts(s.Exclude); !slices.Equal(exclude, spec.ExcludeIPs) {
+	if exclude := RangeTexts(s.Exclude); !slices.Equal(exclude, spec.ExcludeIPs) {
 		spec.ExcludeIPs = exclude
 	}
 	if spec.Vlan == "" {
@@ -219,8 +219,8 @@ func SubnetDefaults(o *v1.Subnet) *v1.Subnet {
 	return out
 }
 
-// excludeTexts writes ranges sorted as texts, as Kube-OVN does: programs that compare the list find it equal.
-func excludeTexts(ranges []Range) []string {
+// RangeTexts writes ranges sorted as texts, as Kube-OVN does: programs that compare the list find it equal.
+func RangeTexts(ranges []Range) []string {
 	var out []string
 	for _, r := range ranges {
 		out = append(out, r.String())

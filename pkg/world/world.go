@@ -40,6 +40,7 @@ const (
 	indexAddressSet = "addressset" // IPPools by the names of their address sets
 	indexPod        = "pod"        // IPs by their pod
 	facetNetwork    = "network"    // of a subnet: what its pods must know
+	facetSwitches   = "switches"   // of a namespace: the subnets that a user chose for it
 )
 
 // New makes an empty world.
@@ -55,6 +56,7 @@ func New() *World {
 	w.Subnets.facets = []facet[model.Subnet]{{facetNetwork, func(s *model.Subnet) any { return s.Network() }}}
 	w.Nodes = newTable(model.KindNode, &w.readers, index[model.Node]{indexAll, everything[model.Node]})
 	w.Namespaces = newTable[model.Namespace](model.KindNamespace, &w.readers)
+	w.Namespaces.facets = []facet[model.Namespace]{{facetSwitches, func(n *model.Namespace) any { return n.LogicalSwitches }}}
 	w.Pods = newTable[model.Pod](model.KindPod, &w.readers)
 	w.StatefulSets = newTable[model.StatefulSet](model.KindStatefulSet, &w.readers)
 	w.Heartbeats = newTable[model.Heartbeat](model.KindHeartbeat, &w.readers)
@@ -160,6 +162,16 @@ func (v *View) Heartbeat(node string) (*model.Heartbeat, bool) {
 
 // Namespace reads a namespace.
 func (v *View) Namespace(name string) (*model.Namespace, bool) { return get(v, v.w.Namespaces, name) }
+
+// LogicalSwitches reads the subnets that a user chose for a namespace.
+func (v *View) LogicalSwitches(namespace string) ([]string, bool) {
+	v.reads = append(v.reads, dep{model.KindNamespace, facetSwitches, namespace})
+	n, ok := v.w.Namespaces.read(v, namespace)
+	if !ok {
+		return nil, false
+	}
+	return n.LogicalSwitches, true
+}
 
 // Pod reads a pod.
 func (v *View) Pod(namespace, name string) (*model.Pod, bool) {

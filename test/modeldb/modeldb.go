@@ -41,7 +41,7 @@ func New(t testing.TB) *DB {
 	}
 	log := logr.Discard()
 	d := &DB{db: inmemory.NewDatabase(map[string]model.ClientDBModel{name: m}, &log)}
-	if err := d.db.CreateDatabase(name, nb.Schema()); err != nil {
+	if err := d.db.CreateDatabase(name, schema()); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Commit(ovsdb.Operation{Op: ovsdb.OperationInsert, Table: nb.NBGlobalTable, Row: ovsdb.Row{}}); err != nil {
@@ -63,49 +63,30 @@ func (d *DB) Transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovsdb.Oper
 	if err := json.Unmarshal(raw, &sent); err != nil {
 		return nil, fmt.Errorf("decode transaction: %w", err)
 	}
-	empty, restore := d.withoutDangling(sent)
-	if results, err := d.transact(empty); err != nil || failed(results) {
-		return results, err
-	}
-	results, err := d.transact(sent)
-	if err == nil && failed(results) && len(restore) > 0 {
-		_, err = d.transact(restore)
-	}
-	return results, err
-}
-
-func failed(results []ovsdb.OperationResult) bool {
-	return slices.ContainsFunc(results, func(r ovsdb.OperationResult) bool { return r.Error != "" })
-}
-
-func (d *DB) transact(ops []ovsdb.Operation) ([]ovsdb.OperationResult, error) {
-	if len(ops) == 0 {
-		return nil, nil
-	}
-	pointers, update := d.db.NewTransaction(name).Transact(ops...)
+	sent, more := d.withoutDangling(sent)
+	pointers, update := d.db.NewTransaction(name).Transact(sent...)
 	results := make([]ovsdb.OperationResult, len(pointers))
 	for i, r := range pointers {
 		if r != nil {
 			results[i] = *r
 		}
 	}
-	if failed(results) {
-		return results, nil
+	if slices.ContainsFunc(results, func(r ovsdb.OperationResult) bool { return r.Error != "" }) {
+		return results[more:], nil
 	}
 	if err := d.db.Commit(name, uuid.New(), update); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	if d.Changed == nil {
-		return results, nil
+		return results[more:], nil
 	}
-	var err error
 	for _, table := range update.GetUpdatedTables() {
 		err = update.ForEachRowUpdate(table, func(uuid string, _ ovsdb.RowUpdate2) error {
 			d.Changed(table, uuid)
 			return nil
 		})
 	}
-	return results, err
+	return results[more:], err
 }
 
 // Commit runs one transaction and makes an error of the first operation that fails.

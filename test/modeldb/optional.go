@@ -5,15 +5,28 @@ import (
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
 	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// withoutDangling does for optional columns (0 or 1 reference) what a server does at
-// the end of a transaction: weak references to rows that are not there are emptied
-// (RFC 7047 §3.2). libovsdb's server cannot: its referenceTracker.updateRow empties
-// them by a mutation, which does not change a pointer, and tries so for ever
-// (v0.8.1, updates/references.go). It mends ops and returns what has to be done
-// before them, and how to undo that if they fail.
-func (d *DB) withoutDangling(ops []ovsdb.Operation) (empty, restore []ovsdb.Operation) {
+// schema is that of the northbound database, without optional references (0 or 1):
+// libovsdb's server cannot do them. It empties a dangling one by a mutation, which
+// does not change a pointer, and tries so for ever (referenceTracker.updateRow in
+// v0.8.1, updates/references.go). See [DB.withoutDangling].
+func schema() ovsdb.DatabaseSchema {
+	s := nb.Schema()
+	for _, table := range fact.Tables() {
+		for column := range table.Refers {
+			s.Tables[table.Name].Columns[column].TypeObj.Key = &ovsdb.BaseType{Type: ovsdb.TypeUUID}
+		}
+	}
+	return s
+}
+
+// withoutDangling does for optional references what a server does at the end of a
+// transaction: those to rows that are not there are emptied (RFC 7047 §3.2). It
+// returns the operations and how many of them it put in front.
+func (d *DB) withoutDangling(ops []ovsdb.Operation) ([]ovsdb.Operation, int) {
+	var front []ovsdb.Operation
 	for _, table := range fact.Tables() {
 		for column, target := range table.Refers {
 			gone, come := d.changes(ops, target)
@@ -22,18 +35,21 @@ func (d *DB) withoutDangling(ops []ovsdb.Operation) (empty, restore []ovsdb.Oper
 					ops[i].Row[column] = ovsdb.OvsSet{GoSet: []any{}}
 				}
 			}
-			if len(gone) > 0 {
-				d.Each(table.Name, func(uuid string, row model.Model) bool {
-					if to, ok := table.Column(column).Value(row).Interface().(*string); ok && to != nil && gone[*to] {
-						empty = append(empty, refer(table.Name, uuid, column))
-						restore = append(restore, refer(table.Name, uuid, column, ovsdb.UUID{GoUUID: *to}))
-					}
-					return true
-				})
+			if len(gone) == 0 {
+				continue
 			}
+			d.Each(table.Name, func(uuid string, row model.Model) bool {
+				if to, ok := table.Column(column).Value(row).Interface().(*string); ok && to != nil && gone[*to] {
+					front = append(front, ovsdb.Operation{
+						Op: ovsdb.OperationUpdate, Table: table.Name, Row: ovsdb.Row{column: ovsdb.OvsSet{GoSet: []any{}}},
+						Where: []ovsdb.Condition{ovsdb.NewCondition("_uuid", ovsdb.ConditionEqual, ovsdb.UUID{GoUUID: uuid})},
+					})
+				}
+				return true
+			})
 		}
 	}
-	return empty, restore
+	return append(front, ops...), len(front)
 }
 
 // changes tells which rows of a table a transaction deletes, and which it inserts.
@@ -70,12 +86,4 @@ func reference(op ovsdb.Operation, table, column string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// refer sets an optional column of a row, or empties it.
-func refer(table, uuid, column string, to ...any) ovsdb.Operation {
-	return ovsdb.Operation{
-		Op: ovsdb.OperationUpdate, Table: table, Row: ovsdb.Row{column: ovsdb.OvsSet{GoSet: append([]any{}, to...)}},
-		Where: []ovsdb.Condition{ovsdb.NewCondition("_uuid", ovsdb.ConditionEqual, ovsdb.UUID{GoUUID: uuid})},
-	}
 }

@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/wovensdn/woven/api/annotations"
+	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/commit"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
@@ -231,6 +235,13 @@ func (b *bed) Annotate(a compile.Annotate, done func(error)) {
 			node := *o
 			node.Annotations = merged(node.Annotations, a.Annotations)
 			b.set(a.Object, &node)
+		case *model.Namespace:
+			b.set(a.Object, changed(o, func(n *model.Namespace) {
+				n.Written = merged(n.Written, a.Annotations)
+				if n.Written[annotations.LogicalSwitch] == n.Written[annotations.BoundSwitch] {
+					n.LogicalSwitches = nil // as NamespaceFrom reads it
+				}
+			}))
 		}
 		done(nil)
 	})
@@ -242,6 +253,7 @@ func merged(a, b map[string]string) map[string]string {
 		out = map[string]string{}
 	}
 	maps.Copy(out, b)
+	maps.DeleteFunc(out, func(_, value string) bool { return value == "" })
 	return out
 }
 
@@ -267,6 +279,24 @@ func (b *bed) Release(r compile.Release, done func(error)) {
 		done(nil)
 	})
 }
+
+// CreateSubnet implements engine.Writer.
+func (b *bed) CreateSubnet(s compile.CreateSubnet, done func(error)) {
+	b.wrote(s)
+	b.news = append(b.news, func() {
+		if _, exists := b.objects[s.Target()]; !exists {
+			subnet, problems := model.SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: s.Name, UID: createdUID}, Spec: s.Spec})
+			if len(problems) > 0 {
+				b.t.Errorf("the controller makes a Subnet with problems: %v", problems)
+			}
+			b.set(s.Target(), &subnet)
+		}
+		done(nil)
+	})
+}
+
+// createdUID is that of Subnets which the controller made: users keep them.
+const createdUID = "created"
 
 // SetGateway implements engine.Writer.
 func (b *bed) SetGateway(g compile.SetGateway, done func(error)) {
@@ -389,6 +419,9 @@ func (b *bed) become(s state) {
 func (b *bed) remove(ref model.Ref) {
 	switch o := b.objects[ref].(type) {
 	case *model.Subnet:
+		if o.UID == createdUID {
+			return
+		}
 		if o.Finalized {
 			b.set(ref, changed(o, func(s *model.Subnet) { s.Deleting = true }))
 			return
@@ -423,6 +456,15 @@ func (b *bed) put(ref model.Ref, object any) {
 	case *model.Vpc:
 		if old, ok := b.objects[ref].(*model.Vpc); ok {
 			object = changed(o, func(v *model.Vpc) { v.Finalized = old.Finalized; v.Deleting = old.Deleting })
+		}
+	case *model.Namespace:
+		if old, ok := b.objects[ref].(*model.Namespace); ok {
+			object = changed(o, func(n *model.Namespace) {
+				n.Written = maps.Clone(old.Written)
+				if len(n.LogicalSwitches) > 0 {
+					n.Written = merged(n.Written, map[string]string{annotations.LogicalSwitch: strings.Join(n.LogicalSwitches, ",")})
+				}
+			})
 		}
 	case *model.Node:
 		if old, ok := b.objects[ref].(*model.Node); ok {

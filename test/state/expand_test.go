@@ -185,6 +185,7 @@ func (b *bed) otherLeader() {
 // vandalise changes and deletes rows of ours.
 func (b *bed) vandalise(r *rand.Rand) {
 	b.t.Helper()
+	wanted := b.oracle().db
 	for _, table := range fact.Tables() {
 		for _, uuid := range uuidsOf(b.db, table.Name) {
 			row := b.db.Peek(table.Name, uuid)
@@ -192,7 +193,11 @@ func (b *bed) vandalise(r *rand.Rand) {
 				continue // went with its parent
 			}
 			if _, ours := table.OwnerOf(row); ours && r.IntN(3) == 0 {
-				b.transact(vandalism(r, table, uuid, row))
+				op := vandalism(r, table, uuid, row)
+				if op.Op == "update" && wanted.Peek(table.Name, uuid) == nil {
+					op = deletion(table, uuid) // without our marks it would be somebody else's, and stay
+				}
+				b.transact(op)
 			}
 		}
 	}
@@ -208,8 +213,12 @@ func vandalism(r *rand.Rand, table *fact.Table, uuid string, row any) ovsdb.Oper
 	case r.IntN(2) == 0:
 		return ovsdb.Operation{Op: "update", Table: table.Name, Where: where(uuid), Row: ovsdb.Row{"external_ids": ovsdb.OvsMap{GoMap: map[any]any{}}}}
 	default:
-		return ovsdb.Operation{Op: "delete", Table: table.Name, Where: where(uuid)}
+		return deletion(table, uuid)
 	}
+}
+
+func deletion(table *fact.Table, uuid string) ovsdb.Operation {
+	return ovsdb.Operation{Op: "delete", Table: table.Name, Where: where(uuid)}
 }
 
 func uuidsOf(db database, table string) []string {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,6 +80,7 @@ func (b *bed) tell() string {
 			out.WriteByte('\n')
 		}
 	}
+	b.namespaces(&out)
 	out.WriteString("\n# what users are told\n")
 	for _, r := range sortedRefs(b.reports) {
 		report := b.reports[r]
@@ -90,6 +92,27 @@ func (b *bed) tell() string {
 		}
 	}
 	return out.String()
+}
+
+// namespaces is what the controller wrote on namespaces, and the Subnets that it made for them.
+func (b *bed) namespaces(out *strings.Builder) {
+	var lines []string
+	for _, r := range sortedRefs(b.objects) {
+		switch o := b.objects[r].(type) {
+		case *model.Namespace:
+			for _, key := range slices.Sorted(maps.Keys(o.Written)) {
+				lines = append(lines, fmt.Sprintf("%s %s: %s", r, key, o.Written[key]))
+			}
+		case *model.Subnet:
+			if o.UID == createdUID {
+				lines = append(lines, fmt.Sprintf("%s made: %s gateway %s %s %v, private %v, except %v", r, model.PrefixesText(o.CIDR),
+					model.AddrsText(o.Gateway), o.GatewayType, o.Gateways.Nodes, o.Private, o.AllowSubnets))
+			}
+		}
+	}
+	if len(lines) > 0 {
+		fmt.Fprintf(out, "\n# namespaces\n%s\n", strings.Join(lines, "\n"))
+	}
 }
 
 func read(t *testing.T, file string) []engine.Change {

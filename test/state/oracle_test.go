@@ -16,10 +16,7 @@ import (
 // compare holds the database against the oracle and the addresses against each other.
 func (b *bed) compare(when string) {
 	b.t.Helper()
-	oracle := newModelBed(b.t)
-	oracle.objects = maps.Clone(b.objects)
-	oracle.restart()
-	oracle.settle()
+	oracle := b.oracle()
 	if want, got := dump(oracle.db), dump(b.db); want != got {
 		b.t.Fatalf("%s: the database differs from what a fresh controller makes of it:\n%s", when, nbtest.Diff(want, got))
 	}
@@ -27,6 +24,16 @@ func (b *bed) compare(when string) {
 		b.t.Fatalf("%s: a fresh controller finds writes left to do: %v", when, oracle.written)
 	}
 	b.addresses(when)
+}
+
+// oracle is a fresh controller that has made of the same objects what it makes in an empty database.
+func (b *bed) oracle() *bed {
+	b.t.Helper()
+	oracle := newModelBed(b.t)
+	oracle.objects = maps.Clone(b.objects)
+	oracle.restart()
+	oracle.settle()
+	return oracle
 }
 
 func dump(db nbtest.Source) string {

@@ -1,0 +1,66 @@
+package compile
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/wovensdn/woven/api/annotations"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+// namespace: its annotations tell people and programs where its pods live: the
+// subnets, their CIDRs and excluded addresses, and the pools. The subnets are
+// written only where no user chose others. A Subnet that the annotations describe,
+// and that is not there, is made.
+func (c Config) namespace(ref model.Ref, v *world.View) (r Result) {
+	n, ok := v.Namespace(ref.Name)
+	if !ok || n.Deleting {
+		return r
+	}
+	nic := model.PodNIC{Provider: annotations.DefaultProvider}
+	subnets, want := n.LogicalSwitches, map[string]string{annotations.BoundSwitch: ""}
+	if bound := c.choose(v, n.Name, &nic, nil); len(subnets) == 0 || slices.Equal(subnets, bound) {
+		subnets = bound
+		text := strings.Join(bound, ",")
+		want[annotations.LogicalSwitch], want[annotations.BoundSwitch] = text, text
+	}
+	var cidrs, excluded []string
+	for _, name := range subnets {
+		s, ok := v.Subnet(name)
+		if !ok {
+			c.wish(&r, n, name)
+			return r // what the annotations say is not so yet
+		}
+		cidrs = append(cidrs, model.PrefixesText(s.CIDR))
+		excluded = append(excluded, strings.Join(model.RangeTexts(s.Exclude), ","))
+	}
+	want[annotations.CIDR], want[annotations.ExcludeIPs] = strings.Join(cidrs, ";"), strings.Join(excluded, ";")
+	var pools []string
+	for _, pool := range v.IPPoolsOfNamespace(n.Name) {
+		if !pool.Deleting {
+			pools = append(pools, pool.Name)
+		}
+	}
+	want[annotations.IPPool] = strings.Join(pools, ",")
+	if !contains(n.Written, want) {
+		r.want(Annotate{Object: ref, UID: n.UID, Annotations: want})
+	}
+	return r
+}
+
+// wish asks for the Subnet that the namespace describes.
+func (c Config) wish(r *Result, n *model.Namespace, name string) {
+	if n.Wish == nil {
+		if len(n.LogicalSwitches) > 0 {
+			r.problem(model.ReasonNamespaceInvalid, "metadata.annotations["+annotations.LogicalSwitch+"]",
+				"there is no Subnet %s: pods of namespace %s wait for it (with the annotation %s it would be made)", name, n.Name, annotations.CIDR)
+		}
+		return
+	}
+	r.Problems = append(r.Problems, n.Wish.Problems...)
+	if model.Fatal(n.Wish.Problems) {
+		return
+	}
+	r.want(CreateSubnet{Name: name, Spec: n.Wish.Spec})
+}

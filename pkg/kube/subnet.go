@@ -1,0 +1,33 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/compile"
+)
+
+// CreateSubnet creates a Subnet that the annotations of a namespace describe: one
+// request. One that exists already stays as it is.
+func (w *Writer) CreateSubnet(s compile.CreateSubnet, done func(error)) {
+	ref := s.Target()
+	w.write(ref, done, func(ctx context.Context) error {
+		k := w.kinds[ref.Kind]
+		o := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: s.Name}, Spec: s.Spec}
+		err := w.told(k.kind, "create", w.client.Create(ctx, o, client.FieldOwner(fieldManager)))
+		if apierrors.IsAlreadyExists(err) {
+			err = w.client.Get(ctx, client.ObjectKeyFromObject(o), o)
+		}
+		if err != nil {
+			w.in.failed(ref)
+			return fmt.Errorf("create %s: %w", ref, err)
+		}
+		w.in.wrote(k, o)
+		return nil
+	})
+}

@@ -1,0 +1,100 @@
+package model
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/wovensdn/woven/api/annotations"
+	v1 "github.com/wovensdn/woven/api/v1"
+)
+
+// Namespace says in which subnets its pods live.
+type Namespace struct {
+	Meta
+	LogicalSwitches []string          // annotation logical_switch, in order of preference, unless the controller wrote it
+	Labels          map[string]string // for the namespaceSelectors of Subnets; nil when there are none
+	// Wish is the Subnet that the annotations describe; nil if they describe none.
+	Wish *SubnetWish
+	// Written holds the annotations that the controller owns, as they are now.
+	Written map[string]string
+}
+
+// SubnetWish is a Subnet that the annotations of a namespace ask for.
+type SubnetWish struct {
+	Spec     v1.SubnetSpec
+	Problems []Problem // of the namespace; with a fatal one among them the Subnet cannot be made
+}
+
+// namespaceAnnotations are those that the controller writes.
+var namespaceAnnotations = []string{
+	annotations.LogicalSwitch, annotations.BoundSwitch, annotations.CIDR, annotations.ExcludeIPs, annotations.IPPool,
+}
+
+// NamespaceFrom projects a namespace. An annotation that does not parse is
+// fatal: its pods must not end up in another subnet than the intended one.
+func NamespaceFrom(o *corev1.Namespace) (Namespace, []Problem) {
+	p := problems{reason: ReasonNamespaceInvalid}
+	n := Namespace{Meta: metaOf(o), Labels: cloned(o.Labels), Written: pick(o.Annotations, namespaceAnnotations)}
+	if text := o.Annotations[annotations.LogicalSwitch]; text != o.Annotations[annotations.BoundSwitch] {
+		n.LogicalSwitches = csv(text)
+	}
+	for _, name := range n.LogicalSwitches {
+		if cause := notAName(name); cause != "" {
+			p.fatal(annotationField(annotations.LogicalSwitch), "%s is not the name of a Subnet: %s", quote(name), cause)
+		}
+	}
+	if len(n.LogicalSwitches) == 1 && o.Annotations[annotations.CIDR] != "" && !Fatal(p.list) {
+		n.Wish = wish(o, n.LogicalSwitches[0])
+	}
+	return n, p.list
+}
+
+// wishFields are the annotations that describe a Subnet, by the field that they stand for.
+var wishFields = map[string]string{
+	"spec.cidrBlock":    annotations.CIDR,
+	"spec.gateway":      annotations.Gateway,
+	"spec.gatewayType":  annotations.GatewayType,
+	"spec.gatewayNode":  annotations.GatewayNode,
+	"spec.excludeIps":   annotations.ExcludeIPs,
+	"spec.allowSubnets": annotations.Allow,
+}
+
+// wish reads the annotations by which namespaces had Subnets made before there was
+// a kind Subnet. They mean a Subnet of the default Vpc for this namespace.
+func wish(o *corev1.Namespace, name string) *SubnetWish {
+	a := o.Annotations
+	s := v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.SubnetSpec{
+		Provider:     annotations.DefaultProvider,
+		Vpc:          DefaultVpc,
+		CIDRBlock:    a[annotations.CIDR],
+		Gateway:      a[annotations.Gateway],
+		GatewayType:  v1.GatewayType(a[annotations.GatewayType]),
+		GatewayNode:  a[annotations.GatewayNode],
+		ExcludeIPs:   csv(a[annotations.ExcludeIPs]),
+		Private:      strings.EqualFold(a[annotations.Private], "true"),
+		AllowSubnets: csv(a[annotations.Allow]),
+		NatOutgoing:  true,
+		Namespaces:   []string{o.Name},
+	}}
+	w := &SubnetWish{}
+	if private := a[annotations.Private]; private != "" && !strings.EqualFold(private, "true") && !strings.EqualFold(private, "false") {
+		w.Problems = append(w.Problems, Problem{
+			Reason: ReasonNamespaceInvalid, Field: annotationField(annotations.Private), Message: quote(private) + " is neither true nor false", Fatal: true,
+		})
+	}
+	_, list := SubnetFrom(&s)
+	for _, problem := range list {
+		problem.Reason = ReasonNamespaceInvalid
+		if key, ok := wishFields[problem.Field]; ok {
+			problem.Field = annotationField(key)
+		}
+		w.Problems = append(w.Problems, problem)
+	}
+	if defaulted := SubnetDefaults(&s); defaulted != nil {
+		s = *defaulted
+	}
+	w.Spec = s.Spec
+	return w
+}
