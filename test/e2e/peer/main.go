@@ -4,6 +4,7 @@
 //	peer serve            answer on the ports below
 //	peer check TARGETS    ask, from wherever it runs; TARGETS is a JSON list
 //	peer relay POD TARGETS    let the peer at address POD ask
+//	peer stream ADDRESS   send a datagram every 50 ms to an address that answers with whom it sees; print the answers
 //	peer steady POD       ping POD a hundred times in ten seconds; fail if more than one in ten is lost
 package main
 
@@ -54,10 +55,12 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("%d of %d echo requests were lost", lost, sent)
 		}
 		return nil
+	case len(args) == 2 && args[0] == "stream":
+		return wire.Stream(ctx, args[1], os.Stdout)
 	case len(args) == 1 && args[0] == "serve":
 		return serve(ctx)
 	}
-	return errors.New("usage: peer serve | peer check TARGETS | peer relay POD TARGETS | peer steady POD")
+	return errors.New("usage: peer serve | peer check TARGETS | peer relay POD TARGETS | peer steady POD | peer stream ADDRESS")
 }
 
 func relay(ctx context.Context, pod, targets string) error {
