@@ -1,12 +1,26 @@
 package webhook
 
 import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/go-logr/logr/testr"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/clock"
 )
 
@@ -49,4 +63,88 @@ func TestRequestsAreBounded(t *testing.T) {
 			t.Errorf("%d bytes: %s", size, response.Status)
 		}
 	}
+}
+
+// TestServesFromDirectory: with a certificate from files, and with the next one when they change.
+func TestServesFromDirectory(t *testing.T) {
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	_ = listener.Close()
+	dir := t.TempDir()
+	renew := func() (ca []byte) {
+		data, err := issue([]string{"127.0.0.1"}, nil, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{keyKey, keyCert} {
+			if err := os.WriteFile(filepath.Join(dir, name), data[name], 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return data[keyCA]
+	}
+	ca := renew()
+	server, err := NewServer(ServerConfig{
+		BindAddress: address, CertDir: dir, Clock: clock.RealClock{}, Reviewer: &Reviewer{Cluster: town(), Log: testr.New(t)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Start(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	review := request(t, admissionv1.Create, "", pod("one", "x", wants+"10.0.0.10")).AdmissionRequest
+	review.UID = "1"
+	body, err := json.Marshal(admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}, Request: &review,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range []string{"first", "second"} {
+		var last error
+		err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+			var answer *admissionv1.AdmissionReview
+			if answer, last = post(ctx, "https://"+address+Path, ca, body); last != nil {
+				return false, nil
+			}
+			if answer.Response.Allowed || answer.Response.UID != "1" || !strings.Contains(answer.Response.Result.Message, "belongs to pod one/db-0") {
+				t.Errorf("%s certificate: %+v", what, answer.Response)
+			}
+			return true, nil
+		})
+		if err != nil {
+			t.Fatalf("%s certificate: %v, %v", what, err, last)
+		}
+		ca = renew()
+	}
+}
+
+// post asks a server that has a certificate of this CA, over a connection of its own.
+func post(ctx context.Context, url string, ca, body []byte) (*admissionv1.AdmissionReview, error) {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	defer transport.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	if err != nil {
+		return nil, err
+	}
+	answer := &admissionv1.AdmissionReview{}
+	err = json.NewDecoder(response.Body).Decode(answer)
+	return answer, errors.Join(err, response.Body.Close())
 }

@@ -1,0 +1,277 @@
+package webhook
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/testr"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+	"sigs.k8s.io/yaml"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// town is a cluster with a subnet of both families, and some who live there.
+func town() *Cluster {
+	c := NewCluster("main")
+	prefix, addr := netip.MustParsePrefix, netip.MustParseAddr
+	subnet := func(name, v4, v6 string, gateway model.Addrs, namespaces ...string) {
+		s := &model.Subnet{Meta: model.Meta{Name: name}, Vpc: model.DefaultVpc, Provider: "ovn", Gateway: gateway, Namespaces: namespaces}
+		s.CIDR.V4 = prefix(v4)
+		if v6 != "" {
+			s.CIDR.V6 = prefix(v6)
+		}
+		c.Learn(model.Ref{Kind: model.KindSubnet, Name: name}, s)
+	}
+	subnet("main", "10.0.0.0/24", "fd00::/64", model.Addrs{V4: addr("10.0.0.1"), V6: addr("fd00::1")})
+	subnet("a", "10.1.0.0/24", "", model.Addrs{V4: addr("10.1.0.1")}, "two")
+	subnet("b", "10.2.0.0/24", "", model.Addrs{V4: addr("10.2.0.1")}, "two")
+	for _, name := range []string{"one", "two"} {
+		c.Learn(model.Ref{Kind: model.KindNamespace, Name: name}, &model.Namespace{Meta: model.Meta{Name: name}})
+	}
+	c.Learn(model.Ref{Kind: model.KindVpc, Name: model.DefaultVpc}, &model.Vpc{Meta: model.Meta{Name: model.DefaultVpc}, Default: true})
+	record(c, "db-0.one", "main", model.Addrs{V4: addr("10.0.0.10"), V6: addr("fd00::10")}, false)
+	record(c, "web-5d-x.one", "main", model.Addrs{V4: addr("10.0.0.11")}, false)
+	record(c, "leaving.one", "main", model.Addrs{V4: addr("10.0.0.12")}, true)
+	record(c, "p.two", "b", model.Addrs{V4: addr("10.2.0.10")}, false)
+	c.Learned()
+	return c
+}
+
+func record(c *Cluster, name, subnet string, addrs model.Addrs, deleting bool) {
+	pod, namespace, _ := strings.Cut(name, ".")
+	c.Learn(model.Ref{Kind: model.KindIP, Name: name}, &model.IP{
+		Meta: model.Meta{Name: name, Deleting: deleting}, Subnet: subnet, Addrs: addrs, PodName: pod, Namespace: namespace, NodeName: "n1", MAC: "02:00:00:00:00:01",
+	})
+}
+
+func raw(t testing.TB, text string) (data []byte, o *unstructured.Unstructured) {
+	t.Helper()
+	if text == "" {
+		return nil, &unstructured.Unstructured{}
+	}
+	o = &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(text), &o.Object); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	data, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data, o
+}
+
+func request(t testing.TB, operation admissionv1.Operation, before, after string) admission.Request {
+	t.Helper()
+	r := admission.Request{AdmissionRequest: admissionv1.AdmissionRequest{Operation: operation}}
+	var old, now *unstructured.Unstructured
+	r.OldObject.Raw, old = raw(t, before)
+	r.Object.Raw, now = raw(t, after)
+	if after == "" {
+		now = old
+	}
+	gvk := now.GroupVersionKind()
+	r.Kind = metav1.GroupVersionKind{Group: gvk.Group, Version: gvk.Version, Kind: gvk.Kind}
+	r.Namespace, r.Name = now.GetNamespace(), now.GetName()
+	return r
+}
+
+func pod(namespace, name, annotations string) string {
+	return fmt.Sprintf(`{apiVersion: v1, kind: Pod, metadata: {namespace: %s, name: %s, annotations: {%s}}}`, namespace, name, annotations)
+}
+
+func deployment(name, annotations string) string {
+	return fmt.Sprintf(`{apiVersion: apps/v1, kind: Deployment, metadata: {namespace: one, name: %s}, spec: {template: {metadata: {annotations: {%s}}}}}`, name, annotations)
+}
+
+func namespaceText(name, annotations string) string {
+	return fmt.Sprintf(`{apiVersion: v1, kind: Namespace, metadata: {name: %s, annotations: {ovn.kubernetes.io/%s}}}`, name, annotations)
+}
+
+func subnetText(name, spec string) string {
+	return fmt.Sprintf(`{apiVersion: kubeovn.io/v1, kind: Subnet, metadata: {name: %s}, spec: {%s}}`, name, spec)
+}
+
+const wants = "ovn.kubernetes.io/ip_address: "
+
+func TestReview(t *testing.T) {
+	const owned = `ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: s, uid: u, controller: true}], annotations:`
+	r := &Reviewer{Cluster: town(), Log: testr.New(t)}
+	for _, c := range []struct {
+		what          string
+		operation     admissionv1.Operation
+		before, after string
+		refused       string // part of the message; empty if it is let pass
+		warned        string
+	}{
+		{"the pod's own record", admissionv1.Create, "", pod("one", "db-0", wants+"10.0.0.10"), "", ""},
+		{"somebody else's", admissionv1.Create, "", pod("one", "x", wants+`"10.0.0.20,fd00::10"`), "fd00::10 of Subnet main belongs to pod one/db-0, IP db-0.one", ""},
+		{"one that is on its way out", admissionv1.Create, "", pod("one", "x", wants+"10.0.0.12"), "", ""},
+		{"somebody else's, by a controller", admissionv1.Create, "", strings.Replace(pod("one", "x", wants+"10.0.0.10"), "annotations:", owned, 1), "", "belongs to pod one/db-0"},
+		{"of a later subnet of the namespace", admissionv1.Create, "", pod("two", "x", wants+"10.2.0.20"), "", ""},
+		{"taken in a later subnet", admissionv1.Create, "", pod("two", "x", wants+"10.2.0.10"), "10.2.0.10 of Subnet b belongs to pod two/p", ""},
+		{"of neither subnet", admissionv1.Create, "", pod("two", "x", wants+"10.0.0.20"), "10.0.0.20 is no host address of Subnet a (10.1.0.0/24), b (10.2.0.0/24)", ""},
+		{"of an unknown namespace", admissionv1.Create, "", pod("new", "x", wants+"10.9.0.20"), "", ""},
+		{"broadcast", admissionv1.Create, "", pod("one", "x", wants+"10.0.0.255"), "10.0.0.255 is no host address", ""},
+		{"gateway", admissionv1.Create, "", pod("one", "x", wants+`"fd00::1"`), "fd00::1 is the gateway of Subnet main", ""},
+		{"of the host's network", admissionv1.Create, "", strings.Replace(pod("one", "x", wants+"nonsense"), "metadata:", "spec: {hostNetwork: true}, metadata:", 1), "", ""},
+		{"that has its address", admissionv1.Create, "", pod("one", "x", wants+`10.0.0.10, ovn.kubernetes.io/allocated: "true"`), "", ""},
+		{"in kube-system", admissionv1.Create, "", pod("kube-system", "x", wants+"nonsense"), "", ""},
+
+		{"wrong before", admissionv1.Update, pod("one", "x", wants+"nonsense"), pod("one", "x", wants+"nonsense, a: b"), "", "not an address"},
+		{"wrong otherwise before", admissionv1.Update, pod("one", "x", wants+"nonsense"), pod("one", "x", wants+"10.0.0"), "10.0.0", ""},
+		{"on its way out", admissionv1.Update, pod("one", "x", ""), strings.Replace(pod("one", "x", wants+"nonsense"), "name:", `deletionTimestamp: "2026-01-01T00:00:00Z", name:`, 1), "", ""},
+
+		{"of its own pod", admissionv1.Create, "", deployment("web", wants+"10.0.0.11"), "", ""},
+		{"of another's pod", admissionv1.Create, "", deployment("we", wants+"10.0.0.11"), "Deployment one/we: spec.template.metadata.annotations[ovn.kubernetes.io/ip_address]: 10.0.0.11 of Subnet main belongs to pod one/web-5d-x", ""},
+		{"scaled, taken by now", admissionv1.Update, deployment("we", wants+"10.0.0.11"), deployment("we", wants+"10.0.0.11, a: b"), "", "belongs to"},
+		{"changed to a taken one", admissionv1.Update, deployment("we", wants+"10.0.0.20"), deployment("we", wants+"10.0.0.11"), "belongs to", ""},
+
+		{"overlap, whichever is older", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16"), "10.1.0.0/16 overlaps 10.1.0.0/24 of Subnet a in Vpc ovn-cluster", ""},
+		{"overlap of the second family", admissionv1.Create, "", subnetText("c", `cidrBlock: "10.7.0.0/16,fd00::/48"`), "fd00::/48 overlaps fd00::/64 of Subnet main", ""},
+		{"of another Vpc", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16, vpc: v"), "", "there is no Vpc v yet"},
+		{"underlay", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16, vlan: v"), "", ""},
+		{"moved away from its pods", admissionv1.Update, subnetText("b", "cidrBlock: 10.2.0.0/24"), subnetText("b", "cidrBlock: 10.2.1.0/24"), "leaves out 10.2.0.10, the address of pod two/p, IP p.two", ""},
+		{"one family less", admissionv1.Update, subnetText("main", `cidrBlock: "10.0.0.0/24,fd00::/64"`), subnetText("main", "cidrBlock: 10.0.0.0/24"), "leaves out fd00::10", ""},
+		{"wider", admissionv1.Update, subnetText("b", "cidrBlock: 10.2.0.0/24"), subnetText("b", "cidrBlock: 10.2.0.0/23"), "", ""},
+		{"a pod's address for a gateway", admissionv1.Update, subnetText("b", "cidrBlock: 10.2.0.0/24"), subnetText("b", "cidrBlock: 10.2.0.0/24, gateway: 10.2.0.10"), "spec.gateway: 10.2.0.10 is the address of pod two/p", ""},
+		{"in use", admissionv1.Delete, subnetText("main", ""), "", "Subnet main: addresses of it are in use: 10.0.0.10,fd00::10 by pod one/db-0, IP db-0.one and 1 more", ""},
+		{"not in use", admissionv1.Delete, subnetText("a", ""), "", "", ""},
+		{"a namespace that describes a subnet", admissionv1.Create, "", namespaceText("new", `logical_switch: made, ovn.kubernetes.io/cidr: 10.9.0.0/24`), "", ""},
+		{"with other's addresses", admissionv1.Create, "", namespaceText("new", `logical_switch: made, ovn.kubernetes.io/cidr: 10.1.0.0/24`), "Namespace new: metadata.annotations[ovn.kubernetes.io/cidr]: 10.1.0.0/24 overlaps 10.1.0.0/24 of Subnet a", ""},
+		{"with a wrong gateway", admissionv1.Create, "", namespaceText("new", `logical_switch: made, ovn.kubernetes.io/cidr: 10.9.0.0/24, ovn.kubernetes.io/gateway: 10.8.0.1`), "metadata.annotations[ovn.kubernetes.io/gateway]: 10.8.0.1 is not in the CIDR 10.9.0.0/24", ""},
+		{"of a subnet that is there", admissionv1.Create, "", namespaceText("new", `logical_switch: a, ovn.kubernetes.io/cidr: 10.1.0.0/24`), "", ""},
+		{"of one that is not", admissionv1.Create, "", namespaceText("new", `logical_switch: later`), "", "there is no Subnet later yet"},
+		{"unreadable", admissionv1.Create, "", subnetText("c", "mtu: much"), "", "not validated: decode object"},
+		{"of no interest", admissionv1.Create, "", `{apiVersion: v1, kind: Service, metadata: {name: x, namespace: one}}`, "", ""},
+	} {
+		got := r.Handle(t.Context(), request(t, c.operation, c.before, c.after))
+		message := ""
+		if got.Result != nil {
+			message = got.Result.Message
+		}
+		if got.Allowed != (c.refused == "") || !got.Allowed && !strings.Contains(message, c.refused) {
+			t.Errorf("%s: allowed is %t, message %q, want %q", c.what, got.Allowed, message, c.refused)
+		}
+		if warnings := strings.Join(got.Warnings, "\n"); !strings.Contains(warnings, c.warned) || c.warned == "" && warnings != "" {
+			t.Errorf("%s: warnings are %q, want %q", c.what, warnings, c.warned)
+		}
+	}
+}
+
+// TestUnknownCluster: before the cluster is known, only the object itself is judged.
+func TestUnknownCluster(t *testing.T) {
+	r := &Reviewer{Cluster: NewCluster("main"), Log: testr.New(t)}
+	for text, allowed := range map[string]bool{
+		pod("one", "x", wants+"10.9.0.5"):              true,
+		pod("one", "x", wants+"nonsense"):              false,
+		subnetText("c", "cidrBlock: 10.1.0.0/16"):      true,
+		subnetText("c", "cidrBlock: 10.1.0.0/40"):      false,
+		deployment("d", "ovn.kubernetes.io/routes: x"): false,
+	} {
+		if got := r.Handle(t.Context(), request(t, admissionv1.Create, "", text)); got.Allowed != allowed || len(got.Warnings) > 0 {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
+	if got := r.Handle(t.Context(), request(t, admissionv1.Delete, subnetText("main", ""), "")); !got.Allowed {
+		t.Errorf("deletion: %+v", got)
+	}
+}
+
+// TestAMistakeOfOursLetsPass: whatever goes wrong here, the object is accepted.
+func TestAMistakeOfOursLetsPass(t *testing.T) {
+	r := &Reviewer{Log: logr.Discard()} // without a cluster: it panics
+	if got := r.Handle(t.Context(), request(t, admissionv1.Create, "", pod("one", "x", wants+"nonsense"))); !got.Allowed {
+		t.Errorf("%+v", got)
+	}
+}
+
+// FuzzReview: no object makes a review panic, and what is allowed once stays editable.
+func FuzzReview(f *testing.F) {
+	for _, text := range []string{
+		pod("one", "x", wants+"10.0.0.10"), pod("two", "x", `ovn.kubernetes.io/ip_pool: "10.1.0.5..10.1.0.9"`), deployment("web", wants+`"10.0.0.20,fd00::20"`),
+		subnetText("main", `cidrBlock: "10.0.0.0/24,fd00::/64", natOutgoing: true`), namespaceText("new", `logical_switch: made, ovn.kubernetes.io/cidr: 10.9.0.0/24`),
+		`{apiVersion: kubeovn.io/v1, kind: IP, metadata: {name: p.two}, spec: {subnet: b, v4IpAddress: 10.2.0.10}}`,
+		`{apiVersion: kubeovn.io/v1, kind: IPPool, metadata: {name: p}, spec: {subnet: a, ips: [10.1.0.0/28, 10.1.0.20..10.1.0.30]}}`,
+		`{apiVersion: kubeovn.io/v1, kind: Vpc, metadata: {name: a}, spec: {defaultSubnet: a}}`,
+	} {
+		data, o := raw(f, text)
+		f.Add(o.GetKind(), data)
+	}
+	c := town()
+	f.Fuzz(func(t *testing.T, name string, data []byte) {
+		for gk, k := range kinds {
+			if gk.Kind != name {
+				continue
+			}
+			before, err := k.problems(data, "one", c)
+			if err != nil {
+				return
+			}
+			r := &Reviewer{Cluster: c, Log: testr.New(t)}
+			request := admission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
+				Kind: metav1.GroupVersionKind{Group: gk.Group, Kind: gk.Kind}, Operation: admissionv1.Update, Namespace: "one", Name: "x",
+			}}
+			request.Object.Raw, request.OldObject.Raw = data, data
+			if got := r.Handle(t.Context(), request); !got.Allowed {
+				t.Errorf("unchanged, with %v, it is refused: %v", before, got.Result)
+			}
+		}
+	})
+}
+
+// TestHolders: the index follows records that move, go, and contradict each other.
+func TestHolders(t *testing.T) {
+	c := NewCluster("main")
+	one, two := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	expect := func(subnet string, addr netip.Addr, want string) {
+		t.Helper()
+		got := ""
+		if ip, ok := c.Holder(subnet, addr); ok {
+			got = ip.Name
+		}
+		if got != want {
+			t.Errorf("%s of %s is held by %q, want %q", addr, subnet, got, want)
+		}
+	}
+	record(c, "a.n", "s", model.Addrs{V4: one}, false)
+	expect("s", one, "a.n")
+	expect("other", one, "")
+	record(c, "a.n", "s", model.Addrs{V4: two}, false)
+	expect("s", one, "")
+	expect("s", two, "a.n")
+	record(c, "b.n", "s", model.Addrs{V4: two}, false) // both say that they have it
+	c.Learn(model.Ref{Kind: model.KindIP, Name: "a.n"}, nil)
+	expect("s", two, "b.n")
+	record(c, "b.n", "t", model.Addrs{V4: two}, false)
+	expect("s", two, "")
+	expect("t", two, "b.n")
+	c.Learn(model.Ref{Kind: model.KindIP, Name: "b.n"}, nil)
+	expect("t", two, "")
+	if len(c.holders)+len(c.ips)+len(c.subnetOf) > 0 {
+		t.Errorf("left over are %v, %v, %v", c.holders, c.ips, c.subnetOf)
+	}
+}
+
+// BenchmarkReview: a pod with a fixed address in a cluster with 100,000 addresses in use.
+func BenchmarkReview(b *testing.B) {
+	c := town()
+	addr := netip.MustParseAddr("10.64.0.0")
+	for i := range 100_000 {
+		addr = addr.Next()
+		record(c, fmt.Sprintf("p%d.one", i), "main", model.Addrs{V4: addr}, false)
+	}
+	r := &Reviewer{Cluster: c, Log: logr.Discard()}
+	req := request(b, admissionv1.Create, "", pod("one", "x", wants+"10.0.0.77"))
+	for b.Loop() {
+		if got := r.Handle(b.Context(), req); !got.Allowed {
+			b.Fatal(got)
+		}
+	}
+}
