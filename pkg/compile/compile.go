@@ -10,6 +10,7 @@ package compile
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/model"
@@ -21,6 +22,8 @@ type Config struct {
 	ClusterRouter string // the default Vpc
 	NodeSwitch    string // the subnet that the nodes' ports are in
 	DefaultSubnet string // the subnet of namespaces that name none
+	// APIServers are the addresses by which the controller reaches the API server: no subnet may hold them.
+	APIServers []netip.Addr
 }
 
 // Result is what one object wants.

@@ -27,11 +27,8 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 	} else if !subnet.Finalized {
 		r.want(Finalize{Object: ref, Present: true})
 	}
-	for _, other := range v.SubnetsOfVpc(subnet.Vpc) {
-		if problem, clash := model.Overlaps(*subnet, *other); clash {
-			r.Problems = append(r.Problems, problem)
-			return r
-		}
+	if c.conflicts(&r, v, subnet) {
+		return r
 	}
 	if subnet.Provider != "ovn" || subnet.Vlan != "" {
 		r.problem("NotSupported", "spec.vlan", "Subnet %s: only overlay subnets of provider ovn are connected; vlan is %q, provider is %q", subnet.Name, subnet.Vlan, subnet.Provider)
@@ -45,6 +42,30 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 		c.gateway(&r, v, subnet)
 	}
 	return r
+}
+
+// conflicts tells whether the addresses of the subnet are somebody else's.
+func (c Config) conflicts(r *Result, v *world.View, s *model.Subnet) bool {
+	for _, other := range v.SubnetsOfVpc(s.Vpc) {
+		if problem, clash := model.Overlaps(*s, *other); clash {
+			r.Problems = append(r.Problems, problem)
+			return true
+		}
+	}
+	if s.Vpc != c.ClusterRouter {
+		return false
+	}
+	for _, node := range v.NodesWithin(s.CIDR) {
+		if problem, clash := model.OverlapsNode(*s, *node); clash {
+			r.Problems = append(r.Problems, problem)
+		}
+	}
+	for _, server := range c.APIServers {
+		if problem, clash := model.OverlapsAPIServer(*s, server); clash {
+			r.Problems = append(r.Problems, problem)
+		}
+	}
+	return model.Fatal(r.Problems)
 }
 
 // connect joins the subnet's switch and the Vpc's router.

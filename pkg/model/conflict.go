@@ -44,13 +44,19 @@ func older(a, b Meta) bool {
 }
 
 // OverlapsNode tells whether the CIDR of an overlay subnet of the default Vpc
-// holds an InternalIP of a node: the node's own network would not be reachable
-// from the subnet.
+// holds an InternalIP of a node: its pods would not reach that node. The older one
+// keeps the address: a Subnet that is younger than the node cannot be compiled, and
+// one that is older goes on and says so.
 func OverlapsNode(s Subnet, n Node) (Problem, bool) {
 	for _, ip := range n.InternalIPs {
-		if p, ok := covers(s, ip, "InternalIP "+ip.String()+" of Node "+n.Name); ok {
-			return p, true
+		problem, ok := covers(s, ip, "InternalIP "+ip.String()+" of Node "+n.Name)
+		if !ok {
+			continue
 		}
+		if problem.Fatal = older(n.Meta, s.Meta); !problem.Fatal {
+			problem.Message += ", which came later: pods of the Subnet's Vpc do not reach the node"
+		}
+		return problem, true
 	}
 	return Problem{}, false
 }

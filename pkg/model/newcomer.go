@@ -54,8 +54,12 @@ func SubnetProblems(s *Subnet, c Cluster) []Problem {
 			p.fatal("spec.cidrBlock", "%s overlaps %s of Subnet %s in %s", mine, theirs, other.Name, where)
 		}
 	}
+	young := *s
+	if young.Created == 0 {
+		young.Created = math.MaxInt64 // it is not there yet
+	}
 	for _, node := range c.Nodes() {
-		if problem, ok := OverlapsNode(*s, *node); ok {
+		if problem, ok := OverlapsNode(young, *node); ok {
 			p.list = append(p.list, problem)
 			break // the others are likely to be in the same network
 		}

@@ -29,6 +29,7 @@ type World struct {
 
 	readers   readers
 	selection *selection
+	within    *within
 }
 
 // Names of the indexes and facets.
@@ -69,7 +70,7 @@ func New() *World {
 		index[model.IP]{indexSubnet, func(o *model.IP) []string { return []string{o.Subnet} }},
 		index[model.IP]{indexPod, func(o *model.IP) []string { return []string{PodKey(o.Namespace, o.PodName)} }},
 	)
-	w.selection = newSelection(w)
+	w.selection, w.within = newSelection(w), newWithin(w)
 	return w
 }
 
