@@ -84,18 +84,16 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 		return nil, err
 	}
 	probe := &kube.Probe{API: clientset.Discovery().RESTClient(), Outage: outage, Clock: clk, Log: log}
-	sink, cluster := o.sink(r)
+	servers := kube.APIServerAddresses(api, os.Getenv("KUBERNETES_SERVICE_HOST"))
+	sink, cluster := o.sink(r, servers)
 	in = kube.NewIntake(sink, mgr.GetCache(), probe.Wait, clk)
 	wanted := o.defaultsOfCluster()
 	status := kube.NewStatus(direct, in, mgr.GetEventRecorder("woven-controller"), collectors, wanted.Names, outage, clk, log.WithName("status"))
 	writer := kube.NewWriter(direct, in, status, collectors, o.apiWriters)
 	keeper := kube.NewKeeper(direct, in, collectors, wanted, outage, clk, log.WithName("keeper"))
 	r.Engine = engine.New(engine.Config{
-		Compile: compile.Config{
-			ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS,
-			APIServers: kube.APIServerAddresses(api, os.Getenv("KUBERNETES_SERVICE_HOST")),
-		},
-		Writer: writer, Observer: r, Now: clk.Now, Log: log.WithName("engine"),
+		Compile: compile.Config{ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS, APIServers: servers},
+		Writer:  writer, Observer: r, Now: clk.Now, Log: log.WithName("engine"),
 	}, db)
 	leader, err := kube.NewLeader(api, o.ownLease(), outage, clk, log, collectors.Lead, writer.Lead, keeper.Lead, r.Engine.Lead)
 	if err != nil {

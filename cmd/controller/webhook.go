@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 
 	"github.com/go-logr/logr"
@@ -62,11 +63,11 @@ func (o *webhookOptions) validate() error {
 
 // sink is what the intake feeds: the engine, and what the webhook knows of the
 // cluster, which is nil if there is no webhook.
-func (o *options) sink(engine kube.Sink) (kube.Sink, *webhook.Cluster) {
+func (o *options) sink(engine kube.Sink, apiServers []netip.Addr) (kube.Sink, *webhook.Cluster) {
 	if !o.webhook.enabled() {
 		return engine, nil
 	}
-	cluster := webhook.NewCluster(o.defaultLS)
+	cluster := webhook.NewCluster(o.defaultLS, apiServers)
 	return kube.Tee(engine, cluster), cluster
 }
 

@@ -42,6 +42,8 @@ type Cluster interface {
 	HolderOfMAC(subnet, mac string) (*IP, bool)
 	// DefaultSubnet is the name of the subnet of namespaces that are bound to no other.
 	DefaultSubnet() string
+	// APIServers are the addresses of the API server, as far as they are known.
+	APIServers() []netip.Addr
 }
 
 // SubnetProblems says what in a cluster speaks against a Subnet that is created
@@ -62,6 +64,11 @@ func SubnetProblems(s *Subnet, c Cluster) []Problem {
 		if problem, ok := OverlapsNode(young, *node); ok {
 			p.list = append(p.list, problem)
 			break // the others are likely to be in the same network
+		}
+	}
+	for _, server := range c.APIServers() {
+		if problem, ok := OverlapsAPIServer(*s, server); ok {
+			p.list = append(p.list, problem)
 		}
 	}
 	for _, gateway := range Families(s.Gateway) {

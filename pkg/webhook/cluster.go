@@ -15,6 +15,7 @@ import (
 // use. Its methods may be called from any goroutine.
 type Cluster struct {
 	defaultSubnet string
+	apiServers    []netip.Addr
 
 	mu         sync.RWMutex
 	synced     bool
@@ -43,11 +44,12 @@ var (
 )
 
 // NewCluster knows nothing yet. defaultSubnet is the name of the subnet of
-// namespaces that are bound to no other.
-func NewCluster(defaultSubnet string) *Cluster {
+// namespaces that are bound to no other, apiServers are the addresses of the API
+// server.
+func NewCluster(defaultSubnet string, apiServers []netip.Addr) *Cluster {
 	return &Cluster{
-		defaultSubnet: defaultSubnet,
-		subnets:       table[model.Subnet]{}, namespaces: table[model.Namespace]{}, vpcs: table[model.Vpc]{},
+		defaultSubnet: defaultSubnet, apiServers: apiServers,
+		subnets: table[model.Subnet]{}, namespaces: table[model.Namespace]{}, vpcs: table[model.Vpc]{},
 		pools: table[model.IPPool]{}, nodes: table[model.Node]{},
 		ips: map[string]table[model.IP]{}, subnetOf: map[string]string{}, holders: map[held]*model.IP{},
 	}
@@ -140,6 +142,9 @@ func (c *Cluster) Known() model.Cluster {
 
 // DefaultSubnet is what [NewCluster] was told.
 func (c *Cluster) DefaultSubnet() string { return c.defaultSubnet }
+
+// APIServers are what [NewCluster] was told.
+func (c *Cluster) APIServers() []netip.Addr { return c.apiServers }
 
 // Subnet finds a subnet.
 func (c *Cluster) Subnet(name string) (*model.Subnet, bool) { return one(c, c.subnets, name) }

@@ -19,7 +19,7 @@ import (
 
 // town is a cluster with a subnet of both families, and some who live there.
 func town() *Cluster {
-	c := NewCluster("main")
+	c := NewCluster("main", []netip.Addr{netip.MustParseAddr("10.96.0.1")})
 	prefix, addr := netip.MustParsePrefix, netip.MustParseAddr
 	subnet := func(name, v4, v6 string, gateway model.Addrs, namespaces ...string) {
 		s := &model.Subnet{Meta: model.Meta{Name: name}, Vpc: model.DefaultVpc, Provider: "ovn", Gateway: gateway, Namespaces: namespaces}
@@ -135,6 +135,7 @@ func TestReview(t *testing.T) {
 
 		{"overlap, whichever is older", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16"), "10.1.0.0/16 overlaps 10.1.0.0/24 of Subnet a in Vpc ovn-cluster", ""},
 		{"overlap of the second family", admissionv1.Create, "", subnetText("c", `cidrBlock: "10.7.0.0/16,fd00::/48"`), "fd00::/48 overlaps fd00::/64 of Subnet main", ""},
+		{"over the API server", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.96.0.0/16"), "10.96.0.0/16 of Subnet c holds the address of the API server, 10.96.0.1", ""},
 		{"of another Vpc", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16, vpc: v"), "", "there is no Vpc v yet"},
 		{"underlay", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16, vlan: v"), "", ""},
 		{"moved away from its pods", admissionv1.Update, subnetText("b", "cidrBlock: 10.2.0.0/24"), subnetText("b", "cidrBlock: 10.2.1.0/24"), "leaves out 10.2.0.10, the address of pod two/p, IP p.two", ""},
@@ -167,7 +168,7 @@ func TestReview(t *testing.T) {
 
 // TestUnknownCluster: before the cluster is known, only the object itself is judged.
 func TestUnknownCluster(t *testing.T) {
-	r := &Reviewer{Cluster: NewCluster("main"), Log: testr.New(t)}
+	r := &Reviewer{Cluster: NewCluster("main", nil), Log: testr.New(t)}
 	for text, allowed := range map[string]bool{
 		pod("one", "x", wants+"10.9.0.5"):              true,
 		pod("one", "x", wants+"nonsense"):              false,
@@ -228,7 +229,7 @@ func FuzzReview(f *testing.F) {
 
 // TestHolders: the index follows records that move, go, and contradict each other.
 func TestHolders(t *testing.T) {
-	c := NewCluster("main")
+	c := NewCluster("main", nil)
 	one, two := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	expect := func(subnet string, addr netip.Addr, want string) {
 		t.Helper()
