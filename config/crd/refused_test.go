@@ -35,7 +35,7 @@ func TestBadObjectsAreRefused(t *testing.T) {
 		{spec("Subnet", `{cidrBlock: "10.0.0.0/16,ff02::/64"}`), "spec.cidrBlock", "multicast"},
 		{spec("Subnet", `{cidrBlock: 0.0.0.0/0}`), "spec.cidrBlock", "0.0.0.0"},
 		{spec("Subnet", `{cidrBlock: 10.0.0.0/16, gateway: 10.0.0.256}`), "spec.gateway", "gateway must be an address"},
-		{spec("Subnet", `{cidrBlock: 10.0.0.0/16, gateway: 10.1.0.1}`), "spec.gateway", "spec.gateway must be inside spec.cidrBlock"},
+		{spec("Subnet", `{cidrBlock: 10.0.0.0/16, gateway: 10.1.0.1}`), "spec.gateway", "spec.gateway must be inside spec.cidrBlock and not its network address: they are 10.1.0.1 and 10.0.0.0/16"},
 		{spec("Subnet", `{cidrBlock: 10.0.0.0/16, gateway: 10.0.0.0}`), "spec.gateway", "not its network address"},
 		{spec("Subnet", `{cidrBlock: "10.0.0.0/16,fd00::/64", gateway: "10.1.0.1,fd00::1"}`), "spec.gateway", "inside spec.cidrBlock"},
 		{spec("Subnet", `{cidrBlock: "10.0.0.0/16,fd00::/64", gateway: "10.0.0.1,fd01::1"}`), "spec.gateway", "inside spec.cidrBlock"},
