@@ -43,10 +43,6 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 		r.problem("AddressConflict", "", "IP %s is recorded for %s/%s, not for pod %s/%s", name, ip.Namespace, ip.PodName, pod.Namespace, pod.Name)
 		return
 	}
-	if ip.MAC == "" {
-		r.problem("AddressIncomplete", "spec.macAddress", "IP %s has no MAC address: pod %s/%s cannot be connected", name, pod.Namespace, pod.Name)
-		return
-	}
 	if leaving(ip, pod, nic) || !c.inherits(v, pod, nic, ip) {
 		if ip.Reserved && !ip.Deleting {
 			r.problem("AddressConflict", "", "IP %s reserves %s in Subnet %s for pod %s/%s, which asks for something else; change one of them",
@@ -56,8 +52,9 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 		r.want(Release{IP: ip.Name, UID: ip.UID})
 		return
 	}
+	adopt(r, ip, pod.Node, len(nic.Written) == 0)
 	subnet, ok := v.SubnetNetwork(ip.Subnet)
-	if !ok {
+	if !ok || !ip.Complete() {
 		return
 	}
 	c.port(r, v, pod, nic, ip, subnet)
@@ -131,6 +128,14 @@ func onRouter(v *world.View, vpc string, addr netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// adopt completes a record that a user made, before its pod came, or that a
+// controller of an older kind left without labels.
+func adopt(r *Result, ip *model.IP, node string, reserved bool) {
+	if !ip.Complete() || !ip.Labelled {
+		r.want(Adopt{IP: ip.Name, UID: ip.UID, NodeName: node, Reserved: reserved})
+	}
 }
 
 // leaving tells that a record left over from a namesake cannot serve this pod:

@@ -17,6 +17,7 @@ func (c Config) gone(r *Result, v *world.View, records []*model.IP, onHost bool)
 		case ip.Deleting:
 			r.want(Release{IP: ip.Name, UID: ip.UID})
 		case ip.Reserved:
+			adopt(r, ip, "", true)
 		case !onHost && c.keeps(v, ip):
 			r.Watches = true
 		default:

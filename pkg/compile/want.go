@@ -40,6 +40,17 @@ type Follow struct {
 	OwnerUID string // see model.IP
 }
 
+// Adopt wants what a record that a user made leaves open: addresses if there are
+// none, a MAC, and the labels.
+type Adopt struct {
+	IP, UID  string
+	NodeName string // of the pod, if there is one
+	Reserved bool   // it outlives its pods
+}
+
+// Target is the IP object.
+func (a Adopt) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: a.IP} }
+
 // Target is the IP object.
 func (f Follow) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: f.IP} }
 

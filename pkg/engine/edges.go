@@ -29,6 +29,8 @@ type Writer interface {
 	Annotate(a compile.Annotate, done func(error))
 	// Follow patches what an IP object says of its pod, if it still has that UID.
 	Follow(f compile.Follow, done func(error))
+	// Adopt completes a record that a user made by what was chosen for it, if it still has that UID.
+	Adopt(w compile.Adopt, a ipam.Allocation, done func(error))
 	// Release removes our finalizer from an IP object and deletes it, if it still has that UID.
 	Release(r compile.Release, done func(error))
 	// CreateSubnet creates a Subnet, if there is none of that name.

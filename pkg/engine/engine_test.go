@@ -66,6 +66,7 @@ func (a *api) CreateIP(c compile.Claim, al ipam.Allocation, done func(error)) {
 }
 
 func (a *api) Annotate(_ compile.Annotate, done func(error))     { go done(nil) }
+func (a *api) Adopt(compile.Adopt, ipam.Allocation, func(error)) {}
 func (a *api) CreateSubnet(compile.CreateSubnet, func(error))    {}
 func (a *api) SetGateway(_ compile.SetGateway, done func(error)) { go done(nil) }
 func (a *api) Follow(_ compile.Follow, done func(error))         { go done(nil) }

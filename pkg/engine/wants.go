@@ -44,6 +44,11 @@ func (c *Core) carryOut(owner fact.Owner, w compile.Want) {
 		if c.begin(k, w) {
 			c.cfg.Writer.Follow(w, c.finish(owner, k))
 		}
+	case compile.Adopt:
+		k.sort = "adopt"
+		if c.begin(k, w) {
+			c.adopt(owner, w, k)
+		}
 	case compile.Release:
 		k.sort = "release"
 		if c.begin(k, w) {
@@ -81,10 +86,7 @@ func (c *Core) claim(owner fact.Owner, w compile.Claim, k writeKey) {
 	if err != nil {
 		delete(c.writing, k)
 		for _, subnet := range w.Subnets {
-			if c.starving[subnet] == nil {
-				c.starving[subnet] = map[fact.Owner]struct{}{}
-			}
-			c.starving[subnet][owner] = struct{}{}
+			c.starve(owner, subnet)
 		}
 		c.problem(owner, sourceAddress, model.Problem{Reason: "AcquireAddressFailed", Message: describe(w.For) + ": " + err.Error()})
 		return
@@ -93,6 +95,29 @@ func (c *Core) claim(owner fact.Owner, w compile.Claim, k writeKey) {
 	c.usage[allocation.Subnet] = struct{}{}
 	done := c.finish(owner, k)
 	c.cfg.Writer.CreateIP(w, allocation, done)
+}
+
+// adopt chooses what a record leaves open, and has it written.
+func (c *Core) adopt(owner fact.Owner, w compile.Adopt, k writeKey) {
+	allocation, err := c.ipam.Complete(w.IP)
+	if err != nil {
+		delete(c.writing, k)
+		if ip, ok := c.world.IPs.Get(w.IP); ok {
+			c.starve(owner, ip.Subnet)
+		}
+		c.problem(owner, sourceAddress, model.Problem{Reason: "AcquireAddressFailed", Message: "IP " + w.IP + ": " + err.Error()})
+		return
+	}
+	c.problem(owner, sourceAddress)
+	c.cfg.Writer.Adopt(w, allocation, c.finish(owner, k))
+}
+
+// starve makes an owner look again when an address of the subnet is free.
+func (c *Core) starve(owner fact.Owner, subnet string) {
+	if c.starving[subnet] == nil {
+		c.starving[subnet] = map[fact.Owner]struct{}{}
+	}
+	c.starving[subnet][owner] = struct{}{}
 }
 
 // choose tries the subnets in order of preference; the next one only if one is

@@ -25,6 +25,7 @@ func IPFrom(o *v1.IP) (IP, []Problem) {
 		PodType:   o.Spec.PodType,
 		OwnerUID:  o.Annotations[annotations.OwnerUID],
 		Reserved:  o.Labels[annotations.LabelIPReserved] != "false",
+		Labelled:  o.Labels[annotations.LabelIPReserved] != "",
 	}
 	if ip.Subnet == "" {
 		p.fatal("spec.subnet", "it is empty: an address belongs to a Subnet")

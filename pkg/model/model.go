@@ -166,7 +166,12 @@ type IP struct {
 	PodType   string // what the address outlives its pod for: [PodTypeStatefulSet], or empty
 	OwnerUID  string // of the workload that PodType names; empty if it is not recorded
 	Reserved  bool
+	Labelled  bool // has the labels that the controller gives
 }
+
+// Complete tells whether a record has all that a port needs: a MAC and, unless its
+// subnet has no addresses, an address.
+func (ip *IP) Complete() bool { return ip.MAC != "" && (ip.Labelled || ip.Addrs != (Addrs{})) }
 
 // Equal reports whether two projections are the same, so that a change which
 // leaves them equal wakes nobody.

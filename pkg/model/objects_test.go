@@ -286,7 +286,7 @@ func TestIPObjectRoundTrip(t *testing.T) {
 			Meta: Meta{Name: name.Draw(t, "name"), Finalized: true}, Subnet: name.Draw(t, "subnet"),
 			PodName: name.Draw(t, "pod"), Namespace: name.Draw(t, "namespace"), NodeName: name.Draw(t, "node"),
 			PodType: rapid.SampledFrom([]string{"", "StatefulSet"}).Draw(t, "type"), Reserved: rapid.Bool().Draw(t, "reserved"),
-			MAC: rapid.SampledFrom([]string{"", "02:00:00:00:00:01"}).Draw(t, "MAC"),
+			Labelled: true, MAC: rapid.SampledFrom([]string{"", "02:00:00:00:00:01"}).Draw(t, "MAC"),
 			Addrs: rapid.SampledFrom([]Addrs{
 				addrs("10.0.0.1", ""), addrs("", "fd00::1"), addrs("10.0.0.1", "fd00::1"),
 			}).Draw(t, "addresses"),

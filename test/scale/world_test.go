@@ -32,6 +32,7 @@ func (r recorder) refuse(w any) {
 func (r recorder) CreateIP(c compile.Claim, _ ipam.Allocation, _ func(error)) { r.refuse(c) }
 func (r recorder) Annotate(a compile.Annotate, _ func(error))                 { r.refuse(a) }
 func (r recorder) Release(compile.Release, func(error))                       {}
+func (r recorder) Adopt(a compile.Adopt, _ ipam.Allocation, _ func(error))    { r.refuse(a) }
 func (r recorder) CreateSubnet(s compile.CreateSubnet, _ func(error))         { r.refuse(s) }
 func (r recorder) SetGateway(g compile.SetGateway, _ func(error))             { r.refuse(g) }
 func (r recorder) Follow(compile.Follow, func(error))                         {}

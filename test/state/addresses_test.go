@@ -278,7 +278,7 @@ func TestReservationThatDoesNotFit(t *testing.T) {
 	r := ref(model.KindIP, "", "kept.default")
 	b.set(r, &model.IP{
 		Meta: model.Meta{Name: "kept.default", UID: "kept"}, Subnet: "ovn-default", PodName: "kept", Namespace: "default",
-		Addrs: model.Addrs{V4: netip.MustParseAddr("10.16.8.8")}, MAC: "02:00:00:00:00:88", Reserved: true,
+		Addrs: model.Addrs{V4: netip.MustParseAddr("10.16.8.8")}, MAC: "02:00:00:00:00:88", Reserved: true, Labelled: true,
 	})
 	b.settle()
 	p := ref(model.KindPod, "default", "kept")
@@ -293,6 +293,50 @@ func TestReservationThatDoesNotFit(t *testing.T) {
 	b.settle()
 	if got := addressOf(t, b, "kept.default"); got != "10.16.8.8" || port(b, "kept.default") == nil {
 		t.Errorf("it has %s", got)
+	}
+}
+
+// A reservation may leave the MAC open, or the address: the controller completes
+// it, before the pod comes or after, and keeps it when the pod goes.
+func TestIncompleteReservation(t *testing.T) {
+	b := bedIn(t, "pods")
+	r, p := ref(model.KindIP, "", "kept.default"), ref(model.KindPod, "default", "kept")
+	reserve := func(ip model.IP) {
+		ip.Meta, ip.PodName, ip.Namespace, ip.Reserved = model.Meta{Name: "kept.default", UID: "kept"}, "kept", "default", true
+		b.set(r, &ip)
+		b.settle()
+	}
+	complete := func(when string, addr, mac string) {
+		t.Helper()
+		ip, ok := b.objects[r].(*model.IP)
+		if !ok || !ip.Complete() || !ip.Labelled || !ip.Reserved || addr != "" && ip.Addrs.V4.String() != addr || mac != "" && ip.MAC != mac {
+			t.Errorf("%s: the record is %+v", when, b.objects[r])
+		}
+	}
+	reserve(model.IP{Subnet: "ovn-default", Addrs: model.Addrs{V4: netip.MustParseAddr("10.16.8.8")}})
+	complete("an address", "10.16.8.8", "")
+	b.set(p, pod("default", "kept", "n1"))
+	b.settle()
+	if port(b, "kept.default") == nil {
+		t.Error("no port")
+	}
+	b.set(p, nil)
+	b.settle()
+	complete("the pod is gone", "10.16.8.8", "")
+	b.set(r, nil)
+	b.set(p, nil)
+	b.settle()
+	reserve(model.IP{Subnet: "later", MAC: "02:00:00:00:00:77"})
+	b.set(p, pod("default", "kept", "n1"))
+	b.settle()
+	if !hasProblem(b, p, "subnet later is not there") {
+		t.Errorf("problems are %v", b.reports[p].Problems)
+	}
+	b.set(ref(model.KindSubnet, "", "later"), subnet("later", "10.77.0.0/24"))
+	b.settle()
+	complete("a MAC", "10.77.0.2", "02:00:00:00:00:77")
+	if len(b.reports[p].Problems) > 0 || port(b, "kept.default") == nil {
+		t.Errorf("problems are %v", b.reports[p].Problems)
 	}
 }
 

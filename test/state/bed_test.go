@@ -210,7 +210,7 @@ func (b *bed) CreateIP(c compile.Claim, a ipam.Allocation, done func(error)) {
 			return
 		}
 		b.set(ref, &model.IP{
-			Meta:   model.Meta{Name: c.IP, UID: "ip-" + c.IP, Finalized: true},
+			Meta: model.Meta{Name: c.IP, UID: "ip-" + c.IP, Finalized: true}, Labelled: true,
 			Subnet: a.Subnet, Addrs: a.Addrs, MAC: a.MAC, PodName: c.For.Name, Namespace: c.For.Namespace, NodeName: c.NodeName,
 			PodType: c.PodType, OwnerUID: c.OwnerUID,
 		})
@@ -263,6 +263,17 @@ func (b *bed) Follow(f compile.Follow, done func(error)) {
 	b.news = append(b.news, func() {
 		if ip, ok := b.objects[f.Target()].(*model.IP); ok && ip.UID == f.UID {
 			b.set(f.Target(), changed(ip, func(ip *model.IP) { ip.NodeName, ip.PodType, ip.OwnerUID = f.NodeName, f.PodType, f.OwnerUID }))
+		}
+		done(nil)
+	})
+}
+
+// Adopt implements engine.Writer.
+func (b *bed) Adopt(a compile.Adopt, al ipam.Allocation, done func(error)) {
+	b.wrote(a)
+	b.news = append(b.news, func() {
+		if ip, ok := b.objects[a.Target()].(*model.IP); ok && ip.UID == a.UID {
+			b.set(a.Target(), changed(ip, func(ip *model.IP) { ip.Addrs, ip.MAC, ip.Reserved, ip.Labelled = al.Addrs, al.MAC, a.Reserved, true }))
 		}
 		done(nil)
 	})
