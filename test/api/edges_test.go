@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-logr/logr/testr"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -97,9 +99,18 @@ func startEdges(t *testing.T, s *Server) *edges {
 	e.status = kube.NewStatus(c, in, e.events, e, plans.Names, outage, clk, log)
 	e.writer = kube.NewWriter(c, in, e.status, e, 4)
 	e.keeper = kube.NewKeeper(c, in, e, plans, outage, clk, log)
+	clientset, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	heartbeats, err := kube.NewHeartbeats(clientset, metav1.NamespaceSystem, in, outage, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.writer.ExplainBy(heartbeats.Lost)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	for _, start := range []func(context.Context) error{informers.Start, in.Start, e.status.Start, e.writer.Start, e.keeper.Start} {
+	for _, start := range []func(context.Context) error{informers.Start, in.Start, e.status.Start, e.writer.Start, e.keeper.Start, heartbeats.Start} {
 		running.Go(func() {
 			if err := start(ctx); err != nil {
 				t.Error(err)

@@ -33,11 +33,12 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// The users that the API server knows: Admin may do everything; Controller is
-// the user that config/rbac/controller.yaml binds.
+// The users that the API server knows: Admin may do everything; Controller and
+// CNIServer are the users that config/rbac/controller.yaml and cniserver.yaml bind.
 const (
 	Admin      = "admin"
 	Controller = "woven-controller"
+	CNIServer  = "woven-cniserver"
 )
 
 const startTime = 2 * time.Minute // on a busy machine
@@ -126,7 +127,7 @@ func (s *Server) writeFiles() {
 		s.t.Fatal(err)
 	}
 	block := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	tokens := fmt.Sprintf("%[1]s-token,%[1]s,1,\"system:masters\"\n%[2]s-token,%[2]s,2,\n", Admin, Controller)
+	tokens := fmt.Sprintf("%[1]s-token,%[1]s,1,\"system:masters\"\n%[2]s-token,%[2]s,2,\n%[3]s-token,%[3]s,3,\n", Admin, Controller, CNIServer)
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(s.dir, "sa.key"), block, 0o600),
 		os.WriteFile(filepath.Join(s.dir, "tokens.csv"), []byte(tokens), 0o600),

@@ -33,6 +33,7 @@ func TestEdges(t *testing.T) {
 	t.Run("Finalize", e.testFinalize)
 	t.Run("Status", e.testStatus)
 	t.Run("Keeper", e.testKeeper)
+	t.Run("Heartbeats", e.testHeartbeats)
 }
 
 func (e *edges) standby(t *testing.T) {
