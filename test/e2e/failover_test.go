@@ -95,7 +95,7 @@ func (t *test) failOver(s *stream) time.Duration {
 	t.after(thaw)
 	first := s.comesAs(2, 60*time.Second)
 	took, lost := first.Sent.Sub(began), s.lost()-before
-	t.say("n1 frozen: the first packet through n2 was sent %.2f s later; %d datagrams were lost, and %d before that", took.Seconds(), lost, before)
+	t.say("n1 frozen: the first packet through n2 was sent %.2f s later; %d datagrams were lost", took.Seconds(), lost)
 	if lost > mostLost {
 		t.Errorf("%d datagrams were lost, more than %d", lost, mostLost)
 	}
