@@ -70,7 +70,7 @@ func Differences(ctx context.Context, from Sources) ([]Difference, error) {
 		return nil, err
 	}
 	names := from.Names
-	if names == (Names{}) {
+	if names.ClusterRouter == "" {
 		names = DefaultNames
 	}
 	return Compare(names, state), nil
