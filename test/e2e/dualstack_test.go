@@ -39,5 +39,6 @@ func TestDualStack(t *testing.T) {
 	te.egressAddresses("10.70.0.0/24,fd00:10:70::/112")
 	te.egressRules("10.71.0.0/24,fd00:10:71::/112")
 	te.egressByRouter("10.72.0.0/24,fd00:10:72::/112")
+	te.northGateway("10.76.0.0/24,fd00:10:76::/112")
 	te.liveGateway("10.73.0.0/24,fd00:10:73::/112")
 }

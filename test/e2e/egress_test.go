@@ -10,7 +10,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/sandbox"
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
@@ -215,6 +218,29 @@ func (t *test) egressRules(cidr string) {
 	for _, v6 := range e.families() {
 		e.seen("with a rule for other destinations", v6, asNode(v6))
 	}
+}
+
+// TestNorthGateway: a pod that names the next hop of what it sends leaves by that node, and takes the way of its subnet again without.
+func TestNorthGateway(t *testing.T) { begin(t, shared).northGateway("10.76.0.0/24") }
+
+func (t *test) northGateway(cidr string) {
+	e := t.leaving("north", cidr, func(*v1.SubnetSpec) {})
+	var second corev1.Node
+	t.must(t.api.Get(t.Context(), client.ObjectKey{Name: "n2"}, &second), "get node n2")
+	join := second.Annotations[annotations.IPAddress]
+	byN2 := func(v6 bool) func(*corev1.Pod) string { return as(sandbox.NodeAddr(2, v6)) }
+	for _, step := range []struct {
+		how, value string
+		want       func(v6 bool) func(*corev1.Pod) string
+	}{{"without north_gateway", "null", asNode}, {"p1 with north_gateway " + join, `"` + join + `"`, byN2}, {"without it again", "null", asNode}} {
+		patch := []byte(`{"metadata":{"annotations":{"` + annotations.NorthGateway + `":` + step.value + `}}}`)
+		t.must(t.api.Patch(t.Context(), e.pods[0].DeepCopy(), client.RawPatch(types.MergePatchType, patch)), "annotate pod p1")
+		for _, v6 := range e.families() {
+			e.seen(step.how, v6, step.want(v6))
+		}
+	}
+	t.asks(&e.pods[0], &e.pods[1], true)
+	t.consistent(10 * time.Second)
 }
 
 // router is a second host outside, in the nodes' network: a network namespace on the host outside. The far
