@@ -22,8 +22,10 @@ const (
 	SuffixLogicalSwitch = "logical_switch"
 	SuffixLogicalRouter = "logical_router"
 	SuffixPodNICType    = "pod_nic_type"
-	SuffixRoutes        = "routes"
-	SuffixMirror        = "mirror"
+	// SuffixVirtualMachine names the KubeVirt VM that a pod runs; port and IP object bear its name.
+	SuffixVirtualMachine = "virtualmachine"
+	SuffixRoutes         = "routes"
+	SuffixMirror         = "mirror"
 	// SuffixDHCPv4Options and SuffixDHCPv6Options are laid over the options of the subnet: "name=value,name=value".
 	SuffixDHCPv4Options = "dhcp-v4-options"
 	SuffixDHCPv6Options = "dhcp-v6-options"

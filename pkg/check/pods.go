@@ -41,7 +41,7 @@ func nicsOf(pod *corev1.Pod) []*nic {
 		provider := projectedNIC.Provider
 		read := func(suffix string) string { return pod.Annotations[annotations.Key(provider, suffix)] }
 		n := &nic{
-			pod: pod, provider: provider, port: model.PortName(pod.Name, pod.Namespace, provider),
+			pod: pod, provider: provider, port: projected.PortName(provider),
 			allocated: read(annotations.SuffixAllocated) == "true",
 			subnet:    read(annotations.SuffixLogicalSwitch),
 			mac:       strings.ToLower(read(annotations.SuffixMACAddress)),

@@ -48,11 +48,12 @@ type Func func(name model.Ref, v *world.View) Result
 // Functions gives the compile function of each kind.
 func Functions(cfg Config) map[model.Kind]Func {
 	return map[model.Kind]Func{
-		model.KindVpc:       cfg.vpc,
-		model.KindSubnet:    cfg.subnet,
-		model.KindNode:      cfg.node,
-		model.KindPod:       cfg.pod,
-		model.KindIPPool:    cfg.ippool,
-		model.KindNamespace: cfg.namespace,
+		model.KindVpc:            cfg.vpc,
+		model.KindSubnet:         cfg.subnet,
+		model.KindNode:           cfg.node,
+		model.KindPod:            cfg.pod,
+		model.KindIPPool:         cfg.ippool,
+		model.KindVirtualMachine: cfg.vm,
+		model.KindNamespace:      cfg.namespace,
 	}
 }

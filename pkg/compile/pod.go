@@ -26,6 +26,9 @@ func (c Config) pod(ref model.Ref, v *world.View) (r Result) {
 	if pod.Node == "" {
 		return r // the record names the node: an address is chosen when the pod is scheduled
 	}
+	if pod.VM != "" && !firstOfVM(&r, v, pod) {
+		return r
+	}
 	for i := range pod.NICs {
 		c.nic(&r, v, pod, &pod.NICs[i])
 	}
@@ -33,13 +36,13 @@ func (c Config) pod(ref model.Ref, v *world.View) (r Result) {
 }
 
 func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC) {
-	name := model.PortName(pod.Name, pod.Namespace, nic.Provider)
+	name := pod.PortName(nic.Provider)
 	ip, recorded := v.IP(name)
 	if !recorded {
 		c.claim(r, v, pod, nic, name)
 		return
 	}
-	if ip.PodName != pod.Name || ip.Namespace != pod.Namespace {
+	if ip.PodName != pod.RecordName() || ip.Namespace != pod.Namespace || pod.VM == "" && ofVM(ip) {
 		r.problem("AddressConflict", "", "IP %s is recorded for %s/%s, not for pod %s/%s", name, ip.Namespace, ip.PodName, pod.Namespace, pod.Name)
 		return
 	}
@@ -189,6 +192,7 @@ func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 	r.want(Claim{
 		IP: name, Subnets: subnets, Pools: pools, Provider: nic.Provider, NodeName: pod.Node, PodType: podType, OwnerUID: ownerUID,
 		For:     model.Ref{Kind: model.KindPod, Namespace: pod.Namespace, Name: pod.Name},
+		PodName: pod.RecordName(),
 		Request: request,
 	})
 }

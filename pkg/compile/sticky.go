@@ -14,6 +14,7 @@ import (
 func (c Config) gone(r *Result, v *world.View, records []*model.IP, onHost bool) {
 	for _, ip := range records {
 		switch {
+		case ofVM(ip): // see [Config.vm]
 		case ip.Deleting:
 			r.want(Release{IP: ip.Name, UID: ip.UID})
 		case ip.Reserved:
@@ -50,10 +51,10 @@ func (c Config) keeps(v *world.View, ip *model.IP) bool {
 }
 
 // inherits tells whether a pod that has no address yet may have the one that its
-// StatefulSet kept for it: it is of the same StatefulSet, and still of that subnet
+// StatefulSet, or VM, kept for it: it is of the same one, and still of that subnet
 // and pool.
 func (c Config) inherits(v *world.View, pod *model.Pod, nic *model.PodNIC, ip *model.IP) bool {
-	kept := !ip.Reserved && ip.PodType == model.PodTypeStatefulSet
+	kept := !ip.Reserved && (ofVM(ip) || ip.PodType == model.PodTypeStatefulSet)
 	if len(nic.Written) > 0 || !kept && nic.Pool == "" {
 		return true
 	}
@@ -67,7 +68,7 @@ func (c Config) inherits(v *world.View, pod *model.Pod, nic *model.PodNIC, ip *m
 // follow: the record says on which node its pod runs, and for whom it is kept.
 func follow(r *Result, pod *model.Pod, ip *model.IP) {
 	podType, ownerUID := pod.Keeper()
-	if podType == "" && ip.PodType != model.PodTypeStatefulSet {
+	if podType == "" && ip.PodType != model.PodTypeStatefulSet && !ofVM(ip) {
 		podType, ownerUID = ip.PodType, ip.OwnerUID
 	}
 	if ip.NodeName != pod.Node || ip.PodType != podType || ip.OwnerUID != ownerUID {

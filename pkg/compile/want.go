@@ -23,6 +23,7 @@ type Claim struct {
 	Pools    []string // for each of the subnets, the pool of it; nil for none at all
 	Request  ipam.Request
 	For      model.Ref // the pod or node
+	PodName  string    // see model.IP
 	Provider string
 	NodeName string
 	PodType  string // see model.IP

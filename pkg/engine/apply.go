@@ -38,6 +38,8 @@ func (c *Core) apply(ch Change) ([]model.Ref, error) {
 		return woken, err
 	case model.KindStatefulSet:
 		return store(c.world.StatefulSets, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
+	case model.KindVirtualMachine:
+		return store(c.world.VirtualMachines, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
 	case model.KindHeartbeat:
 		return store(c.world.Heartbeats, ch.Ref, ch.Ref.Name, ch.Object, invalid)
 	case model.KindSubnet:
@@ -117,6 +119,9 @@ func (c *Core) applyIP(ch Change, invalid bool) ([]model.Ref, error) {
 func holder(ip *model.IP) model.Ref {
 	if ip.Namespace == "" {
 		return model.Ref{Kind: model.KindNode, Name: ip.PodName}
+	}
+	if ip.PodType == model.PodTypeVirtualMachine {
+		return model.Ref{Kind: model.KindVirtualMachine, Namespace: ip.Namespace, Name: ip.PodName}
 	}
 	return model.Ref{Kind: model.KindPod, Namespace: ip.Namespace, Name: ip.PodName}
 }

@@ -25,7 +25,7 @@ func (c *Core) onItsWayOut(of model.Ref) bool {
 		return false
 	}
 	return slices.ContainsFunc(pod.NICs, func(nic model.PodNIC) bool {
-		ip := model.Ref{Kind: model.KindIP, Name: model.PortName(pod.Name, pod.Namespace, nic.Provider)}
+		ip := model.Ref{Kind: model.KindIP, Name: pod.PortName(nic.Provider)}
 		_, busy := c.writing[writeKey{sort: "release", target: ip}]
 		return busy
 	})
@@ -34,11 +34,25 @@ func (c *Core) onItsWayOut(of model.Ref) bool {
 // lose gives an address back whose record is gone, unless its pod carries it: then
 // it stays taken until there is a record again, or the pod is gone.
 func (c *Core) lose(ip string, of model.Ref) {
+	of = c.carrier(of)
 	if held, ok := c.ipam.Get(ip); ok && c.carries(of, held) {
 		c.keepFor(of, ip)
 		return
 	}
 	c.free(ip)
+}
+
+// carrier is the pod that uses a record: for that of a VM, one that runs it.
+func (c *Core) carrier(of model.Ref) model.Ref {
+	if of.Kind != model.KindVirtualMachine {
+		return of
+	}
+	for _, pod := range c.world.Pods.All() { // records of VMs are seldom lost
+		if pod.VM == of.Name && pod.Namespace == of.Namespace && len(carriedBy(pod)) > 0 {
+			return model.Ref{Kind: model.KindPod, Namespace: pod.Namespace, Name: pod.Name}
+		}
+	}
+	return of
 }
 
 func (c *Core) keepFor(of model.Ref, ip string) {
@@ -64,7 +78,7 @@ func carriedBy(pod *model.Pod) (out []ipam.Allocation) {
 	for i := range pod.NICs {
 		if addrs, mac, subnet, ok := compile.Carried(&pod.NICs[i]); ok {
 			out = append(out, ipam.Allocation{
-				Subnet: subnet, Owner: model.PortName(pod.Name, pod.Namespace, pod.NICs[i].Provider), Addrs: addrs, MAC: mac,
+				Subnet: subnet, Owner: pod.PortName(pod.NICs[i].Provider), Addrs: addrs, MAC: mac,
 			})
 		}
 	}
@@ -91,7 +105,7 @@ func (c *Core) keepCarried() {
 	var lost []*model.Pod
 	for _, pod := range c.world.Pods.All() {
 		for i := range pod.NICs {
-			if _, recorded := c.world.IPs.Get(model.PortName(pod.Name, pod.Namespace, pod.NICs[i].Provider)); !recorded && len(pod.NICs[i].Written) > 0 {
+			if _, recorded := c.world.IPs.Get(pod.PortName(pod.NICs[i].Provider)); !recorded && len(pod.NICs[i].Written) > 0 {
 				lost = append(lost, pod)
 				break
 			}

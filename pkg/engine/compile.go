@@ -132,6 +132,8 @@ func (c *Core) meta(ref model.Ref) (model.Meta, bool) {
 		return metaOf(c.world.IPPools, ref.Name, func(o *model.IPPool) model.Meta { return o.Meta })
 	case model.KindNamespace:
 		return metaOf(c.world.Namespaces, ref.Name, func(o *model.Namespace) model.Meta { return o.Meta })
+	case model.KindVirtualMachine:
+		return metaOf(c.world.VirtualMachines, world.PodKey(ref.Namespace, ref.Name), func(o *model.VirtualMachine) model.Meta { return o.Meta })
 	case model.KindPod:
 		return metaOf(c.world.Pods, world.PodKey(ref.Namespace, ref.Name), func(o *model.Pod) model.Meta { return o.Meta })
 	default:

@@ -58,7 +58,7 @@ func (a *api) CreateIP(c compile.Claim, al ipam.Allocation, done func(error)) {
 	}
 	ip := &model.IP{
 		Meta: model.Meta{Name: c.IP, UID: c.IP, Finalized: true}, Subnet: al.Subnet, Addrs: al.Addrs, MAC: al.MAC,
-		PodName: c.For.Name, Namespace: c.For.Namespace, NodeName: c.NodeName,
+		PodName: c.PodName, Namespace: c.For.Namespace, NodeName: c.NodeName,
 	}
 	a.ips[c.IP] = ip
 	a.tell(engine.Change{Ref: c.Target(), Object: ip})

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
@@ -64,11 +66,18 @@ func CacheOptions(outage *Outage) cache.Options {
 	for _, k := range kindList() {
 		byType[reflect.TypeOf(k.new())] = k
 	}
+	byGVK := map[schema.GroupVersionKind]kind{}
+	for _, k := range optionalKinds() {
+		byGVK[k.gvk] = k
+	}
 	return cache.Options{
 		DefaultWatchErrorHandler: outage.WatchError,
 		DefaultTransform: func(o any) (any, error) {
 			k, ok := byType[reflect.TypeOf(o)]
 			object, typed := o.(Object)
+			if m, partly := o.(*metav1.PartialObjectMetadata); partly {
+				k, ok = byGVK[m.GroupVersionKind()]
+			}
 			if !ok || !typed {
 				return o, nil // projected before
 			}
@@ -106,12 +115,19 @@ func (in *Intake) watch(ctx context.Context) error {
 		}
 		synced = append(synced, done)
 	}
+	wait, err := in.informOptional(ctx)
+	if err != nil {
+		return err
+	}
 	for _, done := range synced {
 		select {
 		case <-done:
 		case <-ctx.Done():
 			return nil
 		}
+	}
+	if wait(); ctx.Err() != nil {
+		return nil
 	}
 	in.flush()
 	in.synced.Store(true)

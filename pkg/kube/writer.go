@@ -73,6 +73,9 @@ func kindsByName() map[model.Kind]kind {
 	for _, k := range kindList() {
 		out[k.kind] = k
 	}
+	for _, k := range optionalKinds() {
+		out[k.kind] = k
+	}
 	return out
 }
 
@@ -119,7 +122,7 @@ func recordOf(c compile.Claim, a ipam.Allocation) model.IP {
 	return model.IP{
 		Meta:   model.Meta{Name: c.IP},
 		Subnet: a.Subnet, Addrs: a.Addrs, MAC: a.MAC,
-		PodName: c.For.Name, Namespace: c.For.Namespace,
+		PodName: c.PodName, Namespace: c.For.Namespace,
 		NodeName: c.NodeName, PodType: c.PodType, OwnerUID: c.OwnerUID,
 	}
 }

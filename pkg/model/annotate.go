@@ -12,7 +12,7 @@ const podNICType = "veth-pair"
 // PodAnnotations are what the controller writes on a pod once the port of one
 // of its NICs is in the northbound database.
 // Of the subnet's families, those are told that the NIC has.
-func PodAnnotations(_ Pod, nic PodNIC, ip IP, subnet SubnetNetwork) map[string]string {
+func PodAnnotations(pod Pod, nic PodNIC, ip IP, subnet SubnetNetwork) map[string]string {
 	out := map[string]string{}
 	cidr, gateway := subnet.CIDR, subnet.Gateway
 	if !ip.Addrs.V4.IsValid() {
@@ -35,6 +35,7 @@ func PodAnnotations(_ Pod, nic PodNIC, ip IP, subnet SubnetNetwork) map[string]s
 	set(annotations.SuffixLogicalSwitch, subnet.Name)
 	set(annotations.SuffixLogicalRouter, subnet.Vpc)
 	set(annotations.SuffixPodNICType, podNICType)
+	set(annotations.SuffixVirtualMachine, pod.VM)
 	return out
 }
 

@@ -25,6 +25,8 @@ const (
 	KindIPPool    Kind = "IPPool"
 	// KindStatefulSet is read only: it keeps the addresses of its pods.
 	KindStatefulSet Kind = "StatefulSet"
+	// KindVirtualMachine is read only, too: KubeVirt's VM keeps the addresses of its pods.
+	KindVirtualMachine Kind = "VirtualMachine"
 	// KindHeartbeat is what is known of a gateway node's sign of life; its name is the node's.
 	KindHeartbeat Kind = "Heartbeat"
 )
@@ -121,6 +123,8 @@ type Pod struct {
 	Completed   bool     // Succeeded or Failed: its addresses are free
 	NICs        []PodNIC // the default NIC first
 	Owner       PodOwner
+	// VM names the KubeVirt VM that the pod runs; empty for other pods.
+	VM string
 	// NorthGateway is the next hop of what leaves the pod, in place of the subnet's gateway node.
 	NorthGateway Addrs
 }
@@ -160,10 +164,10 @@ type IP struct {
 	Subnet    string
 	Addrs     Addrs
 	MAC       string
-	PodName   string // or node name
+	PodName   string // or name of the VM or node
 	Namespace string // of the pod; empty for nodes
 	NodeName  string
-	PodType   string // what the address outlives its pod for: [PodTypeStatefulSet], or empty
+	PodType   string // what the address outlives its pod for: [PodTypeStatefulSet], [PodTypeVirtualMachine], or empty
 	OwnerUID  string // of the workload that PodType names; empty if it is not recorded
 	Reserved  bool
 	Labelled  bool // has the labels that the controller gives

@@ -15,7 +15,7 @@ import (
 var podSuffixes = []string{
 	annotations.SuffixAllocated, annotations.SuffixRouted, annotations.SuffixIPAddress, annotations.SuffixMACAddress,
 	annotations.SuffixCIDR, annotations.SuffixGateway, annotations.SuffixLogicalSwitch, annotations.SuffixLogicalRouter,
-	annotations.SuffixPodNICType,
+	annotations.SuffixPodNICType, annotations.SuffixVirtualMachine,
 }
 
 // PodFrom projects a pod. A pod of the host's network and one that has
@@ -30,6 +30,9 @@ func PodFrom(o *corev1.Pod) (Pod, []Problem) {
 	}
 	if ref := metav1.GetControllerOfNoCopy(o); ref != nil {
 		pod.Owner = PodOwner{Kind: ref.Kind, Name: ref.Name, UID: string(ref.UID)}
+		if ref.Kind == "VirtualMachineInstance" && strings.HasPrefix(ref.APIVersion, "kubevirt.io/") {
+			pod.VM = ref.Name // KubeVirt gives an instance the name of its VM
+		}
 	}
 	if pod.HostNetwork || pod.Completed {
 		return pod, nil
@@ -135,7 +138,22 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// PortName is the name of a pod's logical switch port, and of its IP object:
+// RecordName is the name that the pod's records and ports bear: that of the VM
+// that it runs, or its own.
+func (p *Pod) RecordName() string {
+	if p.VM != "" {
+		return p.VM
+	}
+	return p.Name
+}
+
+// PortName is the name of the logical switch port of one of the pod's NICs, and of
+// its IP object.
+func (p *Pod) PortName(provider string) string {
+	return PortName(p.RecordName(), p.Namespace, provider)
+}
+
+// PortName is the name of a logical switch port, and of its IP object, see [Pod.RecordName]:
 // "<pod>.<namespace>", with ".<provider>" for other providers than "ovn".
 func PortName(pod, namespace, provider string) string {
 	if provider == "" || provider == annotations.DefaultProvider {

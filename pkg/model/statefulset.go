@@ -54,12 +54,3 @@ func OrdinalOf(pod string) (set string, ordinal int, ok bool) {
 	}
 	return pod[:i], int(n), true
 }
-
-// Keeper is what the record of a pod's address says of the workload that the
-// address outlives the pod for.
-func (p *Pod) Keeper() (podType, ownerUID string) {
-	if p.Owner.Kind == PodTypeStatefulSet {
-		return PodTypeStatefulSet, p.Owner.UID
-	}
-	return "", ""
-}

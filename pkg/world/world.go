@@ -22,8 +22,9 @@ type World struct {
 	Pods       *Table[model.Pod]
 	IPs        *Table[model.IP]
 	// StatefulSets are read where a pod is gone and its record is not.
-	StatefulSets *Table[model.StatefulSet]
-	IPPools      *Table[model.IPPool]
+	StatefulSets    *Table[model.StatefulSet]
+	IPPools         *Table[model.IPPool]
+	VirtualMachines *Table[model.VirtualMachine]
 	// Heartbeats are keyed by the names of nodes.
 	Heartbeats *Table[model.Heartbeat]
 
@@ -40,6 +41,7 @@ const (
 	indexSubnet     = "subnet"     // IPs and IPPools by their subnet
 	indexAddressSet = "addressset" // IPPools by the names of their address sets
 	indexPod        = "pod"        // IPs by their pod
+	indexVM         = "vm"         // pods by the VM that they run
 	facetNetwork    = "network"    // of a subnet: what its pods must know
 	facetSwitches   = "switches"   // of a namespace: the subnets that a user chose for it
 )
@@ -58,8 +60,14 @@ func New() *World {
 	w.Nodes = newTable(model.KindNode, &w.readers, index[model.Node]{indexAll, everything[model.Node]})
 	w.Namespaces = newTable[model.Namespace](model.KindNamespace, &w.readers)
 	w.Namespaces.facets = []facet[model.Namespace]{{facetSwitches, func(n *model.Namespace) any { return n.LogicalSwitches }}}
-	w.Pods = newTable[model.Pod](model.KindPod, &w.readers)
+	w.Pods = newTable(model.KindPod, &w.readers, index[model.Pod]{indexVM, func(o *model.Pod) []string {
+		if o.VM == "" {
+			return nil
+		}
+		return []string{PodKey(o.Namespace, o.VM)}
+	}})
 	w.StatefulSets = newTable[model.StatefulSet](model.KindStatefulSet, &w.readers)
+	w.VirtualMachines = newTable[model.VirtualMachine](model.KindVirtualMachine, &w.readers)
 	w.Heartbeats = newTable[model.Heartbeat](model.KindHeartbeat, &w.readers)
 	w.IPPools = newTable(model.KindIPPool, &w.readers,
 		index[model.IPPool]{indexSubnet, func(o *model.IPPool) []string { return []string{o.Subnet} }},
@@ -177,6 +185,16 @@ func (v *View) LogicalSwitches(namespace string) ([]string, bool) {
 // Pod reads a pod.
 func (v *View) Pod(namespace, name string) (*model.Pod, bool) {
 	return get(v, v.w.Pods, PodKey(namespace, name))
+}
+
+// PodsOfVM lists the pods that run a VM, by name.
+func (v *View) PodsOfVM(namespace, vm string) []*model.Pod {
+	return bucket(v, v.w.Pods, indexVM, PodKey(namespace, vm))
+}
+
+// VirtualMachine reads a KubeVirt VM.
+func (v *View) VirtualMachine(namespace, name string) (*model.VirtualMachine, bool) {
+	return get(v, v.w.VirtualMachines, PodKey(namespace, name))
 }
 
 // StatefulSet reads a StatefulSet.

@@ -24,6 +24,12 @@ func addressStates(pods state) []state {
 	bound := blue.with("IPPools of a namespace", changed(subnet("blue", "10.17.0.0/24"), func(s *model.Subnet) { s.Namespaces = []string{"blue"} }), bluePool, second,
 		pod("blue", "p1", "n1"), pod("blue", "p2", "n2"))
 	return []state{
+		pods.with("a VM", vm("db"), vmPod("virt-launcher-db-1", "n1")),
+		pods.with("a VM that is stopped", vm("db")),
+		pods.with("a VM started elsewhere", vm("db"), vmPod("virt-launcher-db-2", "n2")),
+		pods.with("a VM on the move", vm("db"), vmPod("virt-launcher-db-1", "n1"), changed(vmPod("virt-launcher-db-3", "n2"), func(p *model.Pod) { p.Created = 9 })),
+		pods.with("an instance without a VM", vmPod("virt-launcher-db-1", "n1")),
+		pods.with("a VM and a pod of one name", vm("db"), pod("default", "db", "n1")),
 		pods.with("IPPool", changed(front, func(p *model.IPPool) { p.AddressSet = true }), inPool("default", "f1", "front"), inPool("default", "f2", "front")),
 		pods.with("IPPool without an address set", front, inPool("default", "f1", "front"), pod("default", "f2", "n1"), statefulSet("web", "set-1", 2),
 			changed(setPod("web", 1, "n1", "set-1"), func(p *model.Pod) { p.NICs = inPool("", "", "front").NICs })),
@@ -49,6 +55,55 @@ func addressStates(pods state) []state {
 			changed(namespace("default"), func(n *model.Namespace) { n.LogicalSwitches = []string{"blue"} })),
 		blue.with("pod without its StatefulSet", changed(setPod("web", 0, "n1", ""), func(p *model.Pod) { p.Owner = model.PodOwner{} })),
 		blue.with("pod of a StatefulSet failed", statefulSet("web", "set-1", 1), changed(setPod("web", 0, "n1", "set-1"), func(p *model.Pod) { p.Completed, p.NICs = true, []model.PodNIC{{Provider: "ovn"}} })),
+	}
+}
+
+func vm(name string) *model.VirtualMachine {
+	return &model.VirtualMachine{Meta: model.Meta{Namespace: "default", Name: name, UID: "vm-" + name, Created: 5}}
+}
+
+func vmPod(name, onNode string) *model.Pod {
+	return changed(pod("default", name, onNode), func(p *model.Pod) {
+		p.VM, p.Owner = "db", model.PodOwner{Kind: "VirtualMachineInstance", Name: "db", UID: "of " + name}
+	})
+}
+
+// A VM has one address from its creation to its deletion, whichever pods run it.
+func TestVMKeepsItsAddress(t *testing.T) {
+	b := bedIn(t, "a VM")
+	was := addressOf(t, b, "db.default")
+	has := func(when, port4pod string) {
+		t.Helper()
+		if got := addressOf(t, b, "db.default"); got != was {
+			t.Errorf("%s: the address is %s, it was %s", when, got, was)
+		}
+		row := port(b, "db.default")
+		if port4pod == "" && row != nil || port4pod != "" && (row == nil || row.ExternalIDs["pod"] != "default/"+port4pod) {
+			t.Errorf("%s: the port is %+v, want one of %q", when, row, port4pod)
+		}
+	}
+	has("it runs", "virt-launcher-db-1")
+	first, second := ref(model.KindPod, "default", "virt-launcher-db-1"), ref(model.KindPod, "default", "virt-launcher-db-2")
+	b.set(second, changed(vmPod("virt-launcher-db-2", "n2"), func(p *model.Pod) { p.Created = 9 }))
+	b.settle()
+	has("a second pod", "virt-launcher-db-1")
+	if !hasProblem(b, second, "VirtualMachine db has its address in pod virt-launcher-db-1") {
+		t.Errorf("problems are %v", b.reports[second].Problems)
+	}
+	b.set(first, changed(vmPod("virt-launcher-db-1", "n1"), func(p *model.Pod) { p.Completed, p.NICs = true, nil }))
+	b.settle()
+	has("the first pod has completed", "virt-launcher-db-2")
+	b.set(first, nil)
+	b.set(second, nil)
+	b.settle()
+	has("it is stopped", "")
+	b.restart()
+	b.settle()
+	has("after a restart", "")
+	b.set(ref(model.KindVirtualMachine, "default", "db"), nil)
+	b.settle()
+	if b.objects[ref(model.KindIP, "", "db.default")] != nil {
+		t.Error("the VM is gone and its address is not free")
 	}
 }
 

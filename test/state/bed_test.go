@@ -211,7 +211,7 @@ func (b *bed) CreateIP(c compile.Claim, a ipam.Allocation, done func(error)) {
 		}
 		b.set(ref, &model.IP{
 			Meta: model.Meta{Name: c.IP, UID: "ip-" + c.IP, Finalized: true}, Labelled: true,
-			Subnet: a.Subnet, Addrs: a.Addrs, MAC: a.MAC, PodName: c.For.Name, Namespace: c.For.Namespace, NodeName: c.NodeName,
+			Subnet: a.Subnet, Addrs: a.Addrs, MAC: a.MAC, PodName: c.PodName, Namespace: c.For.Namespace, NodeName: c.NodeName,
 			PodType: c.PodType, OwnerUID: c.OwnerUID,
 		})
 		done(nil)

@@ -50,12 +50,12 @@ func (b *bed) addresses(when string) {
 		case *model.IP:
 			b.record(when, holders, o)
 		case *model.Pod:
-			_, recorded := b.objects[ref(model.KindIP, "", o.Name+"."+o.Namespace)]
+			_, recorded := b.objects[ref(model.KindIP, "", o.PortName(""))]
 			alive := o.Node != "" && !o.Completed && !o.HostNetwork
 			if alive && !recorded && len(b.reports[r].Problems) == 0 {
 				b.t.Fatalf("%s: pod %s has no address, and no problem says why", when, r)
 			}
-			if alive && recorded && o.NICs[0].Written["ovn.kubernetes.io/allocated"] != "true" {
+			if alive && recorded && len(b.reports[r].Problems) == 0 && o.NICs[0].Written["ovn.kubernetes.io/allocated"] != "true" {
 				b.t.Fatalf("%s: pod %s is not annotated", when, r)
 			}
 		}
@@ -76,6 +76,14 @@ func (b *bed) record(when string, holders map[string]string, ip *model.IP) {
 		holders[key] = ip.Name
 	}
 	holder := ref(model.KindPod, ip.Namespace, ip.PodName)
+	if ip.PodType == "VirtualMachine" {
+		holder = ref(model.KindVirtualMachine, ip.Namespace, ip.PodName)
+		for r, o := range b.objects {
+			if p, ok := o.(*model.Pod); ok && p.VM == ip.PodName && p.Namespace == ip.Namespace && !p.Completed {
+				holder = r
+			}
+		}
+	}
 	if ip.Namespace == "" {
 		holder = ref(model.KindNode, "", ip.PodName)
 	}

@@ -1,0 +1,119 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// groupKubeVirt is that of KubeVirt's VirtualMachine.
+var groupKubeVirt = schema.GroupVersion{Group: "kubevirt.io", Version: "v1"}
+
+// optionalKinds are those that a cluster need not have, by the name of their
+// CustomResourceDefinition. Of their objects the metadata suffice.
+func optionalKinds() map[string]kind {
+	return map[string]kind{
+		"virtualmachines.kubevirt.io": kindOf(model.KindVirtualMachine, groupKubeVirt, false, func() *metav1.PartialObjectMetadata {
+			return partial(groupKubeVirt.WithKind(string(model.KindVirtualMachine)))
+		}, model.VirtualMachineFrom),
+	}
+}
+
+func partial(gvk schema.GroupVersionKind) *metav1.PartialObjectMetadata {
+	o := &metav1.PartialObjectMetadata{}
+	o.SetGroupVersionKind(gvk)
+	return o
+}
+
+// options follows the CustomResourceDefinitions, and each optional kind for as long
+// as there is one.
+type options struct {
+	in     *Intake
+	ctx    context.Context //nolint:containedctx // informers live as long as the intake
+	kinds  map[string]kind
+	mu     sync.Mutex
+	synced map[string]<-chan struct{} // of those that are followed
+}
+
+// informOptional begins to follow the optional kinds. wait blocks until all that
+// exist are known.
+func (in *Intake) informOptional(ctx context.Context) (wait func(), err error) {
+	o := &options{in: in, ctx: ctx, kinds: optionalKinds(), synced: map[string]<-chan struct{}{}}
+	crds := partial(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+	informer, err := in.Cache.GetInformer(ctx, crds, cache.BlockUntilSynced(false))
+	if err != nil {
+		return nil, fmt.Errorf("watch CustomResourceDefinitions: %w", err)
+	}
+	handler, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc: o.defined, UpdateFunc: func(_, now any) { o.defined(now) }, DeleteFunc: o.undefined,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("watch CustomResourceDefinitions: %w", err)
+	}
+	return func() {
+		channels := []<-chan struct{}{handler.HasSyncedChecker().Done()}
+		for i := 0; i < len(channels); i++ {
+			select {
+			case <-channels[i]:
+			case <-ctx.Done():
+				return
+			}
+			if i == 0 {
+				channels = append(channels, o.started()...)
+			}
+		}
+	}, nil
+}
+
+func (o *options) started() (out []<-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, done := range o.synced {
+		out = append(out, done)
+	}
+	return out
+}
+
+// defined is called with each version of a definition. One that is not served yet
+// cannot be watched; its next version, which says that it is, comes soon.
+func (o *options) defined(crd any) {
+	m, ok := crd.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return
+	}
+	k, ours := o.kinds[m.Name]
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, started := o.synced[m.Name]; !ours || started {
+		return
+	}
+	if done, err := o.in.inform(o.ctx, k); err == nil {
+		o.synced[m.Name] = done
+	}
+}
+
+// undefined is called when a definition is gone, and its objects before it.
+func (o *options) undefined(crd any) {
+	if tombstone, ok := crd.(toolscache.DeletedFinalStateUnknown); ok {
+		crd = tombstone.Obj
+	}
+	m, ok := crd.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return
+	}
+	k, ours := o.kinds[m.Name]
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, started := o.synced[m.Name]; !ours || !started {
+		return
+	}
+	delete(o.synced, m.Name)
+	_ = o.in.Cache.RemoveInformer(o.ctx, k.new()) // it fails only for kinds that it does not know
+}
