@@ -28,7 +28,7 @@ type NIC struct {
 	// Ref names the pod and its NIC.
 	Ref podnet.Ref
 
-	netNS, bridge, kind string
+	netNS, bridge, kind, ifaceID string
 	// gateways are those that routes of ours may go through, mtu is in bytes; 0 if not known.
 	gateways []netip.Addr
 	mtu      int
@@ -118,7 +118,7 @@ func (p *Plumber) current(nic NIC) (now NIC, ok bool, err error) {
 // remember writes gateways and MTU to the NIC's port.
 func (p *Plumber) remember(ctx context.Context, nic NIC, gateways []netip.Addr, mtu int) error {
 	return p.cfg.Switch.EnsurePort(ctx, ovs.Port{Bridge: nic.bridge, Name: nic.Port, Type: nic.kind, ExternalIDs: map[string]string{
-		ovs.KeyIfaceID:    podnet.PortName(nic.Ref.Namespace, nic.Ref.Name, nic.Ref.Provider),
+		ovs.KeyIfaceID:    nic.ifaceID,
 		ovs.KeyIfaceIDVer: nic.Ref.UID,
 		keyGateway:        addressList(gateways),
 		keyMTU:            strconv.Itoa(mtu),
