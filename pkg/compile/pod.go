@@ -40,10 +40,15 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 	ip, recorded := v.IP(name)
 	if !recorded {
 		c.claim(r, v, pod, nic, name)
+		c.unrecorded(r, v, pod, nic, name)
 		return
 	}
 	if ip.PodName != pod.RecordName() || ip.Namespace != pod.Namespace || pod.VM == "" && ofVM(ip) {
 		r.problem("AddressConflict", "", "IP %s is recorded for %s/%s, not for pod %s/%s", name, ip.Namespace, ip.PodName, pod.Namespace, pod.Name)
+		return
+	}
+	if ip.Contested != "" {
+		r.problem("AddressConflict", "", "pod %s/%s cannot have the address of IP %s: %s", pod.Namespace, pod.Name, name, ip.Contested)
 		return
 	}
 	if leaving(ip, pod, nic) || !c.inherits(v, pod, nic, ip) {
@@ -69,6 +74,24 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 			UID:    pod.UID, Annotations: want,
 		})
 	}
+}
+
+// unrecorded: a pod that runs keeps its port while its record is written again. If
+// its address is somebody else's by now, the pod has none.
+func (c Config) unrecorded(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, name string) {
+	addrs, mac, in, ok := Carried(nic)
+	subnet, there := v.SubnetNetwork(in)
+	if !ok || !there || mac == "" {
+		return
+	}
+	for _, other := range v.IPsOfSubnet(in) {
+		if other.Addrs.V4.IsValid() && other.Addrs.V4 == addrs.V4 || other.Addrs.V6.IsValid() && other.Addrs.V6 == addrs.V6 {
+			return
+		}
+	}
+	ip := &model.IP{Meta: model.Meta{Name: name}, Subnet: in, Addrs: addrs, MAC: mac}
+	c.port(r, v, pod, nic, ip, subnet)
+	c.north(r, v, pod, nic, ip, subnet)
 }
 
 // port is where the NIC is on the switch of its subnet.

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 
-	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/world"
 )
@@ -98,20 +97,19 @@ func (c *Core) applyIP(ch Change, invalid bool) ([]model.Ref, error) {
 	}
 	now, ok := c.world.IPs.Get(ch.Ref.Name)
 	if !ok {
+		c.problem(ch.Ref, sourceAddress)
 		if had {
+			c.uncontest(old)
 			c.lose(ch.Ref.Name, holder(old))
 		}
 		return woken, nil
 	}
 	if had && (old.Subnet != now.Subnet || old.Addrs != now.Addrs || old.MAC != now.MAC) {
+		c.uncontest(old)
 		c.free(ch.Ref.Name)
 	}
 	c.usage[now.Subnet] = struct{}{}
-	c.problem(ch.Ref, sourceAddress)
-	if err := c.ipam.Record(ipam.Allocation{Subnet: now.Subnet, Owner: now.Name, Addrs: now.Addrs, MAC: now.MAC}); err != nil {
-		c.problem(ch.Ref, sourceAddress, model.Problem{Reason: "AddressConflict", Field: "spec.ipAddress", Message: fmt.Sprintf("IP %s: %v", now.Name, err)})
-		c.toSettle.add(ch.Ref)
-	}
+	woken = append(woken, c.hold(now)...)
 	return append(woken, holder(now)), nil
 }
 
@@ -130,6 +128,7 @@ func holder(ip *model.IP) model.Ref {
 func (c *Core) free(ip string) {
 	if a, ok := c.ipam.Release(ip); ok {
 		c.usage[a.Subnet] = struct{}{}
+		c.contest(a.Subnet)
 		c.feed(a.Subnet)
 	}
 }

@@ -85,6 +85,9 @@ func (c *Core) accept(owner fact.Owner, result compile.Result) {
 	}
 	s := c.state(owner)
 	s.compiled, s.wants = result.Problems, result.Wants
+	if gone {
+		delete(s.other, sourceAddress) // it waits for none any more
+	}
 	c.conflicts(owner)
 	c.toSettle.add(owner)
 }

@@ -61,8 +61,9 @@ type Core struct {
 	retrying   map[fact.Owner]struct{}            // a write failed: see ownerState.retryAt
 	writing    map[writeKey]compile.Want
 	usage      map[string]struct{}
-	redefine   map[string]struct{}    // subnets whose pools have changed
-	unrecorded map[model.Ref][]string // by pod, IPs that have no record though the pod may carry them
+	redefine   map[string]struct{}            // subnets whose pools have changed
+	contested  map[string]map[string]struct{} // by subnet, IPs whose address another one has
+	unrecorded map[model.Ref][]string         // by pod, IPs that have no record though the pod may carry them
 
 	kubeSynced, nbSynced, leading, active bool
 }
@@ -76,6 +77,7 @@ type ownerState struct {
 	input       []model.Problem            // by parsing
 	other       map[string][]model.Problem // by source: claim, write, name, database
 	reported    *Report
+	reportedUID string    // of the object that it is about
 	retryAt     time.Time // of wants whose write failed
 	attempts    int
 }
@@ -94,7 +96,7 @@ func NewCore(cfg Config) *Core {
 		owners: map[fact.Owner]*ownerState{}, waiters: map[key][]fact.Owner{},
 		quarantine: map[fact.Owner]*quarantine{}, blind: map[fact.Owner]struct{}{},
 		starving: map[string]map[fact.Owner]struct{}{}, writing: map[writeKey]compile.Want{},
-		usage: map[string]struct{}{}, redefine: map[string]struct{}{}, unrecorded: map[model.Ref][]string{},
+		usage: map[string]struct{}{}, redefine: map[string]struct{}{}, unrecorded: map[model.Ref][]string{}, contested: map[string]map[string]struct{}{},
 	}
 }
 

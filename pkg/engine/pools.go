@@ -46,6 +46,7 @@ func (c *Core) define(name string) {
 	} else {
 		c.problem(ref, sourceAddress)
 	}
+	c.contest(name)
 	c.feed(name)
 }
 

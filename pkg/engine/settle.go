@@ -152,13 +152,10 @@ func reportable(k model.Kind) bool {
 }
 
 func (c *Core) report(owner fact.Owner, s *ownerState) {
-	r := Report{Ref: owner, Programmed: c.active && s.outstanding == 0}
-	r.Problems = slices.Concat(s.input, s.compiled)
-	for _, source := range []string{sourceAddress, sourceWrite, sourceName, sourceConflict, sourceDatabase} {
-		r.Problems = append(r.Problems, s.other[source]...)
-	}
-	if !reportable(owner.Kind) {
-		r.Programmed = false
+	r := c.reportOf(owner, s)
+	meta, _ := c.meta(owner)
+	if s.reported != nil && (s.reportedUID != meta.UID || !c.known(owner)) {
+		c.forgetReport(owner, s)
 	}
 	switch {
 	case s.reported == nil && len(r.Problems) == 0 && (!reportable(owner.Kind) || !r.Programmed):
@@ -168,6 +165,23 @@ func (c *Core) report(owner fact.Owner, s *ownerState) {
 	case !c.leading || !c.known(owner):
 		return
 	}
-	s.reported = &r
+	s.reported, s.reportedUID = &r, meta.UID
 	c.cfg.Writer.Report(r)
+}
+
+func (c *Core) reportOf(owner fact.Owner, s *ownerState) Report {
+	r := Report{Ref: owner, Programmed: reportable(owner.Kind) && c.active && s.outstanding == 0}
+	r.Problems = slices.Concat(s.input, s.compiled)
+	for _, source := range []string{sourceAddress, sourceWrite, sourceName, sourceConflict, sourceDatabase} {
+		r.Problems = append(r.Problems, s.other[source]...)
+	}
+	return r
+}
+
+// forgetReport: what was told of an object that is gone is news for its namesake.
+func (c *Core) forgetReport(owner fact.Owner, s *ownerState) {
+	s.reported = nil
+	if !reportable(owner.Kind) {
+		c.cfg.Writer.Report(Report{Ref: owner})
+	}
 }

@@ -36,7 +36,7 @@ func (c *Core) carryOut(owner fact.Owner, w compile.Want) {
 		}
 	case compile.Annotate:
 		k.sort = "annotate"
-		if !c.onItsWayOut(w.Object) && c.begin(k, w) {
+		if c.begin(k, w) {
 			c.cfg.Writer.Annotate(w, c.finish(owner, k))
 		}
 	case compile.Follow:
@@ -74,6 +74,9 @@ func (c *Core) carryOut(owner fact.Owner, w compile.Want) {
 
 func (c *Core) begin(k writeKey, w compile.Want) bool {
 	if _, busy := c.writing[k]; busy {
+		return false
+	}
+	if _, announces := w.(compile.Annotate); announces && c.onItsWayOut(k.target) {
 		return false
 	}
 	c.writing[k] = w

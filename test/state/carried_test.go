@@ -1,6 +1,7 @@
 package state
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -77,11 +78,14 @@ func TestRunningPodKeepsItsAddressWithoutARecord(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, holder, waiting := scarce(t)
-			was := addressOf(t, b, holder.Name+".default")
+			was, ops := addressOf(t, b, holder.Name+".default"), b.ops
 			lose(b, ref(model.KindIP, "", holder.Name+".default"))
 			b.settle()
 			if now := addressOf(t, b, holder.Name+".default"); now != was || len(b.reports[waiting].Problems) == 0 {
 				t.Errorf("it has %s, it had %s; who waits is told %v", now, was, b.reports[waiting].Problems)
+			}
+			if b.ops != ops {
+				t.Errorf("%d operations in the database", b.ops-ops)
 			}
 			b.set(holder, nil)
 			b.settle()
@@ -109,4 +113,90 @@ func TestPodGoesBeforeItsRecordIsBack(t *testing.T) {
 	if now := addressOf(t, b, waiting.Name+".default"); now != was {
 		t.Errorf("who waits has %s, want %s", now, was)
 	}
+}
+
+// What was told of a pod that is gone is news for its namesake, even if the
+// controller sees both at once.
+func TestNamesakeIsToldAgain(t *testing.T) {
+	for _, atOnce := range []bool{false, true} {
+		b, _, waiting := scarce(t)
+		first, _ := b.objects[waiting].(*model.Pod)
+		b.set(waiting, nil)
+		if !atOnce {
+			b.settle()
+			if problems := b.reports[waiting].Problems; len(problems) > 0 {
+				t.Errorf("a pod that is gone has problems: %v", problems)
+			}
+		}
+		delete(b.reports, waiting)
+		b.set(waiting, anew(first))
+		b.settle()
+		if !hasProblem(b, waiting, "none of the addresses 10.16.5.1..10.16.5.2 can be had") {
+			t.Errorf("at once %v: problems are %v", atOnce, b.reports[waiting].Problems)
+		}
+	}
+}
+
+// An object that cannot be read is no different in this.
+func TestNamesakeOfAnInvalidPodIsToldAgain(t *testing.T) {
+	b := bedIn(t, "pods")
+	r := ref(model.KindPod, "default", "broken")
+	for range 2 {
+		b.parsed = map[model.Ref][]model.Problem{r: {{Reason: "PodInvalid", Message: "is wrong", Fatal: true}}}
+		b.apply(r, nil)
+		b.settle()
+		if !hasProblem(b, r, "is wrong") {
+			t.Errorf("problems are %v", b.reports[r].Problems)
+		}
+		b.parsed = nil
+		b.apply(r, nil)
+		b.settle()
+		delete(b.reports, r)
+	}
+}
+
+// Two records of one address: the older one has it, whichever is seen first; the
+// pod of the other is told, and has the address once it is free.
+func TestTwoRecordsOfOneAddress(t *testing.T) {
+	b := bedIn(t, "pods")
+	reserve := func(name string, created int64) {
+		b.set(ref(model.KindIP, "", name+".default"), &model.IP{
+			Meta: model.Meta{Name: name + ".default", UID: "ip-" + name, Created: created}, Subnet: "ovn-default", PodName: name, Namespace: "default",
+			Addrs: model.Addrs{V4: netip.MustParseAddr("10.16.8.8")}, MAC: "02:00:00:00:00:8" + name[:1], Reserved: true,
+		})
+	}
+	for name, created := range map[string]int64{"1late": 90, "2early": 80, "3last": 99} {
+		reserve(name, created)
+	}
+	for _, name := range []string{"1late", "2early", "3last"} {
+		b.set(ref(model.KindPod, "default", name), pod("default", name, "n1"))
+	}
+	b.settle()
+	only := func(step, served string) {
+		t.Helper()
+		for _, name := range []string{"1late", "2early", "3last"} {
+			r := ref(model.KindPod, "default", name)
+			if b.objects[r] == nil {
+				continue
+			}
+			if has := port(b, name+".default") != nil; has != (name == served) {
+				t.Errorf("%s: %s has a port: %v", step, name, has)
+			}
+			if told := hasProblem(b, r, "address 10.16.8.8 of subnet ovn-default belongs to "+served+".default"); told != (name != served) {
+				t.Errorf("%s: %s is told %v", step, name, b.reports[r].Problems)
+			}
+		}
+	}
+	only("at first", "2early")
+	b.restart()
+	b.settle()
+	only("after a restart", "2early")
+	b.set(ref(model.KindPod, "default", "2early"), nil)
+	b.settle()
+	if port(b, "1late.default") != nil {
+		t.Error("a reservation is given away while its pod is not there")
+	}
+	b.set(ref(model.KindIP, "", "2early.default"), nil)
+	b.settle()
+	only("when it is free", "1late")
 }

@@ -3,7 +3,6 @@
 package podnet
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -84,7 +83,7 @@ func (n Network) Gateway(addr netip.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// PortName returns the logical switch port of a NIC; name is that of the pod, or of the VM that it runs.
+// PortName returns the logical switch port of a pod's NIC.
 func PortName(namespace, name, provider string) string {
 	if provider == "" || provider == annotations.DefaultProvider {
 		return name + "." + namespace
@@ -112,7 +111,7 @@ func Parse(ref Ref, uid string, ann map[string]string) (Network, error) {
 	p := parser{ref: ref, provider: ref.provider(), ann: ann}
 	n := Network{
 		Namespace: ref.Namespace, Name: ref.Name, UID: uid, Provider: p.provider,
-		Port:          PortName(ref.Namespace, p.record(), p.provider),
+		Port:          PortName(ref.Namespace, ref.Name, p.provider),
 		LogicalSwitch: p.get(annotations.SuffixLogicalSwitch),
 		Addresses:     p.addresses(),
 		Gateways:      p.gateways(),
@@ -138,9 +137,6 @@ type parser struct {
 }
 
 func (p *parser) get(suffix string) string { return p.ann[annotations.Key(p.provider, suffix)] }
-
-// record is the name that the NIC's port bears.
-func (p *parser) record() string { return cmp.Or(p.get(annotations.SuffixVirtualMachine), p.ref.Name) }
 
 func (p *parser) failf(suffix, format string, args ...any) {
 	if p.err == nil {
