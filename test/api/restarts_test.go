@@ -1,21 +1,16 @@
 package api
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -74,7 +69,7 @@ func TestRestarts(t *testing.T) {
 	})
 	h.await(t, "the history is complete", func() bool { return h.pods() == 0 })
 	h.judge(t, c.keeps, until)
-	replayPorts(t, filepath.Join(filepath.Dir(strings.TrimPrefix(b.nb.Endpoint(), "unix:")), "db"))
+	replayPorts(t, b.nb)
 	led.check(t)
 	t.Logf("%d changes, %d versions of pods and IPs, %d writes of addresses, %d restarts", c.ops.Load(), len(h.moments), h.written, *restarts)
 }
@@ -251,85 +246,4 @@ func (h *history) pods() int {
 		}
 	}
 	return n
-}
-
-// replayPorts reads the log of all transactions that the file of a northbound
-// database is (ovsdb(5)): after none of them do two ports of one switch share an address.
-func replayPorts(t *testing.T, file string) {
-	t.Helper()
-	f, err := os.Open(filepath.Clean(file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<26)
-	rows, l, transactions := map[string][]string{}, newLedger(), 0
-	for lines.Scan() {
-		if strings.HasPrefix(lines.Text(), "OVSDB ") {
-			continue // a checksum of what follows
-		}
-		var transaction struct {
-			Ports map[string]*struct {
-				Addresses json.RawMessage `json:"addresses"`
-			} `json:"Logical_Switch_Port"`
-			Diff bool `json:"_is_diff"`
-		}
-		if err := json.Unmarshal(lines.Bytes(), &transaction); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		transactions++
-		for uuid, row := range transaction.Ports {
-			l.enter(moment{name: uuid, gone: true})
-			if row == nil {
-				delete(rows, uuid)
-			} else if row.Addresses != nil {
-				rows[uuid] = combine(t, rows[uuid], row.Addresses, transaction.Diff)
-			}
-		}
-		for uuid, row := range transaction.Ports {
-			if row == nil {
-				continue
-			}
-			for _, wrong := range l.enter(moment{name: uuid, addrs: strings.Join(addressesOf(rows[uuid]), ",")}) {
-				t.Errorf("transaction %d: %s", transactions, wrong)
-			}
-		}
-	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
-	}
-	if transactions < *restarts {
-		t.Errorf("%s has %d transactions only", file, transactions)
-	}
-}
-
-// combine is the new value of a set, which a log holds as a whole or by its difference (ovsdb-server(7)).
-func combine(t *testing.T, old []string, raw json.RawMessage, diff bool) []string {
-	t.Helper()
-	var set ovsdb.OvsSet
-	if err := json.Unmarshal(raw, &set); err != nil {
-		t.Fatal(err)
-	}
-	var now []string
-	for _, v := range set.GoSet {
-		now = append(now, fmt.Sprint(v))
-	}
-	if !diff {
-		return now
-	}
-	in := func(list []string) func(string) bool {
-		return func(v string) bool { return slices.Contains(list, v) }
-	}
-	return append(slices.DeleteFunc(slices.Clone(old), in(now)), slices.DeleteFunc(slices.Clone(now), in(old))...)
-}
-
-// addressesOf are the IP addresses of a port, "<MAC> <IP>…" each; those of routers have none.
-func addressesOf(port []string) (out []string) {
-	for _, a := range port {
-		if fields := strings.Fields(a); len(fields) > 1 {
-			out = append(out, fields[1:]...)
-		}
-	}
-	return out
 }
