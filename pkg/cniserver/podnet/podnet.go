@@ -3,6 +3,7 @@
 package podnet
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -83,7 +84,7 @@ func (n Network) Gateway(addr netip.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// PortName returns the logical switch port of a pod's NIC.
+// PortName returns the logical switch port of a NIC; name is that of the pod, or of the VM that it runs.
 func PortName(namespace, name, provider string) string {
 	if provider == "" || provider == annotations.DefaultProvider {
 		return name + "." + namespace
@@ -111,7 +112,7 @@ func Parse(ref Ref, uid string, ann map[string]string) (Network, error) {
 	p := parser{ref: ref, provider: ref.provider(), ann: ann}
 	n := Network{
 		Namespace: ref.Namespace, Name: ref.Name, UID: uid, Provider: p.provider,
-		Port:          PortName(ref.Namespace, ref.Name, p.provider),
+		Port:          PortName(ref.Namespace, p.record(), p.provider),
 		LogicalSwitch: p.get(annotations.SuffixLogicalSwitch),
 		Addresses:     p.addresses(),
 		Gateways:      p.gateways(),
@@ -137,6 +138,9 @@ type parser struct {
 }
 
 func (p *parser) get(suffix string) string { return p.ann[annotations.Key(p.provider, suffix)] }
+
+// record is the name that the NIC's port bears.
+func (p *parser) record() string { return cmp.Or(p.get(annotations.SuffixVirtualMachine), p.ref.Name) }
 
 func (p *parser) failf(suffix, format string, args ...any) {
 	if p.err == nil {

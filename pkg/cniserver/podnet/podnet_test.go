@@ -54,6 +54,15 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// The port of a pod that runs a VM bears the name of the VM.
+func TestParseVirtualMachine(t *testing.T) {
+	ann := maps.Clone(good)
+	ann["ovn.kubernetes.io/virtualmachine"] = "db"
+	if got, err := podnet.Parse(ref, "u1", ann); err != nil || got.Port != "db.shop" || got.Name != "web-0" {
+		t.Errorf("%+v %v", got, err)
+	}
+}
+
 func TestParseSecondProvider(t *testing.T) {
 	ann := map[string]string{}
 	for k, v := range good {

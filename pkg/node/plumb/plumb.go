@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/wovensdn/woven/api/annotations"
 	"github.com/wovensdn/woven/pkg/cniserver/podnet"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 )
@@ -24,6 +25,7 @@ const (
 	keyIfName       = "if_name"
 	keyPodName      = "pod_name"
 	keyPodNamespace = "pod_namespace"
+	keyPodProvider  = "pod_provider" // empty for the default NIC
 	keyPodNetNS     = "pod_netns"
 	keyIP           = "ip"
 	// keyGateway and keyMTU are what the NIC has now, for who changes it while the pod runs.
@@ -159,7 +161,7 @@ func (p *Plumber) port(req Request) ovs.Port {
 	for _, a := range req.Network.Addresses {
 		ips = append(ips, a.Addr().String())
 	}
-	return ovs.Port{
+	port := ovs.Port{
 		Bridge: p.cfg.Bridge,
 		Name:   HostName(req.ContainerID, req.IfName),
 		ExternalIDs: map[string]string{
@@ -175,6 +177,10 @@ func (p *Plumber) port(req Request) ovs.Port {
 			keyMTU:            strconv.Itoa(p.mtu(req.Network)),
 		},
 	}
+	if provider := req.Network.Provider; provider != annotations.DefaultProvider {
+		port.ExternalIDs[keyPodProvider] = provider
+	}
+	return port
 }
 
 // portAttachment reads back whose port it is; ok is false for ports that are no pod's.

@@ -28,7 +28,7 @@ type NIC struct {
 	// Ref names the pod and its NIC.
 	Ref podnet.Ref
 
-	netNS, bridge string
+	netNS, bridge, kind, ifaceID string
 	// gateways are those that routes of ours may go through, mtu is in bytes; 0 if not known.
 	gateways []netip.Addr
 	mtu      int
@@ -38,9 +38,9 @@ type NIC struct {
 func NICOf(port ovs.Port) (n NIC, ok bool) {
 	n.Attachment, ok = portAttachment(port)
 	ids := port.ExternalIDs
-	n.Port, n.bridge, n.netNS = port.Name, port.Bridge, ids[keyPodNetNS]
+	n.Port, n.bridge, n.kind, n.netNS = port.Name, port.Bridge, port.Type, ids[keyPodNetNS]
 	n.Ref = podnet.Ref{Namespace: ids[keyPodNamespace], Name: ids[keyPodName], UID: ids[ovs.KeyIfaceIDVer], IfName: n.IfName}
-	n.Ref.Provider = strings.TrimPrefix(strings.TrimPrefix(ids[ovs.KeyIfaceID], podnet.PortName(n.Ref.Namespace, n.Ref.Name, "")), ".")
+	n.Ref.Provider, n.ifaceID = ids[keyPodProvider], ids[ovs.KeyIfaceID]
 	n.mtu, _ = strconv.Atoi(ids[keyMTU])
 	for _, text := range strings.Split(ids[keyGateway], ",") {
 		if a, err := netip.ParseAddr(text); err == nil {
@@ -117,8 +117,8 @@ func (p *Plumber) current(nic NIC) (now NIC, ok bool, err error) {
 
 // remember writes gateways and MTU to the NIC's port.
 func (p *Plumber) remember(ctx context.Context, nic NIC, gateways []netip.Addr, mtu int) error {
-	return p.cfg.Switch.EnsurePort(ctx, ovs.Port{Bridge: nic.bridge, Name: nic.Port, ExternalIDs: map[string]string{
-		ovs.KeyIfaceID:    podnet.PortName(nic.Ref.Namespace, nic.Ref.Name, nic.Ref.Provider),
+	return p.cfg.Switch.EnsurePort(ctx, ovs.Port{Bridge: nic.bridge, Name: nic.Port, Type: nic.kind, ExternalIDs: map[string]string{
+		ovs.KeyIfaceID:    nic.ifaceID,
 		ovs.KeyIfaceIDVer: nic.Ref.UID,
 		keyGateway:        addressList(gateways),
 		keyMTU:            strconv.Itoa(mtu),
