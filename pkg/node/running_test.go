@@ -72,11 +72,12 @@ func TestRunningPods(t *testing.T) {
 	h := newHost(t, append(typical(), pod, subnet)...)
 	n := &nics{h: h}
 	h.loop.e.NICs = n
-	for name, ids := range map[string][3]string{
-		"web_h": {"web.default", "u1", "eth0"}, "net1_h": {"web.default." + second, "u1", "net1"}, "old_h": {"web.default", "u0", "eth0"},
+	for name, ids := range map[string][4]string{
+		"web_h": {"web.default", "u1", "eth0", ""}, "net1_h": {"web.default." + second, "u1", "net1", second}, "old_h": {"web.default", "u0", "eth0", ""},
 	} {
 		err := h.ovs.EnsurePort(t.Context(), ovs.Port{Bridge: hostplan.IntegrationBridge, Name: name, ExternalIDs: map[string]string{
-			ovs.KeyIfaceID: ids[0], ovs.KeyIfaceIDVer: ids[1], "if_name": ids[2], "container_id": "c-" + name, "pod_name": "web", "pod_namespace": "default",
+			ovs.KeyIfaceID: ids[0], ovs.KeyIfaceIDVer: ids[1], "if_name": ids[2], "pod_provider": ids[3],
+			"container_id": "c-" + name, "pod_name": "web", "pod_namespace": "default",
 		}})
 		if err != nil {
 			t.Fatal(err)
