@@ -108,9 +108,13 @@ func drain(core *engine.Core, m *memory) (units int) {
 // BenchmarkPodEvent is what one pod that comes and goes costs the controller:
 // two events, each with waking, compiling, comparing and encoding.
 func BenchmarkPodEvent(b *testing.B) {
-	for _, pods := range []int{1_000, 10_000, 100_000} {
-		b.Run(fmt.Sprintf("pods=%d", pods), func(b *testing.B) {
-			c := newCluster(100, pods)
+	for _, size := range []struct{ pods, subnets int }{{1_000, 1}, {10_000, 1}, {100_000, 1}, {100_000, 1_000}} {
+		b.Run(fmt.Sprintf("pods=%d/subnets=%d", size.pods, size.subnets), func(b *testing.B) {
+			pods := size.pods
+			c := manySubnets(100, pods, size.subnets)
+			if size.subnets == 1 {
+				c = newCluster(100, pods)
+			}
 			core, m, count := loaded(b, c)
 			count.woken = 0
 			units, ops := 0, 0
@@ -145,19 +149,19 @@ func BenchmarkPodEvent(b *testing.B) {
 	}
 }
 
-// TestPodEventCost: what a pod event wakes and writes does not depend on the number of pods.
+// TestPodEventCost: what a pod event wakes and writes does not depend on the number of pods, or of subnets.
 func TestPodEventCost(t *testing.T) {
-	cost := func(pods int) (woken, units int) {
-		c := newCluster(10, pods)
+	cost := func(c *cluster) (woken, units int) {
 		core, m, count := loaded(t, c)
 		count.woken = 0
-		apply(t, core, c.pod(pods))
+		apply(t, core, c.pod(c.pods))
 		units = drain(core, m)
 		return count.woken, units
 	}
-	fewWoken, fewUnits := cost(10)
-	manyWoken, manyUnits := cost(2_000)
-	if fewWoken != manyWoken || fewUnits != manyUnits || manyUnits != 1 {
-		t.Errorf("a pod event wakes %d owners and makes %d changes at 10 pods, %d and %d at 2,000", fewWoken, fewUnits, manyWoken, manyUnits)
+	fewWoken, fewUnits := cost(newCluster(10, 10))
+	for name, c := range map[string]*cluster{"2,000 pods": newCluster(10, 2_000), "100 subnets": manySubnets(10, 500, 100)} {
+		if woken, units := cost(c); woken != fewWoken || units != fewUnits || units != 1 {
+			t.Errorf("a pod event wakes %d owners and makes %d changes at 10 pods, %d and %d at %s", fewWoken, fewUnits, woken, units, name)
+		}
 	}
 }

@@ -4,12 +4,16 @@ package scale
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
 
+	"github.com/wovensdn/woven/api/annotations"
 	"github.com/wovensdn/woven/pkg/commit"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
@@ -43,18 +47,41 @@ func (r recorder) Usage(engine.Usage)                                         {}
 // cluster makes the objects of a cluster whose pods are all recorded and annotated.
 type cluster struct {
 	nodes, pods int
+	homes       []string // the subnets of pods; each has the namespace of its name, but for the default one
 	subnets     map[string]*model.Subnet
 }
 
 func newCluster(nodes, pods int) *cluster {
-	c := &cluster{nodes: nodes, pods: pods, subnets: map[string]*model.Subnet{}}
-	for name, cidr := range map[string]string{"join": "100.64.0.0/16", "ovn-default": "10.0.0.0/8"} {
+	return newClusterOf(nodes, pods, map[string]string{config.DefaultSubnet: "10.0.0.0/8"})
+}
+
+// manySubnets is a cluster whose pods are spread over so many subnets, at most 1,024.
+func manySubnets(nodes, pods, subnets int) *cluster {
+	homes := map[string]string{}
+	for i := range subnets {
+		name := config.DefaultSubnet
+		if i > 0 {
+			name = fmt.Sprintf("s%d", i)
+		}
+		homes[name] = address("10.0.0.0", i<<14).String() + "/18"
+	}
+	return newClusterOf(nodes, pods, homes)
+}
+
+func newClusterOf(nodes, pods int, homes map[string]string) *cluster {
+	c := &cluster{nodes: nodes, pods: pods, homes: slices.Sorted(maps.Keys(homes)), subnets: map[string]*model.Subnet{}}
+	all := maps.Clone(homes)
+	all["join"] = "100.64.0.0/16"
+	for name, cidr := range all {
 		p := netip.MustParsePrefix(cidr)
 		gateway := p.Addr().Next()
 		c.subnets[name] = &model.Subnet{
 			Meta: model.Meta{Name: name, UID: name, Created: 1, Finalized: true}, Vpc: config.ClusterRouter, Provider: "ovn",
 			CIDR: model.Prefixes{V4: p}, Gateway: model.Addrs{V4: gateway}, Exclude: []model.Range{{First: gateway, Last: gateway}},
 			GatewayType: model.GatewayDistributed, NatOutgoing: true,
+		}
+		if name != "join" && name != config.DefaultSubnet {
+			c.subnets[name].Namespaces = []string{name}
 		}
 	}
 	return c
@@ -79,16 +106,19 @@ func change(kind model.Kind, namespace, name string, o any) engine.Change {
 func (c *cluster) infrastructure() []engine.Change {
 	out := []engine.Change{
 		change(model.KindVpc, "", config.ClusterRouter, &model.Vpc{Meta: model.Meta{Name: config.ClusterRouter, Created: 1, Finalized: true}, Default: true}),
-		change(model.KindNamespace, "", "default", &model.Namespace{Meta: model.Meta{Name: "default", Created: 1}}),
 	}
 	for name, s := range c.subnets {
 		out = append(out, change(model.KindSubnet, "", name, s))
 	}
+	for _, home := range c.homes {
+		out = append(out, c.namespace(home))
+	}
 	for i := range c.nodes {
 		name := nodeName(i)
 		ip := &model.IP{
-			Meta:   model.Meta{Name: model.NodePortName(name), UID: name, Finalized: true},
-			Subnet: "join", Addrs: model.Addrs{V4: address("100.64.0.2", i)}, MAC: mac(1<<24 + i), PodName: name, NodeName: name,
+			Meta:     model.Meta{Name: model.NodePortName(name), UID: name, Finalized: true},
+			Labelled: true,
+			Subnet:   "join", Addrs: model.Addrs{V4: address("100.64.0.2", i)}, MAC: mac(1<<24 + i), PodName: name, NodeName: name,
 		}
 		node := &model.Node{Meta: model.Meta{Name: name, UID: name, Created: 1}, InternalIPs: []netip.Addr{address("192.168.0.1", i)}}
 		node.Annotations = model.NodeAnnotations(*node, *ip, c.subnets["join"].Network())
@@ -97,21 +127,40 @@ func (c *cluster) infrastructure() []engine.Change {
 	return out
 }
 
+// namespaceOf is the namespace whose pods are in a subnet.
+func namespaceOf(home string) string {
+	if home == config.DefaultSubnet {
+		return "default"
+	}
+	return home
+}
+
+// namespace has the annotations that it gets.
+func (c *cluster) namespace(home string) engine.Change {
+	s, name := c.subnets[home], namespaceOf(home)
+	return change(model.KindNamespace, "", name, &model.Namespace{Meta: model.Meta{Name: name, Created: 1}, Written: map[string]string{
+		annotations.LogicalSwitch: home, annotations.BoundSwitch: home, annotations.CIDR: model.PrefixesText(s.CIDR),
+		annotations.ExcludeIPs: strings.Join(model.RangeTexts(s.Exclude), ","), annotations.IPPool: "",
+	}})
+}
+
 func nodeName(i int) string { return fmt.Sprintf("n%d", i) }
 
 // pod is one pod with its record.
 func (c *cluster) pod(i int) []engine.Change {
-	name := fmt.Sprintf("web-%d", i)
+	name, home := fmt.Sprintf("web-%d", i), c.homes[i%len(c.homes)]
+	subnet, namespace := c.subnets[home], namespaceOf(home)
 	ip := &model.IP{
-		Meta:   model.Meta{Name: name + ".default", UID: "ip-" + name, Finalized: true},
-		Subnet: "ovn-default", Addrs: model.Addrs{V4: address("10.0.0.2", i)}, MAC: mac(i), PodName: name, Namespace: "default", NodeName: nodeName(i % c.nodes),
+		Meta:     model.Meta{Name: model.PortName(name, namespace, ""), UID: "ip-" + name, Finalized: true},
+		Labelled: true,
+		Subnet:   home, Addrs: model.Addrs{V4: address(subnet.Gateway.V4.String(), 1+i/len(c.homes))}, MAC: mac(i), PodName: name, Namespace: namespace, NodeName: nodeName(i % c.nodes),
 	}
 	pod := &model.Pod{
-		Meta: model.Meta{Namespace: "default", Name: name, UID: "pod-" + name, Created: 2},
+		Meta: model.Meta{Namespace: namespace, Name: name, UID: "pod-" + name, Created: 2},
 		Node: ip.NodeName, NICs: []model.PodNIC{{Provider: "ovn"}},
 	}
-	pod.NICs[0].Written = model.PodAnnotations(*pod, pod.NICs[0], *ip, c.subnets["ovn-default"].Network())
-	return []engine.Change{change(model.KindIP, "", ip.Name, ip), change(model.KindPod, "default", name, pod)}
+	pod.NICs[0].Written = model.PodAnnotations(*pod, pod.NICs[0], *ip, subnet.Network())
+	return []engine.Change{change(model.KindIP, "", ip.Name, ip), change(model.KindPod, namespace, name, pod)}
 }
 
 func newCore(t testing.TB, actual plan.Actual, observer engine.Observer) *engine.Core {
