@@ -15,7 +15,7 @@ import (
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
-// arrival is how long a segment that has arrived may take to be read.
+// arrival is how long a segment that must not be there may take to be read.
 const arrival = 100 * time.Millisecond
 
 // reset is a TCP segment with RST and ACK, of no connection that anybody knows.
@@ -56,8 +56,9 @@ func (w *wire) raw(ns *nstest.Namespace, a netip.Addr) *net.IPConn {
 	return conn
 }
 
-// stray sends a segment of no connection from the pod and returns the source address under which it arrived; "" if it did not.
-func (w *wire) stray(from *net.IPConn, at *net.IPConn) string {
+// stray sends a segment of no connection from the pod and returns the source address under which it arrived; "" if it
+// did not within the time.
+func (w *wire) stray(from, at *net.IPConn, limit time.Duration) string {
 	source, _ := netip.AddrFromSlice(from.LocalAddr().(*net.IPAddr).IP)
 	target, _ := netip.AddrFromSlice(at.LocalAddr().(*net.IPAddr).IP)
 	if _, err := from.WriteTo(reset(source.Unmap(), target.Unmap()), at.LocalAddr()); err != nil {
@@ -65,7 +66,7 @@ func (w *wire) stray(from *net.IPConn, at *net.IPConn) string {
 	}
 	// What is sent later arrives later: once this is answered, the segment is there or lost.
 	w.seen(target.Unmap())
-	if err := at.SetReadDeadline(time.Now().Add(arrival)); err != nil {
+	if err := at.SetReadDeadline(time.Now().Add(limit)); err != nil {
 		return err.Error()
 	}
 	_, addr, err := at.ReadFrom(make([]byte, 64))
@@ -101,11 +102,11 @@ func TestNothingLeavesUntranslated(t *testing.T) {
 			from, at *net.IPConn
 			passes   bool
 		}{{from4, at4, c.out4}, {from4, atOther, c.other4}, {from6, at6, c.out6}} {
-			want := ""
+			want, limit := "", arrival
 			if p.passes {
-				want = p.from.LocalAddr().String()
+				want, limit = p.from.LocalAddr().String(), patience
 			}
-			if got := w.stray(p.from, p.at); got != want {
+			if got := w.stray(p.from, p.at, limit); got != want {
 				t.Errorf("%s: a stray segment to %s is seen from %q; want %q", c.name, p.at.LocalAddr(), got, want)
 			}
 		}
@@ -128,7 +129,7 @@ func (w *wire) strayInside(d *nft.Driver, from, at *net.IPConn) {
 				w.t.Error(err)
 			}
 		})
-		if got := w.stray(from, at); got != podAddr4.String() {
+		if got := w.stray(from, at, patience); got != podAddr4.String() {
 			w.t.Errorf("a stray segment to %s is seen from %q; want %s", name, got, podAddr4)
 		}
 	}
