@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
 )
@@ -131,8 +132,24 @@ func subnetStatus(o *v1.Subnet, r *engine.Report, u *engine.Usage, now metav1.Ti
 	if r != nil {
 		setConditions(&status.Conditions, aspectsOf(o), *r, o.Generation, now)
 		status.NatOutgoingPolicyRules = model.NATRulesInForce(o)
+		setDHCP(&status, o)
 	}
 	return status
+}
+
+// setDHCP tells which rows of DHCP_Options are the subnet's.
+func setDHCP(status *v1.SubnetStatus, o *v1.Subnet) {
+	subnet, problems := model.SubnetFrom(o)
+	if model.Fatal(problems) {
+		return // the last good state is in force
+	}
+	status.DHCPv4OptionsUUID, status.DHCPv6OptionsUUID = "", ""
+	if subnet.DHCP.V4 != nil {
+		status.DHCPv4OptionsUUID = compile.DHCPOptionsUUID(o.Name, "ip4")
+	}
+	if subnet.DHCP.V6 != nil {
+		status.DHCPv6OptionsUUID = compile.DHCPOptionsUUID(o.Name, "ip6")
+	}
 }
 
 // poolStatus is the status that an IPPool should have; report and usage may be nil.

@@ -126,7 +126,7 @@ func (in *Intake) watch(ctx context.Context) error {
 			return nil
 		}
 	}
-	if wait(); ctx.Err() != nil {
+	if !wait() {
 		return nil
 	}
 	in.flush()

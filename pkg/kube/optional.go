@@ -43,8 +43,8 @@ type options struct {
 }
 
 // informOptional begins to follow the optional kinds. wait blocks until all that
-// exist are known.
-func (in *Intake) informOptional(ctx context.Context) (wait func(), err error) {
+// exist are known; it returns false if the context ends before.
+func (in *Intake) informOptional(ctx context.Context) (wait func() bool, err error) {
 	o := &options{in: in, ctx: ctx, kinds: optionalKinds(), synced: map[string]<-chan struct{}{}}
 	crds := partial(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
 	informer, err := in.Cache.GetInformer(ctx, crds, cache.BlockUntilSynced(false))
@@ -57,18 +57,19 @@ func (in *Intake) informOptional(ctx context.Context) (wait func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch CustomResourceDefinitions: %w", err)
 	}
-	return func() {
+	return func() bool {
 		channels := []<-chan struct{}{handler.HasSyncedChecker().Done()}
 		for i := 0; i < len(channels); i++ {
 			select {
 			case <-channels[i]:
 			case <-ctx.Done():
-				return
+				return false
 			}
 			if i == 0 {
 				channels = append(channels, o.started()...)
 			}
 		}
+		return true
 	}, nil
 }
 

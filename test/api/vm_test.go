@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -86,7 +87,7 @@ func TestVirtualMachines(t *testing.T) {
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
-		return fmt.Errorf("%v: %+v", err, ip.Spec)
+		return errors.Join(err, fmt.Errorf("the record is %+v", ip.Spec))
 	})
 }
 

@@ -1,0 +1,62 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/wovensdn/woven/api/v1"
+)
+
+// lease asks for a lease as a DHCP client of the pod's image does, and returns what
+// it was told: names and values as udhcpc gives them to its script. The interface stays as it is.
+const lease = `printf '#!/bin/sh\n[ "$1" = bound ] && env\nexit 0\n' > /tmp/told && chmod +x /tmp/told && udhcpc -f -n -q -t 3 -T 1 -i eth0 -s /tmp/told`
+
+// TestDHCP: OVN answers a pod with its own address and the options of the subnet,
+// also when they change while it runs, and is silent when DHCP is turned off.
+func TestDHCP(t *testing.T) {
+	te := begin(t, shared)
+	lab := subnet("lab", "10.72.0.0/24", "lab")
+	lab.Spec.EnableDHCP, lab.Spec.DHCPv4Options, lab.Spec.Mtu = true, "lease_time=7200,dns_server={10.96.0.10, 10.96.0.11}", 1300
+	te.create(lab)
+	te.namespace("lab", nil)
+	te.create(te.newPod("lab", "a", "n1", nil))
+	pod := te.becomes("lab", "a", 40*time.Second)
+	told := func(what string, texts ...string) {
+		t.Helper()
+		te.wait(20*time.Second, what, func(ctx context.Context) string {
+			out, err := te.inPod(ctx, pod, "sh", "-c", lease)
+			if err != nil || !containsAll(out, texts) {
+				return fmt.Sprintf("%q %v, want %v", out, err, texts)
+			}
+			return ""
+		})
+		te.say("%s: %s", what, strings.Join(texts, " "))
+	}
+	told("the options of the subnet", "ip="+pod.Status.PodIP, "lease=7200", "dns=10.96.0.10 10.96.0.11", "router=10.72.0.1", "mtu=1300", "serverid=169.254.0.254", "mask=24")
+	te.patch("lab", `{"dhcpV4Options":"lease_time=600,router=10.72.0.254","mtu":1350}`)
+	told("other options on the live subnet", "ip="+pod.Status.PodIP, "lease=600", "router=10.72.0.254", "mtu=1350")
+	te.wait(10*time.Second, "the status names the row", func(ctx context.Context) string {
+		s := &v1.Subnet{}
+		if err := te.api.Get(ctx, client.ObjectKey{Name: "lab"}, s); err != nil || s.Status.DHCPv4OptionsUUID == "" {
+			return fmt.Sprint(s.Status.DHCPv4OptionsUUID, err)
+		}
+		if out, err := te.cluster.NBCtl(ctx, "dhcp-options-get-options", s.Status.DHCPv4OptionsUUID); err != nil || !strings.Contains(out, "lease_time=600") {
+			return fmt.Sprint(out, err)
+		}
+		return ""
+	})
+	te.patch("lab", `{"enableDHCP":false}`)
+	te.wait(20*time.Second, "nobody answers any more", func(ctx context.Context) string {
+		out, err := te.inPod(ctx, pod, "sh", "-c", lease)
+		if err == nil {
+			return out
+		}
+		return ""
+	})
+	te.consistent(10 * time.Second)
+}
