@@ -62,5 +62,5 @@ func (c Config) wish(r *Result, n *model.Namespace, name string) {
 	if model.Fatal(n.Wish.Problems) {
 		return
 	}
-	r.want(CreateSubnet{Name: name, Spec: n.Wish.Spec})
+	r.want(CreateSubnet{Name: name, Wish: n.Wish})
 }

@@ -1,7 +1,6 @@
 package compile
 
 import (
-	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
 )
@@ -68,7 +67,7 @@ func (a Annotate) Target() model.Ref { return a.Object }
 // CreateSubnet wants a Subnet that the annotations of a namespace describe.
 type CreateSubnet struct {
 	Name string
-	Spec v1.SubnetSpec
+	Wish *model.SubnetWish
 }
 
 // Target is the subnet.

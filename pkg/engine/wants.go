@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -27,48 +28,44 @@ type WriteDone struct {
 
 // carryOut starts the write that a want stands for, unless it is under way.
 func (c *Core) carryOut(owner fact.Owner, w compile.Want) {
-	k := writeKey{target: w.Target()}
+	k := writeKey{sort: sortOf(w), target: w.Target()}
+	if !c.begin(k, w) {
+		return
+	}
 	switch w := w.(type) {
 	case compile.Claim:
-		k.sort = "claim"
-		if c.begin(k, w) {
-			c.claim(owner, w, k)
-		}
-	case compile.Annotate:
-		k.sort = "annotate"
-		if c.begin(k, w) {
-			c.cfg.Writer.Annotate(w, c.finish(owner, k))
-		}
-	case compile.Follow:
-		k.sort = "follow"
-		if c.begin(k, w) {
-			c.cfg.Writer.Follow(w, c.finish(owner, k))
-		}
+		c.claim(owner, w, k)
 	case compile.Adopt:
-		k.sort = "adopt"
-		if c.begin(k, w) {
-			c.adopt(owner, w, k)
-		}
-	case compile.Release:
-		k.sort = "release"
-		if c.begin(k, w) {
-			c.cfg.Writer.Release(w, c.finish(owner, k))
-		}
+		c.adopt(owner, w, k)
+	case compile.Annotate:
+		c.cfg.Writer.Annotate(w, c.finish(owner, k))
+	case compile.Follow:
+		c.cfg.Writer.Follow(w, c.finish(owner, k))
 	case compile.CreateSubnet:
-		k.sort = "create"
-		if c.begin(k, w) {
-			c.cfg.Writer.CreateSubnet(w, c.finish(owner, k))
-		}
+		c.cfg.Writer.CreateSubnet(w, c.finish(owner, k))
 	case compile.SetGateway:
-		k.sort = "gateway"
-		if c.begin(k, w) {
-			c.cfg.Writer.SetGateway(w, c.finish(owner, k))
-		}
+		c.cfg.Writer.SetGateway(w, c.finish(owner, k))
+	case compile.Release:
+		c.cfg.Writer.Release(w, c.finish(owner, k))
 	case compile.Finalize:
-		k.sort = "finalize"
-		if c.begin(k, w) {
-			c.cfg.Writer.Finalize(w, c.finish(owner, k))
-		}
+		c.cfg.Writer.Finalize(w, c.finish(owner, k))
+	}
+}
+
+// The sorts of writes that others ask about.
+const (
+	sortClaim   = "claim"
+	sortRelease = "release"
+)
+
+func sortOf(w compile.Want) string {
+	switch w.(type) {
+	case compile.Claim:
+		return sortClaim
+	case compile.Release:
+		return sortRelease
+	default:
+		return fmt.Sprintf("%T", w)
 	}
 }
 

@@ -296,7 +296,7 @@ func (b *bed) CreateSubnet(s compile.CreateSubnet, done func(error)) {
 	b.wrote(s)
 	b.news = append(b.news, func() {
 		if _, exists := b.objects[s.Target()]; !exists {
-			subnet, problems := model.SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: s.Name, UID: createdUID}, Spec: s.Spec})
+			subnet, problems := model.SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: s.Name, UID: createdUID}, Spec: s.Wish.Spec})
 			if len(problems) > 0 {
 				b.t.Errorf("the controller makes a Subnet with problems: %v", problems)
 			}
