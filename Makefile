@@ -14,6 +14,8 @@ STEP    := hack/step.sh
 COMMANDS := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.go))))
 # What is tested without a cluster; directories that are there.
 PACKAGES := $(foreach d,api config pkg cmd hack test/state test/nbtest,$(if $(wildcard $(d)),./$(d)/...))
+# How long each fuzz target runs.
+FUZZTIME ?= 1m
 # Benchmarks; test/api has those that run against a real API server.
 BENCHES  := $(foreach d,test/scale test/api,$(if $(wildcard $(d)),./$(d)/...))
 SANDBOX  := bin/woven-sandbox
@@ -90,3 +92,11 @@ e2e: check-go build ## End-to-end tests: a real API server, then real packets on
 .PHONY: bench
 bench: check-go ## Benchmarks at scale
 	@$(STEP) "benchmarks" go test -run '^$$' -bench . -timeout 60m $(BENCHES)
+
+.PHONY: fuzz
+fuzz: check-go ## Every fuzz target for FUZZTIME each (1m): parsers, wire formats, the allocator
+	@for p in $$(grep -rl --include='*_test.go' '^func Fuzz' api pkg cmd | xargs -n1 dirname | sort -u); do \
+		for f in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$p/*_test.go); do \
+			$(STEP) "fuzz $$p $$f" go test ./$$p -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME); \
+		done; \
+	done

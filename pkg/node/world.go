@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,7 +21,7 @@ func nodeOf(n *corev1.Node) (hostplan.Node, error) {
 	p := annotationReader{object: "node " + n.Name, values: n.Annotations}
 	h := hostplan.Node{
 		Name:        n.Name,
-		MAC:         strings.ToLower(n.Annotations[annotations.MACAddress]),
+		MAC:         p.mac(annotations.MACAddress),
 		Gateways:    p.addresses(annotations.Gateway),
 		InternalIPs: internalIPs(n),
 	}
@@ -57,13 +58,29 @@ func (p *annotationReader) failf(key, format string, args ...any) {
 func (p *annotationReader) addresses(key string) (out []netip.Addr) {
 	for _, text := range list(p.values[key]) {
 		a, err := netip.ParseAddr(text)
-		if err != nil {
+		if err != nil || a.Zone() != "" || a.Is4In6() {
 			p.failf(key, "%q is not an IP address", text)
+			return nil
+		}
+		if slices.ContainsFunc(out, func(b netip.Addr) bool { return a.Is4() == b.Is4() }) {
+			p.failf(key, "%q has two addresses of one family", p.values[key])
 			return nil
 		}
 		out = append(out, a)
 	}
 	return out
+}
+
+func (p *annotationReader) mac(key string) string {
+	text := p.values[key]
+	if text == "" {
+		return ""
+	}
+	mac, err := model.ParseMAC(text)
+	if err != nil {
+		p.failf(key, "%q %s", text, err)
+	}
+	return mac
 }
 
 func (p *annotationReader) prefixes(key string) (out []netip.Prefix) {
