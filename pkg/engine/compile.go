@@ -73,6 +73,9 @@ func (c *Core) accept(owner fact.Owner, result compile.Result) {
 	if d.Len() > 0 {
 		c.outstanding(owner, d)
 		c.dirty.addAll(d)
+		if len(c.drifted) > 0 { // what we want otherwise by now was not changed by others
+			each(d, func(k key) { delete(c.drifted, k) })
+		}
 		c.unquarantine(owner)
 		c.rivals(owner, before, result.Set)
 	}

@@ -58,6 +58,7 @@ type bed struct {
 	echo     *echo // of a real database
 	turns    int   // of the loop until it is interrupted; 0 for no limit
 	newest   commit.Fence
+	drift    []string // tables of rows that others are said to have changed
 }
 
 func newBed(t testing.TB, db database) *bed {
@@ -179,7 +180,7 @@ func (b *bed) Compiled(kind model.Kind, _ float64) {
 }
 func (b *bed) Woken(model.Kind, int)              {}
 func (b *bed) Committed(int, int, float64, error) {}
-func (b *bed) Drift(string)                       {}
+func (b *bed) Drift(table string)                 { b.drift = append(b.drift, table) }
 func (b *bed) Connected(bool)                     {}
 func (b *bed) Epoch(int64)                        {}
 

@@ -200,3 +200,20 @@ func TestTwoRecordsOfOneAddress(t *testing.T) {
 	b.settle()
 	only("when it is free", "1late")
 }
+
+// What the controller changes itself is not called a change by others, even if the
+// echo of its last change comes at the same moment.
+func TestOwnChangesAreNoDrift(t *testing.T) {
+	b := bedIn(t, "nodes")
+	r := ref(model.KindPod, "default", "a")
+	b.set(r, pod("default", "a", "n1"))
+	for b.turns = 1; port(b, "a.default") == nil; {
+		b.settle()
+	}
+	b.turns = 0
+	b.set(r, nil) // the echo of the port's row has not come yet
+	b.settle()
+	if port(b, "a.default") != nil || len(b.drift) > 0 {
+		t.Errorf("drift in %v", b.drift)
+	}
+}
