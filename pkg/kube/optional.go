@@ -85,19 +85,25 @@ func (o *options) started() (out []<-chan struct{}) {
 // defined is called with each version of a definition. One that is not served yet
 // cannot be watched; its next version, which says that it is, comes soon.
 func (o *options) defined(crd any) {
-	m, ok := crd.(*metav1.PartialObjectMetadata)
-	if !ok {
-		return
-	}
-	k, ours := o.kinds[m.Name]
+	name, k, ours := o.kindOf(crd)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if _, started := o.synced[m.Name]; !ours || started {
+	if _, started := o.synced[name]; !ours || started {
 		return
 	}
 	if done, err := o.in.inform(o.ctx, k); err == nil {
-		o.synced[m.Name] = done
+		o.synced[name] = done
 	}
+}
+
+// kindOf finds the optional kind that a definition is of.
+func (o *options) kindOf(crd any) (name string, k kind, ours bool) {
+	m, ok := crd.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return "", kind{}, false
+	}
+	k, ours = o.kinds[m.Name]
+	return m.Name, k, ours
 }
 
 // undefined is called when a definition is gone, and its objects before it.
@@ -105,16 +111,12 @@ func (o *options) undefined(crd any) {
 	if tombstone, ok := crd.(toolscache.DeletedFinalStateUnknown); ok {
 		crd = tombstone.Obj
 	}
-	m, ok := crd.(*metav1.PartialObjectMetadata)
-	if !ok {
-		return
-	}
-	k, ours := o.kinds[m.Name]
+	name, k, ours := o.kindOf(crd)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if _, started := o.synced[m.Name]; !ours || !started {
+	if _, started := o.synced[name]; !ours || !started {
 		return
 	}
-	delete(o.synced, m.Name)
+	delete(o.synced, name)
 	_ = o.in.Cache.RemoveInformer(o.ctx, k.new()) // it fails only for kinds that it does not know
 }
