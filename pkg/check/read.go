@@ -11,6 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/wovensdn/woven/api/v1"
@@ -123,12 +126,14 @@ func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 	var ips v1.IPList
 	var pools v1.IPPoolList
 	var sets appsv1.StatefulSetList
+	vms := metav1.PartialObjectMetadataList{}
+	vms.SetGroupVersionKind(schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: "VirtualMachineList"})
 	g, ctx := errgroup.WithContext(ctx)
 	for what, list := range map[string]client.ObjectList{
-		"pods": &pods, "nodes": &nodes, "namespaces": &namespaces, "subnets": &subnets, "vpcs": &vpcs, "IP objects": &ips, "IPPools": &pools, "StatefulSets": &sets,
+		"pods": &pods, "nodes": &nodes, "namespaces": &namespaces, "subnets": &subnets, "vpcs": &vpcs, "IP objects": &ips, "IPPools": &pools, "StatefulSets": &sets, "VirtualMachines": &vms,
 	} {
 		g.Go(func() error {
-			if err := api.List(ctx, list); err != nil {
+			if err := api.List(ctx, list); err != nil && (list != &vms || !meta.IsNoMatchError(err)) {
 				return fmt.Errorf("list %s: %w", what, err)
 			}
 			return nil
@@ -137,7 +142,7 @@ func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 	err := g.Wait()
 	return Objects{
 		Pods: pods.Items, Nodes: nodes.Items, Namespaces: namespaces.Items,
-		Subnets: subnets.Items, Vpcs: vpcs.Items, IPs: ips.Items, IPPools: pools.Items, StatefulSets: sets.Items,
+		Subnets: subnets.Items, Vpcs: vpcs.Items, IPs: ips.Items, IPPools: pools.Items, StatefulSets: sets.Items, VirtualMachines: vms.Items,
 	}, err
 }
 

@@ -27,6 +27,8 @@ const (
 	KindStatefulSet Kind = "StatefulSet"
 	// KindVirtualMachine is read only, too: KubeVirt's VM keeps the addresses of its pods.
 	KindVirtualMachine Kind = "VirtualMachine"
+	// KindDefinition is that of an optional kind, see [Definition].
+	KindDefinition Kind = "CustomResourceDefinition"
 	// KindHeartbeat is what is known of a gateway node's sign of life; its name is the node's.
 	KindHeartbeat Kind = "Heartbeat"
 )
