@@ -29,6 +29,7 @@ import (
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/metrics"
+	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/ovsdb/client"
 )
 
@@ -84,7 +85,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 		return nil, err
 	}
 	probe := &kube.Probe{API: clientset.Discovery().RESTClient(), Outage: outage, Clock: clk, Log: log}
-	servers := kube.APIServerAddresses(api, os.Getenv("KUBERNETES_SERVICE_HOST"))
+	servers := model.APIServerAddresses(api.Host, os.Getenv("KUBERNETES_SERVICE_HOST"))
 	sink, cluster := o.sink(r, servers)
 	in = kube.NewIntake(sink, mgr.GetCache(), probe.Wait, clk)
 	wanted := o.defaultsOfCluster()
