@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -133,7 +134,7 @@ func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 		"pods": &pods, "nodes": &nodes, "namespaces": &namespaces, "subnets": &subnets, "vpcs": &vpcs, "IP objects": &ips, "IPPools": &pools, "StatefulSets": &sets, "VirtualMachines": &vms,
 	} {
 		g.Go(func() error {
-			if err := api.List(ctx, list); err != nil && (list != &vms || !meta.IsNoMatchError(err)) {
+			if err := api.List(ctx, list); err != nil && (list != &vms || !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err)) {
 				return fmt.Errorf("list %s: %w", what, err)
 			}
 			return nil
