@@ -92,7 +92,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	writer := kube.NewWriter(direct, in, status, collectors, o.apiWriters)
 	keeper := kube.NewKeeper(direct, in, collectors, wanted, outage, clk, log.WithName("keeper"))
 	r.Engine = engine.New(engine.Config{
-		Compile: compile.Config{ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS, APIServers: servers},
+		Compile: compile.Config{ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS, LoadBalancers: o.enableLB, APIServers: servers},
 		Writer:  writer, Observer: r, Now: clk.Now, Log: log.WithName("engine"),
 	}, db)
 	leader, err := kube.NewLeader(api, o.ownLease(), outage, clk, log, collectors.Lead, writer.Lead, keeper.Lead, r.Engine.Lead)

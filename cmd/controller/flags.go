@@ -35,6 +35,7 @@ type options struct {
 	defaultGateway, nodeGW     string
 	defaultExclude             string
 	serviceRange               string
+	enableLB                   bool
 	lease                      kube.LeaseConfig
 	bindHost                   string
 	port                       int
@@ -48,7 +49,7 @@ func defaults() *options {
 		nbAddr: "tcp:127.0.0.1:6641", sbAddr: "tcp:127.0.0.1:6642", inactivitySeconds: 10,
 		apiWriters: kube.DefaultWriters, clusterRouter: model.DefaultVpc,
 		defaultLS: "ovn-default", defaultCIDR: "10.16.0.0/16",
-		nodeSwitch: "join", nodeCIDR: "100.64.0.0/16", serviceRange: "10.96.0.0/12",
+		nodeSwitch: "join", nodeCIDR: "100.64.0.0/16", serviceRange: "10.96.0.0/12", enableLB: true,
 		lease: kube.LeaseConfig{
 			Namespace: "kube-system", Name: "woven-controller",
 			Duration: 30 * time.Second, RenewDeadline: 20 * time.Second, RetryPeriod: 6 * time.Second,
@@ -83,6 +84,8 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	f.StringVar(&o.nodeCIDR, "node-switch-cidr", o.nodeCIDR, "CIDR of the nodes' Subnet; for dual stack a pair.")
 	f.StringVar(&o.nodeGW, "node-switch-gateway", o.nodeGW, "Gateway of the nodes' Subnet; empty: the first address of each family.")
 	f.StringVar(&o.serviceRange, "service-cluster-ip-range", o.serviceRange, "CIDR of ClusterIPs, a pair for dual stack; the default Subnet and that of the nodes must not overlap it.")
+
+	f.BoolVar(&o.enableLB, "enable-lb", o.enableLB, "Pods of subnets whose spec.enableLb says nothing, and the nodes, reach Services through OVN; false: they need kube-proxy.")
 
 	f = sets.FlagSet("leadership")
 	f.StringVar(&o.lease.Namespace, "leader-elect-resource-namespace", o.lease.Namespace, "Namespace of the Lease, and of those by which gateway nodes show that they live (--gateway-lease-namespace of woven-cniserver).")

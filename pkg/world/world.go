@@ -25,6 +25,8 @@ type World struct {
 	StatefulSets    *Table[model.StatefulSet]
 	IPPools         *Table[model.IPPool]
 	VirtualMachines *Table[model.VirtualMachine]
+	Services        *Table[model.Service]
+	EndpointSlices  *Table[model.EndpointSlice]
 	// Heartbeats are keyed by the names of nodes.
 	Heartbeats *Table[model.Heartbeat]
 
@@ -42,6 +44,7 @@ const (
 	indexAddressSet = "addressset" // IPPools by the names of their address sets
 	indexPod        = "pod"        // IPs by their pod
 	indexVM         = "vm"         // pods by the VM that they run
+	indexService    = "service"    // EndpointSlices by their Service
 	facetNetwork    = "network"    // of a subnet: what its pods must know
 	facetSwitches   = "switches"   // of a namespace: the subnets that a user chose for it
 )
@@ -68,6 +71,13 @@ func New() *World {
 	}})
 	w.StatefulSets = newTable[model.StatefulSet](model.KindStatefulSet, &w.readers)
 	w.VirtualMachines = newTable[model.VirtualMachine](model.KindVirtualMachine, &w.readers)
+	w.Services = newTable[model.Service](model.KindService, &w.readers)
+	w.EndpointSlices = newTable(model.KindEndpointSlice, &w.readers, index[model.EndpointSlice]{indexService, func(o *model.EndpointSlice) []string {
+		if o.Service == "" {
+			return nil
+		}
+		return []string{PodKey(o.Namespace, o.Service)}
+	}})
 	w.Heartbeats = newTable[model.Heartbeat](model.KindHeartbeat, &w.readers)
 	w.IPPools = newTable(model.KindIPPool, &w.readers,
 		index[model.IPPool]{indexSubnet, func(o *model.IPPool) []string { return []string{o.Subnet} }},
@@ -200,6 +210,16 @@ func (v *View) VirtualMachine(namespace, name string) (*model.VirtualMachine, bo
 // StatefulSet reads a StatefulSet.
 func (v *View) StatefulSet(namespace, name string) (*model.StatefulSet, bool) {
 	return get(v, v.w.StatefulSets, PodKey(namespace, name))
+}
+
+// Service reads a Service.
+func (v *View) Service(namespace, name string) (*model.Service, bool) {
+	return get(v, v.w.Services, PodKey(namespace, name))
+}
+
+// EndpointSlicesOfService lists the slices that hold a Service's backends, by name.
+func (v *View) EndpointSlicesOfService(namespace, service string) []*model.EndpointSlice {
+	return bucket(v, v.w.EndpointSlices, indexService, PodKey(namespace, service))
 }
 
 // IPPool reads an IPPool.
