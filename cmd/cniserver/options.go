@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/wovensdn/woven/pkg/cniserver/api"
+	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
@@ -32,7 +33,7 @@ type options struct {
 func defaults() *options {
 	return &options{
 		bindSocket: api.DefaultSocket, ovsSocket: "/run/openvswitch/db.sock", clusterRouter: "ovn-cluster",
-		leaseNamespace: "kube-system",
+		leaseNamespace: model.HeartbeatNamespace,
 		enableMirror:   true, mirrorIface: "mirror0", confDir: "/etc/cni/net.d", confName: "01-woven.conflist",
 		bindAddress: ":10665",
 	}
@@ -44,7 +45,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.bindSocket, "bind-socket", o.bindSocket, "unix socket on which the CNI plugin is served")
 	f.StringVar(&o.ovsSocket, "ovs-socket", o.ovsSocket, "unix socket of the node's Open_vSwitch database, with or without the prefix unix:")
 	f.StringVar(&o.clusterRouter, "cluster-router", o.clusterRouter, "name of the default Vpc, whose subnets the hosts reach")
-	f.StringVar(&o.leaseNamespace, "gateway-lease-namespace", o.leaseNamespace, "namespace of the Lease by which this node, if it is a gateway, shows that it lives; that of the controller's --leader-elect-resource-namespace")
+	f.StringVar(&o.leaseNamespace, "gateway-lease-namespace", o.leaseNamespace, "namespace of the Lease by which this node, if it is a gateway, shows that it lives; the same as the controller's")
 	f.IntVar(&o.mtu, "mtu", o.mtu, "MTU in bytes of ovn0 and of pods whose subnet names none; 0 means that of the link with the node's address less 100, less 120 if that address is IPv6")
 	f.BoolVar(&o.enableMirror, "enable-mirror", o.enableMirror, "copy the packets of this node's pods to a link for tcpdump")
 	f.StringVar(&o.mirrorIface, "mirror-iface", o.mirrorIface, "name of that link")

@@ -100,7 +100,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 		return nil, err
 	}
 	writer.HoldWhile(leader.Holds)
-	heartbeats, err := kube.NewHeartbeats(clientset, o.lease.Namespace, in, outage, log.WithName("heartbeats"))
+	heartbeats, err := kube.NewHeartbeats(clientset, o.gatewayLeases, in, outage, log.WithName("heartbeats"))
 	if err != nil {
 		return nil, err
 	}

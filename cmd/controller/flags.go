@@ -42,6 +42,7 @@ type options struct {
 	enableMetrics, enablePprof bool
 	logLevel, logFormat        string
 	webhook                    webhookOptions
+	gatewayLeases              string // namespace
 }
 
 func defaults() *options {
@@ -55,7 +56,7 @@ func defaults() *options {
 			Duration: 30 * time.Second, RenewDeadline: 20 * time.Second, RetryPeriod: 6 * time.Second,
 		},
 		port: 10660, enableMetrics: true, logLevel: "info", logFormat: "console",
-		webhook: webhookDefaults(),
+		webhook: webhookDefaults(), gatewayLeases: model.HeartbeatNamespace,
 	}
 }
 
@@ -88,7 +89,8 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	f.BoolVar(&o.enableLB, "enable-lb", o.enableLB, "Pods of subnets whose spec.enableLb says nothing, and the nodes, reach Services through OVN; false: they need kube-proxy.")
 
 	f = sets.FlagSet("leadership")
-	f.StringVar(&o.lease.Namespace, "leader-elect-resource-namespace", o.lease.Namespace, "Namespace of the Lease, and of those by which gateway nodes show that they live (--gateway-lease-namespace of woven-cniserver).")
+	f.StringVar(&o.lease.Namespace, "leader-elect-resource-namespace", o.lease.Namespace, "Namespace of the Lease.")
+	f.StringVar(&o.gatewayLeases, "gateway-lease-namespace", o.gatewayLeases, "Namespace of the Leases by which gateway nodes show that they live; the same as that of woven-cniserver.")
 	f.StringVar(&o.lease.Name, "leader-elect-resource-name", o.lease.Name, "Name of the Lease.")
 	f.StringVar(&o.lease.Identity, "leader-elect-identity", o.lease.Identity, "Who holds the Lease; empty: the host name and a random part.")
 	f.DurationVar(&o.lease.Duration, "leader-elect-lease-duration", o.lease.Duration, "How long standbys wait after the leader's last sign of life.")

@@ -65,6 +65,11 @@ func (c Config) conflicts(r *Result, v *world.View, s *model.Subnet) bool {
 			r.Problems = append(r.Problems, problem)
 		}
 	}
+	if table := s.Gateways.Table; table != 0 {
+		if first := v.SubnetsOfTable(table)[0]; first.Name != s.Name { // as the nodes choose, see package hostplan
+			r.problem(model.ReasonSubnetInvalid, "spec.policyRoutingTableID", "%d is the table of Subnet %s: traffic of Subnet %s is not led to its externalEgressGateway", table, first.Name, s.Name)
+		}
+	}
 	return model.Fatal(r.Problems)
 }
 

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -64,8 +63,18 @@ func sortOf(w compile.Want) string {
 		return sortClaim
 	case compile.Release:
 		return sortRelease
+	case compile.Adopt:
+		return "adopt"
+	case compile.Annotate:
+		return "annotate"
+	case compile.Follow:
+		return "follow"
+	case compile.CreateSubnet:
+		return "create"
+	case compile.SetGateway:
+		return "gateway"
 	default:
-		return fmt.Sprintf("%T", w)
+		return "finalize"
 	}
 }
 

@@ -48,7 +48,7 @@ func TestSpelledOut(t *testing.T) {
 		return &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}
 	}
 	usurper := k.spelledOut(subnet("other", v1.SubnetSpec{CIDRBlock: "10.1.2.3/16", Default: true}))
-	if usurper == nil || usurper.Spec.Default || usurper.Spec.CIDRBlock != "10.1.0.0/16" {
+	if usurper == nil || usurper.Spec.Default || usurper.Spec.CIDRBlock != "10.1.0.0/16" || usurper.Labels["ovn.kubernetes.io/vpc"] != "ovn-cluster" {
 		t.Errorf("%+v", usurper)
 	}
 	if again := k.spelledOut(usurper); again != nil {

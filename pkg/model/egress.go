@@ -187,12 +187,17 @@ type Gateways struct {
 	Selectors []string // spec.gatewayNodeSelectors as labels.Selector writes them
 	ECMP      bool     // through all that are ready, and not one of them
 	Active    string   // status.activateGateway: the choice that is recorded
+	Table     uint32   // the nodes' routing table that leads to routers outside; 0 without such
 }
 
 func (p *problems) gateways(o *v1.Subnet) Gateways {
 	g := Gateways{ECMP: o.Spec.EnableEcmp, Active: o.Status.ActivateGateway}
-	for _, node := range p.egress(&o.Spec).GatewayNodes {
+	egress := p.egress(&o.Spec)
+	for _, node := range egress.GatewayNodes {
 		g.Nodes = append(g.Nodes, node.Name)
+	}
+	if egress.External != nil {
+		g.Table = egress.External.Table
 	}
 	g.Selectors = p.selectors("spec.gatewayNodeSelectors", o.Spec.GatewayNodeSelectors)
 	return g

@@ -13,6 +13,10 @@ const (
 	// cniserver ends in order: its datapath goes on working, and the next one starts soon.
 	HeartbeatStoppedSeconds = 60
 
+	// HeartbeatNamespace has these Leases and no others: RBAC cannot limit names to a
+	// form, and no node shall be able to write the Lease of a leader.
+	HeartbeatNamespace = "woven-gateways"
+
 	heartbeatPrefix = "woven-gateway-"
 )
 

@@ -192,8 +192,8 @@ func (p *problems) selectors(field string, selectors []metav1.LabelSelector) []s
 	return out
 }
 
-// SubnetDefaults returns the Subnet with its defaults spelled out in its spec,
-// as the controller writes it back; nil when there is nothing to change, and
+// SubnetDefaults returns the Subnet with its defaults spelled out in its spec, and
+// the label of its Vpc, as the controller writes it back; nil when there is nothing to change, and
 // when the spec is wrong: a wrong spec is left as its author wrote it.
 func SubnetDefaults(o *v1.Subnet) *v1.Subnet {
 	s, list := SubnetFrom(o)
@@ -214,7 +214,11 @@ func SubnetDefaults(o *v1.Subnet) *v1.Subnet {
 	if !spec.U2OInterconnection {
 		spec.U2OInterconnectionIP = ""
 	}
-	if reflect.DeepEqual(o.Spec, out.Spec) {
+	// For selecting by label; a Vpc whose name is too long for one cannot be selected so.
+	if len(validation.IsValidLabelValue(s.Vpc)) == 0 {
+		metav1.SetMetaDataLabel(&out.ObjectMeta, annotations.LabelVpc, s.Vpc)
+	}
+	if reflect.DeepEqual(o.Spec, out.Spec) && o.Labels[annotations.LabelVpc] == out.Labels[annotations.LabelVpc] {
 		return nil
 	}
 	return out

@@ -30,7 +30,7 @@ func wovenManifests(source string) ([]string, error) {
 		return nil, fmt.Errorf("no custom resources in %s", filepath.Join(source, "config", "crd"))
 	}
 	rbac := filepath.Join(source, "config", "rbac")
-	return append(files, filepath.Join(rbac, "controller.yaml"), filepath.Join(rbac, "cniserver.yaml")), nil
+	return append(files, filepath.Join(rbac, "controller.yaml"), filepath.Join(rbac, "cniserver.yaml"), filepath.Join(rbac, "gateways.yaml")), nil
 }
 
 // readManifests decodes files of YAML documents.

@@ -8,6 +8,7 @@ package world
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/wovensdn/woven/pkg/model"
@@ -39,6 +40,7 @@ type World struct {
 const (
 	indexAll        = "all"        // every object of the kind
 	indexVpc        = "vpc"        // subnets by their Vpc
+	indexTable      = "table"      // subnets by the routing table that they use on nodes
 	indexNamespace  = "namespace"  // subnets, Vpcs and IPPools by the namespaces of their spec
 	indexSubnet     = "subnet"     // IPs and IPPools by their subnet
 	indexAddressSet = "addressset" // IPPools by the names of their address sets
@@ -57,6 +59,12 @@ func New() *World {
 	w.Subnets = newTable(model.KindSubnet, &w.readers,
 		index[model.Subnet]{indexAll, everything[model.Subnet]},
 		index[model.Subnet]{indexVpc, func(s *model.Subnet) []string { return []string{s.Vpc} }},
+		index[model.Subnet]{indexTable, func(s *model.Subnet) []string {
+			if s.Gateways.Table == 0 {
+				return nil
+			}
+			return []string{strconv.FormatUint(uint64(s.Gateways.Table), 10)}
+		}},
 		index[model.Subnet]{indexNamespace, func(s *model.Subnet) []string { return s.Namespaces }},
 	)
 	w.Subnets.facets = []facet[model.Subnet]{{facetNetwork, func(s *model.Subnet) any { return s.Network() }}}
@@ -136,6 +144,11 @@ func (v *View) SubnetNetwork(name string) (model.SubnetNetwork, bool) {
 // SubnetsOfVpc lists the subnets of a Vpc by name.
 func (v *View) SubnetsOfVpc(vpc string) []*model.Subnet {
 	return bucket(v, v.w.Subnets, indexVpc, vpc)
+}
+
+// SubnetsOfTable lists the subnets that use a routing table on the nodes, by name.
+func (v *View) SubnetsOfTable(table uint32) []*model.Subnet {
+	return bucket(v, v.w.Subnets, indexTable, strconv.FormatUint(uint64(table), 10))
 }
 
 // SubnetsOfNamespace lists the subnets whose spec.namespaces has this namespace,

@@ -10,7 +10,6 @@ import (
 
 	"github.com/go-logr/logr/testr"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -103,7 +102,7 @@ func startEdges(t *testing.T, s *Server) *edges {
 	if err != nil {
 		t.Fatal(err)
 	}
-	heartbeats, err := kube.NewHeartbeats(clientset, metav1.NamespaceSystem, in, outage, log)
+	heartbeats, err := kube.NewHeartbeats(clientset, model.HeartbeatNamespace, in, outage, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func (b *beats) renew(t *testing.T, count int) {
 // lost, both with the rights that they have; the event of a gateway that moves says so.
 func (e *edges) testHeartbeats(t *testing.T) {
 	e.server.Apply("config/rbac/cniserver.yaml")
-	leases, err := node.NewLeases(e.server.Config(CNIServer), metav1.NamespaceSystem)
+	leases, err := node.NewLeases(e.server.Config(CNIServer), model.HeartbeatNamespace)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,6 +40,7 @@ func (s *Server) Client(user string) client.Client {
 func (s *Server) Install() {
 	s.t.Helper()
 	s.Apply("config/rbac/controller.yaml")
+	s.Apply("config/rbac/gateways.yaml")
 	s.InstallCRDs()
 }
 

@@ -40,6 +40,7 @@ func TestAddressRows(t *testing.T) {
 	t.Run("IPPool of a namespace", b.poolOfNamespace)
 	t.Run("record of a running pod is deleted", b.deletedRecord)
 	t.Run("reservation", b.reservation)
+	t.Run("reservation without a MAC", b.reservationWithoutMAC)
 	t.Run("reservation of an address in use", b.reservationInUse)
 	t.Run("what cannot be had", b.refused)
 	t.Run("exhausted subnet", b.exhausted)
@@ -289,6 +290,24 @@ func (b *rows) reservation(t *testing.T) {
 		t.Errorf("it has %s", now)
 	}
 	b.remove(t, thief)
+}
+
+// A reservation may leave the MAC open: the record is completed, and the pod has both.
+func (b *rows) reservationWithoutMAC(t *testing.T) {
+	ip := &v1.IP{ObjectMeta: metav1.ObjectMeta{Name: "open.default"}, Spec: v1.IPSpec{
+		PodName: "open", Namespace: "default", Subnet: "ovn-default", V4IPAddress: "10.16.44.6",
+	}}
+	b.create(t, ip)
+	pod := b.pod(t, "default", "open", "", "")
+	now := b.served(t, pod)
+	record := b.awaitIP(t, "the record has a MAC", ip.Name, func(ip *v1.IP) bool { return ip.Spec.MacAddress != "" })
+	if now != "10.16.44.6" || record.UID != ip.UID || pod.Annotations[annotations.MACAddress] != record.Spec.MacAddress {
+		t.Errorf("the pod has %v, its record %+v", pod.Annotations, record.Spec)
+	}
+	b.remove(t, pod)
+	b.awaitIP(t, "the reservation stays", ip.Name, func(now *v1.IP) bool { return now.UID == ip.UID && now.DeletionTimestamp == nil })
+	b.remove(t, ip)
+	b.awaitIP(t, "it is gone", ip.Name, nil)
 }
 
 // A reservation of what somebody else has does not make a double.

@@ -72,7 +72,7 @@ func TestGatewayFailover(t *testing.T) {
 	te.patch("failover", `{"gatewayType":"distributed"}`)
 	te.wait(20*time.Second, "nodes that are no gateway have no heartbeat", func(ctx context.Context) string {
 		var leases coordinationv1.LeaseList
-		if err := te.api.List(ctx, &leases, client.InNamespace("kube-system"), client.MatchingLabels{"woven/gateway": "true"}); err != nil {
+		if err := te.api.List(ctx, &leases, client.InNamespace(model.HeartbeatNamespace), client.MatchingLabels{"woven/gateway": "true"}); err != nil {
 			return err.Error()
 		}
 		if len(leases.Items) > 0 {
@@ -173,7 +173,7 @@ func (t *test) beating(nodes ...string) {
 		renewals := -1
 		t.wait(40*time.Second, "heartbeat of "+node, func(ctx context.Context) string {
 			lease := &coordinationv1.Lease{}
-			if err := t.api.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: model.HeartbeatLease(node)}, lease); err != nil {
+			if err := t.api.Get(ctx, client.ObjectKey{Namespace: model.HeartbeatNamespace, Name: model.HeartbeatLease(node)}, lease); err != nil {
 				return err.Error()
 			}
 			if lease.Spec.RenewTime != nil && lease.Spec.RenewTime.After(last) {

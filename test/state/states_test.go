@@ -134,6 +134,8 @@ func states() []state {
 		bound.with("a node in a young subnet", changed(subnet("copy", "10.50.0.0/24"), func(s *model.Subnet) { s.Created = 9 }), node("n3", "10.50.0.7")),
 		bound.with("a young node in a subnet", changed(node("n3", "10.17.0.77"), func(n *model.Node) { n.Created = 9 })),
 		bound.with("the API server in a subnet", subnet("copy", "192.168.70.0/24")),
+		bound.with("two subnets with one routing table", changed(blue, func(s *model.Subnet) { s.Gateways.Table = 1000 }),
+			changed(subnet("blush", "10.51.0.0/24"), func(s *model.Subnet) { s.Gateways.Table = 1000 })),
 		bound.with("second Vpc", vpc("red"), changed(subnet("red", "10.17.0.0/24"), func(s *model.Subnet) { s.Vpc = "red"; s.Namespaces = []string{"red"} }),
 			namespace("red"), pod("red", "a", "n2")),
 		pods.with("dual stack", changed(subnet("dual", "10.18.0.0/24"), func(s *model.Subnet) {
