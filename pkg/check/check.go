@@ -13,6 +13,8 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/compile"
@@ -54,6 +56,10 @@ type Objects struct {
 	IPPools    []v1.IPPool
 	// StatefulSets keep the addresses of their pods.
 	StatefulSets []appsv1.StatefulSet
+	Services     []corev1.Service
+	// EndpointSlices hold the Services' backends, ServiceCIDRs the networks of their addresses.
+	EndpointSlices []discoveryv1.EndpointSlice
+	ServiceCIDRs   []networkingv1.ServiceCIDR
 }
 
 // Rows are those of an OVN database: table, then UUID, then a pointer to a row
@@ -82,7 +88,7 @@ type State struct {
 type Names = compile.Config
 
 // DefaultNames are the names that the controller uses if it is not told otherwise.
-var DefaultNames = Names{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default"}
+var DefaultNames = Names{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default", LoadBalancers: true, ServiceSource: compile.DefaultServiceSource}
 
 // Compare lists every difference, sorted by check and message, each once.
 func Compare(names Names, s State) []Difference {
@@ -119,6 +125,7 @@ type comparison struct {
 	namespace map[string]bool
 	pool      map[string]*v1.IPPool
 	set       map[model.Ref]*model.StatefulSet
+	service   map[model.Ref]bool
 	ports     map[string]*nb.LogicalSwitchPort // by name
 	switchOf  map[string]string                // port UUID → name of the switch that refers to it
 	found     []Difference
@@ -130,7 +137,7 @@ func newComparison(names Names, s State) *comparison {
 		subnet: map[string]*v1.Subnet{}, vpc: map[string]*v1.Vpc{}, node: map[string]*corev1.Node{},
 		record: map[string]*v1.IP{}, nics: map[string]*nic{}, networked: map[model.Ref]bool{}, namespace: map[string]bool{},
 		pool: map[string]*v1.IPPool{}, set: map[model.Ref]*model.StatefulSet{},
-		ports: map[string]*nb.LogicalSwitchPort{}, switchOf: map[string]string{},
+		service: map[model.Ref]bool{}, ports: map[string]*nb.LogicalSwitchPort{}, switchOf: map[string]string{},
 	}
 	o := &c.Objects
 	for i := range o.Subnets {
@@ -151,6 +158,9 @@ func newComparison(names Names, s State) *comparison {
 	for i := range o.StatefulSets {
 		set, _ := model.StatefulSetFrom(&o.StatefulSets[i])
 		c.set[model.Ref{Kind: model.KindStatefulSet, Namespace: set.Namespace, Name: set.Name}] = &set
+	}
+	for i := range o.Services {
+		c.service[model.Ref{Kind: model.KindService, Namespace: o.Services[i].Namespace, Name: o.Services[i].Name}] = true
 	}
 	for i := range o.Namespaces {
 		c.namespace[o.Namespaces[i].Name] = true

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/wovensdn/woven/api/v1"
@@ -123,9 +125,13 @@ func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 	var ips v1.IPList
 	var pools v1.IPPoolList
 	var sets appsv1.StatefulSetList
+	var services corev1.ServiceList
+	var endpoints discoveryv1.EndpointSliceList
+	var ranges networkingv1.ServiceCIDRList
 	g, ctx := errgroup.WithContext(ctx)
 	for what, list := range map[string]client.ObjectList{
 		"pods": &pods, "nodes": &nodes, "namespaces": &namespaces, "subnets": &subnets, "vpcs": &vpcs, "IP objects": &ips, "IPPools": &pools, "StatefulSets": &sets,
+		"Services": &services, "EndpointSlices": &endpoints, "ServiceCIDRs": &ranges,
 	} {
 		g.Go(func() error {
 			if err := api.List(ctx, list); err != nil {
@@ -138,6 +144,7 @@ func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 	return Objects{
 		Pods: pods.Items, Nodes: nodes.Items, Namespaces: namespaces.Items,
 		Subnets: subnets.Items, Vpcs: vpcs.Items, IPs: ips.Items, IPPools: pools.Items, StatefulSets: sets.Items,
+		Services: services.Items, EndpointSlices: endpoints.Items, ServiceCIDRs: ranges.Items,
 	}, err
 }
 

@@ -51,17 +51,12 @@ func (c Config) isolate(r *Result, v *world.View, s *model.Subnet) {
 }
 
 // private drops what comes in from elsewhere than the subnet itself, the subnets
-// that it allows, and the nodes, whose traffic has an address of the join subnet.
+// that it allows, and the nodes, whose traffic has an address of the join subnet or of those for Services.
 // Answers to what its own pods ask come in.
 func (c Config) private(r *Result, v *world.View, s *model.Subnet) {
 	if join, ok := v.SubnetNetwork(c.NodeSwitch); ok && s.Vpc == join.Vpc {
-		for _, cidr := range model.PrefixFamilies(join.CIDR) {
-			ip := family(cidr.Addr())
-			rule(r, s, "private/nodes/"+ip, &nb.ACL{
-				Direction: nb.ACLDirectionToLport, Priority: priorityNodes, Action: nb.ACLActionAllowRelated,
-				Match: fmt.Sprintf("%s.src == %s", ip, cidr),
-			})
-		}
+		allowNodes(r, s, "private/nodes/", model.PrefixFamilies(join.CIDR))
+		allowNodes(r, s, "private/hosts/", c.hostSources()) // through a Service
 	}
 	for _, own := range model.PrefixFamilies(s.CIDR) {
 		ip := family(own.Addr())
@@ -80,6 +75,16 @@ func (c Config) private(r *Result, v *world.View, s *model.Subnet) {
 				Match: fmt.Sprintf("%[1]s.src == %[3]s && %[1]s.dst == %[2]s", ip, own, peer),
 			})
 		}
+	}
+}
+
+func allowNodes(r *Result, s *model.Subnet, id string, prefixes []netip.Prefix) {
+	for _, cidr := range prefixes {
+		ip := family(cidr.Addr())
+		rule(r, s, id+ip, &nb.ACL{
+			Direction: nb.ACLDirectionToLport, Priority: priorityNodes, Action: nb.ACLActionAllowRelated,
+			Match: fmt.Sprintf("%s.src == %s", ip, cidr),
+		})
 	}
 }
 

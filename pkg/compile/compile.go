@@ -24,6 +24,8 @@ type Config struct {
 	DefaultSubnet string // the subnet of namespaces that name none
 	// LoadBalancers tells whether subnets that do not say so themselves, and the nodes, reach Services through OVN.
 	LoadBalancers bool
+	// ServiceSource holds the addresses that hosts take towards Services, one for each node.
+	ServiceSource model.Prefixes
 	// APIServers are the addresses by which the controller reaches the API server: no subnet may hold them.
 	APIServers []netip.Addr
 }

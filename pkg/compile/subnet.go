@@ -134,6 +134,7 @@ func (c Config) leave(r *Result, s *model.Subnet) {
 		switch {
 		case s.Name == c.NodeSwitch:
 			c.defaultRoute(r, s, ip)
+			c.hostsLeave(r, s, ip)
 		case s.GatewayType == model.GatewayDistributed:
 			r.Member(fact.RefTo(nb.AddressSetTable, distributedSet(s.Vpc, ip)), "addresses", cidr.String())
 		}
