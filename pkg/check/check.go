@@ -15,7 +15,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/model"
@@ -60,6 +62,8 @@ type Objects struct {
 	// EndpointSlices hold the Services' backends, ServiceCIDRs the networks of their addresses.
 	EndpointSlices []discoveryv1.EndpointSlice
 	ServiceCIDRs   []networkingv1.ServiceCIDR
+	// VirtualMachines of KubeVirt do so, too; there are none where KubeVirt is not installed.
+	VirtualMachines []metav1.PartialObjectMetadata
 }
 
 // Rows are those of an OVN database: table, then UUID, then a pointer to a row
@@ -126,6 +130,8 @@ type comparison struct {
 	pool      map[string]*v1.IPPool
 	set       map[model.Ref]*model.StatefulSet
 	service   map[model.Ref]bool
+	vm        map[model.Ref]bool
+	ofPod     map[model.Ref]*nic               // the default NIC of each pod
 	ports     map[string]*nb.LogicalSwitchPort // by name
 	switchOf  map[string]string                // port UUID → name of the switch that refers to it
 	found     []Difference
@@ -137,7 +143,9 @@ func newComparison(names Names, s State) *comparison {
 		subnet: map[string]*v1.Subnet{}, vpc: map[string]*v1.Vpc{}, node: map[string]*corev1.Node{},
 		record: map[string]*v1.IP{}, nics: map[string]*nic{}, networked: map[model.Ref]bool{}, namespace: map[string]bool{},
 		pool: map[string]*v1.IPPool{}, set: map[model.Ref]*model.StatefulSet{},
-		service: map[model.Ref]bool{}, ports: map[string]*nb.LogicalSwitchPort{}, switchOf: map[string]string{},
+		service: map[model.Ref]bool{},
+		vm:      map[model.Ref]bool{}, ofPod: map[model.Ref]*nic{},
+		ports: map[string]*nb.LogicalSwitchPort{}, switchOf: map[string]string{},
 	}
 	o := &c.Objects
 	for i := range o.Subnets {
@@ -162,13 +170,20 @@ func newComparison(names Names, s State) *comparison {
 	for i := range o.Services {
 		c.service[model.Ref{Kind: model.KindService, Namespace: o.Services[i].Namespace, Name: o.Services[i].Name}] = true
 	}
+	for i := range o.VirtualMachines {
+		c.vm[model.Ref{Kind: model.KindVirtualMachine, Namespace: o.VirtualMachines[i].Namespace, Name: o.VirtualMachines[i].Name}] = true
+	}
 	for i := range o.Namespaces {
 		c.namespace[o.Namespaces[i].Name] = true
 	}
 	for i := range o.Pods {
 		for _, n := range nicsOf(&o.Pods[i]) {
 			c.nics[n.port] = n
-			c.networked[model.Ref{Kind: model.KindPod, Namespace: n.pod.Namespace, Name: n.pod.Name}] = true
+			pod := model.Ref{Kind: model.KindPod, Namespace: n.pod.Namespace, Name: n.pod.Name}
+			c.networked[pod] = true
+			if n.provider == annotations.DefaultProvider {
+				c.ofPod[pod] = n
+			}
 		}
 	}
 	for _, row := range rowsOf[nb.LogicalSwitchPort](c.NB, nb.LogicalSwitchPortTable) {

@@ -293,6 +293,19 @@ func TestCompare(t *testing.T) {
 			},
 			nil,
 		},
+		"a VM keeps its address while it is stopped": {
+			func(s *State) {
+				s.Objects.VirtualMachines = []metav1.PartialObjectMetadata{{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db"}}}
+				for i, name := range []string{"db", "gone"} {
+					s.Objects.IPs = append(s.Objects.IPs, *model.IPObject(model.IP{
+						Meta: model.Meta{Name: name + ".default"}, PodName: name, Namespace: "default", Subnet: "ovn-default",
+						PodType: model.PodTypeVirtualMachine, Addrs: model.Addrs{V4: netip.AddrFrom4([4]byte{10, 16, 0, byte(50 + i)})},
+					}))
+				}
+				s.Objects.Subnets[0].Status.V4UsingIPs, s.Objects.Subnets[0].Status.V4AvailableIPs = v1.BigIntOf(4), v1.BigIntOf(65529)
+			},
+			[]string{"api: IP object gone.default (10.16.0.51) has no pod default/gone that uses it"},
+		},
 		"a StatefulSet keeps the address of a pod that it makes again": {
 			func(s *State) {
 				s.Objects.StatefulSets = []appsv1.StatefulSet{{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db", UID: "set"}}}

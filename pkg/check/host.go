@@ -140,7 +140,7 @@ func (c *comparison) veths(node string, h *Host) {
 			continue
 		}
 		namespace, pod, _ := strings.Cut(fields[2], "/")
-		n := c.nics[model.PortName(pod, namespace, annotations.DefaultProvider)]
+		n := c.ofPod[model.Ref{Kind: model.KindPod, Namespace: namespace, Name: pod}]
 		if n == nil || n.pod.Spec.NodeName != node {
 			c.differ(checkKernel, "node %s: link %s has no pod %s on this node", node, link.Name, fields[2])
 			continue

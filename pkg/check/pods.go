@@ -19,6 +19,7 @@ type nic struct {
 	pod      *corev1.Pod
 	provider string
 	port     string // name of the logical switch port and of the IP object
+	record   string // name in the IP object: that of the pod, or of the VM that it runs
 	// What the controller has written.
 	allocated    bool
 	subnet       string
@@ -41,7 +42,7 @@ func nicsOf(pod *corev1.Pod) []*nic {
 		provider := projectedNIC.Provider
 		read := func(suffix string) string { return pod.Annotations[annotations.Key(provider, suffix)] }
 		n := &nic{
-			pod: pod, provider: provider, port: projected.PortName(provider),
+			pod: pod, provider: provider, port: projected.PortName(provider), record: projected.RecordName(),
 			allocated: read(annotations.SuffixAllocated) == "true",
 			subnet:    read(annotations.SuffixLogicalSwitch),
 			mac:       strings.ToLower(read(annotations.SuffixMACAddress)),
@@ -108,7 +109,7 @@ func (c *comparison) podRecord(n *nic) {
 	same("annotation mac_address", n.mac, strings.ToLower(record.Spec.MacAddress))
 	same("annotation logical_switch", n.subnet, record.Spec.Subnet)
 	same("node", n.pod.Spec.NodeName, record.Spec.NodeName)
-	same("the pod's name", n.pod.Namespace+"/"+n.pod.Name, record.Spec.Namespace+"/"+record.Spec.PodName)
+	same("the name of pod or VM", n.pod.Namespace+"/"+n.record, record.Spec.Namespace+"/"+record.Spec.PodName)
 }
 
 func (c *comparison) podSubnet(n *nic) {
@@ -144,9 +145,12 @@ func (c *comparison) records() {
 	}
 }
 
-// kept tells whether a StatefulSet keeps an address for a pod that it will make again.
+// kept tells whether a StatefulSet keeps an address for a pod that it will make again, or a VM for its next start.
 func (c *comparison) kept(o *v1.IP) bool {
 	ip, _ := model.IPFrom(o)
+	if ip.PodType == model.PodTypeVirtualMachine {
+		return c.vm[model.Ref{Kind: model.KindVirtualMachine, Namespace: ip.Namespace, Name: ip.PodName}]
+	}
 	name, ordinal, ok := model.OrdinalOf(ip.PodName)
 	set := c.set[model.Ref{Kind: model.KindStatefulSet, Namespace: ip.Namespace, Name: name}]
 	return ok && set != nil && ip.PodType == model.PodTypeStatefulSet && set.Makes(ordinal) && (ip.OwnerUID == "" || ip.OwnerUID == set.UID)

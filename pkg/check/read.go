@@ -13,6 +13,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/wovensdn/woven/api/v1"
@@ -128,13 +131,15 @@ func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 	var services corev1.ServiceList
 	var endpoints discoveryv1.EndpointSliceList
 	var ranges networkingv1.ServiceCIDRList
+	vms := metav1.PartialObjectMetadataList{}
+	vms.SetGroupVersionKind(schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: "VirtualMachineList"})
 	g, ctx := errgroup.WithContext(ctx)
 	for what, list := range map[string]client.ObjectList{
-		"pods": &pods, "nodes": &nodes, "namespaces": &namespaces, "subnets": &subnets, "vpcs": &vpcs, "IP objects": &ips, "IPPools": &pools, "StatefulSets": &sets,
+		"pods": &pods, "nodes": &nodes, "namespaces": &namespaces, "subnets": &subnets, "vpcs": &vpcs, "IP objects": &ips, "IPPools": &pools, "StatefulSets": &sets, "VirtualMachines": &vms,
 		"Services": &services, "EndpointSlices": &endpoints, "ServiceCIDRs": &ranges,
 	} {
 		g.Go(func() error {
-			if err := api.List(ctx, list); err != nil {
+			if err := api.List(ctx, list); err != nil && (list != &vms || !meta.IsNoMatchError(err)) {
 				return fmt.Errorf("list %s: %w", what, err)
 			}
 			return nil
@@ -143,8 +148,8 @@ func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 	err := g.Wait()
 	return Objects{
 		Pods: pods.Items, Nodes: nodes.Items, Namespaces: namespaces.Items,
-		Subnets: subnets.Items, Vpcs: vpcs.Items, IPs: ips.Items, IPPools: pools.Items, StatefulSets: sets.Items,
 		Services: services.Items, EndpointSlices: endpoints.Items, ServiceCIDRs: ranges.Items,
+		Subnets: subnets.Items, Vpcs: vpcs.Items, IPs: ips.Items, IPPools: pools.Items, StatefulSets: sets.Items, VirtualMachines: vms.Items,
 	}, err
 }
 

@@ -18,6 +18,9 @@ func (c Config) vm(ref model.Ref, v *world.View) (r Result) {
 	}
 	r.Watches = true
 	_, exists := v.VirtualMachine(ref.Namespace, ref.Name)
+	if definition, ok := v.Definition(model.DefinitionVirtualMachine); ok && !definition.Followed {
+		exists = true // or not: it will be known soon
+	}
 	runs := len(running(v, ref.Namespace, ref.Name)) > 0
 	for _, ip := range records {
 		switch {

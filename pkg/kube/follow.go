@@ -1,50 +1,43 @@
 package kube
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
-
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wovensdn/woven/api/annotations"
 	"github.com/wovensdn/woven/pkg/compile"
+	"github.com/wovensdn/woven/pkg/ipam"
+	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Follow patches what an IP object says of its pod: one request. An object that
-// is gone, or whose name belongs to another one by now, needs none.
+// Follow patches what an IP object says of its pod: one request.
 func (w *Writer) Follow(f compile.Follow, done func(error)) {
-	ref := f.Target()
-	w.write(ref, done, func(ctx context.Context) error {
-		patch, err := followPatch(f)
-		if err != nil {
-			w.in.failed(ref)
-			return fmt.Errorf("update %s: %w", ref, err)
-		}
-		k := w.kinds[ref.Kind]
-		o := named(k, ref)
-		err = w.told(k.kind, "patch", w.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager)))
-		return w.patched(k, ref, o, "update", err)
-	})
-}
-
-// followPatch is a merge patch (RFC 7396): null removes what is not so any more.
-func followPatch(f compile.Follow) ([]byte, error) {
-	var owner, label any
+	var owner, label any // nil removes what is not so any more
 	if f.OwnerUID != "" {
 		owner = f.OwnerUID
 	}
 	if len(validation.IsValidLabelValue(f.NodeName)) == 0 {
 		label = f.NodeName
 	}
-	return json.Marshal(map[string]any{
+	w.merge(f.Target(), "update", map[string]any{
 		"metadata": map[string]any{
 			"uid":         f.UID,
 			"annotations": map[string]any{annotations.OwnerUID: owner},
 			"labels":      map[string]any{annotations.LabelNodeName: label},
 		},
 		"spec": map[string]any{"nodeName": f.NodeName, "podType": f.PodType},
+	}, done)
+}
+
+// Adopt completes the record of a reserved address that a user made: one request.
+func (w *Writer) Adopt(a compile.Adopt, al ipam.Allocation, done func(error)) {
+	full := model.IPObject(model.IP{
+		Meta: model.Meta{Name: a.IP}, Subnet: al.Subnet, Addrs: al.Addrs, MAC: al.MAC, Reserved: a.Reserved, NodeName: a.NodeName,
 	})
+	w.merge(a.Target(), "complete", map[string]any{
+		"metadata": map[string]any{"uid": a.UID, "labels": full.Labels},
+		"spec": map[string]any{
+			"ipAddress": full.Spec.IPAddress, "v4IpAddress": full.Spec.V4IPAddress, "v6IpAddress": full.Spec.V6IPAddress,
+			"macAddress": full.Spec.MacAddress,
+		},
+	}, done)
 }

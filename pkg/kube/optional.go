@@ -10,6 +10,7 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
+	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
@@ -20,7 +21,7 @@ var groupKubeVirt = schema.GroupVersion{Group: "kubevirt.io", Version: "v1"}
 // CustomResourceDefinition. Of their objects the metadata suffice.
 func optionalKinds() map[string]kind {
 	return map[string]kind{
-		"virtualmachines.kubevirt.io": kindOf(model.KindVirtualMachine, groupKubeVirt, false, func() *metav1.PartialObjectMetadata {
+		model.DefinitionVirtualMachine: kindOf(model.KindVirtualMachine, groupKubeVirt, false, func() *metav1.PartialObjectMetadata {
 			return partial(groupKubeVirt.WithKind(string(model.KindVirtualMachine)))
 		}, model.VirtualMachineFrom),
 	}
@@ -85,19 +86,47 @@ func (o *options) started() (out []<-chan struct{}) {
 // defined is called with each version of a definition. One that is not served yet
 // cannot be watched; its next version, which says that it is, comes soon.
 func (o *options) defined(crd any) {
-	m, ok := crd.(*metav1.PartialObjectMetadata)
-	if !ok {
-		return
-	}
-	k, ours := o.kinds[m.Name]
+	name, k, ours := o.kindOf(crd)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if _, started := o.synced[m.Name]; !ours || started {
+	if _, started := o.synced[name]; !ours || started {
 		return
 	}
-	if done, err := o.in.inform(o.ctx, k); err == nil {
-		o.synced[m.Name] = done
+	o.tell(name, false)
+	done, err := o.in.inform(o.ctx, k)
+	if err != nil {
+		return
 	}
+	o.synced[name] = done
+	go func() {
+		select {
+		case <-done:
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			if o.synced[name] == done {
+				o.tell(name, true)
+			}
+		case <-o.ctx.Done():
+		}
+	}()
+}
+
+// tell says whether all objects of a kind are known; those that are, are told before.
+func (o *options) tell(name string, followed bool) {
+	o.in.tell(engine.Change{
+		Ref:    model.Ref{Kind: model.KindDefinition, Name: name},
+		Object: &model.Definition{Meta: model.Meta{Name: name}, Followed: followed},
+	})
+}
+
+// kindOf finds the optional kind that a definition is of.
+func (o *options) kindOf(crd any) (name string, k kind, ours bool) {
+	m, ok := crd.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return "", kind{}, false
+	}
+	k, ours = o.kinds[m.Name]
+	return m.Name, k, ours
 }
 
 // undefined is called when a definition is gone, and its objects before it.
@@ -105,16 +134,13 @@ func (o *options) undefined(crd any) {
 	if tombstone, ok := crd.(toolscache.DeletedFinalStateUnknown); ok {
 		crd = tombstone.Obj
 	}
-	m, ok := crd.(*metav1.PartialObjectMetadata)
-	if !ok {
-		return
-	}
-	k, ours := o.kinds[m.Name]
+	name, k, ours := o.kindOf(crd)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if _, started := o.synced[m.Name]; !ours || !started {
+	if _, started := o.synced[name]; !ours || !started {
 		return
 	}
-	delete(o.synced, m.Name)
+	delete(o.synced, name)
+	o.in.tell(engine.Change{Ref: model.Ref{Kind: model.KindDefinition, Name: name}})
 	_ = o.in.Cache.RemoveInformer(o.ctx, k.new()) // it fails only for kinds that it does not know
 }

@@ -130,22 +130,28 @@ func recordOf(c compile.Claim, a ipam.Allocation) model.IP {
 // Annotate patches annotations: one request; an empty value takes one away. An object that is gone, or whose
 // name belongs to another one by now, needs none.
 func (w *Writer) Annotate(a compile.Annotate, done func(error)) {
-	w.write(a.Object, done, func(ctx context.Context) error {
-		values := make(map[string]any, len(a.Annotations))
-		for key, value := range a.Annotations {
-			if values[key] = value; value == "" {
-				values[key] = nil
-			}
+	values := make(map[string]any, len(a.Annotations))
+	for key, value := range a.Annotations {
+		if values[key] = value; value == "" {
+			values[key] = nil
 		}
-		patch, err := mergePatch(map[string]any{"uid": a.UID, "annotations": values})
+	}
+	w.merge(a.Object, "annotate", map[string]any{"metadata": map[string]any{"uid": a.UID, "annotations": values}}, done)
+}
+
+// merge patches one incarnation of an object (RFC 7396): one request. The patch
+// names its UID; an object that is gone, or whose name belongs to another one by now, needs none.
+func (w *Writer) merge(ref model.Ref, what string, body map[string]any, done func(error)) {
+	w.write(ref, done, func(ctx context.Context) error {
+		patch, err := json.Marshal(body)
 		if err != nil {
-			w.in.failed(a.Object)
-			return fmt.Errorf("annotate %s: %w", a.Object, err)
+			w.in.failed(ref)
+			return fmt.Errorf("%s %s: %w", what, ref, err)
 		}
-		k := w.kinds[a.Object.Kind]
-		o := named(k, a.Object)
-		err = w.told(k.kind, "patch", w.client.Patch(ctx, o, patch, client.FieldOwner(fieldManager)))
-		return w.patched(k, a.Object, o, "annotate", err)
+		k := w.kinds[ref.Kind]
+		o := named(k, ref)
+		err = w.told(k.kind, "patch", w.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager)))
+		return w.patched(k, ref, o, what, err)
 	})
 }
 

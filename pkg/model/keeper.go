@@ -6,6 +6,16 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // long as the KubeVirt VM of that name exists.
 const PodTypeVirtualMachine = "VirtualMachine"
 
+// DefinitionVirtualMachine is the name of KubeVirt's definition of VirtualMachines.
+const DefinitionVirtualMachine = "virtualmachines.kubevirt.io"
+
+// Definition is that of a kind which a cluster need not have. Where there is one
+// whose objects are not all known yet, nothing may be concluded from their absence.
+type Definition struct {
+	Meta
+	Followed bool // all objects of the kind are known
+}
+
 // VirtualMachine keeps the addresses of the pods that run it.
 type VirtualMachine struct{ Meta }
 

@@ -30,6 +30,8 @@ const (
 	KindService        Kind = "Service"
 	// KindEndpointSlice is read only: it holds backends of a Service.
 	KindEndpointSlice Kind = "EndpointSlice"
+	// KindDefinition is that of an optional kind, see [Definition].
+	KindDefinition Kind = "CustomResourceDefinition"
 	// KindHeartbeat is what is known of a gateway node's sign of life; its name is the node's.
 	KindHeartbeat Kind = "Heartbeat"
 )

@@ -28,6 +28,8 @@ type World struct {
 	VirtualMachines *Table[model.VirtualMachine]
 	Services        *Table[model.Service]
 	EndpointSlices  *Table[model.EndpointSlice]
+	// Definitions are those of optional kinds.
+	Definitions *Table[model.Definition]
 	// Heartbeats are keyed by the names of nodes.
 	Heartbeats *Table[model.Heartbeat]
 
@@ -86,6 +88,7 @@ func New() *World {
 		}
 		return []string{PodKey(o.Namespace, o.Service)}
 	}})
+	w.Definitions = newTable[model.Definition](model.KindDefinition, &w.readers)
 	w.Heartbeats = newTable[model.Heartbeat](model.KindHeartbeat, &w.readers)
 	w.IPPools = newTable(model.KindIPPool, &w.readers,
 		index[model.IPPool]{indexSubnet, func(o *model.IPPool) []string { return []string{o.Subnet} }},
@@ -218,6 +221,11 @@ func (v *View) PodsOfVM(namespace, vm string) []*model.Pod {
 // VirtualMachine reads a KubeVirt VM.
 func (v *View) VirtualMachine(namespace, name string) (*model.VirtualMachine, bool) {
 	return get(v, v.w.VirtualMachines, PodKey(namespace, name))
+}
+
+// Definition reads the definition of an optional kind.
+func (v *View) Definition(name string) (*model.Definition, bool) {
+	return get(v, v.w.Definitions, name)
 }
 
 // StatefulSet reads a StatefulSet.

@@ -100,7 +100,14 @@ func TestVMKeepsItsAddress(t *testing.T) {
 	b.restart()
 	b.settle()
 	has("after a restart", "")
+	definition := model.Definition{Meta: model.Meta{Name: model.DefinitionVirtualMachine}}
+	b.set(refTo(&definition), &definition)
 	b.set(ref(model.KindVirtualMachine, "default", "db"), nil)
+	b.settle()
+	has("VMs are not known yet", "")
+	followed := definition
+	followed.Followed = true
+	b.set(refTo(&definition), &followed)
 	b.settle()
 	if b.objects[ref(model.KindIP, "", "db.default")] != nil {
 		t.Error("the VM is gone and its address is not free")

@@ -47,6 +47,8 @@ func refTo(object any) model.Ref {
 		return ref(model.KindIP, "", o.Name)
 	case *model.IPPool:
 		return ref(model.KindIPPool, "", o.Name)
+	case *model.Definition:
+		return ref(model.KindDefinition, "", o.Name)
 	case *model.VirtualMachine:
 		return ref(model.KindVirtualMachine, o.Namespace, o.Name)
 	case *model.Heartbeat:
