@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/model"
@@ -46,6 +48,31 @@ func (c Config) isolate(r *Result, v *world.View, s *model.Subnet) {
 					Match: fmt.Sprintf("%[1]s.src == %[2]s && %[1]s.dst == %[2]s", ip, cidr),
 				})
 			}
+		}
+	}
+	passTiers(r, s)
+}
+
+// passTiers has the tiers before that of the subnet's rules say nothing. Without a
+// rule of its own that matches, ovn-northd 25.03 takes a tier for the last one where
+// it meets a connection that a drop rule of a later tier has ended: its flow for "no
+// rule" (priority 1 of ls_in_acl_eval and ls_out_acl_eval) lets the packet through and
+// takes the mark off, so that every second packet of a connection passes that was
+// there before the rule. Only in directions that have rules: what the last tier passes
+// on is not committed to connection tracking, and the answer would be invalid.
+func passTiers(r *Result, s *model.Subnet) {
+	parent, directions := logicalSwitch(s.Name), map[string]bool{}
+	for i := range r.Rows {
+		if acl, ok := r.Rows[i].Columns.(*nb.ACL); ok && r.Rows[i].Parent == parent {
+			directions[acl.Direction] = true
+		}
+	}
+	for _, direction := range slices.Sorted(maps.Keys(directions)) {
+		for tier := range tierSubnet {
+			r.Child(parent, nb.ACLTable, fmt.Sprintf("%s/pass/%s/%d", s.Name, direction, tier), &nb.ACL{
+				Direction: direction, Action: nb.ACLActionPass, Match: "ip", Tier: tier,
+				ExternalIDs: map[string]string{"subnet": s.Name},
+			})
 		}
 	}
 }
