@@ -25,7 +25,7 @@ const servicePort = 80
 // and without a backend.
 func TestServices(t *testing.T) {
 	var e *env
-	down, err := up(t.Context(), sandbox.Options{Name: sandboxName("e2es"), Nodes: 2, DualStack: true}, &e)
+	down, err := up(t.Context(), sandbox.Options{Name: sandboxName("e2es"), Nodes: 2, DualStack: true, DNS: true}, &e)
 	t.Cleanup(func() {
 		if err := down(); err != nil {
 			t.Errorf("end the sandbox: %v", err)
@@ -47,6 +47,7 @@ func TestServices(t *testing.T) {
 	te.servedByHosts(pods)
 	te.apiServerFromHosts(pods)
 	te.backendsComeAndGo(pods)
+	te.names(&pods[1])
 	te.consistent(10 * time.Second)
 	te.nothingLeft(before, namespace)
 }
@@ -227,4 +228,17 @@ func (t *test) backendsComeAndGo(pods []corev1.Pod) {
 		}
 		return answered(from, a)
 	})
+}
+
+// names: a pod asks the cluster's DNS, whose address is that of a Service.
+func (t *test) names(pod *corev1.Pod) {
+	t.Helper()
+	want, _, _ := strings.Cut(t.apiService(), ":")
+	for _, name := range []string{"kubernetes.default", "kubernetes.default.svc.cluster.local"} {
+		out, err := t.inPod(t.Context(), pod, "nslookup", name)
+		if !strings.Contains(out, want) {
+			t.Errorf("nslookup %s: %s, %v, want %s", name, out, err, want)
+		}
+	}
+	t.say("names of Services are resolved through the Service of the DNS")
 }
