@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -19,6 +20,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/wovensdn/woven/pkg/cniserver"
+	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node"
 	"github.com/wovensdn/woven/pkg/node/driver/link"
 	"github.com/wovensdn/woven/pkg/node/driver/nft"
@@ -63,7 +65,7 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := d.wire(o, leases, trouble, log); err != nil {
+	if err := d.wire(o, cfg, leases, trouble, log); err != nil {
 		return err
 	}
 	return d.start(ctx)
@@ -93,7 +95,7 @@ func newManager(cfg *rest.Config, o *options, d *daemon, trouble *node.Trouble, 
 }
 
 // wire connects the parts.
-func (d *daemon) wire(o *options, leases node.Leases, trouble *node.Trouble, log logr.Logger) error {
+func (d *daemon) wire(o *options, api *rest.Config, leases node.Leases, trouble *node.Trouble, log logr.Logger) error {
 	links, err1 := link.NewLinux()
 	routes, err2 := route.NewLinux()
 	rules, err3 := rule.NewLinux()
@@ -106,7 +108,7 @@ func (d *daemon) wire(o *options, leases node.Leases, trouble *node.Trouble, log
 		return fmt.Errorf("set up: %w", err)
 	}
 	d.loop = node.New(node.Config{
-		NodeName: o.nodeName, DefaultVpc: o.clusterRouter, MTU: o.mtu, Mirror: o.enableMirror, MirrorLink: o.mirrorIface,
+		NodeName: o.nodeName, DefaultVpc: o.clusterRouter, APIServers: model.APIServerAddresses(api.Host, os.Getenv("KUBERNETES_SERVICE_HOST")), MTU: o.mtu, Mirror: o.enableMirror, MirrorLink: o.mirrorIface,
 		Conf: node.ConfFile{Dir: o.confDir, Name: o.confName, Socket: o.bindSocket},
 	}, node.Edges{
 		Cache: d.mgr.GetCache(), API: d.mgr.GetClient(), Switch: d.ovs, Links: links,

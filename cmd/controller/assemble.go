@@ -86,7 +86,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 		return nil, err
 	}
 	probe := &kube.Probe{API: clientset.Discovery().RESTClient(), Outage: outage, Clock: clk, Log: log}
-	servers := kube.APIServerAddresses(api, os.Getenv("KUBERNETES_SERVICE_HOST"))
+	servers := model.APIServerAddresses(api.Host, os.Getenv("KUBERNETES_SERVICE_HOST"))
 	sink, cluster := o.sink(r, servers)
 	in = kube.NewIntake(sink, mgr.GetCache(), probe.Wait, clk)
 	wanted := o.defaultsOfCluster()

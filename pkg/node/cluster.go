@@ -84,6 +84,7 @@ func slimMeta(m *metav1.ObjectMeta) {
 	})
 	*m = metav1.ObjectMeta{
 		Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, Annotations: ann,
+		CreationTimestamp: m.CreationTimestamp,
 	}
 }
 

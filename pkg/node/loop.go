@@ -4,6 +4,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,6 +75,8 @@ type Config struct {
 	NodeName string
 	// DefaultVpc is the Vpc whose subnets the hosts reach ("ovn-cluster").
 	DefaultVpc string
+	// APIServers are the addresses by which the node reaches the API server: nothing is made for a subnet that has one.
+	APIServers []netip.Addr
 	// MTU in bytes of ovn0 and of pods; 0 takes it from the tunnel's link.
 	MTU int
 	// Mirror copies the packets of this node's pods to MirrorLink.
@@ -311,8 +314,11 @@ func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.World, e
 	candidate := gatewayCandidate(own, subnets.Items)
 	l.prober.hurry(candidate)
 	l.heart.set(candidate, own.UID)
+	refused := refusals(subnets.Items, nodes.Items, l.cfg.APIServers, l.cfg.DefaultVpc)
 	for i := range subnets.Items {
-		w.Subnets = append(w.Subnets, subnetOf(&subnets.Items[i], l.cfg.DefaultVpc))
+		s := subnetOf(&subnets.Items[i], l.cfg.DefaultVpc)
+		s.Invalid = cmp.Or(s.Invalid, refused[s.Name])
+		w.Subnets = append(w.Subnets, s)
 	}
 	var services networkingv1.ServiceCIDRList
 	if err := l.e.Cache.List(ctx, &services); err != nil {

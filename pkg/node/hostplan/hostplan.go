@@ -63,7 +63,7 @@ type Subnet struct {
 	Egress         model.Egress
 	// Problems are what is wrong with Egress, a sentence each.
 	Problems []string
-	// Invalid says why the object cannot be understood; empty if it can.
+	// Invalid says why nothing is made for the subnet: it cannot be understood, or its addresses are somebody else's. Empty if something is.
 	Invalid string
 }
 

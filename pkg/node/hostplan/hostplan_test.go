@@ -250,10 +250,6 @@ func TestRoutes(t *testing.T) {
 			want: []string{"10.16.0.0/16"},
 		},
 		{
-			name: "covers a node", change: func(w *World) { w.Subnets[2].CIDRs = prefixList("192.168.0.0/16") },
-			want: []string{"10.16.0.0/16"}, problems: 1,
-		},
-		{
 			name: "cannot be understood", change: func(w *World) {
 				w.Subnets[2] = Subnet{Name: "quiet", Vpc: "ovn-cluster", Invalid: "spec.cidrBlock: bad"}
 			},

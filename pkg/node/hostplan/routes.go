@@ -33,11 +33,6 @@ func makeRoutes(w World, p *Plan) *Routes {
 			if seen[c] || connected(w.Node, c) {
 				continue
 			}
-			if a, bad := covers(c, w.NodeAddresses); bad {
-				p.Problems = append(p.Problems, fmt.Sprintf(
-					"subnet %s: spec.cidrBlock %s contains the node address %s, so no route to it is made", s.Name, c, a))
-				continue
-			}
 			if route, ok := via(w.Node, c); ok {
 				seen[c] = true
 				r.Want = append(r.Want, route)
@@ -64,12 +59,4 @@ func via(n Node, dst netip.Prefix) (r Route, ok bool) {
 // connected reports whether c is a network of ovn0 itself.
 func connected(n Node, c netip.Prefix) bool {
 	return slices.ContainsFunc(n.Addresses, func(a netip.Prefix) bool { return a.Masked() == c })
-}
-
-func covers(c netip.Prefix, as []netip.Addr) (netip.Addr, bool) {
-	i := slices.IndexFunc(as, c.Contains)
-	if i < 0 {
-		return netip.Addr{}, false
-	}
-	return as[i], true
 }

@@ -204,8 +204,15 @@ func TestRefitWithoutAGap(t *testing.T) {
 			default:
 			}
 			for _, dst := range []string{"198.51.100.1", "2001:db8::1"} {
-				if _, err := pod.Handle.RouteGet(netip.MustParseAddr(dst).AsSlice()); err != nil {
-					ended <- err
+				_, err := pod.Handle.RouteGet(netip.MustParseAddr(dst).AsSlice())
+				if err != nil {
+					// A lookup that has found the old route in the very moment in which it is freed fails (fib_dead in
+					// fib_table_lookup, net/ipv4/fib_trie.c; fib6_info_hold_safe in ip6_create_rt_rcu, net/ipv6/route.c).
+					// The next one finds the new route.
+					_, err = pod.Handle.RouteGet(netip.MustParseAddr(dst).AsSlice())
+				}
+				if err != nil {
+					ended <- fmt.Errorf("%s: %w", dst, err)
 					return
 				}
 			}

@@ -1,10 +1,8 @@
-package kube
+package model
 
 import (
 	"fmt"
 	"testing"
-
-	"k8s.io/client-go/rest"
 )
 
 func TestAPIServerAddresses(t *testing.T) {
@@ -14,7 +12,7 @@ func TestAPIServerAddresses(t *testing.T) {
 		{"10.0.0.1", "10.0.0.1", "[10.0.0.1]"},
 		{"https://api.example:6443", "", "[]"},
 	} {
-		if got := fmt.Sprint(APIServerAddresses(&rest.Config{Host: tc.host}, tc.service)); got != tc.want {
+		if got := fmt.Sprint(APIServerAddresses(tc.host, tc.service)); got != tc.want {
 			t.Errorf("%q, %q: got %s, want %s", tc.host, tc.service, got, tc.want)
 		}
 	}
