@@ -3,7 +3,6 @@ package compile
 import (
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/wovensdn/woven/pkg/fact"
@@ -43,10 +42,11 @@ func balance(r *Result, vpc string, s *model.Service, protocol model.Protocol, v
 		// to a backend that is gone.
 		row.Options["ct_flush"] = "true"
 	}
-	if s.Affinity > 0 {
-		// The timeout counts from the last new connection and is at most 65535 s; the hash
-		// leads the client to the same backend after it, too, while the backends stay.
-		row.Options["affinity_timeout"] = strconv.Itoa(s.Affinity)
+	if s.Affinity {
+		// Not by affinity_timeout: with it, ovn-northd 25.03 drops the first packet of each new client in order to
+		// learn from it ("commit_lb_aff(…); /* drop */" in ls_in_lb_aff_learn), and each repetition of that packet,
+		// because by then connection tracking has translated it: the client's first connection never comes about. See
+		// https://github.com/ovn-kubernetes/ovn-kubernetes/pull/4066.
 		row.SelectionFields = []string{nb.LoadBalancerSelectionFieldsIPSrc, nb.LoadBalancerSelectionFieldsIpv6Src}
 	}
 	lb := r.Row(nb.LoadBalancerTable, name, row)

@@ -21,18 +21,14 @@ const (
 
 var protocols = map[corev1.Protocol]Protocol{"": TCP, corev1.ProtocolTCP: TCP, corev1.ProtocolUDP: UDP, corev1.ProtocolSCTP: SCTP}
 
-// MaxAffinity is the longest affinity, in seconds, that OVN can hold
-// (Load_Balancer options:affinity_timeout, ovn-nb(5)); Kubernetes allows for a day.
-const MaxAffinity = 65535
-
 // Service is a virtual address and its ports. One that has none (headless, of
 // type ExternalName), or that another proxy serves, has no ClusterIPs here.
 type Service struct {
 	Meta
 	ClusterIPs Addrs
 	Ports      []ServicePort
-	// Affinity is how long, in seconds, a client stays with its backend; 0 for no affinity.
-	Affinity int
+	// Affinity has a client stay with its backend (sessionAffinity ClientIP).
+	Affinity bool
 }
 
 // ServicePort is one port of a Service.
@@ -76,9 +72,7 @@ func ServiceFrom(o *corev1.Service) (Service, []Problem) {
 		}
 		s.Ports = append(s.Ports, ServicePort{Name: port.Name, Protocol: protocol, Port: uint16(port.Port)})
 	}
-	if o.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
-		s.Affinity = affinity(o.Spec.SessionAffinityConfig)
-	}
+	s.Affinity = o.Spec.SessionAffinity == corev1.ServiceAffinityClientIP
 	return s, p.list
 }
 
@@ -102,15 +96,6 @@ func clusterIPs(p *problems, o *corev1.Service) (out Addrs) {
 		}
 	}
 	return out
-}
-
-// affinity gives the timeout in seconds; three hours is the API's default.
-func affinity(c *corev1.SessionAffinityConfig) int {
-	seconds := corev1.DefaultClientIPServiceAffinitySeconds
-	if c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil && *c.ClientIP.TimeoutSeconds > 0 {
-		seconds = *c.ClientIP.TimeoutSeconds
-	}
-	return int(min(seconds, MaxAffinity))
 }
 
 // EndpointSliceFrom projects an EndpointSlice. As with kube-proxy, the first

@@ -26,7 +26,6 @@ func serviceObject(change func(*corev1.Service)) *corev1.Service {
 }
 
 func TestServiceFrom(t *testing.T) {
-	day := int32(86400)
 	web := []ServicePort{{Name: "http", Protocol: TCP, Port: 80}}
 	for name, tc := range map[string]struct {
 		change func(*corev1.Service)
@@ -48,15 +47,8 @@ func TestServiceFrom(t *testing.T) {
 			},
 			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: []ServicePort{{"", TCP, 1}, {"", UDP, 2}, {"", SCTP, 65535}}},
 		},
-		"affinity":    {func(o *corev1.Service) { o.Spec.SessionAffinity = "ClientIP" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: 10800}},
-		"no affinity": {func(o *corev1.Service) { o.Spec.SessionAffinity = "None" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web}},
-		"affinity for a day": {
-			func(o *corev1.Service) {
-				o.Spec.SessionAffinity = "ClientIP"
-				o.Spec.SessionAffinityConfig = &corev1.SessionAffinityConfig{ClientIP: &corev1.ClientIPConfig{TimeoutSeconds: &day}}
-			},
-			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: MaxAffinity},
-		},
+		"affinity":         {func(o *corev1.Service) { o.Spec.SessionAffinity = "ClientIP" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true}},
+		"no affinity":      {func(o *corev1.Service) { o.Spec.SessionAffinity = "None" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web}},
 		"headless":         {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "None", []string{"None"} }, Service{}},
 		"without address":  {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "", nil }, Service{}},
 		"external name":    {func(o *corev1.Service) { o.Spec.Type = corev1.ServiceTypeExternalName }, Service{}},

@@ -70,6 +70,26 @@ func (t *test) service(namespace, name string, selector map[string]string, chang
 	return s.Spec.ClusterIPs
 }
 
+// balanced waits until all nodes have the load balancer of a Service with so many backends for its first address.
+func (t *test) balanced(namespace, name string, address string, backends int) {
+	t.Helper()
+	t.wait(20*time.Second, "load balancer of Service "+name, func(ctx context.Context) string {
+		out, err := t.cluster.NBCtl(ctx, "--bare", "--columns=vips", "find", "Load_Balancer", "name=service/"+namespace+"/"+name+"/tcp")
+		if err != nil {
+			return err.Error()
+		}
+		for entry := range strings.FieldsSeq(out) {
+			vip, list, _ := strings.Cut(entry, "=")
+			if vip == hostPort(address, servicePort) && len(strings.Split(list, ",")) == backends {
+				return ""
+			}
+		}
+		return out
+	})
+	_, err := t.cluster.NBCtl(t.Context(), "--wait=hv", "sync")
+	t.must(err, "wait for the nodes")
+}
+
 func toServices(addresses []string, ways ...string) (targets []wire.Target) {
 	for _, address := range addresses {
 		for _, how := range ways {
@@ -151,8 +171,12 @@ func (t *test) servedByTheSame(pods []corev1.Pod) {
 	addresses := t.service(pods[0].Namespace, "sticky", map[string]string{"app": "peer"}, func(s *corev1.ServiceSpec) {
 		s.SessionAffinity = corev1.ServiceAffinityClientIP
 	})
+	t.balanced(pods[0].Namespace, "sticky", addresses[0], len(pods))
 	by := map[string]string{} // by client and family
 	t.everybody("a Service with affinity", pods, slices.Repeat(toServices(addresses, wire.Hello), 6), func(from *corev1.Pod, a wire.Answer) string {
+		if a.Error == "" && a.Tries > 1 {
+			return fmt.Sprintf("answered at try %d", a.Tries)
+		}
 		if from == nil || a.Error != "" {
 			return a.Error
 		}

@@ -46,7 +46,7 @@ func serviceStates(bound state) []state {
 		services.with("slices of two kinds of ports", slice("web-2", "web", []model.ServicePort{{Name: "http", Protocol: model.TCP, Port: 9090}}, "10.16.0.9")),
 		services.with("all draining", changed(slice("web-1", "web", back), func(e *model.EndpointSlice) { e.Draining = []netip.Addr{netip.MustParseAddr("10.16.0.5")} })),
 		services.with("one draining", changed(slice("web-1", "web", back, "10.16.0.6"), func(e *model.EndpointSlice) { e.Draining = []netip.Addr{netip.MustParseAddr("10.16.0.5")} })),
-		services.with("affinity", changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.Affinity = 10800 })),
+		services.with("affinity", changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.Affinity = true })),
 		services.with("headless now", changed(service("web", "10.96.0.80"), func(s *model.Service) { s.ClusterIPs = model.Addrs{} })),
 		services.with("two families", changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.ClusterIPs.V6 = netip.MustParseAddr("fd00:10:96::80") }),
 			slice("web-6", "web", back, "fd00:18::5")),
@@ -76,7 +76,7 @@ func TestServiceEventCost(t *testing.T) {
 		{"another endpoint", slice("web-1", "web", back, "10.16.0.5", "10.16.0.6", "10.16.0.7"), 1, 1},
 		{"an equal slice", slice("web-1", "web", back, "10.16.0.5", "10.16.0.6", "10.16.0.7"), 0, 0},
 		{"no endpoint", slice("web-1", "web", back), 1, 1},
-		{"affinity", changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.Affinity = 60 }), 1, 1},
+		{"affinity", changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.Affinity = true }), 1, 1},
 		{"a slice that adds nothing", slice("web-2", "web", nil), 0, 1},
 		{"a new Service", service("new", "10.96.0.81", web...), 2, 1}, // its row, and the element of the group
 	} {
