@@ -143,7 +143,7 @@ func newComparison(names Names, s State) *comparison {
 		subnet: map[string]*v1.Subnet{}, vpc: map[string]*v1.Vpc{}, node: map[string]*corev1.Node{},
 		record: map[string]*v1.IP{}, nics: map[string]*nic{}, networked: map[model.Ref]bool{}, namespace: map[string]bool{},
 		pool: map[string]*v1.IPPool{}, set: map[model.Ref]*model.StatefulSet{},
-		service: map[model.Ref]bool{},
+		service: servicesOf(s.Objects.Services),
 		vm:      map[model.Ref]bool{}, ofPod: map[model.Ref]*nic{},
 		ports: map[string]*nb.LogicalSwitchPort{}, switchOf: map[string]string{},
 	}
@@ -166,9 +166,6 @@ func newComparison(names Names, s State) *comparison {
 	for i := range o.StatefulSets {
 		set, _ := model.StatefulSetFrom(&o.StatefulSets[i])
 		c.set[model.Ref{Kind: model.KindStatefulSet, Namespace: set.Namespace, Name: set.Name}] = &set
-	}
-	for i := range o.Services {
-		c.service[model.Ref{Kind: model.KindService, Namespace: o.Services[i].Namespace, Name: o.Services[i].Name}] = true
 	}
 	for i := range o.VirtualMachines {
 		c.vm[model.Ref{Kind: model.KindVirtualMachine, Namespace: o.VirtualMachines[i].Namespace, Name: o.VirtualMachines[i].Name}] = true
@@ -195,6 +192,14 @@ func newComparison(names Names, s State) *comparison {
 		}
 	}
 	return c
+}
+
+func servicesOf(services []corev1.Service) map[model.Ref]bool {
+	out := map[model.Ref]bool{}
+	for i := range services {
+		out[model.Ref{Kind: model.KindService, Namespace: services[i].Namespace, Name: services[i].Name}] = true
+	}
+	return out
 }
 
 func (c *comparison) differ(check, format string, args ...any) {
