@@ -72,6 +72,9 @@ const (
 	NorthGateway = "ovn.kubernetes.io/north_gateway"
 	// PortName is written on nodes: "node-<node>".
 	PortName = "ovn.kubernetes.io/port_name"
+	// ServiceSource is written on nodes: the addresses that its host takes towards Services, each with the length
+	// of the prefix that those of all nodes are in: "169.254.64.2/18", "fd69:254:64::2/112" or both.
+	ServiceSource = "ovn.kubernetes.io/service_source"
 )
 
 // Labels of IP and Subnet objects.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -93,8 +94,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	writer := kube.NewWriter(direct, in, status, collectors, o.apiWriters)
 	keeper := kube.NewKeeper(direct, in, collectors, wanted, outage, clk, log.WithName("keeper"))
 	r.Engine = engine.New(engine.Config{
-		Compile: compile.Config{ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS, APIServers: servers},
-		Writer:  writer, Observer: r, Now: clk.Now, Log: log.WithName("engine"),
+		Compile: o.compile(servers), Writer: writer, Observer: r, Now: clk.Now, Log: log.WithName("engine"),
 	}, db)
 	leader, err := kube.NewLeader(api, o.ownLease(), outage, clk, log, collectors.Lead, writer.Lead, keeper.Lead, r.Engine.Lead)
 	if err != nil {
@@ -110,6 +110,18 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 		return nil, err
 	}
 	return mgr, add(mgr, always(db.Run), always(r.Run), in, writer, status, keeper, heartbeats, leader)
+}
+
+// compile is what compile functions must know of the flags.
+func (o *options) compile(servers []netip.Addr) compile.Config {
+	source, err := model.ParsePrefixes(o.serviceSource)
+	if err != nil {
+		source = model.Prefixes{} // validate has refused it
+	}
+	return compile.Config{
+		ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS,
+		LoadBalancers: o.enableLB, ServiceSource: source, APIServers: servers,
+	}
 }
 
 // clients have no cache; they share the manager's connections.

@@ -17,6 +17,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/ovsdb/client"
@@ -35,6 +36,8 @@ type options struct {
 	defaultGateway, nodeGW     string
 	defaultExclude             string
 	serviceRange               string
+	enableLB                   bool
+	serviceSource              string
 	lease                      kube.LeaseConfig
 	bindHost                   string
 	port                       int
@@ -49,7 +52,7 @@ func defaults() *options {
 		nbAddr: "tcp:127.0.0.1:6641", sbAddr: "tcp:127.0.0.1:6642", inactivitySeconds: 10,
 		apiWriters: kube.DefaultWriters, clusterRouter: model.DefaultVpc,
 		defaultLS: "ovn-default", defaultCIDR: "10.16.0.0/16",
-		nodeSwitch: "join", nodeCIDR: "100.64.0.0/16", serviceRange: "10.96.0.0/12",
+		nodeSwitch: "join", nodeCIDR: "100.64.0.0/16", serviceRange: "10.96.0.0/12", enableLB: true, serviceSource: model.PrefixesText(compile.DefaultServiceSource),
 		lease: kube.LeaseConfig{
 			Namespace: "kube-system", Name: "woven-controller",
 			Duration: 30 * time.Second, RenewDeadline: 20 * time.Second, RetryPeriod: 6 * time.Second,
@@ -84,6 +87,10 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	f.StringVar(&o.nodeCIDR, "node-switch-cidr", o.nodeCIDR, "CIDR of the nodes' Subnet; for dual stack a pair.")
 	f.StringVar(&o.nodeGW, "node-switch-gateway", o.nodeGW, "Gateway of the nodes' Subnet; empty: the first address of each family.")
 	f.StringVar(&o.serviceRange, "service-cluster-ip-range", o.serviceRange, "CIDR of ClusterIPs, a pair for dual stack; the default Subnet and that of the nodes must not overlap it.")
+
+	f.BoolVar(&o.enableLB, "enable-lb", o.enableLB, "Pods of subnets whose spec.enableLb says nothing, and the nodes, reach Services through OVN; false: they need kube-proxy.")
+
+	f.StringVar(&o.serviceSource, "node-service-cidr", o.serviceSource, "CIDR of the addresses that hosts take towards Services, one for each node, a pair for dual stack; nobody else may use them.")
 
 	f = sets.FlagSet("leadership")
 	f.StringVar(&o.lease.Namespace, "leader-elect-resource-namespace", o.lease.Namespace, "Namespace of the Lease.")
@@ -155,6 +162,7 @@ func (o *options) validateRanges() error {
 		{flag: "default-cidr", text: o.defaultCIDR},
 		{flag: "node-switch-cidr", text: o.nodeCIDR},
 		{flag: "service-cluster-ip-range", text: o.serviceRange},
+		{flag: "node-service-cidr", text: o.serviceSource},
 	} {
 		var err error
 		if g.cidrs, err = model.ParsePrefixes(g.text); err != nil {

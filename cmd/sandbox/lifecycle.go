@@ -13,7 +13,7 @@ import (
 
 func upCommand(o *options) *cobra.Command {
 	choice := sandbox.Options{}
-	proxy, mode := true, sandbox.KubeProxyNftables
+	proxy, mode := false, sandbox.KubeProxyNftables
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Build what is missing and start a sandbox",
@@ -46,7 +46,8 @@ this one, run in the sandbox; "restart" takes newly built ones into use.`,
 	flags.IntVar(&choice.Nodes, "nodes", 2, "number of nodes")
 	flags.BoolVar(&choice.DualStack, "dual-stack", false, "IPv4 and IPv6 for nodes, pods and services")
 	flags.BoolVar(&choice.Dev, "dev", false, "run Woven's own programs (woven-controller, woven-cniserver, woven-cni, next to this one)")
-	flags.BoolVar(&proxy, "kube-proxy", true, "run kube-proxy on the nodes")
+	flags.BoolVar(&choice.DNS, "dns", true, "run CoreDNS (with --dev)")
+	flags.BoolVar(&proxy, "kube-proxy", false, "run kube-proxy on the nodes: for NodePort, or without --dev")
 	flags.StringVar(&mode, "kube-proxy-mode", mode, "how kube-proxy works: nftables or iptables")
 	flags.StringVar(&choice.Source, "source", "", "root of Woven's source tree (default: looked for above this program and the working directory)")
 	return cmd

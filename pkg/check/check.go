@@ -13,6 +13,8 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wovensdn/woven/api/annotations"
@@ -56,6 +58,10 @@ type Objects struct {
 	IPPools    []v1.IPPool
 	// StatefulSets keep the addresses of their pods.
 	StatefulSets []appsv1.StatefulSet
+	Services     []corev1.Service
+	// EndpointSlices hold the Services' backends, ServiceCIDRs the networks of their addresses.
+	EndpointSlices []discoveryv1.EndpointSlice
+	ServiceCIDRs   []networkingv1.ServiceCIDR
 	// VirtualMachines of KubeVirt do so, too; there are none where KubeVirt is not installed.
 	VirtualMachines []metav1.PartialObjectMetadata
 }
@@ -86,7 +92,7 @@ type State struct {
 type Names = compile.Config
 
 // DefaultNames are the names that the controller uses if it is not told otherwise.
-var DefaultNames = Names{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default"}
+var DefaultNames = Names{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default", LoadBalancers: true, ServiceSource: compile.DefaultServiceSource}
 
 // Compare lists every difference, sorted by check and message, each once.
 func Compare(names Names, s State) []Difference {
@@ -123,6 +129,7 @@ type comparison struct {
 	namespace map[string]bool
 	pool      map[string]*v1.IPPool
 	set       map[model.Ref]*model.StatefulSet
+	service   map[model.Ref]bool
 	vm        map[model.Ref]bool
 	ofPod     map[model.Ref]*nic               // the default NIC of each pod
 	ports     map[string]*nb.LogicalSwitchPort // by name
@@ -136,7 +143,8 @@ func newComparison(names Names, s State) *comparison {
 		subnet: map[string]*v1.Subnet{}, vpc: map[string]*v1.Vpc{}, node: map[string]*corev1.Node{},
 		record: map[string]*v1.IP{}, nics: map[string]*nic{}, networked: map[model.Ref]bool{}, namespace: map[string]bool{},
 		pool: map[string]*v1.IPPool{}, set: map[model.Ref]*model.StatefulSet{},
-		vm: map[model.Ref]bool{}, ofPod: map[model.Ref]*nic{},
+		service: servicesOf(s.Objects.Services),
+		vm:      map[model.Ref]bool{}, ofPod: map[model.Ref]*nic{},
 		ports: map[string]*nb.LogicalSwitchPort{}, switchOf: map[string]string{},
 	}
 	o := &c.Objects
@@ -184,6 +192,14 @@ func newComparison(names Names, s State) *comparison {
 		}
 	}
 	return c
+}
+
+func servicesOf(services []corev1.Service) map[model.Ref]bool {
+	out := map[model.Ref]bool{}
+	for i := range services {
+		out[model.Ref{Kind: model.KindService, Namespace: services[i].Namespace, Name: services[i].Name}] = true
+	}
+	return out
 }
 
 func (c *comparison) differ(check, format string, args ...any) {

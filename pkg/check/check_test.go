@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -46,7 +48,9 @@ func healthy(t *testing.T) *State {
 	s.Objects.Nodes[0].Annotations = map[string]string{
 		annotations.Allocated: "true", annotations.IPAddress: "100.64.0.2", annotations.MACAddress: record.MAC,
 		annotations.CIDR: "100.64.0.0/16", annotations.Gateway: "100.64.0.1", annotations.LogicalSwitch: "join", annotations.PortName: "node-n1",
+		annotations.ServiceSource: "169.254.64.2/18",
 	}
+	addService(s)
 	s.SB.Add(sb.ChassisTable, &sb.Chassis{UUID: "chassis-1", Name: "id-of-n1", Hostname: "n1"})
 	writeCompiled(t, s)
 	s.Hosts["n1"] = Host{
@@ -56,7 +60,7 @@ func healthy(t *testing.T) *State {
 			{Name: "ovn0", MAC: record.MAC, Up: true, Addresses: []netip.Prefix{netip.MustParsePrefix("100.64.0.2/16")}},
 			{Name: "eth0", Up: true},
 		},
-		Routes: []Route{{Dst: netip.MustParsePrefix("10.16.0.0/16"), Gateway: netip.MustParseAddr("100.64.0.1"), Link: "ovn0", Protocol: 87}},
+		Routes: []Route{routeTo("10.16.0.0/16"), routeTo("10.96.0.0/16"), routeTo("169.254.64.0/18")},
 		Sets: map[string][]string{
 			"pods4": {"10.16.0.0/16", "100.64.0.0/16"}, "nat4": {"10.16.0.0/16"}, "nodes4": {"192.168.77.11"}, "pods6": {},
 		},
@@ -64,6 +68,23 @@ func healthy(t *testing.T) *State {
 	addPod(s, "web-0", "10.16.0.5", "00:00:00:00:16:05")
 	addPod(s, "web-1", "10.16.0.6", "00:00:00:00:16:06")
 	return s
+}
+
+func routeTo(dst string) Route {
+	return Route{Dst: netip.MustParsePrefix(dst), Gateway: netip.MustParseAddr("100.64.0.1"), Link: "ovn0", Protocol: 87}
+}
+
+// addService is a Service with an endpoint.
+func addService(s *State) {
+	port := int32(6443)
+	s.Objects.Services = []corev1.Service{{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes"}, Spec: corev1.ServiceSpec{
+		ClusterIPs: []string{"10.96.0.1"}, Ports: []corev1.ServicePort{{Port: 443}},
+	}}}
+	s.Objects.EndpointSlices = []discoveryv1.EndpointSlice{{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes", Labels: map[string]string{discoveryv1.LabelServiceName: "kubernetes"}},
+		Ports:      []discoveryv1.EndpointPort{{Port: &port}}, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"192.168.77.10"}}},
+	}}
+	s.Objects.ServiceCIDRs = []networkingv1.ServiceCIDR{{ObjectMeta: metav1.ObjectMeta{Name: "kubernetes"}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.96.0.0/16"}}}}
 }
 
 func subnet(name, cidr string, using int64) v1.Subnet {
@@ -117,7 +138,9 @@ func addRow(t *testing.T, rows Rows, owner model.Ref, row fact.Row) {
 		ids = map[string]string{}
 	}
 	ids[fact.VendorKey], ids[fact.OwnerKey] = fact.Vendor, owner.String()
-	v.FieldByName("ExternalIDs").Set(reflect.ValueOf(ids))
+	if field := v.FieldByName("ExternalIDs"); field.IsValid() {
+		field.Set(reflect.ValueOf(ids))
+	}
 	rows.Add(row.Table, columns)
 }
 
@@ -355,6 +378,7 @@ func TestCompare(t *testing.T) {
 			},
 			[]string{
 				`nb: Node n1: NB Logical Router Policy 29000 "ip4.src == $vpc.ovn_cluster.distributed.ip4 && is_chassis_resident(\"node-n1\")": column nexthops is [100.64.0.9], not [100.64.0.2]`,
+				`nb: Node n1: NB Logical Router Policy 30000 "ip4.dst == 169.254.64.2" is missing`,
 				`nb: Node n1: NB Logical Router Policy 30000 "ip4.dst == 192.168.77.11" is missing`,
 			},
 		},
@@ -364,7 +388,24 @@ func TestCompare(t *testing.T) {
 					set.Addresses = nil
 				}
 			},
-			[]string{"nb: Subnet ovn-default: NB Address Set vpc.ovn_cluster.distributed.ip4: column addresses lacks 10.16.0.0/16"},
+			[]string{
+				"nb: Subnet join: NB Address Set vpc.ovn_cluster.distributed.ip4: column addresses lacks 169.254.64.0/18",
+				"nb: Subnet ovn-default: NB Address Set vpc.ovn_cluster.distributed.ip4: column addresses lacks 10.16.0.0/16",
+			},
+		},
+		"the endpoints of a Service, a Service deleted": {
+			func(s *State) {
+				for _, lb := range rowsOf[nb.LoadBalancer](s.NB, nb.LoadBalancerTable) {
+					lb.Vips = nil
+					s.NB.Add(nb.LoadBalancerTable, &nb.LoadBalancer{UUID: "old", Name: "service/default/old/tcp", ExternalIDs: map[string]string{
+						fact.VendorKey: fact.Vendor, fact.OwnerKey: "Service/default/old",
+					}})
+				}
+			},
+			[]string{
+				"nb: NB Load Balancer service/default/old/tcp is owned by Service default/old, which does not exist",
+				"nb: Service kubernetes: NB Load Balancer service/default/kubernetes/tcp: column vips is map[], not map[10.96.0.1:443:192.168.77.10:6443]",
+			},
 		},
 		"on another chassis, down": {
 			func(s *State) {
@@ -423,6 +464,8 @@ func TestCompare(t *testing.T) {
 				"kernel: node n1 has no link ovn0",
 				"kernel: node n1 has no nftables table inet woven",
 				"kernel: node n1: no route to 10.16.0.0/16 of Subnet ovn-default via 100.64.0.1 on ovn0",
+				"kernel: node n1: no route to 10.96.0.0/16 (ServiceCIDR kubernetes) via 100.64.0.1 on ovn0",
+				"kernel: node n1: no route to 169.254.64.0/18 (the hosts' addresses towards Services) via 100.64.0.1 on ovn0",
 				"ovs: node n1 has no OVS interface ovn0",
 				"ovs: pod default/web-0: node n1 has no OVS interface with iface-id web-0.default",
 				"ovs: pod default/web-1: node n1 has no OVS interface with iface-id web-1.default",
@@ -439,7 +482,7 @@ func TestCompare(t *testing.T) {
 			[]string{
 				"kernel: node n1: link ovn0 has address 100.64.0.3/16, which is in no annotation",
 				"kernel: node n1: link ovn0 lacks the join address 100.64.0.2/16",
-				"kernel: node n1: route to 10.99.0.0/24 via 100.64.0.1 on ovn0 is of no Subnet",
+				"kernel: node n1: route to 10.99.0.0/24 via 100.64.0.1 on ovn0 is of no Subnet and not for Services",
 				"kernel: node n1: set nodes4 of nftables table inet woven lacks InternalIP 192.168.77.11 of node n1",
 			},
 		},

@@ -242,6 +242,7 @@ func (c *comparison) routes(node *corev1.Node, h *Host) {
 			known[cidr.Masked()] = true
 		}
 	}
+	c.serviceRoutes(node, h, gateways, known)
 	for _, s := range c.inside() {
 		for _, cidr := range model.PrefixFamilies(s.CIDR) {
 			gateway := gateways.V4
@@ -251,18 +252,49 @@ func (c *comparison) routes(node *corev1.Node, h *Host) {
 			if s.Name == c.names.NodeSwitch || s.Deleting || !gateway.IsValid() {
 				continue // the join subnet is connected
 			}
-			if !slices.ContainsFunc(h.Routes, func(r Route) bool {
-				return r.Dst == cidr && r.Gateway == gateway && r.Link == hostplan.NodeLink
-			}) {
+			if !h.routed(cidr, gateway) {
 				c.differ(checkKernel, "node %s: no route to %s of Subnet %s via %s on %s", node.Name, cidr, s.Name, gateway, hostplan.NodeLink)
 			}
 		}
 	}
 	for _, r := range h.Routes {
 		if r.Protocol == hostplan.RouteProtocol && !known[r.Dst] {
-			c.differ(checkKernel, "node %s: route to %s via %s on %s is of no Subnet", node.Name, r.Dst, r.Gateway, r.Link)
+			c.differ(checkKernel, "node %s: route to %s via %s on %s is of no Subnet and not for Services", node.Name, r.Dst, r.Gateway, r.Link)
 		}
 	}
+}
+
+// serviceRoutes finds networks of Services that the node does not reach through ovn0,
+// if it has an address to do so, and notes those routes as known.
+func (c *comparison) serviceRoutes(node *corev1.Node, h *Host, gateways model.Addrs, known map[netip.Prefix]bool) {
+	sources, _ := model.ParsePrefixes(node.Annotations[annotations.ServiceSource])
+	for _, source := range model.PrefixFamilies(sources) {
+		want := map[netip.Prefix]string{source: "the hosts' addresses towards Services"}
+		for i := range c.Objects.ServiceCIDRs {
+			for _, text := range c.Objects.ServiceCIDRs[i].Spec.CIDRs {
+				if p, err := netip.ParsePrefix(text); err == nil && p.Addr().Is4() == source.Addr().Is4() {
+					want[p.Masked()] = "ServiceCIDR " + c.Objects.ServiceCIDRs[i].Name
+				}
+			}
+		}
+		gateway := gateways.V4
+		if source.Addr().Is6() {
+			gateway = gateways.V6
+		}
+		for dst, what := range want {
+			known[dst] = true
+			if !h.routed(dst, gateway) {
+				c.differ(checkKernel, "node %s: no route to %s (%s) via %s on %s", node.Name, dst, what, gateway, hostplan.NodeLink)
+			}
+		}
+	}
+}
+
+// routed tells whether the node has a route through ovn0.
+func (h *Host) routed(dst netip.Prefix, gateway netip.Addr) bool {
+	return slices.ContainsFunc(h.Routes, func(r Route) bool {
+		return r.Dst == dst && r.Gateway == gateway && r.Link == hostplan.NodeLink
+	})
 }
 
 // filter compares the sets of our nftables table with the subnets and nodes.

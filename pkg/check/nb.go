@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -77,6 +78,10 @@ func (c *comparison) absent(owner model.Ref) string {
 		there = c.namespace[owner.Name]
 	case model.KindIP:
 		there = c.record[owner.Name] != nil
+	case model.KindService:
+		if there = c.service[owner]; !there {
+			return fmt.Sprintf("is owned by Service %s/%s, which does not exist", owner.Namespace, owner.Name)
+		}
 	case model.KindPod:
 		if there = c.networked[owner]; !there {
 			return fmt.Sprintf("has no pod: %s/%s is gone, has completed or has no network of its own", owner.Namespace, owner.Name)
@@ -158,6 +163,14 @@ func (c *comparison) world() *world.World {
 		o, problems := model.IPFrom(&c.Objects.IPs[i])
 		put(w.IPs, o.Name, &o, problems)
 	}
+	for i := range c.Objects.Services {
+		o, problems := model.ServiceFrom(&c.Objects.Services[i])
+		put(w.Services, world.PodKey(o.Namespace, o.Name), &o, problems)
+	}
+	for i := range c.Objects.EndpointSlices {
+		o, problems := model.EndpointSliceFrom(&c.Objects.EndpointSlices[i])
+		put(w.EndpointSlices, world.PodKey(o.Namespace, o.Name), &o, problems)
+	}
 	return w
 }
 
@@ -185,6 +198,8 @@ func (c *comparison) refs(kind model.Kind) []model.Ref {
 		names = sortedKeys(c.namespace)
 	case model.KindIP:
 		names = sortedKeys(c.record)
+	case model.KindService:
+		return slices.SortedFunc(maps.Keys(c.service), model.Ref.Compare)
 	}
 	var refs []model.Ref
 	for _, name := range names {
@@ -229,7 +244,7 @@ func (c *comparison) externalIDs(owner model.Ref, table *fact.Table, want *fact.
 			c.differ(checkNB, "%s %s: %s: external_ids:%s is %s, not %s", owner.Kind, owner.Name, rowName(table, want.UUID, want.Columns), key, orNone(ids[key]), wanted[key])
 		}
 	}
-	if !marked(ids) {
+	if table.NamePrefix == "" && !marked(ids) {
 		c.differ(checkNB, "%s %s: %s is not marked as ours", owner.Kind, owner.Name, rowName(table, want.UUID, want.Columns))
 	}
 }

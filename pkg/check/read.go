@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -127,11 +129,15 @@ func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 	var ips v1.IPList
 	var pools v1.IPPoolList
 	var sets appsv1.StatefulSetList
+	var services corev1.ServiceList
+	var endpoints discoveryv1.EndpointSliceList
+	var ranges networkingv1.ServiceCIDRList
 	vms := metav1.PartialObjectMetadataList{}
 	vms.SetGroupVersionKind(schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: "VirtualMachineList"})
 	g, ctx := errgroup.WithContext(ctx)
 	for what, list := range map[string]client.ObjectList{
 		"pods": &pods, "nodes": &nodes, "namespaces": &namespaces, "subnets": &subnets, "vpcs": &vpcs, "IP objects": &ips, "IPPools": &pools, "StatefulSets": &sets, "VirtualMachines": &vms,
+		"Services": &services, "EndpointSlices": &endpoints, "ServiceCIDRs": &ranges,
 	} {
 		g.Go(func() error {
 			if err := api.List(ctx, list); err != nil && (list != &vms || !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err)) {
@@ -143,6 +149,7 @@ func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 	err := g.Wait()
 	return Objects{
 		Pods: pods.Items, Nodes: nodes.Items, Namespaces: namespaces.Items,
+		Services: services.Items, EndpointSlices: endpoints.Items, ServiceCIDRs: ranges.Items,
 		Subnets: subnets.Items, Vpcs: vpcs.Items, IPs: ips.Items, IPPools: pools.Items, StatefulSets: sets.Items, VirtualMachines: vms.Items,
 	}, err
 }

@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/model"
@@ -48,20 +50,40 @@ func (c Config) isolate(r *Result, v *world.View, s *model.Subnet) {
 			}
 		}
 	}
+	passTiers(r, s)
+}
+
+// passTiers has the tiers before that of the subnet's rules say nothing. Without a
+// rule of its own that matches, ovn-northd 25.03 takes a tier for the last one where
+// it meets a connection that a drop rule of a later tier has ended: its flow for "no
+// rule" (priority 1 of ls_in_acl_eval and ls_out_acl_eval) lets the packet through and
+// takes the mark off, so that every second packet of a connection passes that was
+// there before the rule. Only in directions that have rules: what the last tier passes
+// on is not committed to connection tracking, and the answer would be invalid.
+func passTiers(r *Result, s *model.Subnet) {
+	parent, directions := logicalSwitch(s.Name), map[string]bool{}
+	for i := range r.Rows {
+		if acl, ok := r.Rows[i].Columns.(*nb.ACL); ok && r.Rows[i].Parent == parent {
+			directions[acl.Direction] = true
+		}
+	}
+	for _, direction := range slices.Sorted(maps.Keys(directions)) {
+		for tier := range tierSubnet {
+			r.Child(parent, nb.ACLTable, fmt.Sprintf("%s/pass/%s/%d", s.Name, direction, tier), &nb.ACL{
+				Direction: direction, Action: nb.ACLActionPass, Match: "ip", Tier: tier,
+				ExternalIDs: map[string]string{"subnet": s.Name},
+			})
+		}
+	}
 }
 
 // private drops what comes in from elsewhere than the subnet itself, the subnets
-// that it allows, and the nodes, whose traffic has an address of the join subnet.
+// that it allows, and the nodes, whose traffic has an address of the join subnet or of those for Services.
 // Answers to what its own pods ask come in.
 func (c Config) private(r *Result, v *world.View, s *model.Subnet) {
 	if join, ok := v.SubnetNetwork(c.NodeSwitch); ok && s.Vpc == join.Vpc {
-		for _, cidr := range model.PrefixFamilies(join.CIDR) {
-			ip := family(cidr.Addr())
-			rule(r, s, "private/nodes/"+ip, &nb.ACL{
-				Direction: nb.ACLDirectionToLport, Priority: priorityNodes, Action: nb.ACLActionAllowRelated,
-				Match: fmt.Sprintf("%s.src == %s", ip, cidr),
-			})
-		}
+		allowNodes(r, s, "private/nodes/", model.PrefixFamilies(join.CIDR))
+		allowNodes(r, s, "private/hosts/", c.hostSources()) // through a Service
 	}
 	for _, own := range model.PrefixFamilies(s.CIDR) {
 		ip := family(own.Addr())
@@ -80,6 +102,16 @@ func (c Config) private(r *Result, v *world.View, s *model.Subnet) {
 				Match: fmt.Sprintf("%[1]s.src == %[3]s && %[1]s.dst == %[2]s", ip, own, peer),
 			})
 		}
+	}
+}
+
+func allowNodes(r *Result, s *model.Subnet, id string, prefixes []netip.Prefix) {
+	for _, cidr := range prefixes {
+		ip := family(cidr.Addr())
+		rule(r, s, id+ip, &nb.ACL{
+			Direction: nb.ACLDirectionToLport, Priority: priorityNodes, Action: nb.ACLActionAllowRelated,
+			Match: fmt.Sprintf("%s.src == %s", ip, cidr),
+		})
 	}
 }
 

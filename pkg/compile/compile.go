@@ -22,6 +22,10 @@ type Config struct {
 	ClusterRouter string // the default Vpc
 	NodeSwitch    string // the subnet that the nodes' ports are in
 	DefaultSubnet string // the subnet of namespaces that name none
+	// LoadBalancers tells whether subnets that do not say so themselves, and the nodes, reach Services through OVN.
+	LoadBalancers bool
+	// ServiceSource holds the addresses that hosts take towards Services, one for each node.
+	ServiceSource model.Prefixes
 	// APIServers are the addresses by which the controller reaches the API server: no subnet may hold them.
 	APIServers []netip.Addr
 }
@@ -55,5 +59,6 @@ func Functions(cfg Config) map[model.Kind]Func {
 		model.KindIPPool:         cfg.ippool,
 		model.KindVirtualMachine: cfg.vm,
 		model.KindNamespace:      cfg.namespace,
+		model.KindService:        cfg.service,
 	}
 }

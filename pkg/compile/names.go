@@ -46,6 +46,9 @@ func distributedSet(vpc, family string) string {
 	return "vpc." + strings.ReplaceAll(vpc, "-", "_") + ".distributed." + family
 }
 
+// loadBalancerGroup names the load balancers of a Vpc.
+func loadBalancerGroup(vpc string) string { return fact.LoadBalancerGroupPrefix + vpc }
+
 // family is "ip4" or "ip6": the name of the protocol in OVN's match language.
 func family(a netip.Addr) string {
 	if a.Is4() {

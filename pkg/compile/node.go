@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/wovensdn/woven/api/annotations"
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
@@ -49,17 +50,21 @@ func (c Config) node(ref model.Ref, v *world.View) (r Result) {
 		Addresses:   []string{portAddresses(ip)},
 		ExternalIDs: map[string]string{fact.SwitchKey: join.Name, "node": node.Name},
 	})
-	c.toNode(&r, node, ip)
+	source := c.serviceSource(&r, join, ip)
+	c.toNode(&r, node, ip, append(model.Families(source), node.InternalIPs...))
 	c.egress(&r, node, ip)
-	if want := model.NodeAnnotations(*node, *ip, join); !contains(node.Annotations, want) {
+	want := model.NodeAnnotations(*node, *ip, join)
+	want[annotations.ServiceSource] = c.sourceText(source)
+	if !contains(node.Annotations, want) {
 		r.want(Annotate{Object: ref, UID: node.UID, Annotations: want})
 	}
 	return r
 }
 
-// toNode: what is sent to an address of the node's own network arrives at its ovn0.
-func (c Config) toNode(r *Result, node *model.Node, ip *model.IP) {
-	for _, address := range node.InternalIPs {
+// toNode: what is sent to an address of the node's own network, or to the one that
+// it has towards Services, arrives at its ovn0.
+func (c Config) toNode(r *Result, node *model.Node, ip *model.IP, addresses []netip.Addr) {
+	for _, address := range addresses {
 		if nexthop := sameFamily(ip.Addrs, address); nexthop.IsValid() {
 			r.Child(router(c.ClusterRouter), nb.LogicalRouterPolicyTable, "to-node/"+node.Name+"/"+address.String(), &nb.LogicalRouterPolicy{
 				Priority:    priorityToNode,

@@ -76,6 +76,9 @@ func (c Config) conflicts(r *Result, v *world.View, s *model.Subnet) bool {
 // connect joins the subnet's switch and the Vpc's router.
 func (c Config) connect(r *Result, s *model.Subnet) {
 	ls := r.Row(nb.LogicalSwitchTable, s.Name, &nb.LogicalSwitch{Name: s.Name})
+	if c.balanced(s) {
+		r.Member(ls, "load_balancer_group", fact.UUIDOf(nb.LoadBalancerGroupTable, loadBalancerGroup(s.Vpc)))
+	}
 	port := RouterPort(s.Vpc, s.Name)
 	row := &nb.LogicalRouterPort{
 		Name:        port,
@@ -95,6 +98,15 @@ func (c Config) connect(r *Result, s *model.Subnet) {
 		Options:     map[string]string{"router-port": port},
 		ExternalIDs: map[string]string{fact.SwitchKey: s.Name},
 	})
+}
+
+// balanced tells whether what is sent from the subnet's switch reaches Services. On
+// the nodes' switch that is for the hosts, and no subnet's choice.
+func (c Config) balanced(s *model.Subnet) bool {
+	if s.LoadBalancers != nil && s.Name != c.NodeSwitch {
+		return *s.LoadBalancers
+	}
+	return c.LoadBalancers
 }
 
 func gatewayNetworks(s *model.Subnet) []string {
@@ -122,6 +134,7 @@ func (c Config) leave(r *Result, s *model.Subnet) {
 		switch {
 		case s.Name == c.NodeSwitch:
 			c.defaultRoute(r, s, ip)
+			c.hostsLeave(r, s, ip)
 		case s.GatewayType == model.GatewayDistributed:
 			r.Member(fact.RefTo(nb.AddressSetTable, distributedSet(s.Vpc, ip)), "addresses", cidr.String())
 		}

@@ -6,7 +6,7 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// vpc: a Vpc is a logical router. The default one also has the address sets of
+// vpc: a Vpc is a logical router, and a group of load balancers for its Services. The default one also has the address sets of
 // the subnets whose traffic leaves by the node of each pod.
 func (c Config) vpc(ref model.Ref, v *world.View) (r Result) {
 	vpc, ok := v.Vpc(ref.Name)
@@ -31,6 +31,7 @@ func (c Config) vpc(ref model.Ref, v *world.View) (r Result) {
 			"always_learn_from_arp_request": "false",
 		},
 	})
+	r.Row(nb.LoadBalancerGroupTable, loadBalancerGroup(vpc.Name), &nb.LoadBalancerGroup{Name: loadBalancerGroup(vpc.Name)})
 	if vpc.Name == c.ClusterRouter {
 		for _, family := range []string{"ip4", "ip6"} {
 			name := distributedSet(vpc.Name, family)

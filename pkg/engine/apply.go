@@ -39,6 +39,10 @@ func (c *Core) apply(ch Change) ([]model.Ref, error) {
 		return store(c.world.StatefulSets, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
 	case model.KindVirtualMachine:
 		return store(c.world.VirtualMachines, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
+	case model.KindService:
+		return store(c.world.Services, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
+	case model.KindEndpointSlice:
+		return store(c.world.EndpointSlices, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
 	case model.KindDefinition:
 		return store(c.world.Definitions, ch.Ref, ch.Ref.Name, ch.Object, invalid)
 	case model.KindHeartbeat:

@@ -140,6 +140,10 @@ func (c *Core) meta(ref model.Ref) (model.Meta, bool) {
 		return metaOf(c.world.Namespaces, ref.Name, func(o *model.Namespace) model.Meta { return o.Meta })
 	case model.KindVirtualMachine:
 		return metaOf(c.world.VirtualMachines, world.PodKey(ref.Namespace, ref.Name), func(o *model.VirtualMachine) model.Meta { return o.Meta })
+	case model.KindService:
+		return metaOf(c.world.Services, world.PodKey(ref.Namespace, ref.Name), func(o *model.Service) model.Meta { return o.Meta })
+	case model.KindEndpointSlice:
+		return metaOf(c.world.EndpointSlices, world.PodKey(ref.Namespace, ref.Name), func(o *model.EndpointSlice) model.Meta { return o.Meta })
 	case model.KindPod:
 		return metaOf(c.world.Pods, world.PodKey(ref.Namespace, ref.Name), func(o *model.Pod) model.Meta { return o.Meta })
 	default:

@@ -136,7 +136,7 @@ func (c *Core) NBChanged(ref fact.Ref) {
 		return // a full comparison is to come
 	}
 	d := desired.NewDirty()
-	plan.Drift(c.desired, c.cfg.Actual, ref, len(c.blind) > 0, d)
+	plan.Drift(c.desired, c.cfg.Actual, ref, c.frozen, len(c.blind) > 0, d)
 	each(d, c.suspect)
 }
 

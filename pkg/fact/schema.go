@@ -24,12 +24,18 @@ const (
 	SwitchKey = "ls"
 )
 
+// LoadBalancerGroupPrefix is what the names of our rows in the table
+// Load_Balancer_Group begin with; the name of a Vpc follows.
+const LoadBalancerGroupPrefix = "woven."
+
 // MemberColumn is a set or map column whose elements several owners declare.
 type MemberColumn struct {
 	// Refers is the table that the elements point to; empty for plain values.
 	Refers string
 	// Prefix limits what we own in a map column to the keys that begin with it.
 	Prefix string
+	// Strong tells that the database refuses to delete a row that an element points to.
+	Strong bool
 }
 
 // Table says how we use one table of the northbound database. Everything that
@@ -39,6 +45,11 @@ type Table struct {
 	// NameColumn is the column that users know a row by; a row of the same name
 	// that is not ours is a conflict. Empty for tables without names.
 	NameColumn string
+	// NamePrefix and NameKind mark rows of tables without external_ids: a row whose
+	// name begins with the prefix is ours, and its owner the object of that kind which
+	// the rest of the name names.
+	NamePrefix string
+	NameKind   model.Kind
 	// Parent and ParentColumn say where rows of a non-root table are referred to.
 	Parent, ParentColumn string
 	// Owned are the columns of our rows that we own as a whole.
@@ -93,6 +104,10 @@ func (t *Table) RowName(row any) string {
 
 // OwnerOf gives the owner that a row's markers name; ok is false for rows that are not ours.
 func (t *Table) OwnerOf(row any) (Owner, bool) {
+	if t.NamePrefix != "" {
+		name, ours := strings.CutPrefix(t.RowName(row), t.NamePrefix)
+		return Owner{Kind: t.NameKind, Name: name}, ours
+	}
 	ids := t.ExternalIDs(row)
 	if ids[VendorKey] != Vendor {
 		return Owner{}, false
@@ -114,8 +129,19 @@ var tables = []*Table{
 		Owned: []string{"name", "options", "external_ids"},
 	},
 	{
+		Name: nb.LoadBalancerTable, NameColumn: "name",
+		Owned: []string{"name", "protocol", "vips", "options", "selection_fields", "external_ids"},
+		Keys:  []string{"service"},
+	},
+	{
+		Name: nb.LoadBalancerGroupTable, NameColumn: "name", NamePrefix: LoadBalancerGroupPrefix, NameKind: model.KindVpc,
+		Owned:   []string{"name"},
+		Members: map[string]MemberColumn{"load_balancer": {Refers: nb.LoadBalancerTable}},
+	},
+	{
 		Name: nb.LogicalSwitchTable, NameColumn: "name",
 		Owned:       []string{"name", "other_config", "external_ids"},
+		Members:     map[string]MemberColumn{"load_balancer_group": {Refers: nb.LoadBalancerGroupTable, Strong: true}},
 		Unmonitored: []string{"ports"},
 	},
 	{

@@ -5,6 +5,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -40,6 +41,8 @@ func kindList() []kind {
 		kindOf(model.KindNode, core, false, func() *corev1.Node { return &corev1.Node{} }, model.NodeFrom),
 		kindOf(model.KindNamespace, core, false, func() *corev1.Namespace { return &corev1.Namespace{} }, model.NamespaceFrom),
 		kindOf(model.KindStatefulSet, appsv1.SchemeGroupVersion, false, func() *appsv1.StatefulSet { return &appsv1.StatefulSet{} }, model.StatefulSetFrom),
+		kindOf(model.KindService, core, false, func() *corev1.Service { return &corev1.Service{} }, model.ServiceFrom),
+		kindOf(model.KindEndpointSlice, discoveryv1.SchemeGroupVersion, false, func() *discoveryv1.EndpointSlice { return &discoveryv1.EndpointSlice{} }, model.EndpointSliceFrom),
 		kindOf(model.KindPod, core, false, func() *corev1.Pod { return &corev1.Pod{} }, model.PodFrom),
 	}
 }
@@ -71,7 +74,7 @@ func refOf(k model.Kind, o metav1.Object) model.Ref {
 // Scheme knows every kind that is read or written.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	builder := runtime.NewSchemeBuilder(v1.AddToScheme, corev1.AddToScheme, appsv1.AddToScheme)
+	builder := runtime.NewSchemeBuilder(v1.AddToScheme, corev1.AddToScheme, discoveryv1.AddToScheme, appsv1.AddToScheme)
 	if err := builder.AddToScheme(scheme); err != nil {
 		return nil, err
 	}

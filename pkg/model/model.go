@@ -27,6 +27,9 @@ const (
 	KindStatefulSet Kind = "StatefulSet"
 	// KindVirtualMachine is read only, too: KubeVirt's VM keeps the addresses of its pods.
 	KindVirtualMachine Kind = "VirtualMachine"
+	KindService        Kind = "Service"
+	// KindEndpointSlice is read only: it holds backends of a Service.
+	KindEndpointSlice Kind = "EndpointSlice"
 	// KindDefinition is that of an optional kind, see [Definition].
 	KindDefinition Kind = "CustomResourceDefinition"
 	// KindHeartbeat is what is known of a gateway node's sign of life; its name is the node's.
@@ -90,10 +93,12 @@ type Subnet struct {
 	NatOutgoing bool
 	Gateways    Gateways
 	Isolation
-	MTU        int // bytes; 0 for what the tunnels leave
-	Vlan       string
-	Namespaces []string
-	DHCP       DHCP
+	// LoadBalancers is spec.enableLb: whether the pods reach Services; nil leaves it to the controller's flag.
+	LoadBalancers *bool
+	MTU           int // bytes; 0 for what the tunnels leave
+	Vlan          string
+	Namespaces    []string
+	DHCP          DHCP
 	// RouterAdvertisement holds what spec.ipv6RAConfigs says; nil if the router advertises nothing.
 	RouterAdvertisement map[string]string
 	// NamespaceSelectors are spec.namespaceSelectors as labels.Selector writes them; labels.Parse reads them.

@@ -43,7 +43,7 @@ func VpcFrom(o *v1.Vpc) (Vpc, []Problem) {
 // nodeAnnotations are those of [NodeAnnotations].
 var nodeAnnotations = []string{
 	annotations.Allocated, annotations.IPAddress, annotations.MACAddress, annotations.CIDR,
-	annotations.Gateway, annotations.LogicalSwitch, annotations.PortName,
+	annotations.Gateway, annotations.LogicalSwitch, annotations.PortName, annotations.ServiceSource,
 }
 
 // NodeFrom projects a node.

@@ -5,12 +5,14 @@ import "fmt"
 // Reasons of the problems that parsing finds. They are the reasons of Kube-OVN's
 // conditions and events where it has one.
 const (
-	ReasonSubnetInvalid    = "ValidateLogicalSwitchFailed"
-	ReasonPodInvalid       = "ValidatePodNetworkFailed"
-	ReasonNamespaceInvalid = "ValidateNamespaceFailed"
-	ReasonNodeInvalid      = "ValidateNodeFailed"
-	ReasonIPInvalid        = "ValidateIPFailed"
-	ReasonIPPoolInvalid    = "ValidateIPPoolFailed"
+	ReasonSubnetInvalid        = "ValidateLogicalSwitchFailed"
+	ReasonPodInvalid           = "ValidatePodNetworkFailed"
+	ReasonNamespaceInvalid     = "ValidateNamespaceFailed"
+	ReasonNodeInvalid          = "ValidateNodeFailed"
+	ReasonIPInvalid            = "ValidateIPFailed"
+	ReasonIPPoolInvalid        = "ValidateIPPoolFailed"
+	ReasonServiceInvalid       = "ValidateServiceFailed"
+	ReasonEndpointSliceInvalid = "ValidateEndpointSliceFailed"
 )
 
 // problems collects what is wrong with one object.

@@ -59,3 +59,27 @@ func joinOverlapping(ranges []Range) []Range {
 	}
 	return out
 }
+
+// Transpose gives the address that stands in one prefix where addr stands in
+// another; ok is false if the prefix is too small for that.
+func Transpose(in, of netip.Prefix, addr netip.Addr) (out netip.Addr, ok bool) {
+	if in.Addr().BitLen() != of.Addr().BitLen() || !of.Contains(addr) {
+		return netip.Addr{}, false
+	}
+	base, bytes := in.Masked().Addr().AsSlice(), addr.AsSlice()
+	for i := range bytes {
+		network := bitsOf(of, i)
+		host := bytes[i] &^ network
+		if host&bitsOf(in, i) != 0 {
+			return netip.Addr{}, false
+		}
+		base[i] |= host
+	}
+	out, ok = netip.AddrFromSlice(base)
+	return out, ok
+}
+
+// bitsOf is one byte of a prefix's mask.
+func bitsOf(p netip.Prefix, i int) byte {
+	return byte(uint(0xff00) >> min(max(p.Bits()-8*i, 0), 8) & 0xff) // #nosec G115 -- masked
+}

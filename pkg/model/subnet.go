@@ -25,16 +25,17 @@ func SubnetFrom(o *v1.Subnet) (Subnet, []Problem) {
 	p := problems{reason: ReasonSubnetInvalid}
 	spec := &o.Spec
 	s := Subnet{
-		Meta:        metaOf(o),
-		Provider:    spec.Provider,
-		Vpc:         spec.Vpc,
-		Default:     spec.Default,
-		GatewayType: GatewayType(spec.GatewayType),
-		NatOutgoing: spec.NatOutgoing,
-		Isolation:   Isolation{Private: spec.Private},
-		MTU:         int(spec.Mtu),
-		Vlan:        spec.Vlan,
-		Namespaces:  slices.Clone(spec.Namespaces),
+		Meta:          metaOf(o),
+		Provider:      spec.Provider,
+		Vpc:           spec.Vpc,
+		Default:       spec.Default,
+		GatewayType:   GatewayType(spec.GatewayType),
+		NatOutgoing:   spec.NatOutgoing,
+		Isolation:     Isolation{Private: spec.Private},
+		MTU:           int(spec.Mtu),
+		LoadBalancers: copied(spec.EnableLb),
+		Vlan:          spec.Vlan,
+		Namespaces:    slices.Clone(spec.Namespaces),
 	}
 	p.network(&s)
 	s.CIDR = p.cidr(spec)
@@ -244,4 +245,12 @@ func protocol(cidr Prefixes) v1.Protocol {
 	default:
 		return v1.ProtocolMAC
 	}
+}
+
+func copied[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	value := *p
+	return &value
 }

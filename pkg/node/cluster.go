@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -29,17 +30,18 @@ func Scheme() (*runtime.Scheme, error) {
 // Mapper knows the resources of the kinds that a node reads and writes, so that
 // starting needs no discovery: a node must come up before the API server does.
 func Mapper() meta.RESTMapper {
-	m := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion, v1.GroupVersion})
+	m := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion, networkingv1.SchemeGroupVersion, v1.GroupVersion})
 	core := corev1.SchemeGroupVersion
 	m.Add(core.WithKind("Node"), meta.RESTScopeRoot)
 	m.Add(core.WithKind("Pod"), meta.RESTScopeNamespace)
 	m.Add(core.WithKind("Event"), meta.RESTScopeNamespace)
+	m.Add(networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR"), meta.RESTScopeRoot)
 	m.Add(v1.GroupVersion.WithKind("Subnet"), meta.RESTScopeRoot)
 	return m
 }
 
 // CacheByObject says what of the cluster a node keeps in memory: its own pods,
-// all nodes and all subnets, and of each only what it uses.
+// all nodes, all subnets and the networks of Services, and of each only what it uses.
 func CacheByObject(nodeName string) map[client.Object]cache.ByObject {
 	shared := true // readers do not change what they get
 	return map[client.Object]cache.ByObject{
@@ -52,6 +54,10 @@ func CacheByObject(nodeName string) map[client.Object]cache.ByObject {
 			Transform: func(o any) (any, error) {
 				return slim(o, func(n *corev1.Node) { slimNode(n, nodeName) }), nil
 			},
+			UnsafeDisableDeepCopy: &shared,
+		},
+		&networkingv1.ServiceCIDR{}: {
+			Transform:             func(o any) (any, error) { return slim(o, slimServiceCIDR), nil },
 			UnsafeDisableDeepCopy: &shared,
 		},
 		&v1.Subnet{}: {
@@ -80,6 +86,11 @@ func slimMeta(m *metav1.ObjectMeta) {
 		Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, Annotations: ann,
 		CreationTimestamp: m.CreationTimestamp,
 	}
+}
+
+func slimServiceCIDR(c *networkingv1.ServiceCIDR) {
+	slimMeta(&c.ObjectMeta)
+	c.Status = networkingv1.ServiceCIDRStatus{}
 }
 
 func slimPod(p *corev1.Pod) {

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -34,6 +35,7 @@ func Follow(ctx context.Context, c cache.Informers, l *Loop, p *Pods) error {
 		}},
 		{&corev1.Node{}, func(client.Object) { l.Kick() }},
 		{&v1.Subnet{}, func(client.Object) { l.Kick() }},
+		{&networkingv1.ServiceCIDR{}, func(client.Object) { l.Kick() }},
 	} {
 		// Never block here: the API server may be away, and the rest of the node works without it.
 		inf, err := c.GetInformer(ctx, f.object, cache.BlockUntilSynced(false))

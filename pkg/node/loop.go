@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -319,6 +320,11 @@ func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.World, e
 		s.Invalid = cmp.Or(s.Invalid, refused[s.Name])
 		w.Subnets = append(w.Subnets, s)
 	}
+	var services networkingv1.ServiceCIDRList
+	if err := l.e.Cache.List(ctx, &services); err != nil {
+		return nil, w, fmt.Errorf("list ServiceCIDRs: %w", err)
+	}
+	w.Services = serviceNets(services.Items)
 	var pods corev1.PodList // of this node
 	if err := l.e.Cache.List(ctx, &pods); err != nil {
 		return nil, w, fmt.Errorf("list pods: %w", err)

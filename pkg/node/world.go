@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
@@ -39,7 +40,28 @@ func nodeOf(n *corev1.Node) (hostplan.Node, error) {
 		}
 		h.Addresses = append(h.Addresses, netip.PrefixFrom(a, bits))
 	}
+	for _, text := range list(n.Annotations[annotations.ServiceSource]) {
+		source, err := netip.ParsePrefix(text)
+		if err != nil {
+			p.failf(annotations.ServiceSource, "%q is not an address with the length of a prefix", text)
+			continue
+		}
+		h.Services = append(h.Services, source)
+	}
 	return h, p.err
+}
+
+// serviceNets are the networks that ClusterIPs come from. One that is being deleted
+// still counts: it goes when no Service uses it.
+func serviceNets(list []networkingv1.ServiceCIDR) (out []netip.Prefix) {
+	for i := range list {
+		for _, text := range list[i].Spec.CIDRs {
+			if p, err := netip.ParsePrefix(text); err == nil {
+				out = append(out, p.Masked())
+			}
+		}
+	}
+	return out
 }
 
 // annotationReader keeps the first error.

@@ -1,10 +1,13 @@
 package node
 
 import (
+	"fmt"
 	"net"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/wovensdn/woven/api/annotations"
 )
@@ -46,4 +49,21 @@ func FuzzNodeOf(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestServicesOfANode(t *testing.T) {
+	o := &corev1.Node{}
+	o.Annotations = map[string]string{annotations.ServiceSource: "169.254.64.2/18,fd69:254:64::2/112"}
+	n, err := nodeOf(o)
+	if err != nil || fmt.Sprint(n.Services) != "[169.254.64.2/18 fd69:254:64::2/112]" {
+		t.Errorf("%v, %v", n.Services, err)
+	}
+	o.Annotations[annotations.ServiceSource] = "169.254.64.2"
+	if _, err := nodeOf(o); err == nil || !strings.Contains(err.Error(), annotations.ServiceSource) {
+		t.Errorf("an address without a length gives %v", err)
+	}
+	nets := serviceNets([]networkingv1.ServiceCIDR{{Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.96.0.0/16", "x", "fd00:10:96::/112"}}}})
+	if fmt.Sprint(nets) != "[10.96.0.0/16 fd00:10:96::/112]" {
+		t.Errorf("networks of Services: %v", nets)
+	}
 }

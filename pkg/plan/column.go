@@ -28,7 +28,10 @@ func markers(table *fact.Table, want desired.Claimed) map[string]string {
 }
 
 func insertColumns(table *fact.Table, want desired.Claimed) ovsdb.Row {
-	row := ovsdb.Row{externalIDs: mapOf(markers(table, want))}
+	row := ovsdb.Row{}
+	if table.NamePrefix == "" {
+		row[externalIDs] = mapOf(markers(table, want))
+	}
 	for _, name := range table.Owned {
 		column := table.Column(name)
 		if v := column.Value(want.Row.Columns); name != externalIDs && !isDefault(v) {
@@ -59,6 +62,9 @@ func changedColumns(table *fact.Table, want desired.Claimed, have any) ovsdb.Row
 
 // changedKeys compares the keys of external_ids that we own; others stay.
 func changedKeys(table *fact.Table, want desired.Claimed, have any) (drop []string, set map[string]string) {
+	if table.NamePrefix != "" {
+		return nil, nil // the name is the marker
+	}
 	ids := table.ExternalIDs(have)
 	wanted := markers(table, want)
 	for k, v := range ids {

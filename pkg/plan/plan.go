@@ -260,6 +260,28 @@ func (p *planner) remove(ref fact.Ref, have any) {
 			u.Unlinks = []desired.MemberKey{parentLink(table, parent, ref.UUID)}
 		}
 	}
+	u.Unlinks = append(u.Unlinks, p.pointers(ref)...)
 	p.deletes[ref] = true
 	p.result.Units = append(p.result.Units, u)
+}
+
+// pointers are the elements of strong columns that point to a row, whoever wrote
+// them: with one of them left, the database would refuse to delete the row.
+func (p *planner) pointers(to fact.Ref) (keys []desired.MemberKey) {
+	for _, table := range fact.Tables() {
+		for name, column := range table.Members {
+			if !column.Strong || column.Refers != to.Table {
+				continue
+			}
+			p.actual.Each(table.Name, func(uuid string, row any) bool {
+				eachElement(table, name, row, func(_, value string) {
+					if value == to.UUID {
+						keys = append(keys, desired.MemberKey{Ref: fact.Ref{Table: table.Name, UUID: uuid}, Column: name, Value: value})
+					}
+				})
+				return true
+			})
+		}
+	}
+	return keys
 }

@@ -10,9 +10,9 @@ import (
 
 // Sweep marks dirty what is in the database with our marker and wanted by
 // nobody. It is for the full comparison after the start barrier, and after a
-// reconnect. Rows of a frozen owner stay. While keepMembers is set, plain
-// elements stay, too: an owner that cannot be compiled since the start may want
-// them, and nothing in the database says so.
+// reconnect. Rows of a frozen owner stay, and references from them and to them. While
+// keepMembers is set, plain elements stay, too: an owner that cannot be compiled since
+// the start may want them, and nothing in the database says so.
 func Sweep(d *desired.State, a Actual, frozen func(fact.Owner) bool, keepMembers bool, dirty *desired.Dirty) {
 	for _, table := range fact.Tables() {
 		a.Each(table.Name, func(uuid string, row any) bool {
@@ -21,14 +21,14 @@ func Sweep(d *desired.State, a Actual, frozen func(fact.Owner) bool, keepMembers
 			if _, wanted := d.Row(ref); ours && !wanted && !frozen(owner) {
 				dirty.Row(ref)
 			}
-			strays(d, a, table, ref, row, keepMembers, dirty)
+			strays(d, a, table, ref, row, frozen, keepMembers, dirty)
 			return true
 		})
 	}
 }
 
 // Drift marks dirty all that a changed row may have made untrue.
-func Drift(d *desired.State, a Actual, ref fact.Ref, keepMembers bool, dirty *desired.Dirty) {
+func Drift(d *desired.State, a Actual, ref fact.Ref, frozen func(fact.Owner) bool, keepMembers bool, dirty *desired.Dirty) {
 	table := fact.TableOf(ref.Table)
 	if table == nil {
 		return
@@ -40,37 +40,40 @@ func Drift(d *desired.State, a Actual, ref fact.Ref, keepMembers bool, dirty *de
 		dirty.Member(k)
 	}
 	if row := a.Row(ref.Table, ref.UUID); row != nil {
-		strays(d, a, table, ref, row, keepMembers, dirty)
+		strays(d, a, table, ref, row, frozen, keepMembers, dirty)
 	}
 }
 
 // strays marks the elements of shared columns that are ours and wanted by nobody:
 // plain values in our own rows (they have no other owner), keys with our prefix,
 // and references to our own rows. Other elements belong to someone else.
-func strays(d *desired.State, a Actual, table *fact.Table, ref fact.Ref, row any, keepMembers bool, dirty *desired.Dirty) {
-	_, oursRow := table.OwnerOf(row)
+func strays(d *desired.State, a Actual, table *fact.Table, ref fact.Ref, row any, frozen func(fact.Owner) bool, keepMembers bool, dirty *desired.Dirty) {
+	owner, oursRow := table.OwnerOf(row)
+	if oursRow && frozen(owner) {
+		return
+	}
 	for name, column := range table.Members {
 		eachElement(table, name, row, func(key, value string) {
 			k := desired.MemberKey{Ref: ref, Column: name, Key: key, Value: value}
 			if _, wanted := d.Member(k); wanted {
 				return
 			}
-			if stray(a, column, key, value, oursRow && !keepMembers) {
+			if stray(a, column, key, value, frozen, oursRow && !keepMembers) {
 				dirty.Member(k)
 			}
 		})
 	}
 }
 
-func stray(a Actual, column fact.MemberColumn, key, value string, plain bool) bool {
+func stray(a Actual, column fact.MemberColumn, key, value string, frozen func(fact.Owner) bool, plain bool) bool {
 	switch {
 	case column.Refers != "":
 		target := a.Row(column.Refers, value)
 		if target == nil {
 			return false
 		}
-		_, ours := fact.TableOf(column.Refers).OwnerOf(target)
-		return ours
+		owner, ours := fact.TableOf(column.Refers).OwnerOf(target)
+		return ours && !frozen(owner)
 	case key != "":
 		return column.Prefix != "" && strings.HasPrefix(key, column.Prefix)
 	default:

@@ -65,16 +65,20 @@ func (c *Cluster) client() (*kubernetes.Clientset, error) {
 func (c *Cluster) bringUp(ctx context.Context, progress *Progress) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, bringUpTimeout, fmt.Errorf("not ready after %s", bringUpTimeout))
 	defer cancel()
-	steps := []struct {
+	type step struct {
 		what string
 		do   func(context.Context) error
 		dev  bool
-	}{
+	}
+	steps := []step{
 		{"waiting for the API server", c.waitAPI, false},
 		{"installing Woven's custom resources and roles", c.installWoven, true},
 		{"waiting for OVN and the nodes' daemons", c.waitDaemons, false},
 		{"waiting for the nodes to register", c.waitRegistered, false},
 		{"waiting for the nodes to be Ready", c.waitReady, true},
+	}
+	if c.state.Plan.DNS {
+		steps = append(steps, step{"starting the cluster's DNS", c.startDNS, true})
 	}
 	for _, step := range steps {
 		if step.dev && !c.state.Plan.Dev {

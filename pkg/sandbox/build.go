@@ -22,6 +22,7 @@ type Artifacts struct {
 	Containerd string // directory of containerd, containerd-shim-runc-v2, ctr
 	CNI        string // directory of the CNI plugins
 	Root       string // root of a Debian with OVN and Open vSwitch
+	CoreDNS    string // directory of coredns
 	Images     string // directory of the container images, as OCI archives
 }
 

@@ -59,6 +59,12 @@ var goPrograms = []goProgram{
 		ldflags:  func(string) string { return "" },
 		into:     func(a *Artifacts) *string { return &a.CNI },
 	},
+	{
+		module: "coredns", requires: "github.com/coredns/coredns", expect: "about 2 minutes the first time",
+		packages: []string{"github.com/coredns/coredns"},
+		ldflags:  func(string) string { return "" },
+		into:     func(a *Artifacts) *string { return &a.CoreDNS },
+	},
 }
 
 // kubernetesVersionFlags stamps the version into the programs. They refuse to start with an empty one.

@@ -10,26 +10,28 @@ import (
 	"strings"
 )
 
-// Images that are in every node. PauseImage holds a pod's namespaces; the other two are for pods of tests and demos.
+// Images that are in every node. PauseImage holds a pod's namespaces; busybox and agnhost are for pods of tests and demos.
 const (
 	PauseImage   = "registry.k8s.io/pause:3.10.2"
 	BusyboxImage = "docker.io/library/busybox:latest"
 	// AgnhostImage has Kubernetes' test program agnhost and curl, dig, ping, ip, tcpdump, nc, iperf3 and a shell.
 	AgnhostImage = "registry.k8s.io/e2e-test-images/agnhost:2.63.0"
+	// CoreDNSImage is the cluster's DNS server; the version is that of hack/build/coredns.
+	CoreDNSImage = "registry.k8s.io/coredns/coredns:v1.14.2"
 )
 
 const e2eImages = "registry.k8s.io/e2e-test-images/"
 
 // imageRecipe changes whenever what images.go makes changes, so that a cached result is not taken for it.
-const imageRecipe = "1"
+const imageRecipe = "2"
 
 // agnhostTools are the programs of the Debian root that go into the agnhost image.
 var agnhostTools = []string{"arping", "bash", "curl", "dash", "dig", "getent", "ip", "iperf3", "nc.openbsd", "ncat", "ping", "tcpdump"}
 
 func (b *builder) images(ctx context.Context, made Artifacts) (string, error) {
 	return b.ensure(ctx, artifact{
-		name: "images", expect: "pause, busybox, agnhost; about 5 s",
-		inputs: strings.Join([]string{imageRecipe, filepath.Base(made.Kubernetes), filepath.Base(made.Root), AgnhostImage}, "\x00"),
+		name: "images", expect: "pause, busybox, agnhost, coredns; about 5 s",
+		inputs: strings.Join([]string{imageRecipe, filepath.Base(made.Kubernetes), filepath.Base(made.Root), filepath.Base(made.CoreDNS), AgnhostImage, CoreDNSImage}, "\x00"),
 		produce: func(ctx context.Context, dir string) error {
 			source, err := b.moduleSource(ctx, goPrograms[0])
 			if err != nil {
@@ -49,6 +51,9 @@ func (b *builder) images(ctx context.Context, made Artifacts) (string, error) {
 			}
 			if err := agnhostImage(dir, work, source, made, applets); err != nil {
 				return fmt.Errorf("make the agnhost image: %w", err)
+			}
+			if err := corednsImage(dir, work, made); err != nil {
+				return fmt.Errorf("make the coredns image: %w", err)
 			}
 			return os.RemoveAll(work)
 		},
@@ -128,6 +133,17 @@ func agnhostImage(dir, work, source string, made Artifacts, applets []string) er
 	}
 	names := []string{AgnhostImage, e2eImages + "agnhost:2.55", e2eImages + "glibc-dns-testing:2.0.0"}
 	return writeImage(filepath.Join(dir, "agnhost.tar"), root.dir, image{names: names, entrypoint: []string{"/agnhost"}, cmd: []string{"pause"}})
+}
+
+func corednsImage(dir, work string, made Artifacts) error {
+	root, err := newRootfs(filepath.Join(work, "coredns"))
+	if err != nil {
+		return err
+	}
+	if err := root.copy(filepath.Join(made.CoreDNS, "coredns"), "coredns", 0o755); err != nil {
+		return err
+	}
+	return writeImage(filepath.Join(dir, "coredns.tar"), root.dir, image{names: []string{CoreDNSImage}, entrypoint: []string{"/coredns"}})
 }
 
 func writeImage(file, root string, img image) error {

@@ -120,7 +120,7 @@ func (p Plan) kubeletConfig(n int) ([]byte, error) {
 		},
 		"authorization": map[string]any{"mode": "Webhook"},
 		"tlsCertFile":   p.Paths.PKI(name + "-serving.crt"), "tlsPrivateKeyFile": p.Paths.PKI(name + "-serving.key"),
-		"clusterDNS": []string{hostAddr(serviceNet4, 10).String()}, "clusterDomain": "cluster.local", "resolvConf": p.resolvConf(name),
+		"clusterDNS": []string{dnsAddress()}, "clusterDomain": "cluster.local", "resolvConf": p.resolvConf(name),
 		// The images are nowhere but on the node, and its disk is the machine's: never remove images, never evict for disk.
 		"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
 		"evictionHard":              map[string]string{"memory.available": "100Mi", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%"},

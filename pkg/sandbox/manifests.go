@@ -41,22 +41,31 @@ func readManifests(files []string) ([]*unstructured.Unstructured, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read a manifest: %w", err)
 		}
-		decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096)
-		for {
-			object := &unstructured.Unstructured{}
-			err := decoder.Decode(object)
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return nil, fmt.Errorf("decode manifest %s: %w", file, err)
-			}
-			if len(object.Object) > 0 {
-				objects = append(objects, object)
-			}
+		decoded, err := decodeManifest(raw)
+		if err != nil {
+			return nil, fmt.Errorf("decode manifest %s: %w", file, err)
 		}
+		objects = append(objects, decoded...)
 	}
 	return objects, nil
+}
+
+// decodeManifest decodes YAML documents; empty ones are left out.
+func decodeManifest(raw []byte) (objects []*unstructured.Unstructured, err error) {
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096)
+	for {
+		object := &unstructured.Unstructured{}
+		err := decoder.Decode(object)
+		if errors.Is(err, io.EOF) {
+			return objects, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(object.Object) > 0 {
+			objects = append(objects, object)
+		}
+	}
 }
 
 // apply writes objects by server-side apply.

@@ -68,7 +68,7 @@ func (p Plan) nodeMounts(name string) []Mount {
 func (p Plan) containerServices(n int) []Service {
 	name := NodeName(n)
 	var imports []Hook
-	for _, image := range []string{"pause", "busybox", "agnhost"} {
+	for _, image := range []string{"pause", "busybox", "agnhost", "coredns"} {
 		file := filepath.Join(p.Artifacts.Images, image+".tar")
 		imports = append(imports, Hook{
 			Once: true,

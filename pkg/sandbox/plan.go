@@ -22,6 +22,7 @@ type Plan struct {
 	DualStack bool      `json:"dualStack"`
 	Dev       bool      `json:"dev"`       // run Woven's own programs directly
 	KubeProxy string    `json:"kubeProxy"` // one of the KubeProxy modes
+	DNS       bool      `json:"dns"`       // run CoreDNS; used with Dev
 	Artifacts Artifacts `json:"artifacts"`
 	Exe       string    `json:"exe"`      // this program
 	Source    string    `json:"source"`   // root of Woven's source tree: its manifests are applied with Dev

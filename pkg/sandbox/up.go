@@ -18,6 +18,7 @@ type Options struct {
 	DualStack bool
 	Dev       bool   // also run Woven's own programs, found next to this one
 	KubeProxy string // one of the KubeProxy modes
+	DNS       bool   // with Dev: run CoreDNS
 	Source    string // root of Woven's source tree; empty: FindSource
 	Exe       string // the woven-sandbox program; empty: this program
 }
@@ -69,7 +70,7 @@ func makePlan(paths Paths, o Options) (Plan, error) {
 		}
 	}
 	plan := Plan{
-		Paths: paths, Nodes: o.Nodes, DualStack: o.DualStack, Dev: o.Dev, KubeProxy: o.KubeProxy,
+		Paths: paths, Nodes: o.Nodes, DualStack: o.DualStack, Dev: o.Dev, KubeProxy: o.KubeProxy, DNS: o.DNS,
 		Exe: exe, Source: source, WovenBin: filepath.Dir(exe), CgroupV2: cgroupsV2(),
 	}
 	if err := plan.Validate(); err != nil {

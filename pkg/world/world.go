@@ -26,6 +26,8 @@ type World struct {
 	StatefulSets    *Table[model.StatefulSet]
 	IPPools         *Table[model.IPPool]
 	VirtualMachines *Table[model.VirtualMachine]
+	Services        *Table[model.Service]
+	EndpointSlices  *Table[model.EndpointSlice]
 	// Definitions are those of optional kinds.
 	Definitions *Table[model.Definition]
 	// Heartbeats are keyed by the names of nodes.
@@ -46,6 +48,7 @@ const (
 	indexAddressSet = "addressset" // IPPools by the names of their address sets
 	indexPod        = "pod"        // IPs by their pod
 	indexVM         = "vm"         // pods by the VM that they run
+	indexService    = "service"    // EndpointSlices by their Service
 	facetNetwork    = "network"    // of a subnet: what its pods must know
 	facetSwitches   = "switches"   // of a namespace: the subnets that a user chose for it
 )
@@ -78,6 +81,13 @@ func New() *World {
 	}})
 	w.StatefulSets = newTable[model.StatefulSet](model.KindStatefulSet, &w.readers)
 	w.VirtualMachines = newTable[model.VirtualMachine](model.KindVirtualMachine, &w.readers)
+	w.Services = newTable[model.Service](model.KindService, &w.readers)
+	w.EndpointSlices = newTable(model.KindEndpointSlice, &w.readers, index[model.EndpointSlice]{indexService, func(o *model.EndpointSlice) []string {
+		if o.Service == "" {
+			return nil
+		}
+		return []string{PodKey(o.Namespace, o.Service)}
+	}})
 	w.Definitions = newTable[model.Definition](model.KindDefinition, &w.readers)
 	w.Heartbeats = newTable[model.Heartbeat](model.KindHeartbeat, &w.readers)
 	w.IPPools = newTable(model.KindIPPool, &w.readers,
@@ -221,6 +231,16 @@ func (v *View) Definition(name string) (*model.Definition, bool) {
 // StatefulSet reads a StatefulSet.
 func (v *View) StatefulSet(namespace, name string) (*model.StatefulSet, bool) {
 	return get(v, v.w.StatefulSets, PodKey(namespace, name))
+}
+
+// Service reads a Service.
+func (v *View) Service(namespace, name string) (*model.Service, bool) {
+	return get(v, v.w.Services, PodKey(namespace, name))
+}
+
+// EndpointSlicesOfService lists the slices that hold a Service's backends, by name.
+func (v *View) EndpointSlicesOfService(namespace, service string) []*model.EndpointSlice {
+	return bucket(v, v.w.EndpointSlices, indexService, PodKey(namespace, service))
 }
 
 // IPPool reads an IPPool.

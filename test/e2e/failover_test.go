@@ -33,7 +33,7 @@ const mostLost = 200
 var failovers = flag.Int("failovers", 1, "how often TestGatewayFailover lets the gateway node fail; more for figures")
 
 // frozen are all programs of a node that something outside could notice.
-var frozen = []string{"ovs-vswitchd", "ovs-db", "ovn-controller", "cniserver", "kubelet", "containerd", "kube-proxy"}
+var frozen = []string{"ovs-vswitchd", "ovs-db", "ovn-controller", "cniserver", "kubelet", "containerd"}
 
 // TestGatewayFailover: when the gateway node of a centralized subnet freezes, its
 // traffic leaves through the next one within seconds, and stays there when the

@@ -93,7 +93,7 @@ func up(ctx context.Context, o sandbox.Options, e **env) (down func() error, err
 	if err != nil {
 		return func() error { return nil }, err
 	}
-	o.Dev, o.Source, o.KubeProxy = true, source, sandbox.KubeProxyNftables
+	o.Dev, o.Source, o.KubeProxy = true, source, sandbox.KubeProxyNone
 	o.Exe = filepath.Join(source, "bin", "woven-sandbox")
 	progress := sandbox.NewProgress(os.Stderr, time.Now)
 	down = func() error {
@@ -129,7 +129,7 @@ func endAbandoned(ctx context.Context) error {
 	for _, name := range names {
 		prefix, text, _ := strings.Cut(name, "-")
 		pid, err := strconv.Atoi(text)
-		if err != nil || prefix != "e2e" && prefix != "e2e6" || syscall.Kill(pid, 0) == nil {
+		if err != nil || prefix != "e2e" && prefix != "e2e6" && prefix != "e2es" || syscall.Kill(pid, 0) == nil {
 			continue
 		}
 		if err := sandbox.Down(ctx, home, name, sandbox.NewProgress(os.Stderr, time.Now)); err != nil {

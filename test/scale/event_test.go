@@ -39,24 +39,36 @@ func (m *memory) take(units []plan.Unit) {
 		case plan.Delete:
 			delete(m.rows, u.Ref)
 		case plan.Link:
-			if set, ok := m.rows[u.Ref].(*nb.AddressSet); ok {
-				set.Addresses = append(set.Addresses, u.Member.Value)
+			switch row := m.rows[u.Ref].(type) {
+			case *nb.AddressSet:
+				row.Addresses = append(row.Addresses, u.Member.Value)
+			case *nb.LoadBalancerGroup:
+				row.LoadBalancer = append(row.LoadBalancer, u.Member.Value)
 			}
 		case plan.Update, plan.Unlink:
 		}
 	}
 }
 
-func rowOf(u plan.Unit) any {
-	ids := map[string]string{}
-	if m, ok := u.Row["external_ids"].(ovsdb.OvsMap); ok {
+func stringsOf(column any) map[string]string {
+	out := map[string]string{}
+	if m, ok := column.(ovsdb.OvsMap); ok {
 		for k, v := range m.GoMap {
-			ids[fmt.Sprint(k)] = fmt.Sprint(v)
+			out[fmt.Sprint(k)] = fmt.Sprint(v)
 		}
 	}
+	return out
+}
+
+func rowOf(u plan.Unit) any {
+	ids := stringsOf(u.Row["external_ids"])
 	switch u.Ref.Table {
 	case nb.LogicalSwitchPortTable:
 		return &nb.LogicalSwitchPort{UUID: u.Ref.UUID, ExternalIDs: ids}
+	case nb.LoadBalancerTable:
+		return &nb.LoadBalancer{UUID: u.Ref.UUID, ExternalIDs: ids, Options: stringsOf(u.Row["options"]), Vips: stringsOf(u.Row["vips"])}
+	case nb.LoadBalancerGroupTable:
+		return &nb.LoadBalancerGroup{UUID: u.Ref.UUID}
 	case nb.AddressSetTable:
 		return &nb.AddressSet{UUID: u.Ref.UUID, ExternalIDs: ids}
 	default:

@@ -73,14 +73,14 @@ var expanders = map[string]func(*rand.Rand, []state) []step{
 	},
 	"drift in the middle": func(r *rand.Rand, ss []state) (out []step) {
 		for _, s := range ss {
-			out = append(out, to(s), step{name: "vandals", do: func(b *bed) { b.vandalise(r) }, rest: true})
+			out = append(out, to(s), step{name: "vandals", do: func(b *bed) { b.vandalise(r, b.db) }, rest: true})
 		}
 		return out
 	},
 	"reconnect in the middle": func(r *rand.Rand, ss []state) (out []step) {
 		for _, s := range ss {
 			out = append(out, hurry(s), step{name: "half way", do: func(b *bed) { b.some(r.IntN(4)) }},
-				step{name: "database away", do: func(b *bed) { b.core.NBLost(); b.vandalise(r) }},
+				step{name: "database away", do: func(b *bed) { b.core.NBLost(); b.vandalise(r, b.oracle().db) }},
 				step{name: "database back", do: func(b *bed) { b.view.Reset(); b.core.NBSynced() }, rest: true})
 		}
 		return out
@@ -182,10 +182,10 @@ func (b *bed) otherLeader() {
 	b.fence = b.newest
 }
 
-// vandalise changes and deletes rows of ours.
-func (b *bed) vandalise(r *rand.Rand) {
+// vandalise changes and deletes rows of ours; wanted are those that the controller
+// means to keep: all of them where it has come to rest.
+func (b *bed) vandalise(r *rand.Rand, wanted database) {
 	b.t.Helper()
-	wanted := b.oracle().db
 	for _, table := range fact.Tables() {
 		for _, uuid := range uuidsOf(b.db, table.Name) {
 			row := b.db.Peek(table.Name, uuid)
@@ -193,32 +193,45 @@ func (b *bed) vandalise(r *rand.Rand) {
 				continue // went with its parent
 			}
 			if _, ours := table.OwnerOf(row); ours && r.IntN(3) == 0 {
-				op := vandalism(r, table, uuid, row)
-				if op.Op == "update" && wanted.Peek(table.Name, uuid) == nil {
-					op = deletion(table, uuid) // without our marks it would be somebody else's, and stay
+				ops := vandalism(r, table, uuid, row)
+				if ops[0].Op == "update" && wanted.Peek(table.Name, uuid) == nil {
+					ops = deletion(table, uuid) // without our marks it would be somebody else's, and stay
 				}
-				b.transact(op)
+				b.transact(ops...)
 			}
 		}
 	}
 }
 
-func vandalism(r *rand.Rand, table *fact.Table, uuid string, row any) ovsdb.Operation {
+func vandalism(r *rand.Rand, table *fact.Table, uuid string, row any) []ovsdb.Operation {
 	switch {
 	case table.Parent != "":
-		return ovsdb.Operation{
-			Op: "mutate", Table: table.Parent, Where: where(table.ExternalIDs(row)[fact.ParentKey]),
-			Mutations: []ovsdb.Mutation{*ovsdb.NewMutation(table.ParentColumn, "delete", ovsdb.OvsSet{GoSet: []any{ovsdb.UUID{GoUUID: uuid}}})},
-		}
-	case r.IntN(2) == 0:
-		return ovsdb.Operation{Op: "update", Table: table.Name, Where: where(uuid), Row: ovsdb.Row{"external_ids": ovsdb.OvsMap{GoMap: map[any]any{}}}}
+		return []ovsdb.Operation{unlinking(table.Parent, table.ParentColumn, uuid, where(table.ExternalIDs(row)[fact.ParentKey])...)}
+	case r.IntN(2) == 0 && table.NamePrefix == "":
+		return []ovsdb.Operation{{Op: "update", Table: table.Name, Where: where(uuid), Row: ovsdb.Row{"external_ids": ovsdb.OvsMap{GoMap: map[any]any{}}}}}
 	default:
 		return deletion(table, uuid)
 	}
 }
 
-func deletion(table *fact.Table, uuid string) ovsdb.Operation {
-	return ovsdb.Operation{Op: "delete", Table: table.Name, Where: where(uuid)}
+// deletion takes a row away, and the strong references to it, which would keep it.
+func deletion(table *fact.Table, uuid string) (ops []ovsdb.Operation) {
+	for _, other := range fact.Tables() {
+		for name, column := range other.Members {
+			if column.Strong && column.Refers == table.Name {
+				ops = append(ops, unlinking(other.Name, name, uuid))
+			}
+		}
+	}
+	return append(ops, ovsdb.Operation{Op: "delete", Table: table.Name, Where: where(uuid)})
+}
+
+// unlinking takes a reference out of the rows that conditions select; all rows if there are none.
+func unlinking(table, column, uuid string, conditions ...ovsdb.Condition) ovsdb.Operation {
+	return ovsdb.Operation{
+		Op: "mutate", Table: table, Where: append([]ovsdb.Condition{}, conditions...),
+		Mutations: []ovsdb.Mutation{*ovsdb.NewMutation(column, "delete", ovsdb.OvsSet{GoSet: []any{ovsdb.UUID{GoUUID: uuid}}})},
+	}
 }
 
 func uuidsOf(db database, table string) []string {

@@ -13,6 +13,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -152,6 +153,10 @@ func decode(doc []byte) (engine.Change, error) {
 		return project(doc, model.KindNode, new(corev1.Node), model.NodeFrom)
 	case "StatefulSet":
 		return project(doc, model.KindStatefulSet, new(appsv1.StatefulSet), model.StatefulSetFrom)
+	case "Service":
+		return project(doc, model.KindService, new(corev1.Service), model.ServiceFrom)
+	case "EndpointSlice":
+		return project(doc, model.KindEndpointSlice, new(discoveryv1.EndpointSlice), model.EndpointSliceFrom)
 	case "Pod":
 		return project(doc, model.KindPod, new(corev1.Pod), model.PodFrom)
 	default:

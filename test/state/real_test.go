@@ -65,7 +65,7 @@ func TestStatesOnRealServer(t *testing.T) {
 		b.become(s)
 		b.settle()
 		b.compareReal(s.name, full)
-		b.vandalise(r)
+		b.vandalise(r, b.db)
 		b.settle()
 		b.compareReal(s.name+", vandalised", full)
 	}

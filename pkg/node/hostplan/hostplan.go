@@ -41,6 +41,9 @@ type Node struct {
 	Gateways []netip.Addr
 	// InternalIPs of the Node object.
 	InternalIPs []netip.Addr
+	// Services are the addresses that the host takes towards Services, at most one per
+	// family, each with the length of the prefix that those of all nodes are in.
+	Services []netip.Prefix
 }
 
 // Subnet is what the plan may know of a Subnet object.
@@ -68,6 +71,8 @@ type Subnet struct {
 type World struct {
 	Node    Node
 	Subnets []Subnet
+	// Services are the networks of ClusterIPs.
+	Services []netip.Prefix
 	// NodeAddresses are the InternalIPs of all nodes, this one included.
 	NodeAddresses []netip.Addr
 	// DefaultVpc is the Vpc whose subnets the hosts can reach ("ovn-cluster").

@@ -83,13 +83,15 @@ func (f family) of(a model.Addrs) netip.Addr {
 	return a.V6
 }
 
-// makeTable is the source NAT of the node: three sets, two maps and six rules per
+// makeTable is the source NAT of the node: four sets, two maps and eight rules per
 // family, however many subnets there are, and a chain for each subnet that has
 // rules of its own.
 //
-//   - pods: what is inside: the default Vpc's subnets, the join subnet among them
-//   - nat: those of them that have natOutgoing
+//   - pods: what is inside: the default Vpc's subnets, the join subnet among them,
+//     and the addresses that hosts take towards Services
+//   - nat: those of them that have natOutgoing, and the latter
 //   - nodes: InternalIPs of all nodes
+//   - services: the networks of ClusterIPs
 //   - source: the address that a centralized subnet names for this node
 //   - policy: the chain of a subnet with natOutgoingPolicyRules
 //
@@ -101,6 +103,9 @@ func makeTable(w World) Table {
 	var nat []netip.Prefix
 	for _, s := range natSubnets(w) {
 		nat = append(nat, s.CIDRs...)
+	}
+	for _, s := range w.Node.Services {
+		nat = append(nat, s.Masked())
 	}
 	t := Table{Name: TableName}
 	leave := Chain{Name: leaveChain}
@@ -114,6 +119,7 @@ func makeTable(w World) Table {
 			Set{Name: "pods" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(inside, f.is4)},
 			Set{Name: "nat" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(nat, f.is4)},
 			Set{Name: "nodes" + f.digit, Type: f.kind, Elements: addresses(w.NodeAddresses, f.is4)},
+			Set{Name: "services" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(serviceNets(w, f), f.is4)},
 		)
 		t.Maps = append(t.Maps,
 			Map{Name: "source" + f.digit, Type: f.kind + " : " + f.kind, Elements: sources(w, f)},
@@ -121,7 +127,9 @@ func makeTable(w World) Table {
 		)
 		counters, rules := traffic(w, f, &t)
 		t.Counters, forward.Rules = append(t.Counters, counters...), append(forward.Rules, rules...)
-		post.Rules = append(post.Rules, natRules(f)...)
+		toServices, strays := serviceRules(w, f)
+		forward.Rules = append(forward.Rules, strays...)
+		post.Rules = append(append(post.Rules, toServices...), natRules(f)...)
 		stray.Rules = append(stray.Rules, strayRules(f)...)
 		leave.Rules = append(leave.Rules, Rule{
 			Text:    "snat " + f.keyword + " to " + f.keyword + " saddr map @source" + f.digit + " fully-random",
@@ -141,7 +149,7 @@ func insidePrefixes(w World) []netip.Prefix {
 			inside = append(inside, s.CIDRs...)
 		}
 	}
-	for _, a := range w.Node.Addresses {
+	for _, a := range slices.Concat(w.Node.Addresses, w.Node.Services) {
 		inside = append(inside, a.Masked())
 	}
 	return disjoint(inside)

@@ -39,6 +39,7 @@ func makeRoutes(w World, p *Plan) *Routes {
 			}
 		}
 	}
+	serviceRoutes(w, r, seen)
 	slices.SortFunc(r.Want, func(a, b Route) int { return a.Dst.Compare(b.Dst) })
 	return r
 }

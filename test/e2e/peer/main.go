@@ -100,13 +100,18 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	datagrams, err := listen.ListenPacket(ctx, "udp", fmt.Sprintf(":%d", wire.HelloPort))
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
 	server := &http.Server{Addr: fmt.Sprintf(":%d", wire.HTTPPort), Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(server.ListenAndServe)
 	g.Go(func() error { return greet(hello) })
+	g.Go(func() error { return greetDatagrams(datagrams) })
 	g.Go(func() error {
 		<-ctx.Done()
-		_, _ = server.Close(), hello.Close()
+		_, _, _ = server.Close(), hello.Close(), datagrams.Close()
 		return nil
 	})
 	if err := g.Wait(); ctx.Err() == nil {
@@ -115,14 +120,26 @@ func serve(ctx context.Context) error {
 	return nil
 }
 
-// greet tells each caller its address.
+// greet tells each caller its address, and at which one it was answered.
 func greet(l net.Listener) error {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
 			return fmt.Errorf("accept: %w", err)
 		}
-		_, _ = fmt.Fprintln(conn, conn.RemoteAddr())
+		_, _ = fmt.Fprintln(conn, conn.RemoteAddr(), conn.LocalAddr())
 		_ = conn.Close()
+	}
+}
+
+// greetDatagrams tells who sends a datagram its address.
+func greetDatagrams(c net.PacketConn) error {
+	buffer := make([]byte, 64)
+	for {
+		_, from, err := c.ReadFrom(buffer)
+		if err != nil {
+			return fmt.Errorf("receive: %w", err)
+		}
+		_, _ = c.WriteTo([]byte(from.String()), from)
 	}
 }

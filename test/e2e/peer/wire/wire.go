@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/icmp"
@@ -21,7 +22,7 @@ import (
 const (
 	// HTTPPort serves /ready and /check.
 	HTTPPort = 8080
-	// HelloPort answers each connection with the address that it came from.
+	// HelloPort answers each connection and each datagram with the address that it came from.
 	HelloPort = 7000
 )
 
@@ -37,18 +38,22 @@ const (
 	Ping    = "ping"    // one echo request
 	Connect = "connect" // a TCP connection, closed at once
 	Hello   = "hello"   // a TCP connection that tells as whom we are seen
+	Send    = "send"    // a datagram that is answered with as whom we are seen
 )
 
 // Target is one question.
 type Target struct {
 	How     string `json:"how"`
 	Address string `json:"address"` // an IP address, for TCP with a port
+	// Refused wants a connection or a datagram refused, and nothing else.
+	Refused bool `json:"refused,omitempty"`
 }
 
 // Answer is what came of it: Error is empty if the target answered.
 type Answer struct {
 	Target
-	SeenAs string `json:"seenAs,omitempty"` // with Hello
+	SeenAs string `json:"seenAs,omitempty"` // with Hello and Send
+	By     string `json:"by,omitempty"`     // the address that answered, with Hello, if it tells
 	Error  string `json:"error,omitempty"`
 	Tries  int    `json:"tries"`
 }
@@ -70,6 +75,12 @@ func insist(ctx context.Context, t Target, id int) Answer {
 	for a := (Answer{Target: t}); ; {
 		a.Tries++
 		err := askOnce(ctx, &a, id)
+		switch refused := errors.Is(err, syscall.ECONNREFUSED); {
+		case t.Refused && refused:
+			err = nil
+		case t.Refused && err == nil:
+			err = errors.New("it was answered, want it refused")
+		}
 		if err == nil {
 			a.Error = ""
 			return a
@@ -89,6 +100,11 @@ func askOnce(ctx context.Context, a *Answer, id int) error {
 	if a.How == Ping {
 		return ping(ctx, a.Address, os.Getpid()<<8+id)
 	}
+	if a.How == Send {
+		seen, err := datagram(ctx, a.Address)
+		a.SeenAs = seen
+		return err
+	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", a.Address)
 	if err != nil {
 		return err
@@ -105,11 +121,13 @@ func askOnce(ctx context.Context, a *Answer, id int) error {
 	if err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
-	seen, err := netip.ParseAddrPort(strings.TrimSpace(line))
-	if err != nil {
-		return fmt.Errorf("answer %q: %w", line, err)
+	for i, word := range strings.Fields(line) {
+		seen, err := netip.ParseAddrPort(word)
+		if err != nil {
+			return fmt.Errorf("answer %q: %w", line, err)
+		}
+		*[]*string{&a.SeenAs, &a.By}[min(i, 1)] = seen.Addr().Unmap().String()
 	}
-	a.SeenAs = seen.Addr().Unmap().String()
 	return nil
 }
 

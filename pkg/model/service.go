@@ -1,0 +1,159 @@
+package model
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+)
+
+// Protocol of a port of a Service, spelled as ovn-nb(5) spells it.
+type Protocol string
+
+// The protocols that Kubernetes knows for Services.
+const (
+	TCP  Protocol = "tcp"
+	UDP  Protocol = "udp"
+	SCTP Protocol = "sctp"
+)
+
+var protocols = map[corev1.Protocol]Protocol{"": TCP, corev1.ProtocolTCP: TCP, corev1.ProtocolUDP: UDP, corev1.ProtocolSCTP: SCTP}
+
+// Service is a virtual address and its ports. One that has none (headless, of
+// type ExternalName), or that another proxy serves, has no ClusterIPs here.
+type Service struct {
+	Meta
+	ClusterIPs Addrs
+	Ports      []ServicePort
+	// Affinity has a client stay with its backend (sessionAffinity ClientIP).
+	Affinity bool
+}
+
+// ServicePort is one port of a Service.
+type ServicePort struct {
+	Name     string // empty if the Service has one port only
+	Protocol Protocol
+	Port     uint16
+}
+
+// EndpointSlice holds some of a Service's backends.
+type EndpointSlice struct {
+	Meta
+	Service string // in the same namespace; empty for none
+	Ports   []ServicePort
+	// Ready are the addresses that get new connections, sorted, of one family.
+	Ready []netip.Addr
+	// Draining are those that still serve while they terminate: they get new
+	// connections when no endpoint of the Service is ready (KEP-1669).
+	Draining []netip.Addr
+}
+
+// labelProxyName names the proxy that serves a Service in place of the cluster's own (KEP-2447).
+const labelProxyName = "service.kubernetes.io/service-proxy-name"
+
+// ServiceFrom projects a Service.
+func ServiceFrom(o *corev1.Service) (Service, []Problem) {
+	p := problems{reason: ReasonServiceInvalid}
+	s := Service{Meta: metaOf(o)}
+	if _, other := o.Labels[labelProxyName]; other || o.Spec.Type == corev1.ServiceTypeExternalName {
+		return s, nil
+	}
+	s.ClusterIPs = clusterIPs(&p, o)
+	if s.ClusterIPs == (Addrs{}) {
+		return s, p.list
+	}
+	for _, port := range o.Spec.Ports {
+		protocol, known := protocols[port.Protocol]
+		if !known || port.Port < 1 || port.Port > 65535 {
+			p.warn("spec.ports", "port %d/%s is left out: it is no port of TCP, UDP or SCTP", port.Port, port.Protocol)
+			continue
+		}
+		s.Ports = append(s.Ports, ServicePort{Name: port.Name, Protocol: protocol, Port: uint16(port.Port)})
+	}
+	s.Affinity = o.Spec.SessionAffinity == corev1.ServiceAffinityClientIP
+	return s, p.list
+}
+
+func clusterIPs(p *problems, o *corev1.Service) (out Addrs) {
+	texts := o.Spec.ClusterIPs
+	if len(texts) == 0 && o.Spec.ClusterIP != "" {
+		texts = []string{o.Spec.ClusterIP}
+	}
+	for _, text := range texts {
+		if text == corev1.ClusterIPNone || text == "" {
+			continue
+		}
+		addr, err := parseAddr(text)
+		switch {
+		case err != nil:
+			p.warn("spec.clusterIPs", "it is left out: %s", err)
+		case addr.Is4():
+			out.V4 = addr
+		default:
+			out.V6 = addr
+		}
+	}
+	return out
+}
+
+// EndpointSliceFrom projects an EndpointSlice. As with kube-proxy, the first
+// address of an endpoint counts, a condition that is not known counts as true,
+// and ready is what the slice says: for publishNotReadyAddresses it says so.
+func EndpointSliceFrom(o *discoveryv1.EndpointSlice) (EndpointSlice, []Problem) {
+	p := problems{reason: ReasonEndpointSliceInvalid}
+	s := EndpointSlice{Meta: metaOf(o), Service: o.Labels[discoveryv1.LabelServiceName]}
+	if o.AddressType == discoveryv1.AddressTypeFQDN {
+		return s, nil
+	}
+	for _, port := range o.Ports {
+		if port.Port == nil || *port.Port < 1 || *port.Port > 65535 {
+			continue // all ports, which no Service can mean
+		}
+		ep := ServicePort{Protocol: TCP, Port: uint16(*port.Port)}
+		if port.Name != nil {
+			ep.Name = *port.Name
+		}
+		if port.Protocol != nil {
+			ep.Protocol = protocols[*port.Protocol]
+		}
+		if ep.Protocol != "" {
+			s.Ports = append(s.Ports, ep)
+		}
+	}
+	slices.SortFunc(s.Ports, compareServicePorts)
+	for i := range o.Endpoints {
+		s.endpoint(&p, &o.Endpoints[i])
+	}
+	s.Ready, s.Draining = sortedAddrs(s.Ready), sortedAddrs(s.Draining)
+	return s, p.list
+}
+
+func (s *EndpointSlice) endpoint(p *problems, e *discoveryv1.Endpoint) {
+	if len(e.Addresses) == 0 {
+		return
+	}
+	addr, err := parseAddr(e.Addresses[0])
+	if err != nil {
+		p.warn("endpoints", "an endpoint is left out: %s", err)
+		return
+	}
+	ready := e.Conditions.Ready == nil || *e.Conditions.Ready
+	serving := e.Conditions.Serving == nil || *e.Conditions.Serving
+	switch {
+	case ready:
+		s.Ready = append(s.Ready, addr)
+	case serving && e.Conditions.Terminating != nil && *e.Conditions.Terminating:
+		s.Draining = append(s.Draining, addr)
+	}
+}
+
+func compareServicePorts(a, b ServicePort) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))
+}
+
+func sortedAddrs(addrs []netip.Addr) []netip.Addr {
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return slices.Compact(addrs)
+}

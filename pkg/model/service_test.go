@@ -1,0 +1,155 @@
+package model
+
+import (
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func serviceObject(change func(*corev1.Service)) *corev1.Service {
+	o := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeClusterIP, ClusterIP: "10.96.0.5", ClusterIPs: []string{"10.96.0.5"},
+			Ports: []corev1.ServicePort{{Name: "http", Port: 80, Protocol: corev1.ProtocolTCP}},
+		},
+	}
+	change(o)
+	return o
+}
+
+func TestServiceFrom(t *testing.T) {
+	web := []ServicePort{{Name: "http", Protocol: TCP, Port: 80}}
+	for name, tc := range map[string]struct {
+		change func(*corev1.Service)
+		want   Service
+	}{
+		"plain": {func(*corev1.Service) {}, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web}},
+		"two families": {
+			func(o *corev1.Service) { o.Spec.ClusterIPs = []string{"fd00::5", "10.96.0.5"} },
+			Service{ClusterIPs: addrs("10.96.0.5", "fd00::5"), Ports: web},
+		},
+		"of an old API server": {func(o *corev1.Service) { o.Spec.ClusterIPs = nil }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web}},
+		"a node port is a ClusterIP as well": {
+			func(o *corev1.Service) { o.Spec.Type = corev1.ServiceTypeNodePort },
+			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web},
+		},
+		"protocols": {
+			func(o *corev1.Service) {
+				o.Spec.Ports = []corev1.ServicePort{{Port: 1}, {Port: 2, Protocol: corev1.ProtocolUDP}, {Port: 65535, Protocol: corev1.ProtocolSCTP}}
+			},
+			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: []ServicePort{{"", TCP, 1}, {"", UDP, 2}, {"", SCTP, 65535}}},
+		},
+		"affinity":         {func(o *corev1.Service) { o.Spec.SessionAffinity = "ClientIP" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true}},
+		"no affinity":      {func(o *corev1.Service) { o.Spec.SessionAffinity = "None" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web}},
+		"headless":         {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "None", []string{"None"} }, Service{}},
+		"without address":  {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "", nil }, Service{}},
+		"external name":    {func(o *corev1.Service) { o.Spec.Type = corev1.ServiceTypeExternalName }, Service{}},
+		"of another proxy": {func(o *corev1.Service) { o.Labels = map[string]string{labelProxyName: ""} }, Service{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, problems := ServiceFrom(serviceObject(tc.change))
+			tc.want.Meta = Meta{Namespace: "shop", Name: "web"}
+			if diff := cmp.Diff(tc.want, got, compareNetip); diff != "" || len(problems) > 0 {
+				t.Error(diff, problems)
+			}
+		})
+	}
+}
+
+func TestServiceProblems(t *testing.T) {
+	for want, change := range map[string]func(*corev1.Service){
+		`spec.clusterIPs: it is left out: "10.96" is not an address`: func(o *corev1.Service) { o.Spec.ClusterIPs = []string{"10.96"} },
+		"spec.ports: port 80/ICMP is left out":                       func(o *corev1.Service) { o.Spec.Ports[0].Protocol = "ICMP" },
+		"spec.ports: port 70000/TCP is left out":                     func(o *corev1.Service) { o.Spec.Ports[0].Port = 70000 },
+	} {
+		_, problems := ServiceFrom(serviceObject(change))
+		if len(problems) != 1 || problems[0].Fatal || problems[0].Reason != ReasonServiceInvalid || !strings.HasPrefix(problems[0].Error(), want) {
+			t.Errorf("got %v, want %s", problems, want)
+		}
+	}
+}
+
+func endpoint(address string, ready, serving, terminating string) discoveryv1.Endpoint {
+	condition := map[string]*bool{"": nil, "yes": new(bool), "no": new(bool)}
+	*condition["yes"] = true
+	return discoveryv1.Endpoint{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{
+		Ready: condition[ready], Serving: condition[serving], Terminating: condition[terminating],
+	}}
+}
+
+func sliceObject(endpoints ...discoveryv1.Endpoint) *discoveryv1.EndpointSlice {
+	name, udp := "dns", corev1.ProtocolUDP
+	port, tooGreat := int32(53), int32(70000)
+	return &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Namespace: "shop", Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+		AddressType: discoveryv1.AddressTypeIPv4, Endpoints: endpoints,
+		Ports: []discoveryv1.EndpointPort{{Name: &name, Protocol: &udp, Port: &port}, {Port: &port}, {}, {Port: &tooGreat}},
+	}
+}
+
+func TestEndpointSliceFrom(t *testing.T) {
+	got, problems := EndpointSliceFrom(sliceObject(
+		endpoint("10.0.0.9", "yes", "yes", "no"),
+		endpoint("10.0.0.2", "", "", ""),
+		endpoint("10.0.0.3", "no", "no", "no"),
+		endpoint("10.0.0.4", "no", "yes", "yes"),
+		endpoint("10.0.0.5", "no", "", "yes"),
+		endpoint("10.0.0.6", "no", "no", "yes"),
+		endpoint("10.0.0.7", "yes", "yes", "yes"), // publishNotReadyAddresses
+		endpoint("10.0.0.2", "yes", "", ""),
+		discoveryv1.Endpoint{},
+	))
+	want := EndpointSlice{
+		Meta: Meta{Namespace: "shop", Name: "web-1"}, Service: "web",
+		Ports:    []ServicePort{{"", TCP, 53}, {"dns", UDP, 53}},
+		Ready:    []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("10.0.0.9")},
+		Draining: []netip.Addr{netip.MustParseAddr("10.0.0.4"), netip.MustParseAddr("10.0.0.5")},
+	}
+	if diff := cmp.Diff(want, got, compareNetip); diff != "" || len(problems) > 0 {
+		t.Error(diff, problems)
+	}
+	names := sliceObject(endpoint("a.example", "", "", ""))
+	names.AddressType = discoveryv1.AddressTypeFQDN
+	if got, problems := EndpointSliceFrom(names); len(got.Ready)+len(problems) > 0 {
+		t.Errorf("names are not addresses: %v %v", got, problems)
+	}
+	_, problems = EndpointSliceFrom(sliceObject(endpoint("10.0.0", "", "", "")))
+	if len(problems) != 1 || problems[0].Fatal || !strings.HasPrefix(problems[0].Error(), `endpoints: an endpoint is left out: "10.0.0" is not an address`) {
+		t.Errorf("problems: %v", problems)
+	}
+}
+
+// FuzzEndpointSlice: whatever the slice holds, what comes out is sorted, has no
+// doubles, and every port is one.
+func FuzzEndpointSlice(f *testing.F) {
+	f.Add([]byte(`{"addressType":"IPv4","endpoints":[{"addresses":["10.0.0.1"],"conditions":{"ready":false,"serving":true,"terminating":true}}],"ports":[{"port":80}]}`))
+	f.Add([]byte(`{"endpoints":[{"addresses":["fd00::1","x"]},{"addresses":[]},{"addresses":["fd00::1"]}],"ports":[{"port":-1,"protocol":"ICMP"}]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var o discoveryv1.EndpointSlice
+		if json.Unmarshal(raw, &o) != nil {
+			t.Skip("not the JSON of a slice")
+		}
+		s, problems := EndpointSliceFrom(&o)
+		if Fatal(problems) {
+			t.Errorf("one bad endpoint stops all: %v", problems)
+		}
+		for _, list := range [][]netip.Addr{s.Ready, s.Draining} {
+			if !slices.IsSortedFunc(list, netip.Addr.Compare) || len(slices.Compact(slices.Clone(list))) != len(list) {
+				t.Errorf("not sorted: %v", list)
+			}
+		}
+		for _, p := range s.Ports {
+			if p.Port == 0 || p.Protocol == "" {
+				t.Errorf("no port: %v", p)
+			}
+		}
+	})
+}

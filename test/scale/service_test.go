@@ -1,0 +1,104 @@
+package scale
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+
+	"github.com/wovensdn/woven/pkg/engine"
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/plan"
+)
+
+// services makes Services of two ports, each with so many endpoints.
+func services(count, endpoints int) (out []engine.Change) {
+	ports := []model.ServicePort{{Name: "http", Protocol: model.TCP, Port: 80}, {Name: "metrics", Protocol: model.TCP, Port: 9090}}
+	for i := range count {
+		name := fmt.Sprint("s", i)
+		out = append(out, change(model.KindService, "default", name, &model.Service{
+			Meta: model.Meta{Namespace: "default", Name: name, UID: name, Created: 2}, ClusterIPs: model.Addrs{V4: address("10.96.0.1", i)}, Ports: ports,
+		}), endpointsOf(i, endpoints))
+	}
+	return out
+}
+
+func endpointsOf(service, endpoints int) engine.Change {
+	name := fmt.Sprint("s", service)
+	slice := &model.EndpointSlice{
+		Meta: model.Meta{Namespace: "default", Name: name + "-1", UID: name, Created: 3}, Service: name,
+		Ports: []model.ServicePort{{Name: "http", Protocol: model.TCP, Port: 8080}, {Name: "metrics", Protocol: model.TCP, Port: 9090}},
+	}
+	for i := range endpoints {
+		slice.Ready = append(slice.Ready, address("10.0.0.2", service*endpoints+i))
+	}
+	return change(model.KindEndpointSlice, "default", slice.Name, slice)
+}
+
+// BenchmarkServices is a cold start with 10,000 Services of 10 endpoints each: compile, compare, encode.
+func BenchmarkServices(b *testing.B) {
+	c, changes := newCluster(100, 0), services(10_000, 10)
+	b.ReportAllocs()
+	for range b.N {
+		m := &memory{rows: map[fact.Ref]any{}}
+		core := newCore(b, m, &counter{})
+		apply(b, core, c.infrastructure())
+		apply(b, core, changes)
+		core.KubeSynced()
+		core.NBSynced()
+		core.Lead(true)
+		ops := 0
+		for {
+			core.Step()
+			batch := core.Next()
+			if len(batch) == 0 {
+				break
+			}
+			ops += len(plan.Encode(batch))
+			m.take(batch)
+			core.Committed(batch, done(batch), 0)
+		}
+		b.ReportMetric(float64(ops), "ops")
+	}
+}
+
+// BenchmarkEndpointEvent is what one endpoint that comes or goes costs.
+func BenchmarkEndpointEvent(b *testing.B) {
+	for _, count := range []int{100, 10_000} {
+		b.Run(fmt.Sprintf("services=%d", count), func(b *testing.B) {
+			core, m, woken := serving(b, count)
+			runtime.GC() // of what loading has left
+			b.ReportAllocs()
+			b.ResetTimer()
+			units := 0
+			for i := range b.N {
+				apply(b, core, []engine.Change{endpointsOf(i%100, 9+i/100%2)})
+				units += drain(core, m)
+			}
+			b.ReportMetric(float64(woken.woken)/float64(b.N), "woken/event")
+			b.ReportMetric(float64(units)/float64(b.N), "units/event")
+		})
+	}
+}
+
+// TestEndpointEventCost: it wakes the Service and the slice, and changes one row,
+// however many Services there are.
+func TestEndpointEventCost(t *testing.T) {
+	for _, count := range []int{10, 1_000} {
+		core, m, woken := serving(t, count)
+		apply(t, core, []engine.Change{endpointsOf(3, 7)})
+		if units := drain(core, m); units != 1 || woken.woken != 2 {
+			t.Errorf("with %d Services an event makes %d changes and wakes %d owners", count, units, woken.woken)
+		}
+	}
+}
+
+// serving is a core at rest with this many Services.
+func serving(t testing.TB, count int) (*engine.Core, *memory, *counter) {
+	t.Helper()
+	core, m, woken := loaded(t, newCluster(10, 0))
+	apply(t, core, services(count, 10))
+	drain(core, m)
+	woken.woken = 0
+	return core, m, woken
+}

@@ -1,0 +1,130 @@
+package state
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+)
+
+func service(name, address string, ports ...model.ServicePort) *model.Service {
+	return &model.Service{
+		Meta:       model.Meta{Namespace: "default", Name: name, UID: "service-" + name, Created: 6},
+		ClusterIPs: model.Addrs{V4: netip.MustParseAddr(address)}, Ports: ports,
+	}
+}
+
+func slice(name, service string, ports []model.ServicePort, ready ...string) *model.EndpointSlice {
+	s := &model.EndpointSlice{Meta: model.Meta{Namespace: "default", Name: name, UID: "slice-" + name, Created: 7}, Service: service, Ports: ports}
+	for _, a := range ready {
+		s.Ready = append(s.Ready, netip.MustParseAddr(a))
+	}
+	return s
+}
+
+var (
+	web  = []model.ServicePort{{Name: "http", Protocol: model.TCP, Port: 80}, {Name: "https", Protocol: model.TCP, Port: 443}}
+	back = []model.ServicePort{{Name: "http", Protocol: model.TCP, Port: 8080}, {Name: "https", Protocol: model.TCP, Port: 8443}}
+	dns  = []model.ServicePort{{Name: "dns", Protocol: model.UDP, Port: 53}, {Name: "dns-tcp", Protocol: model.TCP, Port: 53}, {Name: "x", Protocol: model.SCTP, Port: 9}}
+)
+
+func serviceStates(bound state) []state {
+	services := bound.with("services", service("web", "10.96.0.80", web...), slice("web-1", "web", back, "10.16.0.5", "10.16.0.6"),
+		service("dns", "10.96.0.10", dns...), slice("dns-1", "dns", dns, "10.16.0.7"))
+	blue, _ := bound.objects[ref(model.KindSubnet, "", "blue")].(*model.Subnet)
+	no, yes := false, true
+	return []state{
+		bound.with("a Service without endpoints", service("web", "10.96.0.80", web...)),
+		bound.with("endpoints without a Service", slice("web-1", "web", back, "10.16.0.5")),
+		services,
+		services.with("two slices, one address in both", slice("web-2", "web", back, "10.16.0.6", "10.16.0.9")),
+		services.with("slices of two kinds of ports", slice("web-2", "web", []model.ServicePort{{Name: "http", Protocol: model.TCP, Port: 9090}}, "10.16.0.9")),
+		services.with("all draining", changed(slice("web-1", "web", back), func(e *model.EndpointSlice) { e.Draining = []netip.Addr{netip.MustParseAddr("10.16.0.5")} })),
+		services.with("one draining", changed(slice("web-1", "web", back, "10.16.0.6"), func(e *model.EndpointSlice) { e.Draining = []netip.Addr{netip.MustParseAddr("10.16.0.5")} })),
+		services.with("affinity", changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.Affinity = true })),
+		services.with("headless now", changed(service("web", "10.96.0.80"), func(s *model.Service) { s.ClusterIPs = model.Addrs{} })),
+		services.with("two families", changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.ClusterIPs.V6 = netip.MustParseAddr("fd00:10:96::80") }),
+			slice("web-6", "web", back, "fd00:18::5")),
+		services.with("a subnet without Services", changed(blue, func(s *model.Subnet) { s.LoadBalancers = &no })),
+		services.with("a subnet with Services", changed(blue, func(s *model.Subnet) { s.LoadBalancers = &yes })),
+	}
+}
+
+func balancer(b *bed, id string) *nb.LoadBalancer {
+	lb, _ := b.db.Peek(nb.LoadBalancerTable, fact.UUIDOf(nb.LoadBalancerTable, id)).(*nb.LoadBalancer)
+	return lb
+}
+
+// An event of a Service or of its endpoints is one transaction of one operation,
+// and compiles that Service alone, however many there are.
+func TestServiceEventCost(t *testing.T) {
+	b := bedIn(t, "services")
+	for i := range 50 {
+		b.set(ref(model.KindService, "default", fmt.Sprint("s", i)), service(fmt.Sprint("s", i), fmt.Sprint("10.96.1.", i), web...))
+	}
+	b.settle()
+	for _, event := range []struct {
+		what       string
+		object     any
+		ops, wakes int
+	}{
+		{"another endpoint", slice("web-1", "web", back, "10.16.0.5", "10.16.0.6", "10.16.0.7"), 1, 1},
+		{"an equal slice", slice("web-1", "web", back, "10.16.0.5", "10.16.0.6", "10.16.0.7"), 0, 0},
+		{"no endpoint", slice("web-1", "web", back), 1, 1},
+		{"affinity", changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.Affinity = true }), 1, 1},
+		{"a slice that adds nothing", slice("web-2", "web", nil), 0, 1},
+		{"a new Service", service("new", "10.96.0.81", web...), 2, 1}, // its row, and the element of the group
+	} {
+		ops, txns, compiled := b.ops, b.txns, b.compiled[model.KindService]
+		b.set(refTo(event.object), event.object)
+		b.settle()
+		if got := b.ops - ops; got != event.ops {
+			t.Errorf("%s: %d operations, want %d", event.what, got, event.ops)
+		}
+		if got := b.txns - txns; got > 1 {
+			t.Errorf("%s: %d transactions", event.what, got)
+		}
+		if got := b.compiled[model.KindService] - compiled; got != event.wakes {
+			t.Errorf("%s: %d Services compiled, want %d", event.what, got, event.wakes)
+		}
+	}
+}
+
+// The group of a Vpc goes although a switch of somebody else refers to it, which
+// the database would not let happen by itself; the switch stays.
+func TestGroupGoesWithItsVpc(t *testing.T) {
+	b := bedIn(t, "services")
+	byHand := fact.UUIDOf("test", "switch")
+	b.transact(ovsdb.Operation{Op: "insert", Table: nb.LogicalSwitchTable, UUID: byHand, Row: ovsdb.Row{
+		"name": "by-hand", "load_balancer_group": ovsdb.OvsSet{GoSet: []any{ovsdb.UUID{GoUUID: loadBalancers("ovn-cluster")}}},
+	}})
+	b.settle()
+	b.become(state{name: "nothing"})
+	b.settle()
+	if b.db.Peek(nb.LoadBalancerGroupTable, loadBalancers("ovn-cluster")) != nil || balancer(b, "service/default/web/tcp") != nil {
+		t.Error("the group or a load balancer is left over")
+	}
+	if b.db.Peek(nb.LogicalSwitchTable, byHand) == nil {
+		t.Error("somebody else's switch is gone")
+	}
+}
+
+// A group that somebody detaches and deletes is back.
+func TestGroupIsRepaired(t *testing.T) {
+	b := bedIn(t, "services")
+	before := dump(b.db)
+	b.transact(deletion(fact.TableOf(nb.LoadBalancerGroupTable), loadBalancers("ovn-cluster"))...)
+	b.settle()
+	if after := dump(b.db); after != before {
+		t.Error("the group of load balancers is not as it was")
+	}
+}
+
+func loadBalancers(vpc string) string {
+	return fact.UUIDOf(nb.LoadBalancerGroupTable, "woven."+vpc)
+}
