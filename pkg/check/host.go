@@ -214,16 +214,22 @@ func (c *comparison) nodeLink(node *corev1.Node, h *Host, links map[string]*Link
 	}
 }
 
-// inside are the projections of subnets that hosts reach through ovn0; of two that overlap, both.
-func (c *comparison) inside() []model.Subnet {
-	var out []model.Subnet
+// inside are the projections of subnets that hosts reach through ovn0: not those whose addresses are somebody else's.
+func (c *comparison) inside() []*model.Subnet {
+	var out []*model.Subnet
 	for _, name := range sortedKeys(c.subnet) {
 		s, problems := model.SubnetFrom(c.subnet[name])
 		if !model.Fatal(problems) && s.Vpc == c.names.ClusterRouter && s.Vlan == "" {
-			out = append(out, s)
+			out = append(out, &s)
 		}
 	}
-	return out
+	var nodes []*model.Node
+	for _, name := range sortedKeys(c.node) {
+		n, _ := model.NodeFrom(c.node[name])
+		nodes = append(nodes, &n)
+	}
+	refused := model.Refused(out, nodes, c.names.APIServers)
+	return slices.DeleteFunc(out, func(s *model.Subnet) bool { _, is := refused[s.Name]; return is })
 }
 
 // routes compares our routes with the subnets.

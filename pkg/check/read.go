@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -139,7 +140,7 @@ func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 		"Services": &services, "EndpointSlices": &endpoints, "ServiceCIDRs": &ranges,
 	} {
 		g.Go(func() error {
-			if err := api.List(ctx, list); err != nil && (list != &vms || !meta.IsNoMatchError(err)) {
+			if err := api.List(ctx, list); err != nil && (list != &vms || !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err)) {
 				return fmt.Errorf("list %s: %w", what, err)
 			}
 			return nil
