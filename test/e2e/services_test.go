@@ -47,7 +47,7 @@ func TestServices(t *testing.T) {
 	te.servedByHosts(pods)
 	te.apiServerFromHosts(pods)
 	te.backendsComeAndGo(pods)
-	te.names(&pods[1])
+	te.names(namespace)
 	te.consistent(10 * time.Second)
 	te.nothingLeft(before, namespace)
 }
@@ -254,14 +254,20 @@ func (t *test) backendsComeAndGo(pods []corev1.Pod) {
 	})
 }
 
-// names: a pod asks the cluster's DNS, whose address is that of a Service.
-func (t *test) names(pod *corev1.Pod) {
+// names: a pod asks the cluster's DNS, whose address is that of a Service, by the
+// resolver of the C library: with its search list.
+func (t *test) names(namespace string) {
 	t.Helper()
+	pod := t.newPod(namespace, "resolver", "", nil)
+	pod.Labels = nil // it is no backend
+	pod.Spec.Containers[0].Image = sandbox.AgnhostImage
+	t.create(pod)
+	resolver := t.becomes(namespace, "resolver", 40*time.Second)
 	want, _, _ := strings.Cut(t.apiService(), ":")
 	for _, name := range []string{"kubernetes.default", "kubernetes.default.svc.cluster.local"} {
-		out, err := t.inPod(t.Context(), pod, "nslookup", name)
-		if !strings.Contains(out, want) {
-			t.Errorf("nslookup %s: %s, %v, want %s", name, out, err, want)
+		out, err := t.inPod(t.Context(), resolver, "getent", "hosts", name)
+		if fields := strings.Fields(out); err != nil || len(fields) == 0 || fields[0] != want {
+			t.Errorf("getent hosts %s: %q, %v, want %s", name, out, err, want)
 		}
 	}
 	t.say("names of Services are resolved through the Service of the DNS")
