@@ -148,7 +148,7 @@ func TestWatch(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	events := make(chan struct{}, 100)
 	ended := make(chan error, 1)
-	go ns.Do(func() {
+	ns.Go(func() {
 		ended <- nft.Watch(ctx, hostplan.TableName, func() { events <- struct{}{} })
 	})
 	<-events // it listens

@@ -63,6 +63,25 @@ func New(t testing.TB) *Namespace {
 // does it after f if the test has failed.
 func (n *Namespace) Do(f func()) {
 	n.t.Helper()
+	n.run(f)
+	if n.t.Failed() {
+		n.t.FailNow()
+	}
+}
+
+// Go runs f as Do does, beside the test, which waits for it at its end, after its
+// context has ended.
+func (n *Namespace) Go(f func()) {
+	done := make(chan struct{})
+	n.t.Cleanup(func() { <-done })
+	go func() {
+		defer close(done)
+		n.run(f)
+	}()
+}
+
+func (n *Namespace) run(f func()) {
+	n.t.Helper()
 	onThread(n.t, func() {
 		old, err := netns.Get()
 		if err != nil {
@@ -79,9 +98,6 @@ func (n *Namespace) Do(f func()) {
 			n.t.Errorf("return to own namespace: %v", err)
 		}
 	})
-	if n.t.Failed() {
-		n.t.FailNow()
-	}
 }
 
 // onThread runs f on a thread of its own, which dies with it: a thread whose

@@ -175,7 +175,7 @@ func TestWatch(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	events := make(chan struct{}, 1000)
 	ended := make(chan error, 1)
-	go ns.Do(func() {
+	ns.Go(func() {
 		ended <- route.Watch(ctx, func() { events <- struct{}{} })
 	})
 	<-events // it listens
