@@ -54,35 +54,6 @@ func rebuild(b *testing.B, s Subnet, records []Allocation) *Allocator {
 	return a
 }
 
-// BenchmarkClaimRelease claims and releases one allocation beside 100,000 scattered ones.
-func BenchmarkClaimRelease(b *testing.B) {
-	for name, s := range benchSubnets() {
-		a := rebuild(b, s, benchRecordsOf(s))
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := a.Claim("s", Request{Owner: "p"}); err != nil {
-					b.Fatal(err)
-				}
-				a.Release("p")
-			}
-		})
-	}
-}
-
-// BenchmarkRebuild records 100,000 scattered allocations into an empty allocator.
-func BenchmarkRebuild(b *testing.B) {
-	for name, s := range benchSubnets() {
-		records := benchRecordsOf(s)
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				rebuild(b, s, records)
-			}
-		})
-	}
-}
-
 // BenchmarkSetSubnet changes a subnet with 100,000 scattered allocations.
 func BenchmarkSetSubnet(b *testing.B) {
 	s := benchSubnets()["v4-8"]

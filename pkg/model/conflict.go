@@ -49,6 +49,9 @@ func older(a, b Meta) bool {
 // one that is older goes on and says so.
 func OverlapsNode(s Subnet, n Node) (Problem, bool) {
 	for _, ip := range n.InternalIPs {
+		if !s.holds(ip) {
+			continue // most pairs of subnet and node end here
+		}
 		problem, ok := covers(s, ip, "InternalIP "+ip.String()+" of Node "+n.Name)
 		if !ok {
 			continue
@@ -67,11 +70,14 @@ func OverlapsAPIServer(s Subnet, apiServer netip.Addr) (Problem, bool) {
 	return covers(s, apiServer, "the address of the API server, "+apiServer.String())
 }
 
+// holds tells whether an address is in the subnet's CIDR.
+func (s *Subnet) holds(addr netip.Addr) bool { return ofFamily(s.CIDR, addr).Contains(addr) }
+
 func covers(s Subnet, addr netip.Addr, what string) (Problem, bool) {
-	prefix := ofFamily(s.CIDR, addr)
-	if s.Vpc != DefaultVpc || s.Vlan != "" || !prefix.IsValid() || !prefix.Contains(addr) {
+	if s.Vpc != DefaultVpc || s.Vlan != "" || !s.holds(addr) {
 		return Problem{}, false
 	}
+	prefix := ofFamily(s.CIDR, addr)
 	p := problems{reason: ReasonSubnetInvalid}
 	p.fatal("spec.cidrBlock", "%s of Subnet %s holds %s", prefix, s.Name, what)
 	return p.list[0], true

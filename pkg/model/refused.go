@@ -22,8 +22,10 @@ func Refused(subnets []*Subnet, nodes []*Node, apiServers []netip.Addr) map[stri
 			refuse(s, p, ok)
 		}
 		for _, n := range nodes {
-			p, ok := OverlapsNode(*s, *n)
-			refuse(s, p, ok)
+			if slices.ContainsFunc(n.InternalIPs, s.holds) { // a node asks this of all pairs, often
+				p, ok := OverlapsNode(*s, *n)
+				refuse(s, p, ok)
+			}
 		}
 	}
 	for _, pair := range sharing(subnets) {

@@ -402,6 +402,23 @@ func TestIncompleteReservation(t *testing.T) {
 	}
 }
 
+// Who has an address outside of the CIDR that a subnet has now keeps it and its
+// port; new pods get addresses inside.
+func TestAnotherCIDR(t *testing.T) {
+	b := bedIn(t, "pods")
+	was := addressOf(t, b, "a.default")
+	b.put(ref(model.KindSubnet, "", "ovn-default"), subnet("ovn-default", "10.99.0.0/16"))
+	b.settle()
+	b.set(ref(model.KindPod, "default", "late"), pod("default", "late", "n1"))
+	b.settle()
+	if now := addressOf(t, b, "a.default"); now != was || port(b, "a.default") == nil {
+		t.Errorf("the pod had %s and has %s, port %v", was, now, port(b, "a.default"))
+	}
+	if late := addressOf(t, b, "late.default"); !strings.HasPrefix(late, "10.99.") {
+		t.Errorf("the new pod has %s", late)
+	}
+}
+
 // Addresses of a pool are for those who name it; who does not gets others.
 func TestPoolIsSetAside(t *testing.T) {
 	b := newModelBed(t)
