@@ -205,8 +205,12 @@ func (b *bed) vandalise(r *rand.Rand, wanted database) {
 
 func vandalism(r *rand.Rand, table *fact.Table, uuid string, row any) []ovsdb.Operation {
 	switch {
-	case table.Parent != "":
-		return []ovsdb.Operation{unlinking(table.Parent, table.ParentColumn, uuid, where(table.ExternalIDs(row)[fact.ParentKey])...)}
+	case table.Child():
+		var ops []ovsdb.Operation
+		for _, in := range table.Parents {
+			ops = append(ops, unlinking(in.Table, in.Column, uuid, where(table.ExternalIDs(row)[fact.ParentKey])...))
+		}
+		return ops
 	case r.IntN(2) == 0 && table.NamePrefix == "":
 		return []ovsdb.Operation{{Op: "update", Table: table.Name, Where: where(uuid), Row: ovsdb.Row{"external_ids": ovsdb.OvsMap{GoMap: map[any]any{}}}}}
 	default:
