@@ -47,6 +47,8 @@ func (c *Core) apply(ch Change) ([]model.Ref, error) {
 		return store(c.world.Definitions, ch.Ref, ch.Ref.Name, ch.Object, invalid)
 	case model.KindHeartbeat:
 		return store(c.world.Heartbeats, ch.Ref, ch.Ref.Name, ch.Object, invalid)
+	case model.KindNetworkPolicy, model.KindAdminNetworkPolicy, model.KindBaselineAdminNetworkPolicy, model.KindClusterNetworkPolicy:
+		return store(c.world.Policies[ch.Ref.Kind], ch.Ref, world.ObjectKey(ch.Ref), ch.Object, invalid)
 	case model.KindSubnet:
 		return c.applySubnet(ch, invalid)
 	case model.KindIPPool:

@@ -183,16 +183,16 @@ var tables = []*Table{
 	{
 		Name: nb.ChassisTemplateVarTable, NameColumn: "chassis",
 		Owned:   []string{"chassis", "external_ids"},
+		Keys:    []string{"node"},
 		Members: map[string]MemberColumn{"variables": {Prefix: TemplatePrefix}},
+	},
+	{ // no root, but inserted with the meter that cannot be without it
+		Name:  nb.MeterBandTable,
+		Owned: []string{"action", "rate", "external_ids"},
 	},
 	{
 		Name: nb.MeterTable, NameColumn: "name",
-		Owned: []string{"name", "unit", "fair", "external_ids"},
-	},
-	{
-		Name:    nb.MeterBandTable,
-		Parents: []Parent{{nb.MeterTable, "bands"}},
-		Owned:   []string{"action", "rate", "external_ids"},
+		Owned: []string{"name", "unit", "fair", "bands", "external_ids"},
 	},
 	{ // before the ports that refer to them
 		Name:  nb.DHCPOptionsTable,

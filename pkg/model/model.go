@@ -112,6 +112,8 @@ type Node struct {
 	Ready       bool              // condition Ready is True
 	Labels      map[string]string // for the gatewayNodeSelectors of Subnets
 	Annotations map[string]string // those that the controller writes, as they are now
+	// Chassis is the name of the node in OVN, as its cniserver writes it; empty until then.
+	Chassis string
 }
 
 // Heartbeat tells of a gateway node whether its own datapath and the processes
@@ -129,7 +131,10 @@ type Pod struct {
 	HostNetwork bool
 	Completed   bool     // Succeeded or Failed: its addresses are free
 	NICs        []PodNIC // the default NIC first
-	Owner       PodOwner
+	// Labels are nil for pods that have no NIC, as are Ports: those of its containers that have names.
+	Labels map[string]string
+	Ports  []PolicyPort
+	Owner  PodOwner
 	// VM names the KubeVirt VM that the pod runs; empty for other pods.
 	VM string
 	// NorthGateway is the next hop of what leaves the pod, in place of the subnet's gateway node.

@@ -49,7 +49,7 @@ var nodeAnnotations = []string{
 // NodeFrom projects a node.
 func NodeFrom(o *corev1.Node) (Node, []Problem) {
 	p := problems{reason: ReasonNodeInvalid}
-	n := Node{Meta: metaOf(o), Labels: cloned(o.Labels), Annotations: pick(o.Annotations, nodeAnnotations)}
+	n := Node{Meta: metaOf(o), Labels: cloned(o.Labels), Annotations: pick(o.Annotations, nodeAnnotations), Chassis: o.Annotations[annotations.Chassis]}
 	for _, c := range o.Status.Conditions {
 		n.Ready = n.Ready || c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	}

@@ -83,7 +83,7 @@ type planner struct {
 	actual  Actual
 	dirty   *desired.Dirty
 	inserts map[fact.Ref]bool // rows that this plan brings into being
-	deletes map[fact.Ref]bool // root rows that this plan removes
+	deletes map[fact.Ref]bool // rows that this plan removes
 	result  Result
 }
 

@@ -159,8 +159,12 @@ func TestNamesakeOfAnInvalidPodIsToldAgain(t *testing.T) {
 // pod of the other is told, and has the address once it is free.
 func TestTwoRecordsOfOneAddress(t *testing.T) {
 	for _, order := range [][]string{
-		{"1late", "2early", "3last"}, {"1late", "3last", "2early"}, {"2early", "1late", "3last"},
-		{"2early", "3last", "1late"}, {"3last", "1late", "2early"}, {"3last", "2early", "1late"},
+		{"1late", "2early", "3last"},
+		{"1late", "3last", "2early"},
+		{"2early", "1late", "3last"},
+		{"2early", "3last", "1late"},
+		{"3last", "1late", "2early"},
+		{"3last", "2early", "1late"},
 	} {
 		t.Run(strings.Join(order, " "), func(t *testing.T) { recordsOfOneAddress(t, order) })
 	}
