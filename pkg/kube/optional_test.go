@@ -208,7 +208,7 @@ func TestUnservedKind(t *testing.T) {
 func TestUndefinedBeforeServed(t *testing.T) {
 	clk := testclock.NewFakeClock(time.Unix(1e9, 0))
 	b := newOptionalBed(t, clk, func() bool { return false })
-	b.source.stop = func() {}
+	b.stop = func() {}
 	b.o.defined(b.definition())
 	held := b.o.started()
 	await(t, "it waits to ask again", clk.HasWaiters)

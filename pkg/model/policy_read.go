@@ -3,6 +3,7 @@ package model
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -39,7 +40,14 @@ func selectorText(s *metav1.LabelSelector) (string, error) {
 	if s == nil {
 		return "", errors.New("there is none")
 	}
-	selector, err := metav1.LabelSelectorAsSelector(s)
+	ordered := &metav1.LabelSelector{} // so that of two errors it is always the same that is told
+	for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {
+		ordered.MatchExpressions = append(ordered.MatchExpressions, metav1.LabelSelectorRequirement{
+			Key: key, Operator: metav1.LabelSelectorOpIn, Values: []string{s.MatchLabels[key]},
+		})
+	}
+	ordered.MatchExpressions = append(ordered.MatchExpressions, s.MatchExpressions...)
+	selector, err := metav1.LabelSelectorAsSelector(ordered)
 	if err != nil {
 		return "", err
 	}

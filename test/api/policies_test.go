@@ -169,8 +169,8 @@ func (e *edges) testPolicyProblems(t *testing.T) {
 	ref := model.Ref{Kind: model.KindClusterNetworkPolicy, Name: "wrong"}
 	var change engine.Change
 	Eventually(t, "the policy is known to be wrong", startTime, func(context.Context) error {
-		e.world.mu.Lock()
-		defer e.world.mu.Unlock()
+		e.mu.Lock()
+		defer e.mu.Unlock()
 		if change = e.last[ref]; !model.Fatal(change.Problems) || change.Object != nil {
 			return fmt.Errorf("it is %+v", change)
 		}
