@@ -109,6 +109,9 @@ type Subnet struct {
 type Node struct {
 	Meta
 	InternalIPs []netip.Addr
+	// Addresses are all addresses in its status, those of type InternalIP and ExternalIP
+	// and names that are addresses, sorted: what a policy means that names nodes as peers.
+	Addresses   []netip.Addr
 	Ready       bool              // condition Ready is True
 	Labels      map[string]string // for the gatewayNodeSelectors of Subnets
 	Annotations map[string]string // those that the controller writes, as they are now
@@ -139,6 +142,10 @@ type Pod struct {
 	VM string
 	// NorthGateway is the next hop of what leaves the pod, in place of the subnet's gateway node.
 	NorthGateway Addrs
+	// Labels and Ports, the named ports of its containers, are what policies select it by; nil
+	// if it has no NICs. Ports are sorted.
+	Labels map[string]string
+	Ports  []PolicyPort
 }
 
 // PodOwner is the workload that controls a pod.
