@@ -187,7 +187,7 @@ func (b *ruleBuilder) addHosts(all *netipx.IPSetBuilder, block *netipx.IPSet, ci
 }
 
 func (b *ruleBuilder) addNode(all *netipx.IPSetBuilder, node *model.Node) {
-	for _, a := range slices.Concat(node.InternalIPs, b.towardsPods(node)) {
+	for _, a := range slices.Concat(node.Addresses, b.towardsPods(node)) {
 		all.Add(a)
 	}
 }

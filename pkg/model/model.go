@@ -134,9 +134,6 @@ type Pod struct {
 	HostNetwork bool
 	Completed   bool     // Succeeded or Failed: its addresses are free
 	NICs        []PodNIC // the default NIC first
-	// Labels are nil for pods that have no NIC, as are Ports: those of its containers that have names.
-	Labels map[string]string
-	Ports  []PolicyPort
 	Owner  PodOwner
 	// VM names the KubeVirt VM that the pod runs; empty for other pods.
 	VM string
