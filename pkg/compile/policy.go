@@ -18,7 +18,6 @@ import (
 const (
 	priorityAlways  = 32767 // nodes reach their own pods, pods themselves: before all tiers
 	priorityFirst   = 32766 // the first rule of a policy of priority 0 that has a priority
-	prioritySteps   = 32    // how many priorities such a policy has
 	priorityAllowed = 2001
 	priorityDenied  = 2000
 )
@@ -107,26 +106,15 @@ func (b *ruleBuilder) side(side *model.PolicySide, direction string) {
 	if !side.Isolated && len(side.Rules) == 0 {
 		return
 	}
-	step := -1
-	var before model.PolicyAction
+	levels := side.Levels()
 	for i := range side.Rules {
-		rule := &side.Rules[i]
-		if rule.Action != before {
-			step, before = step+1, rule.Action
-		}
-		priority := priorityAllowed
+		rule, priority := &side.Rules[i], priorityAllowed
 		if b.p.Tier != model.TierDefault {
-			priority = priorityFirst - prioritySteps*b.p.Priority - step
+			priority = priorityFirst - model.PolicyLevels*b.p.Priority - levels[i]
 		}
 		for _, match := range b.matches(rule, direction) {
 			b.acl(direction, aclOf(b.p.Tier, rule.Action), priority, match, ruleName(rule, i))
 		}
-	}
-	if step >= prioritySteps {
-		b.r.Problems = append(b.r.Problems, model.Problem{
-			Reason: model.ReasonPolicyInvalid, Fatal: true, Field: "spec",
-			Message: fmt.Sprintf("the actions of the %s rules alternate %d times; at most %d can be told apart: put rules of one action together", sideName(direction), step, prioritySteps-1),
-		})
 	}
 	if side.Isolated {
 		match := "ip"

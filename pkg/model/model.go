@@ -134,7 +134,7 @@ type Pod struct {
 	HostNetwork bool
 	Completed   bool     // Succeeded or Failed: its addresses are free
 	NICs        []PodNIC // the default NIC first
-	Owner  PodOwner
+	Owner       PodOwner
 	// VM names the KubeVirt VM that the pod runs; empty for other pods.
 	VM string
 	// NorthGateway is the next hop of what leaves the pod, in place of the subnet's gateway node.

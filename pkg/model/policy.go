@@ -42,6 +42,22 @@ const (
 // all ClusterNetworkPolicies of its tier (these have 0, the first, to 1000).
 const LowestPolicyPriority = 1001
 
+// PolicyLevels bounds how many runs of rules with one action a side of an
+// administrator's policy may have: so many priorities in OVN are between two policies.
+const PolicyLevels = 32
+
+// Levels says of each rule in which run of rules with one action it is, from 0.
+func (s *PolicySide) Levels() []int {
+	levels := make([]int, len(s.Rules))
+	for i := 1; i < len(s.Rules); i++ {
+		levels[i] = levels[i-1]
+		if s.Rules[i].Action != s.Rules[i-1].Action {
+			levels[i]++
+		}
+	}
+	return levels
+}
+
 // Policy says who may talk with some pods. All four kinds of policies are one.
 type Policy struct {
 	Meta

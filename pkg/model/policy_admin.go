@@ -99,7 +99,16 @@ func (r *policyReader) admin(p *Policy, in adminPolicy, all map[string]string) {
 	for _, rule := range in.egress {
 		p.Egress.Rules = append(p.Egress.Rules, r.adminRule(rule))
 	}
+	r.levels("spec.ingress", &p.Ingress)
+	r.levels("spec.egress", &p.Egress)
 	p.Log = r.policyLog(all)
+}
+
+func (r *policyReader) levels(field string, side *PolicySide) {
+	levels := side.Levels()
+	if len(levels) > 0 && levels[len(levels)-1] >= PolicyLevels {
+		r.fatal(field, "the actions of its rules alternate %d times, and only %d times can be told apart: put rules of one action together", levels[len(levels)-1], PolicyLevels-1)
+	}
 }
 
 // adminActions has both spellings of an action that allows.

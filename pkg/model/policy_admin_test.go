@@ -230,3 +230,24 @@ func TestAdminPolicyAnnotations(t *testing.T) {
 		}
 	}
 }
+
+func TestActionsThatAlternateTooOften(t *testing.T) {
+	o := &v1alpha2.ClusterNetworkPolicy{}
+	o.Name, o.Spec.Tier = "p", v1alpha2.AdminTier
+	o.Spec.Subject.Namespaces = &metav1.LabelSelector{}
+	peers := []v1alpha2.ClusterNetworkPolicyIngressPeer{{Namespaces: &metav1.LabelSelector{}}}
+	for i := range 2 * PolicyLevels {
+		action := v1alpha2.ClusterNetworkPolicyRuleActionAccept
+		if i/2%2 == 1 {
+			action = v1alpha2.ClusterNetworkPolicyRuleActionDeny
+		}
+		o.Spec.Ingress = append(o.Spec.Ingress, v1alpha2.ClusterNetworkPolicyIngressRule{Action: action, From: peers})
+	}
+	if _, problems := ClusterNetworkPolicyFrom(o); len(problems) != 0 {
+		t.Errorf("%d levels: %v", PolicyLevels, problems)
+	}
+	o.Spec.Ingress = append(o.Spec.Ingress, v1alpha2.ClusterNetworkPolicyIngressRule{Action: v1alpha2.ClusterNetworkPolicyRuleActionAccept, From: peers})
+	if _, problems := ClusterNetworkPolicyFrom(o); !Fatal(problems) || problems[0].Field != "spec.ingress" {
+		t.Errorf("one more: %v", problems)
+	}
+}

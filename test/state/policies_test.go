@@ -203,7 +203,7 @@ func TestGroupsAreCompleteBeforeRules(t *testing.T) {
 		b.set(ref(model.KindPod, "default", name), labelled(pod("default", name, "n1"), "many"))
 	}
 	b.settle()
-	group := fact.UUIDOf(nb.PortGroupTable, groupNamed(t, b, model.Group{Namespace: "default", Pods: "app=many"}))
+	group := fact.UUIDOf(nb.PortGroupTable, groupNamed(t, model.Group{Namespace: "default", Pods: "app=many"}))
 	rules, txns := 0, b.txns
 	b.refuse = func(ops []ovsdb.Operation) int {
 		here := 0
@@ -240,7 +240,7 @@ func TestGroupsAreCompleteBeforeRules(t *testing.T) {
 }
 
 // groupNamed gives the name of a group that a policy speaks of.
-func groupNamed(t *testing.T, b *bed, g model.Group) string {
+func groupNamed(t *testing.T, g model.Group) string {
 	t.Helper()
 	other := newModelBed(t)
 	other.become(named(t, "base"))
