@@ -108,7 +108,7 @@ func TestComparePolicies(t *testing.T) {
 	}{
 		"nothing": {func(*testing.T, *State) {}, func(*State) []string { return nil }},
 		"a rule is gone, one is another": {
-			func(t *testing.T, s *State) {
+			func(_ *testing.T, s *State) {
 				for _, acl := range rowsOf[nb.ACL](s.NB, nb.ACLTable) {
 					switch {
 					case acl.ExternalIDs["policy"] == "NetworkPolicy/default/web" && acl.Action == nb.ACLActionDrop:
@@ -148,7 +148,7 @@ func TestComparePolicies(t *testing.T) {
 			func(*State) []string { return nil },
 		},
 		"a policy that is gone has left its rules": {
-			func(t *testing.T, s *State) {
+			func(_ *testing.T, s *State) {
 				s.Objects.BaselineAdminNetworkPolicies = nil
 				for _, acl := range rowsOf[nb.ACL](s.NB, nb.ACLTable) {
 					if acl.ExternalIDs["policy"] == "AdminNetworkPolicy//first" && acl.Tier == 0 {
