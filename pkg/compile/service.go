@@ -61,7 +61,7 @@ func vipsOf(s *model.Service, protocol model.Protocol, endpoints []*model.Endpoi
 		if port.Protocol != protocol {
 			continue
 		}
-		for _, address := range model.Families(s.ClusterIPs) {
+		for _, address := range addressesOf(s) {
 			if vips == nil {
 				vips = map[string]string{}
 			}
@@ -71,37 +71,31 @@ func vipsOf(s *model.Service, protocol model.Protocol, endpoints []*model.Endpoi
 	return vips
 }
 
-// backendsOf lists the endpoints of one port and family. When none is ready, those
-// that still serve while they terminate take over (KEP-1669, as kube-proxy does).
-func backendsOf(port model.ServicePort, like netip.Addr, endpoints []*model.EndpointSlice) string {
-	backends := collect(port, like, endpoints, func(e *model.EndpointSlice) []netip.Addr { return e.Ready })
-	if len(backends) == 0 {
-		backends = collect(port, like, endpoints, func(e *model.EndpointSlice) []netip.Addr { return e.Draining })
+// addressesOf are all at which pods reach a Service. Pods do not ask the nodes for
+// the addresses of a load balancer, unless that is not for everybody: who may ask
+// is looked at by the node that a packet leaves through (see package hostplan).
+func addressesOf(s *model.Service) []netip.Addr {
+	out := model.Families(s.ClusterIPs)
+	add := func(list []netip.Addr) {
+		for _, a := range list {
+			if sameFamily(s.ClusterIPs, a).IsValid() && !slices.Contains(out, a) {
+				out = append(out, a)
+			}
+		}
 	}
-	slices.SortFunc(backends, netip.AddrPort.Compare)
-	backends = slices.Compact(backends) // one endpoint may be in two slices for a while
+	add(s.External.IPs)
+	add(slices.DeleteFunc(slices.Clone(s.External.Ingress), func(a netip.Addr) bool { return s.External.Guarded(a.Is4()) }))
+	return out
+}
+
+// backendsOf lists the endpoints of one port and family.
+func backendsOf(port model.ServicePort, like netip.Addr, endpoints []*model.EndpointSlice) string {
 	var out strings.Builder
-	for i, b := range backends {
+	for i, b := range model.Backends(port, like, endpoints, "") {
 		if i > 0 {
 			out.WriteByte(',')
 		}
 		out.WriteString(b.String())
 	}
 	return out.String()
-}
-
-func collect(port model.ServicePort, like netip.Addr, endpoints []*model.EndpointSlice, of func(*model.EndpointSlice) []netip.Addr) (out []netip.AddrPort) {
-	for _, e := range endpoints {
-		for _, p := range e.Ports {
-			if p.Name != port.Name || p.Protocol != port.Protocol {
-				continue
-			}
-			for _, a := range of(e) {
-				if a.Is4() == like.Is4() {
-					out = append(out, netip.AddrPortFrom(a, p.Port))
-				}
-			}
-		}
-	}
-	return out
 }
