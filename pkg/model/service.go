@@ -60,14 +60,14 @@ type EndpointSlice struct {
 	Nodes map[netip.Addr]string
 }
 
-// labelProxyName names the proxy that serves a Service in place of the cluster's own (KEP-2447).
-const labelProxyName = "service.kubernetes.io/service-proxy-name"
+// LabelProxyName names the proxy that serves a Service in place of the cluster's own (KEP-2447).
+const LabelProxyName = "service.kubernetes.io/service-proxy-name"
 
 // ServiceFrom projects a Service.
 func ServiceFrom(o *corev1.Service) (Service, []Problem) {
 	p := problems{reason: ReasonServiceInvalid}
 	s := Service{Meta: metaOf(o)}
-	if _, other := o.Labels[labelProxyName]; other || o.Spec.Type == corev1.ServiceTypeExternalName {
+	if _, other := o.Labels[LabelProxyName]; other || o.Spec.Type == corev1.ServiceTypeExternalName {
 		return s, nil
 	}
 	s.ClusterIPs = clusterIPs(&p, o)

@@ -53,7 +53,7 @@ func TestServiceFrom(t *testing.T) {
 		"headless":         {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "None", []string{"None"} }, Service{}},
 		"without address":  {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "", nil }, Service{}},
 		"external name":    {func(o *corev1.Service) { o.Spec.Type = corev1.ServiceTypeExternalName }, Service{}},
-		"of another proxy": {func(o *corev1.Service) { o.Labels = map[string]string{labelProxyName: ""} }, Service{}},
+		"of another proxy": {func(o *corev1.Service) { o.Labels = map[string]string{LabelProxyName: ""} }, Service{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, problems := ServiceFrom(serviceObject(tc.change))

@@ -115,79 +115,82 @@ func (f Frontend) in(set string) string {
 	return set + "6"
 }
 
-// Served is what a node does for one Service.
-type Served struct {
-	// Entries are all elements that the Service has, sorted.
+// Lead is how a node leads on what comes to one frontend.
+type Lead struct {
+	// Entries are its elements, sorted.
 	Entries []Entry
-	// Targets are where packets to a frontend may be led on to.
-	Targets map[Frontend][]netip.AddrPort
+	// Targets are all that it may be led on to.
+	Targets []netip.AddrPort
 	// Sticky is how long the backend of a client is remembered; 0 if it is not.
 	Sticky time.Duration
+}
+
+// Served is what a node does for one Service.
+type Served struct {
+	Leads map[Frontend]Lead
 	// LocalReady is how many backends on this node get new connections.
 	LocalReady int
 }
 
 // Serve says what the node does for a Service with these endpoints.
 func (o Outward) Serve(s *model.Service, endpoints []*model.EndpointSlice) Served {
-	out := Served{Targets: map[Frontend][]netip.AddrPort{}, LocalReady: o.localReady(s, endpoints)}
+	out := Served{Leads: map[Frontend]Lead{}, LocalReady: o.localReady(s, endpoints)}
 	for _, port := range s.Ports {
+		var at []netip.AddrPort
 		for _, a := range o.Own {
 			if port.NodePort != 0 {
-				out.frontend(o, s, port, netip.AddrPortFrom(a, port.NodePort), endpoints)
+				at = append(at, netip.AddrPortFrom(a, port.NodePort))
 			}
 		}
 		for _, a := range slices.Concat(s.External.IPs, s.External.Ingress) {
-			if o.serves(a) {
-				out.frontend(o, s, port, netip.AddrPortFrom(a, port.Port), endpoints)
+			at = append(at, netip.AddrPortFrom(a, port.Port))
+		}
+		for _, a := range at {
+			if cluster := familyOf(a.Addr()).of(s.ClusterIPs); cluster.IsValid() && o.serves(a.Addr()) {
+				f := Frontend{a, port.Protocol}
+				out.Leads[f] = o.lead(s, port, f, netip.AddrPortFrom(cluster, port.Port), endpoints)
 			}
 		}
 	}
-	slices.SortFunc(out.Entries, func(a, b Entry) int {
-		return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Value, b.Value))
-	})
-	out.Entries = slices.Compact(out.Entries)
 	return out
 }
 
-// frontend adds one: to the ClusterIP for what comes from inside, and for the others
-// unless the node chooses. It does where a packet has to stay on the node, where OVN
-// would take the node for the only client, and where the ClusterIP has other backends.
-func (d *Served) frontend(o Outward, s *model.Service, port model.ServicePort, at netip.AddrPort, endpoints []*model.EndpointSlice) {
-	cluster := familyOf(at.Addr()).of(s.ClusterIPs)
-	if !cluster.IsValid() {
-		return
-	}
-	f := Frontend{at, port.Protocol}
-	target := netip.AddrPortFrom(cluster, port.Port)
-	d.add(f, clusterMap, "", dnatTo(target))
-	d.Targets[f] = append(d.Targets[f], target)
+// lead goes to the ClusterIP for what comes from inside, and for the rest unless the
+// node chooses. It does where a packet has to stay on the node, where OVN would take
+// the node for the only client, and where the ClusterIP has fewer backends.
+func (o Outward) lead(s *model.Service, port model.ServicePort, f Frontend, cluster netip.AddrPort, endpoints []*model.EndpointSlice) (d Lead) {
+	defer func() {
+		slices.SortFunc(d.Entries, func(a, b Entry) int { return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Key, b.Key)) })
+	}()
+	d.add(f, clusterMap, "", dnatTo(cluster))
+	d.Targets = append(d.Targets, cluster)
 	d.guard(f, s)
-	all := model.Backends(port, at.Addr(), endpoints, "")
-	chosen := all
+	chosen := model.Backends(port, f.Addr(), endpoints, "")
 	switch {
-	case len(all) == 0:
-		return // OVN refuses
+	case len(chosen) == 0:
+		return d // OVN refuses
 	case s.External.Local:
-		chosen = model.Backends(port, at.Addr(), endpoints, o.NodeName)
+		chosen = model.Backends(port, f.Addr(), endpoints, o.NodeName)
 	case s.Affinity, s.InternalLocal:
 		d.add(f, wideSet, "", "")
 	default:
-		return
+		return d
 	}
 	d.add(f, chosenSet, "", "")
 	for slot := 0; slot < slots && len(chosen) > 0; slot++ {
 		d.add(f, backendMap, " . "+strconv.Itoa(slot), dnatTo(chosen[slot%len(chosen)]))
 	}
-	d.Targets[f] = append(d.Targets[f], chosen...)
+	d.Targets = append(d.Targets, chosen...)
 	if s.Affinity {
 		d.Sticky = s.AffinityTimeout
 		d.add(f, stickyMap, "", f.number())
 		d.Entries = append(d.Entries, Entry{In: timeoutMap, Key: f.number(), Value: "jump " + rememberChain(d.Sticky)})
 	}
+	return d
 }
 
 // guard lets only some ask the addresses of a load balancer.
-func (d *Served) guard(f Frontend, s *model.Service) {
+func (d *Lead) guard(f Frontend, s *model.Service) {
 	if !slices.Contains(s.External.Ingress, f.Addr()) || !s.External.Guarded(f.Addr().Is4()) {
 		return
 	}
@@ -203,7 +206,7 @@ func (d *Served) guard(f Frontend, s *model.Service) {
 	}
 }
 
-func (d *Served) add(f Frontend, in, more, value string) {
+func (d *Lead) add(f Frontend, in, more, value string) {
 	d.Entries = append(d.Entries, Entry{In: f.in(in), Key: f.key() + more, Value: value})
 }
 

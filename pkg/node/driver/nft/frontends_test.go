@@ -60,13 +60,10 @@ func newOutward(t *testing.T) *outward {
 // become makes the node serve one Service.
 func (o *outward) become(s *model.Service, endpoints ...*model.EndpointSlice) {
 	o.t.Helper()
-	served := hostplan.OutwardOf(o.world).Serve(s, endpoints)
-	var sticky []time.Duration
-	if served.Sticky > 0 {
-		sticky = append(sticky, served.Sticky)
-	}
-	table := hostplan.ServiceTable(o.world, sticky)
-	table.Fill(served.Entries)
+	var ledger hostplan.Ledger
+	ledger.Set("shop/web", 0, hostplan.OutwardOf(o.world).Serve(s, endpoints).Leads)
+	table := hostplan.ServiceTable(o.world, ledger.Sticky())
+	table.Fill(ledger.Entries())
 	o.node.Do(func() {
 		for _, again := range []bool{false, true} {
 			did, err := o.driver.Apply(o.t.Context(), table)
