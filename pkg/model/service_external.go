@@ -64,8 +64,8 @@ func externalOf(p *problems, o *corev1.Service) (e External) {
 	local := o.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
 	switch o.Spec.Type {
 	case corev1.ServiceTypeLoadBalancer:
-		e.Ingress = ingressOf(p, o.Status.LoadBalancer.Ingress)
-		e.Sources = sourcesOf(p, o.Spec.LoadBalancerSourceRanges)
+		e.Ingress = ingressAddresses(p, o.Status.LoadBalancer.Ingress)
+		e.Sources = sourceRanges(p, o.Spec.LoadBalancerSourceRanges)
 		e.Local = local
 		if local {
 			e.HealthPort = portNumber(o.Spec.HealthCheckNodePort)
@@ -78,7 +78,7 @@ func externalOf(p *problems, o *corev1.Service) (e External) {
 	return e
 }
 
-func ingressOf(p *problems, list []corev1.LoadBalancerIngress) (out []netip.Addr) {
+func ingressAddresses(p *problems, list []corev1.LoadBalancerIngress) (out []netip.Addr) {
 	for i := range list {
 		if list[i].IP == "" || list[i].IPMode != nil && *list[i].IPMode != corev1.LoadBalancerIPModeVIP {
 			continue // a name, or the load balancer sends to NodePorts itself
@@ -95,8 +95,8 @@ func ingressOf(p *problems, list []corev1.LoadBalancerIngress) (out []netip.Addr
 // nobody are prefixes that no client is in.
 var nobody = []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 32), netip.PrefixFrom(netip.IPv6Unspecified(), 128)}
 
-// sourcesOf: one that cannot be read lets nobody in, so that a slip does not open the Service to all.
-func sourcesOf(p *problems, texts []string) (out []netip.Prefix) {
+// sourceRanges: one that cannot be read lets nobody in, so that a slip does not open the Service to all.
+func sourceRanges(p *problems, texts []string) (out []netip.Prefix) {
 	for _, text := range texts {
 		prefix, err := parsePrefix(text)
 		if err != nil {
