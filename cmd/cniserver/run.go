@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -113,7 +114,7 @@ func (d *daemon) wire(o *options, api *rest.Config, leases node.Leases, trouble 
 		return fmt.Errorf("set up: %w", err)
 	}
 	d.services = node.NewServices(node.ServiceEdges{
-		Tables: &nft.Driver{}, Flows: conntrack.Linux{}, Health: &healthport.Servers{},
+		Tables: &nft.Driver{}, Flows: conntrack.Linux{}, Datapath: conntrack.Datapath{RunDir: filepath.Dir(o.ovsSocket)}, Health: &healthport.Servers{},
 		Clock: clock.RealClock{}, Log: log.WithName("services"), Metrics: counters,
 	})
 	d.loop = node.New(node.Config{

@@ -45,9 +45,11 @@ type HealthPorts interface {
 type ServiceEdges struct {
 	Tables ServiceTables
 	Flows  Flows
-	Health HealthPorts
-	Clock  clock.WithTicker
-	Log    logr.Logger
+	// Datapath is what OVN tracks.
+	Datapath Datapath
+	Health   HealthPorts
+	Clock    clock.WithTicker
+	Log      logr.Logger
 	// Metrics counts changes; see [NewMetrics].
 	Metrics *Metrics
 }
@@ -69,11 +71,12 @@ type Services struct {
 	own int
 
 	// What follows belongs to the goroutine of Run alone.
-	ledger  hostplan.Ledger
-	outward hostplan.Outward
-	base    string // the table without elements, as it was applied last
-	health  map[types.NamespacedName]healthport.Check
-	begun   bool
+	ledger    hostplan.Ledger
+	datagrams datagrams
+	outward   hostplan.Outward
+	base      string // the table without elements, as it was applied last
+	health    map[types.NamespacedName]healthport.Check
+	begun     bool
 }
 
 // NewServices returns one that does nothing before [Services.SetWorld] and [Services.Run].
@@ -92,7 +95,8 @@ func (s *Services) ServiceChanged(o *corev1.Service, gone bool) {
 	service, problems := model.ServiceFrom(o)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if gone || model.Fatal(problems) || !service.Any() {
+	datagrams := slices.ContainsFunc(service.Ports, func(p model.ServicePort) bool { return p.Protocol == model.UDP })
+	if gone || model.Fatal(problems) || !service.Any() && !datagrams {
 		delete(s.services, name)
 	} else {
 		s.services[name] = &service
@@ -164,6 +168,7 @@ func (s *Services) Run(ctx context.Context) error {
 			return nil
 		case <-s.kick:
 		case <-again:
+		case <-s.nextDatagrams():
 		case <-slow.C():
 			s.doubt()
 		}
@@ -245,8 +250,8 @@ func (s *Services) pass(ctx context.Context) error {
 		s.begun = false // connections are looked at when the table is right
 		return err
 	}
-	s.begun = true
-	return errors.Join(s.forget(ctx, change.Moved), s.e.Health.Set(ctx, s.health))
+	s.begun, s.datagrams.told = true, true
+	return errors.Join(s.forgetDatagrams(ctx), s.forget(ctx, change.Moved), s.e.Health.Set(ctx, s.health))
 }
 
 // serve brings the ledger up to date with one Service.
@@ -260,8 +265,10 @@ func (s *Services) serve(name types.NamespacedName) hostplan.Change {
 	s.mu.Unlock()
 	delete(s.health, name)
 	if service == nil {
+		s.datagrams.set(name, nil, s.e.Clock.Now())
 		return s.ledger.Set(name.String(), 0, nil)
 	}
+	s.datagrams.set(name, s.outward.Datagrams(service, endpoints), s.e.Clock.Now())
 	served := s.outward.Serve(service, endpoints)
 	if service.External.HealthPort != 0 && len(served.Leads) > 0 {
 		s.health[name] = healthport.Check{Port: service.External.HealthPort, Backends: served.LocalReady}

@@ -51,6 +51,7 @@ func TestNodePorts(t *testing.T) {
 	te.externalAddresses(pods)
 	te.loadBalancer(pods)
 	te.stickyNodePorts(pods)
+	te.localClusterIPs(pods)
 	te.backendGoes(namespace)
 	te.consistent(10 * time.Second)
 	te.nothingLeft(before, namespace)
@@ -278,11 +279,40 @@ func (t *test) healthPort(s *corev1.Service) {
 		2: `503 0 {"service":{"namespace":"` + s.Namespace + `","name":"balancer"},"localEndpoints":0,"serviceProxyHealthy":true}`,
 	} {
 		target := wire.Target{How: wire.Get, Address: hostPort(sandbox.NodeAddr(n, false).String(), int(s.Spec.HealthCheckNodePort))}
-		t.fromOutside("healthCheckNodePort of "+sandbox.NodeName(n), []wire.Target{target}, func(a wire.Answer) string {
-			if a.Error == "" && a.Body != want {
-				return "it says " + a.Body + ", want " + want
+		t.wait(20*time.Second, "healthCheckNodePort of "+sandbox.NodeName(n), func(ctx context.Context) string {
+			answers, err := t.askOutside(ctx, []wire.Target{target})
+			if err != nil {
+				return err.Error()
 			}
-			return a.Error
+			if a := answers[0]; a.Error != "" || a.Body != want {
+				return "it says " + a.Error + a.Body + ", want " + want
+			}
+			return ""
+		})
+	}
+	t.say("the health ports say which node has a backend")
+}
+
+// chosenByNodes waits until each node has these many backends to choose from for a NodePort of TCP.
+func (t *test) chosenByNodes(s *corev1.Service, backends int) {
+	t.Helper()
+	key := fmt.Sprintf(" . %d . ", s.Spec.Ports[0].NodePort)
+	for n := 1; n <= t.cluster.Nodes(); n++ {
+		t.wait(20*time.Second, "backends of "+s.Name+" on "+sandbox.NodeName(n), func(ctx context.Context) string {
+			out, err := t.cluster.NodeExec(ctx, n, "nft", "list", "map", "inet", "woven-services", "backends4")
+			if err != nil {
+				return err.Error()
+			}
+			seen := map[string]bool{}
+			for line := range strings.FieldsFuncSeq(out, func(r rune) bool { return r == ',' || r == '\n' }) {
+				if where, backend, ok := strings.Cut(line, " : "); ok && strings.Contains(where, key) && strings.Contains(where, "tcp") {
+					seen[backend] = true
+				}
+			}
+			if len(seen) != backends {
+				return fmt.Sprint(len(seen), " backends: ", seen)
+			}
+			return ""
 		})
 	}
 }
@@ -295,6 +325,7 @@ func (t *test) stickyNodePorts(pods []corev1.Pod) {
 		s.SessionAffinity = corev1.ServiceAffinityClientIP
 	})
 	t.balanced(s.Namespace, s.Name, s.Spec.ClusterIPs[0], len(pods))
+	t.chosenByNodes(s, len(pods))
 	by := map[string]map[string]bool{} // by client
 	const clients = 8
 	for i := range clients {
@@ -336,4 +367,45 @@ func (t *test) stickyNodePorts(pods []corev1.Pod) {
 	if len(all) < 2 {
 		t.Errorf("%d clients were all answered by %v", clients, all)
 	}
+}
+
+// localClusterIPs: with internalTrafficPolicy Local a ClusterIP leads to backends of the
+// node where it is asked; a NodePort of the same Service leads to all.
+func (t *test) localClusterIPs(pods []corev1.Pod) {
+	t.Helper()
+	s := t.published(pods[0].Namespace, "inner", map[string]string{"at": "n1"}, func(s *corev1.ServiceSpec) {
+		nodePort(s)
+		local := corev1.ServiceInternalTrafficPolicyLocal
+		s.InternalTrafficPolicy = &local
+	})
+	targets := toServices(s.Spec.ClusterIPs, wire.Hello, wire.Send)
+	silent := slices.Clone(targets)
+	for i := range silent {
+		silent[i].Silent = true
+	}
+	at := func(node string) []wire.Target {
+		if node == sandbox.NodeName(1) {
+			return targets
+		}
+		return silent
+	}
+	t.wait(20*time.Second, "internalTrafficPolicy Local is kept", func(context.Context) string {
+		asked, wrong := t.mesh(pods, func(from *corev1.Pod) []wire.Target { return at(from.Spec.NodeName) }, answered)
+		if len(wrong) > 0 {
+			return fmt.Sprintf("%d of %d failed:\n%s", len(wrong), asked, lines(wrong, 20))
+		}
+		return ""
+	})
+	for n := 1; n <= t.cluster.Nodes(); n++ {
+		answers, err := t.askNode(t.Context(), n, at(sandbox.NodeName(n)))
+		t.must(err, "ask from node %d", n)
+		for _, a := range answers {
+			if a.Error != "" {
+				t.Errorf("host %d → %s %s: %s", n, a.How, a.Address, a.Error)
+			}
+		}
+	}
+	t.say("a ClusterIP leads to backends of the node where it is asked")
+	t.fromOutside("a NodePort of a Service that is local inside", t.atNodes(s, nil, 1, 2), itsError)
+	t.everybody("a NodePort of a Service that is local inside", pods, t.atNodes(s, nil, 1, 2), answered)
 }
