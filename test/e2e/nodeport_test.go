@@ -331,13 +331,13 @@ func (t *test) stickyNodePorts(pods []corev1.Pod) {
 	for i := range clients {
 		address := fmt.Sprintf("198.51.100.%d", i+1)
 		t.outside("", "address", "replace", address+"/32", "dev", "lo")
-		t.after(func() {
+		defer func() { // the routes of nodes are counted later on
 			_, _ = t.cluster.OutsideExec(context.Background(), "ip", "address", "del", address+"/32", "dev", "lo")
-		})
+		}()
 		for n := 1; n <= t.cluster.Nodes(); n++ {
 			_, err := t.cluster.NodeExec(t.Context(), n, "ip", "route", "replace", address, "via", sandbox.OutsideAddr(false).String())
 			t.must(err, "route to a client")
-			t.after(func() { _, _ = t.cluster.NodeExec(context.Background(), n, "ip", "route", "del", address) })
+			defer func() { _, _ = t.cluster.NodeExec(context.Background(), n, "ip", "route", "del", address) }()
 		}
 		by[address] = map[string]bool{}
 	}

@@ -31,6 +31,9 @@ const (
 	wideSet = "wide"
 	// backendMap leads from a frontend and a number below [slots] to a backend.
 	backendMap = "backends"
+	// everywhereMap is the same of all backends, where the ClusterIP has those of each
+	// node only (internalTrafficPolicy Local): for those inside.
+	everywhereMap = "everywhere"
 	// stickyMap gives the number of a frontend whose clients keep their backend, and
 	// timeoutMap (one for both families) the chain that remembers these.
 	stickyMap, timeoutMap = "sticky", "timeouts"
@@ -169,6 +172,10 @@ func (o Outward) lead(s *model.Service, port model.ServicePort, f Frontend, clus
 	switch {
 	case len(chosen) == 0:
 		return d // OVN refuses
+	case s.InternalLocal:
+		d.choice(f, everywhereMap, chosen)
+	}
+	switch {
 	case s.External.Local:
 		chosen = model.Backends(port, f.Addr(), endpoints, o.NodeName)
 	case s.Affinity, s.InternalLocal:
@@ -177,16 +184,21 @@ func (o Outward) lead(s *model.Service, port model.ServicePort, f Frontend, clus
 		return d
 	}
 	d.add(f, chosenSet, "", "")
-	for slot := 0; slot < slots && len(chosen) > 0; slot++ {
-		d.add(f, backendMap, " . "+strconv.Itoa(slot), dnatTo(chosen[slot%len(chosen)]))
-	}
-	d.Targets = append(d.Targets, chosen...)
+	d.choice(f, backendMap, chosen)
 	if s.Affinity {
 		d.Sticky = s.AffinityTimeout
 		d.add(f, stickyMap, "", f.number())
 		d.Entries = append(d.Entries, Entry{In: timeoutMap, Key: f.number(), Value: "jump " + rememberChain(d.Sticky)})
 	}
 	return d
+}
+
+// choice fills a map that a backend is drawn from.
+func (d *Lead) choice(f Frontend, in string, backends []netip.AddrPort) {
+	for slot := 0; slot < slots && len(backends) > 0; slot++ {
+		d.add(f, in, " . "+strconv.Itoa(slot), dnatTo(backends[slot%len(backends)]))
+	}
+	d.Targets = append(d.Targets, backends...)
 }
 
 // guard lets only some ask the addresses of a load balancer.

@@ -39,11 +39,12 @@ func ServiceTable(w World, sticky []time.Duration) Table {
 			Comment: "loadBalancerSourceRanges",
 		})
 		cluster := Rule{Text: f.dnat() + f.frontend() + " map @" + clusterMap + f.digit, Comment: "OVN chooses"}
+		spread := Rule{Text: f.dnat() + f.draw(everywhereMap), Comment: "all backends, not those of a node"}
 		pre.Rules = append(pre.Rules, Rule{
 			Text:    f.keyword + " saddr != @inside" + f.digit + " " + f.frontend() + " @" + chosenSet + f.digit + " goto " + choose.Name,
 			Comment: "this node chooses",
-		}, cluster)
-		output.Rules = append(output.Rules, cluster)
+		}, spread, cluster)
+		output.Rules = append(output.Rules, spread, cluster)
 		for _, p := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
 			post.Rules = append(post.Rules, Rule{
 				Text:    f.translated(p) + " " + f.asked() + " @" + wideSet + f.digit + " masquerade fully-random",
@@ -77,6 +78,11 @@ func (f family) client() string { return "ct mark . " + f.keyword + " saddr" }
 
 func (f family) dnat() string { return "dnat " + f.keyword + " to " }
 
+// draw is one of the backends of what a packet asks for.
+func (f family) draw(from string) string {
+	return fmt.Sprintf("%s . numgen random mod %d map @%s%s", f.frontend(), slots, from, f.digit)
+}
+
 // chooseChain draws a backend, unless that of the client is remembered.
 func chooseChain(f family) Chain {
 	return Chain{Name: "choose" + f.digit, Rules: []Rule{
@@ -85,7 +91,7 @@ func chooseChain(f family) Chain {
 			Text:    "meta l4proto " + protocols + " " + f.dnat() + f.client() + " map @" + clientMap + f.digit + " : " + f.client() + " map @" + clientPortMap + f.digit,
 			Comment: "the backend that the client had",
 		},
-		{Text: fmt.Sprintf("%s%s . numgen random mod %d map @%s%s", f.dnat(), f.frontend(), slots, backendMap, f.digit), Comment: "one of the backends"},
+		{Text: f.dnat() + f.draw(backendMap), Comment: "one of the backends"},
 		{Text: "counter drop", Comment: "no backend on this node"},
 	}}
 }
@@ -120,10 +126,11 @@ func serviceMaps(f family) []Map {
 	key := f.kind + " . inet_proto . inet_service"
 	value := " : " + f.kind + " . inet_service"
 	// numgen has no name as a type.
-	expr, target := f.frontend(), f.keyword+" daddr . th dport"
+	choice := fmt.Sprintf("%s . numgen random mod %d : %s daddr . th dport", f.frontend(), slots, f.keyword)
 	return []Map{
 		{Name: clusterMap + f.digit, Type: key + value, Exact: true},
-		{Name: backendMap + f.digit, TypeOf: fmt.Sprintf("%s . numgen random mod %d : %s", expr, slots, target), Exact: true},
+		{Name: backendMap + f.digit, TypeOf: choice, Exact: true},
+		{Name: everywhereMap + f.digit, TypeOf: choice, Exact: true},
 		{Name: stickyMap + f.digit, Type: key + " : mark", Exact: true},
 		{Name: clientMap + f.digit, TypeOf: f.client() + " : " + f.keyword + " daddr", Exact: true, Learned: true},
 		{Name: clientPortMap + f.digit, TypeOf: f.client() + " : th dport", Exact: true, Learned: true},
