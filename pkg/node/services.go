@@ -265,10 +265,10 @@ func (s *Services) serve(name types.NamespacedName) hostplan.Change {
 	s.mu.Unlock()
 	delete(s.health, name)
 	if service == nil {
-		s.datagrams.set(name, nil, s.e.Clock.Now())
+		s.datagrams.set(name, s.e.Clock.Now(), nil)
 		return s.ledger.Set(name.String(), 0, nil)
 	}
-	s.datagrams.set(name, s.outward.Datagrams(service, endpoints), s.e.Clock.Now())
+	s.datagrams.set(name, s.e.Clock.Now(), s.outward.Datagrams(service, endpoints))
 	served := s.outward.Serve(service, endpoints)
 	if service.External.HealthPort != 0 && len(served.Leads) > 0 {
 		s.health[name] = healthport.Check{Port: service.External.HealthPort, Backends: served.LocalReady}

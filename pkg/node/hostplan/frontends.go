@@ -251,17 +251,18 @@ func dnatTo(a netip.AddrPort) string {
 func rememberChain(d time.Duration) string { return fmt.Sprintf("remember-%ds", int64(d/time.Second)) }
 
 // Datagrams are the addresses and ports of UDP at which OVN leads those on the node to
-// backends of a Service.
-func (o Outward) Datagrams(s *model.Service, endpoints []*model.EndpointSlice) (at []netip.AddrPort) {
+// a Service, with the backends; none has an empty list.
+func (o Outward) Datagrams(s *model.Service, endpoints []*model.EndpointSlice) map[netip.AddrPort][]netip.AddrPort {
+	out := map[netip.AddrPort][]netip.AddrPort{}
 	for _, port := range s.Ports {
 		if port.Protocol != model.UDP {
 			continue
 		}
 		for _, a := range slices.Concat(model.Families(s.ClusterIPs), s.External.IPs, s.External.Ingress) {
-			if o.serves(a) && len(model.Backends(port, a, endpoints, "")) > 0 {
-				at = append(at, netip.AddrPortFrom(a, port.Port))
+			if list := model.Backends(port, a, endpoints, ""); o.serves(a) && len(list) > 0 {
+				out[netip.AddrPortFrom(a, port.Port)] = list
 			}
 		}
 	}
-	return at
+	return out
 }

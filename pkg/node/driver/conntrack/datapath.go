@@ -29,23 +29,26 @@ const (
 	maxPID    = 64
 )
 
-// ForgetUntranslated removes the connections of UDP to an address that go to that
-// address itself, in all zones (ovs-vswitchd(8), dpctl/flush-conntrack). OVN looks at
-// its load balancers for new connections only, so that those that were there before
-// the address was one of a Service would never reach it.
-func (d Datapath) ForgetUntranslated(ctx context.Context, at netip.AddrPort) error {
-	source, destination := "ct_nw_src=", "ct_nw_dst="
-	if at.Addr().Is6() {
-		source, destination = "ct_ipv6_src=", "ct_ipv6_dst="
-	}
-	address, port := at.Addr().String(), strconv.Itoa(int(at.Port()))
-	err := d.control(ctx, "dpctl/flush-conntrack",
-		destination+address+",ct_nw_proto=17,ct_tp_dst="+port,
-		source+address+",ct_nw_proto=17,ct_tp_src="+port)
+// ForgetUDP removes the connections of UDP that asked one address and are answered by
+// another, in all zones (ovs-vswitchd(8), dpctl/flush-conntrack). If both are the
+// same, nobody has translated the connection: OVN looks at its load balancers for new
+// connections only, so that one that was there before the address was a Service's
+// would never reach a backend.
+func (d Datapath) ForgetUDP(ctx context.Context, asked, answers netip.AddrPort) error {
+	err := d.control(ctx, "dpctl/flush-conntrack", tuple("dst", asked), tuple("src", answers))
 	if err != nil {
-		return fmt.Errorf("forget connections to %s that Open vSwitch tracks: %w", at, err)
+		return fmt.Errorf("forget connections to %s that Open vSwitch tracks: %w", asked, err)
 	}
 	return nil
+}
+
+// tuple is one end of a connection in the words of dpctl/flush-conntrack.
+func tuple(end string, at netip.AddrPort) string {
+	family := "nw"
+	if at.Addr().Is6() {
+		family = "ipv6"
+	}
+	return fmt.Sprintf("ct_%s_%s=%s,ct_nw_proto=17,ct_tp_%s=%d", family, end, at.Addr(), end, at.Port())
 }
 
 // control runs one command of ovs-vswitchd.
