@@ -42,13 +42,7 @@ func balance(r *Result, vpc string, s *model.Service, protocol model.Protocol, v
 		// to a backend that is gone.
 		row.Options["ct_flush"] = "true"
 	}
-	if s.Affinity {
-		// Not by affinity_timeout: with it, ovn-northd 25.03 drops the first packet of each new client in order to
-		// learn from it ("commit_lb_aff(…); /* drop */" in ls_in_lb_aff_learn), and each repetition of that packet,
-		// because by then connection tracking has translated it: the client's first connection never comes about. See
-		// https://github.com/ovn-kubernetes/ovn-kubernetes/pull/4066.
-		row.SelectionFields = []string{nb.LoadBalancerSelectionFieldsIPSrc, nb.LoadBalancerSelectionFieldsIpv6Src}
-	}
+	stick(row, s)
 	lb := r.Row(nb.LoadBalancerTable, name, row)
 	r.Member(fact.RefTo(nb.LoadBalancerGroupTable, loadBalancerGroup(vpc)), "load_balancer", lb.UUID)
 }

@@ -37,6 +37,7 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 	c.connect(&r, subnet)
 	c.dhcp(&r, subnet)
 	c.isolate(&r, v, subnet)
+	c.readmit(&r, v, subnet)
 	if subnet.Vpc == c.ClusterRouter {
 		c.leave(&r, subnet)
 		c.gateway(&r, v, subnet)

@@ -168,7 +168,7 @@ var tables = []*Table{
 	{ // before the ports, so that no port is on a switch before its rules
 		Name:   nb.ACLTable,
 		Parent: nb.LogicalSwitchTable, ParentColumn: "acls",
-		Owned: []string{"action", "direction", "match", "priority", "tier", "external_ids"},
+		Owned: []string{"action", "direction", "match", "priority", "tier", "label", "external_ids"},
 		Keys:  []string{"subnet"},
 	},
 	{

@@ -29,6 +29,9 @@ type Service struct {
 	Ports      []ServicePort
 	// Affinity has a client stay with its backend (sessionAffinity ClientIP).
 	Affinity bool
+	// AffinityTimeout is after how many seconds without a connection of the client it
+	// may have another backend; 0 for never.
+	AffinityTimeout uint16
 }
 
 // ServicePort is one port of a Service.
@@ -73,6 +76,7 @@ func ServiceFrom(o *corev1.Service) (Service, []Problem) {
 		s.Ports = append(s.Ports, ServicePort{Name: port.Name, Protocol: protocol, Port: uint16(port.Port)})
 	}
 	s.Affinity = o.Spec.SessionAffinity == corev1.ServiceAffinityClientIP
+	s.AffinityTimeout = affinityTimeout(&o.Spec)
 	return s, p.list
 }
 

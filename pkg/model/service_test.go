@@ -25,6 +25,11 @@ func serviceObject(change func(*corev1.Service)) *corev1.Service {
 	return o
 }
 
+func sticky(o *corev1.Service, seconds int32) {
+	o.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
+	o.Spec.SessionAffinityConfig = &corev1.SessionAffinityConfig{ClientIP: &corev1.ClientIPConfig{TimeoutSeconds: &seconds}}
+}
+
 func TestServiceFrom(t *testing.T) {
 	web := []ServicePort{{Name: "http", Protocol: TCP, Port: 80}}
 	for name, tc := range map[string]struct {
@@ -47,7 +52,21 @@ func TestServiceFrom(t *testing.T) {
 			},
 			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: []ServicePort{{"", TCP, 1}, {"", UDP, 2}, {"", SCTP, 65535}}},
 		},
-		"affinity":         {func(o *corev1.Service) { o.Spec.SessionAffinity = "ClientIP" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true}},
+		"affinity":                {func(o *corev1.Service) { o.Spec.SessionAffinity = "ClientIP" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true}},
+		"affinity with a timeout": {func(o *corev1.Service) { sticky(o, 20) }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 20}},
+		"the API server's timeout": {
+			func(o *corev1.Service) { sticky(o, corev1.DefaultClientIPServiceAffinitySeconds) },
+			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true},
+		},
+		"a timeout longer than OVN's": {func(o *corev1.Service) { sticky(o, 65536) }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true}},
+		"OVN's longest timeout": {
+			func(o *corev1.Service) { sticky(o, 65535) },
+			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 65535},
+		},
+		"a timeout without affinity": {
+			func(o *corev1.Service) { sticky(o, 20); o.Spec.SessionAffinity = "None" },
+			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web},
+		},
 		"no affinity":      {func(o *corev1.Service) { o.Spec.SessionAffinity = "None" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web}},
 		"headless":         {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "None", []string{"None"} }, Service{}},
 		"without address":  {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "", nil }, Service{}},

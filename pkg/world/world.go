@@ -36,6 +36,7 @@ type World struct {
 	readers   readers
 	selection *selection
 	within    *within
+	timed     *timed
 }
 
 // Names of the indexes and facets.
@@ -99,7 +100,7 @@ func New() *World {
 		index[model.IP]{indexSubnet, func(o *model.IP) []string { return []string{o.Subnet} }},
 		index[model.IP]{indexPod, func(o *model.IP) []string { return []string{PodKey(o.Namespace, o.PodName)} }},
 	)
-	w.selection, w.within = newSelection(w), newWithin(w)
+	w.selection, w.within, w.timed = newSelection(w), newWithin(w), newTimed(w)
 	return w
 }
 

@@ -1,0 +1,86 @@
+package e2e
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/wovensdn/woven/pkg/sandbox"
+	"github.com/wovensdn/woven/test/e2e/peer/wire"
+)
+
+// affinityRounds bounds how often a client that is forgotten may be led to the
+// same one of four backends again: 4^-20.
+const affinityRounds = 20
+
+// servedByTheSameForAWhile: a Service with a timeout of affinity. OVN loses the first
+// packet of each client that it does not remember, so that a first answer takes a
+// second; no attempt fails. When OVN has forgotten a client, it may get another backend.
+func (t *test) servedByTheSameForAWhile(pods []corev1.Pod) {
+	t.Helper()
+	seconds := int32(2)
+	addresses := t.service(pods[0].Namespace, "while", map[string]string{"app": "peer"}, func(s *corev1.ServiceSpec) {
+		s.SessionAffinity = corev1.ServiceAffinityClientIP
+		s.SessionAffinityConfig = &corev1.SessionAffinityConfig{ClientIP: &corev1.ClientIPConfig{TimeoutSeconds: &seconds}}
+	})
+	t.balanced(pods[0].Namespace, "while", addresses[0], len(pods))
+	t.everybody("a Service with affinity for 2 s", pods, toServices(addresses, wire.Hello, wire.Send), func(_ *corev1.Pod, a wire.Answer) string {
+		if a.How == wire.Hello && a.Error == "" && a.Tries > 1 {
+			return "the first connection failed"
+		}
+		return a.Error
+	})
+	for _, address := range addresses {
+		t.changesWhenForgotten(&pods[0], address)
+	}
+}
+
+// changesWhenForgotten has a client ask three times in a row, each time that the
+// flows are gone which remember it, until it is led to another backend.
+func (t *test) changesWhenForgotten(client *corev1.Pod, address string) {
+	t.Helper()
+	start, seen := time.Now(), map[string]int{}
+	for round := 1; round <= affinityRounds && len(seen) < 2; round++ {
+		t.forgotten(client, address)
+		by := ""
+		for range 3 {
+			answers, err := t.ask(t.Context(), client, toServices([]string{address}, wire.Hello))
+			t.must(err, "ask the Service")
+			switch a := answers[0]; {
+			case a.Error != "":
+				t.Fatalf("the Service with affinity: %s", a.Error)
+			case by != "" && by != a.By:
+				t.Fatalf("answered by %s and at once by %s", by, a.By)
+			default:
+				by = a.By
+			}
+		}
+		seen[by]++
+	}
+	if len(seen) < 2 {
+		t.Errorf("a client that is forgotten gets %v each time", seen)
+		return
+	}
+	t.say("a forgotten client of %s gets another backend (%.1f s)", address, time.Since(start).Seconds())
+}
+
+// forgotten waits until the client's node has no flow that remembers it as a client of an address.
+func (t *test) forgotten(client *corev1.Pod, address string) {
+	t.Helper()
+	node := nodeNumber(client.Spec.NodeName)
+	t.wait(20*time.Second, "client is forgotten on "+sandbox.NodeName(node), func(ctx context.Context) string {
+		flows, err := t.cluster.NodeExec(ctx, node, "ovs-ofctl", "dump-flows", "br-int")
+		if err != nil {
+			return err.Error()
+		}
+		for flow := range strings.Lines(flows) {
+			match, _, _ := strings.Cut(flow, "actions=")
+			if strings.Contains(match, "idle_timeout=") && strings.Contains(match, "_dst="+address+",") {
+				return match
+			}
+		}
+		return ""
+	})
+}
