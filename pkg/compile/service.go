@@ -16,12 +16,17 @@ import (
 // alone owns: an event of it or of its endpoints is one operation on one row.
 func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 	s, ok := v.Service(ref.Namespace, ref.Name)
-	if !ok || s.ClusterIPs == (model.Addrs{}) {
+	if !ok {
+		return r
+	}
+	c.names(&r, v, s)
+	if s.ClusterIPs == (model.Addrs{}) {
 		return r
 	}
 	endpoints := v.EndpointSlicesOfService(s.Namespace, s.Name)
 	for _, protocol := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
 		if vips := vipsOf(s, protocol, endpoints); len(vips) > 0 {
+			c.keepAsking(protocol, vips)
 			balance(&r, c.ClusterRouter, s, protocol, vips)
 		}
 	}

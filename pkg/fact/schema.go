@@ -34,6 +34,8 @@ type MemberColumn struct {
 	Refers string
 	// Prefix limits what we own in a map column to the keys that begin with it.
 	Prefix string
+	// Whole tells that all keys of a map column are ours in rows of ours.
+	Whole bool
 	// Strong tells that the database refuses to delete a row that an element points to.
 	Strong bool
 }
@@ -139,9 +141,18 @@ var tables = []*Table{
 		Members: map[string]MemberColumn{"load_balancer": {Refers: nb.LoadBalancerTable}},
 	},
 	{
+		Name:    nb.DNSTable,
+		Owned:   []string{"external_ids"},
+		Keys:    []string{"part"},
+		Members: map[string]MemberColumn{"records": {Whole: true}},
+	},
+	{
 		Name: nb.LogicalSwitchTable, NameColumn: "name",
-		Owned:       []string{"name", "other_config", "external_ids"},
-		Members:     map[string]MemberColumn{"load_balancer_group": {Refers: nb.LoadBalancerGroupTable, Strong: true}},
+		Owned: []string{"name", "other_config", "external_ids"},
+		Members: map[string]MemberColumn{
+			"load_balancer_group": {Refers: nb.LoadBalancerGroupTable, Strong: true},
+			"dns_records":         {Refers: nb.DNSTable},
+		},
 		Unmonitored: []string{"ports"},
 	},
 	{

@@ -32,6 +32,7 @@ type Service struct {
 	// AffinityTimeout is after how many seconds without a connection of the client it
 	// may have another backend; 0 for never.
 	AffinityTimeout uint16
+	DNS             ServiceName
 }
 
 // ServicePort is one port of a Service.
@@ -51,6 +52,8 @@ type EndpointSlice struct {
 	// Draining are those that still serve while they terminate: they get new
 	// connections when no endpoint of the Service is ready (KEP-1669).
 	Draining []netip.Addr
+	// Named are those of Ready that have a host name, sorted.
+	Named []NamedEndpoint
 }
 
 // labelProxyName names the proxy that serves a Service in place of the cluster's own (KEP-2447).
@@ -59,7 +62,7 @@ const labelProxyName = "service.kubernetes.io/service-proxy-name"
 // ServiceFrom projects a Service.
 func ServiceFrom(o *corev1.Service) (Service, []Problem) {
 	p := problems{reason: ReasonServiceInvalid}
-	s := Service{Meta: metaOf(o)}
+	s := Service{Meta: metaOf(o), DNS: serviceName(o)}
 	if _, other := o.Labels[labelProxyName]; other || o.Spec.Type == corev1.ServiceTypeExternalName {
 		return s, nil
 	}
@@ -131,6 +134,7 @@ func EndpointSliceFrom(o *discoveryv1.EndpointSlice) (EndpointSlice, []Problem) 
 		s.endpoint(&p, &o.Endpoints[i])
 	}
 	s.Ready, s.Draining = sortedAddrs(s.Ready), sortedAddrs(s.Draining)
+	s.Named = sortedNamed(s.Named)
 	return s, p.list
 }
 
@@ -148,6 +152,7 @@ func (s *EndpointSlice) endpoint(p *problems, e *discoveryv1.Endpoint) {
 	switch {
 	case ready:
 		s.Ready = append(s.Ready, addr)
+		s.name(e, addr)
 	case serving && e.Conditions.Terminating != nil && *e.Conditions.Terminating:
 		s.Draining = append(s.Draining, addr)
 	}
