@@ -181,7 +181,7 @@ func FuzzEndpointSlice(f *testing.F) {
 }
 
 func TestRemembered(t *testing.T) {
-	for seconds, want := range map[int]uint16{20: 20, 65535: 65535, 65536: 0, corev1.DefaultClientIPServiceAffinitySeconds: 0} {
+	for seconds, want := range map[int]uint16{20: 20, 65535: 65535, 65536: 0, int(corev1.DefaultClientIPServiceAffinitySeconds): 0} {
 		if got := (&Service{Affinity: true, AffinityTimeout: time.Duration(seconds) * time.Second}).Remembered(); got != want {
 			t.Errorf("%d s: OVN remembers %d s, want %d", seconds, got, want)
 		}
