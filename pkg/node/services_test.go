@@ -288,3 +288,37 @@ func TestConnectionsAreForgotten(t *testing.T) {
 		t.Errorf("the Service goes: health %v, Open vSwitch forgot %v", h.health, h.forgot)
 	}
 }
+
+// Clients whose backend goes are forgotten, and those of a Service that goes.
+func TestClientsAreForgotten(t *testing.T) {
+	h := newOutwardHost(t)
+	h.services.SetWorld(outwardWorld())
+	sticky := outwardService("web", "10.96.0.80", 30080, func(s *corev1.Service) { s.Spec.SessionAffinity = corev1.ServiceAffinityClientIP })
+	h.services.ServiceChanged(sticky, false)
+	h.services.SliceChanged(outwardSlice("web", "n1", "10.16.0.5", "10.16.0.6"), false)
+	h.pass()
+	number := strings.Fields(h.elements("timeouts")[0])[0]
+	learn := func(client, backend string) {
+		tx := h.tables.NewTransaction()
+		key := []string{number + " . " + client}
+		tx.Add(&knftables.Element{Map: "clients4", Key: key, Value: []string{backend}})
+		tx.Add(&knftables.Element{Map: "clientports4", Key: key, Value: []string{"5353"}})
+		if err := h.tables.Run(t.Context(), tx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	learn("192.0.2.1", "10.16.0.5")
+	learn("192.0.2.2", "10.16.0.6")
+	h.services.SliceChanged(outwardSlice("web", "n1", "10.16.0.6"), false)
+	h.pass()
+	for _, name := range []string{"clients4", "clientports4"} {
+		if got := h.elements(name); len(got) != 1 || !strings.Contains(got[0], "192.0.2.2") {
+			t.Errorf("%s is %v", name, got)
+		}
+	}
+	h.services.ServiceChanged(sticky, true)
+	h.pass()
+	if got := append(h.elements("clients4"), h.elements("clientports4")...); len(got) > 0 {
+		t.Errorf("left is %v", got)
+	}
+}

@@ -19,7 +19,7 @@ func freePort(t *testing.T) uint16 {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).AddrPort().Port() //nolint:errcheck // it is one of TCP
+	return l.Addr().(*net.TCPAddr).AddrPort().Port()
 }
 
 func get(ctx context.Context, port uint16) (status int, header http.Header, body string, err error) {
@@ -65,7 +65,7 @@ func TestServersComeAndGo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	takenPort := taken.Addr().(*net.TCPAddr).AddrPort().Port() //nolint:errcheck // it is one of TCP
+	takenPort := taken.Addr().(*net.TCPAddr).AddrPort().Port()
 	first, second := freePort(t), freePort(t)
 	want := map[types.NamespacedName]Check{web: {first, 1}, other: {takenPort, 1}}
 	if err := s.Set(t.Context(), want); err == nil || !strings.Contains(err.Error(), "healthCheckNodePort of Service shop/other") {
