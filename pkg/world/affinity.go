@@ -13,7 +13,7 @@ type timed struct {
 
 func newTimed(w *World) *timed {
 	s := &timed{readers: &w.readers}
-	w.Services.changing = s.service
+	w.Services.changing = append(w.Services.changing, s.service)
 	return s
 }
 
