@@ -17,8 +17,8 @@ import (
 func stick(row *nb.LoadBalancer, s *model.Service) {
 	switch {
 	case !s.Affinity:
-	case s.AffinityTimeout > 0:
-		row.Options["affinity_timeout"] = strconv.Itoa(int(s.AffinityTimeout))
+	case s.Remembered() > 0:
+		row.Options["affinity_timeout"] = strconv.Itoa(int(s.Remembered()))
 	default:
 		row.SelectionFields = []string{nb.LoadBalancerSelectionFieldsIPSrc, nb.LoadBalancerSelectionFieldsIpv6Src}
 	}

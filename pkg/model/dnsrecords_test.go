@@ -16,7 +16,7 @@ func TestServiceNames(t *testing.T) {
 	}{
 		"plain":                  {func(*corev1.Service) {}, ServiceName{Addrs: addrs("10.96.0.5", "")}},
 		"two families":           {func(o *corev1.Service) { o.Spec.ClusterIPs = []string{"10.96.0.5", "fd00::5"} }, ServiceName{Addrs: addrs("10.96.0.5", "fd00::5")}},
-		"of another proxy":       {func(o *corev1.Service) { o.Labels = map[string]string{labelProxyName: "x"} }, ServiceName{Addrs: addrs("10.96.0.5", "")}},
+		"of another proxy":       {func(o *corev1.Service) { o.Labels = map[string]string{LabelProxyName: "x"} }, ServiceName{Addrs: addrs("10.96.0.5", "")}},
 		"headless":               {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "None", []string{"None"} }, ServiceName{Headless: true}},
 		"without an address yet": {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "", nil }, ServiceName{}},
 		"external name":          {func(o *corev1.Service) { o.Spec.Type, o.Spec.ExternalName = "ExternalName", "example.org" }, ServiceName{}},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -50,18 +51,18 @@ func TestServiceFrom(t *testing.T) {
 			func(o *corev1.Service) {
 				o.Spec.Ports = []corev1.ServicePort{{Port: 1}, {Port: 2, Protocol: corev1.ProtocolUDP}, {Port: 65535, Protocol: corev1.ProtocolSCTP}}
 			},
-			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: []ServicePort{{"", TCP, 1}, {"", UDP, 2}, {"", SCTP, 65535}}},
+			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: []ServicePort{{Protocol: TCP, Port: 1}, {Protocol: UDP, Port: 2}, {Protocol: SCTP, Port: 65535}}},
 		},
-		"affinity":                {func(o *corev1.Service) { o.Spec.SessionAffinity = "ClientIP" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true}},
-		"affinity with a timeout": {func(o *corev1.Service) { sticky(o, 20) }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 20}},
+		"affinity":                {func(o *corev1.Service) { o.Spec.SessionAffinity = "ClientIP" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 3 * time.Hour}},
+		"affinity with a timeout": {func(o *corev1.Service) { sticky(o, 20) }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 20 * time.Second}},
 		"the API server's timeout": {
 			func(o *corev1.Service) { sticky(o, corev1.DefaultClientIPServiceAffinitySeconds) },
-			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true},
+			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 3 * time.Hour},
 		},
-		"a timeout longer than OVN's": {func(o *corev1.Service) { sticky(o, 65536) }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true}},
+		"a timeout longer than OVN's": {func(o *corev1.Service) { sticky(o, 65536) }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 65536 * time.Second}},
 		"OVN's longest timeout": {
 			func(o *corev1.Service) { sticky(o, 65535) },
-			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 65535},
+			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 65535 * time.Second},
 		},
 		"a timeout without affinity": {
 			func(o *corev1.Service) { sticky(o, 20); o.Spec.SessionAffinity = "None" },
@@ -71,7 +72,7 @@ func TestServiceFrom(t *testing.T) {
 		"headless":         {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "None", []string{"None"} }, Service{}},
 		"without address":  {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "", nil }, Service{}},
 		"external name":    {func(o *corev1.Service) { o.Spec.Type = corev1.ServiceTypeExternalName }, Service{}},
-		"of another proxy": {func(o *corev1.Service) { o.Labels = map[string]string{labelProxyName: ""} }, Service{}},
+		"of another proxy": {func(o *corev1.Service) { o.Labels = map[string]string{LabelProxyName: ""} }, Service{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, problems := ServiceFrom(serviceObject(tc.change))
@@ -129,7 +130,7 @@ func TestEndpointSliceFrom(t *testing.T) {
 	))
 	want := EndpointSlice{
 		Meta: Meta{Namespace: "shop", Name: "web-1"}, Service: "web",
-		Ports:    []ServicePort{{"", TCP, 53}, {"dns", UDP, 53}},
+		Ports:    []ServicePort{{Protocol: TCP, Port: 53}, {Name: "dns", Protocol: UDP, Port: 53}},
 		Ready:    []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("10.0.0.9")},
 		Draining: []netip.Addr{netip.MustParseAddr("10.0.0.4"), netip.MustParseAddr("10.0.0.5")},
 	}
@@ -177,4 +178,12 @@ func FuzzEndpointSlice(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestRemembered(t *testing.T) {
+	for seconds, want := range map[int]uint16{20: 20, 65535: 65535, 65536: 0, int(corev1.DefaultClientIPServiceAffinitySeconds): 0} {
+		if got := (&Service{Affinity: true, AffinityTimeout: time.Duration(seconds) * time.Second}).Remembered(); got != want {
+			t.Errorf("%d s: OVN remembers %d s, want %d", seconds, got, want)
+		}
+	}
 }

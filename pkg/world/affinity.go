@@ -19,10 +19,10 @@ func newTimed(w *World) *timed {
 
 func (s *timed) service(_ string, old, now *model.Service) []model.Ref {
 	before := s.count
-	if old != nil && old.AffinityTimeout > 0 {
+	if old != nil && old.Remembered() > 0 {
 		s.count--
 	}
-	if now != nil && now.AffinityTimeout > 0 {
+	if now != nil && now.Remembered() > 0 {
 		s.count++
 	}
 	if (before > 0) == (s.count > 0) {

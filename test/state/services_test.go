@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
@@ -60,7 +61,7 @@ func serviceStates(bound state) []state {
 
 // remembered is a Service whose clients are remembered for so many seconds.
 func remembered(seconds uint16) *model.Service {
-	return changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.Affinity, s.AffinityTimeout = true, seconds })
+	return changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.Affinity, s.AffinityTimeout = true, time.Duration(seconds)*time.Second })
 }
 
 func balancer(b *bed, id string) *nb.LoadBalancer {
@@ -112,7 +113,7 @@ func TestAffinityTimeoutCost(t *testing.T) {
 			subnets++
 		}
 	}
-	other := changed(service("other", "10.96.0.81", web...), func(s *model.Service) { s.Affinity, s.AffinityTimeout = true, 5 })
+	other := changed(service("other", "10.96.0.81", web...), func(s *model.Service) { s.Affinity, s.AffinityTimeout = true, 5*time.Second })
 	for _, event := range []struct {
 		what   string
 		ref    model.Ref
