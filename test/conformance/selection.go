@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+)
+
+// group is a part of Kubernetes' specs that are about the network.
+type group struct {
+	name string
+	of   *regexp.Regexp
+}
+
+var groups = []group{
+	{"Conformance", regexp.MustCompile(`^\[sig-network\].*\[Conformance\]`)},
+	{"NetworkPolicy", regexp.MustCompile(`^\[sig-network\] Netpol\b`)},
+	{"Services", regexp.MustCompile(`^\[sig-network\] (Services|Service CIDRs|LoadBalancers|Conntrack|Traffic Distribution|Topology Hints|EndpointSlice|EndpointSliceMirroring|Proxy|Networking Granular Checks: Services)\b`)},
+	{"pods", regexp.MustCompile(`^\[sig-network\] (Networking Granular Checks: Pods|Networking should|Connectivity Pod Lifecycle|NoSNAT|HostPort|DNS|DNS HostNetwork)\b`)},
+	{"dual stack", regexp.MustCompile(`^\[sig-network\] \[Feature:IPv6DualStack\]`)},
+}
+
+// ofOthers are specs whose subject is another program than the network: kube-proxy, which does not run; the ConfigMap of the cluster's
+// DNS server.
+var ofOthers = regexp.MustCompile(`kube-proxy|iptables rules|DNS configMap`)
+
+// subset is what "make test" runs.
+var subset = []*regexp.Regexp{groups[0].of}
+
+// selection is what a run does with the specs that there are.
+type selection struct {
+	run  []string
+	left []leftOut
+}
+
+type leftOut struct {
+	spec string
+	by   *skip
+}
+
+// choose divides the specs that wanted accepts into those that run and those that are left out. An entry of skips that leaves nothing
+// out of all that is selectable is an error: the spec is gone, or has another name.
+func choose(specs []string, skips []skip, has func(feature string) bool, wanted func(string) bool) (selection, error) {
+	var chosen selection
+	used := make([]bool, len(skips))
+	for _, spec := range specs {
+		if !selectable(spec) {
+			continue
+		}
+		by := -1
+		for i := range skips {
+			if skips[i].pattern.MatchString(spec) {
+				used[i] = true
+				if by < 0 && skips[i].applies(has) {
+					by = i
+				}
+			}
+		}
+		switch {
+		case !wanted(spec):
+		case by >= 0:
+			chosen.left = append(chosen.left, leftOut{spec, &skips[by]})
+		default:
+			chosen.run = append(chosen.run, spec)
+		}
+	}
+	var stale []error
+	for i, was := range used {
+		if !was {
+			stale = append(stale, fmt.Errorf("skips.yaml: no spec matches %q any more", skips[i].Specs))
+		}
+	}
+	return chosen, errors.Join(stale...)
+}
+
+func selectable(spec string) bool {
+	if ofOthers.MatchString(spec) {
+		return false
+	}
+	for _, g := range groups {
+		if g.of.MatchString(spec) {
+			return true
+		}
+	}
+	return false
+}
+
+func inSubset(spec string) bool {
+	for _, pattern := range subset {
+		if pattern.MatchString(spec) {
+			return true
+		}
+	}
+	return false
+}
