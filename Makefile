@@ -90,7 +90,7 @@ e2e: check-go build ## End-to-end tests: a real API server, then real packets on
 	@$(STEP) "programs of the sandbox" $(SANDBOX) build
 	@$(STEP) "tests on a real API server" go test ./test/api/... -count=1 -timeout 10m
 	@$(STEP) "end-to-end tests" go test ./test/e2e/... -count=1 -v -timeout 30m
-	@$(STEP) "a part of Kubernetes' conformance specs" $(CONFORMANCE) -subset
+	@$(STEP) "a part of Kubernetes' conformance specs" $(CONFORMANCE) -subset -nodes 2
 
 .PHONY: conformance
 conformance: check-go deps build ## Kubernetes' and network-policy-api's network conformance suites (as root; SUITE=…, SPEC=regex, KEEP=1)

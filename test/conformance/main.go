@@ -51,7 +51,7 @@ func main() {
 	flag.BoolVar(&o.list, "list", false, "print the specs of Kubernetes that would run and those that are left out, and end")
 	flag.StringVar(&o.reuse, "sandbox", "", "use the running sandbox of this name instead of starting one")
 	flag.BoolVar(&o.keep, "keep", false, "do not end the sandbox afterwards")
-	flag.IntVar(&o.nodes, "nodes", 2, "nodes of the sandbox")
+	flag.IntVar(&o.nodes, "nodes", 3, "nodes of the sandbox; with fewer than 3 some specs cannot run")
 	flag.IntVar(&o.procs, "procs", 3, "how many specs of Kubernetes run at the same time")
 	flag.Parse()
 	good, err := o.main(ctx)
