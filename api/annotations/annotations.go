@@ -70,6 +70,16 @@ const (
 	OwnerUID = "ovn.kubernetes.io/owner_uid"
 	// NorthGateway is the next hop of what leaves a pod: an address or one for each family, separated by a comma.
 	NorthGateway = "ovn.kubernetes.io/north_gateway"
+	// EnableLog has the decisions of a NetworkPolicy logged: "true". Which, LogACLActions says.
+	EnableLog = "ovn.kubernetes.io/enable_log"
+	// LogACLActions lists the decisions of a policy that are logged: allow, drop (or deny) and pass, comma separated.
+	LogACLActions = "ovn.kubernetes.io/log_acl_actions"
+	// ACLLogMeterRate is the greatest number of lines a second that a policy logs.
+	ACLLogMeterRate = "ovn.kubernetes.io/acl_log_meter_rate"
+	// PolicyEnforcement of a NetworkPolicy is "standard" or "lax".
+	PolicyEnforcement = "ovn.kubernetes.io/network_policy_enforcement"
+	// PolicyFor limits a NetworkPolicy to some NICs of its pods: "ovn" and "<namespace>/<NetworkAttachmentDefinition>", comma separated.
+	PolicyFor = "ovn.kubernetes.io/network_policy_for"
 	// PortName is written on nodes: "node-<node>".
 	PortName = "ovn.kubernetes.io/port_name"
 	// ServiceSource is written on nodes: the addresses that its host takes towards Services, each with the length

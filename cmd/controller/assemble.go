@@ -88,7 +88,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	probe := &kube.Probe{API: clientset.Discovery().RESTClient(), Outage: outage, Clock: clk, Log: log}
 	servers := model.APIServerAddresses(api.Host, os.Getenv("KUBERNETES_SERVICE_HOST"))
 	sink, cluster := o.sink(r, servers)
-	in = kube.NewIntake(sink, mgr.GetCache(), probe.Wait, clk)
+	in = kube.NewIntake(sink, mgr.GetCache(), probe.Wait, outage, clk)
 	wanted := o.defaultsOfCluster()
 	status := kube.NewStatus(direct, in, mgr.GetEventRecorder("woven-controller"), collectors, wanted.Names, outage, clk, log.WithName("status"))
 	writer := kube.NewWriter(direct, in, status, collectors, o.apiWriters)

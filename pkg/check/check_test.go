@@ -112,7 +112,7 @@ func writeCompiled(t *testing.T, s *State) {
 	}
 	for _, row := range all.Rows {
 		if row.Parent.UUID != "" {
-			appendTo(s.NB, row.Parent, fact.TableOf(row.Table).ParentColumn, row.UUID)
+			appendTo(s.NB, row.Parent, fact.TableOf(row.Table).ParentColumn(row.Parent.Table), row.UUID)
 		}
 	}
 	for _, m := range all.Members {

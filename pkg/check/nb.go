@@ -259,10 +259,11 @@ func (c *comparison) parent(owner model.Ref, table *fact.Table, want *fact.Row) 
 	if parents == nil || !ok {
 		return // the parent's own row is reported
 	}
-	children, _ := parents.Column(table.ParentColumn).Value(row).Interface().([]string)
+	column := table.ParentColumn(want.Parent.Table)
+	children, _ := parents.Column(column).Value(row).Interface().([]string)
 	if !slices.Contains(children, want.UUID) {
 		c.differ(checkNB, "%s %s: %s is not in column %s of %s", owner.Kind, owner.Name,
-			rowName(table, want.UUID, want.Columns), table.ParentColumn, rowName(parents, want.Parent.UUID, row))
+			rowName(table, want.UUID, want.Columns), column, rowName(parents, want.Parent.UUID, row))
 	}
 }
 

@@ -9,18 +9,18 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 )
 
-// Parents reads which rows refer to the children of one table, for a column of
-// the parents that is not monitored: child UUID → parent UUIDs.
-func Parents(ctx context.Context, db DB, table *fact.Table) (map[string][]string, error) {
+// Parents reads which rows refer to which children by a column that is not
+// monitored: child UUID → parent UUIDs.
+func Parents(ctx context.Context, db DB, in fact.Parent) (map[string][]string, error) {
 	results, err := db.Transact(ctx, ovsdb.Operation{
-		Op: ovsdb.OperationSelect, Table: table.Parent, Where: []ovsdb.Condition{},
-		Columns: []string{"_uuid", table.ParentColumn},
+		Op: ovsdb.OperationSelect, Table: in.Table, Where: []ovsdb.Condition{},
+		Columns: []string{"_uuid", in.Column},
 	})
 	if err == nil {
 		err = firstError(results)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("select %s of %s: %w", table.ParentColumn, table.Parent, err)
+		return nil, fmt.Errorf("select %s of %s: %w", in.Column, in.Table, err)
 	}
 	parents := map[string][]string{}
 	for _, row := range results[0].Rows {
@@ -28,7 +28,7 @@ func Parents(ctx context.Context, db DB, table *fact.Table) (map[string][]string
 		if !ok {
 			continue
 		}
-		for _, child := range uuids(row[table.ParentColumn]) {
+		for _, child := range uuids(row[in.Column]) {
 			parents[child] = append(parents[child], parent.GoUUID)
 		}
 	}

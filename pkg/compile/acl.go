@@ -15,8 +15,9 @@ import (
 )
 
 // tierSubnet is the tier of the rules that subnets bring (ovn-nb(5), ACL:tier):
-// administrators' policies come before it, the cluster's baseline after it.
-const tierSubnet = 2
+// administrators' policies come before it, the cluster's baseline after it, and
+// NetworkPolicies are in it, with priorities between those of subnets.
+const tierSubnet = int(model.TierDefault)
 
 // Priorities of a subnet's ACLs; the numbers are those of Kube-OVN.
 const (

@@ -60,5 +60,10 @@ func Functions(cfg Config) map[model.Kind]Func {
 		model.KindVirtualMachine: cfg.vm,
 		model.KindNamespace:      cfg.namespace,
 		model.KindService:        cfg.service,
+
+		model.KindNetworkPolicy:              cfg.policy,
+		model.KindAdminNetworkPolicy:         cfg.policy,
+		model.KindBaselineAdminNetworkPolicy: cfg.policy,
+		model.KindClusterNetworkPolicy:       cfg.policy,
 	}
 }

@@ -83,6 +83,47 @@ func (c Config) passTwice(r *Result, join *model.Subnet, ip string, sources neti
 	})
 }
 
+// hairpin gives the addresses under which a pod sees what it sends to itself through
+// a Service (ovn-nb(5), Load_Balancer, options:hairpin_snat_ip), so that policies can
+// tell it from others: the first of [Config].ServiceSource, which no node has.
+func (c Config) hairpin() string {
+	var texts []string
+	for _, prefix := range model.PrefixFamilies(c.ServiceSource) {
+		texts = append(texts, prefix.Addr().String())
+	}
+	return strings.Join(texts, " ")
+}
+
+// hostVariable names what each chassis replaces by the addresses that its host has
+// towards pods (ovn-nb(5), Chassis_Template_Var).
+func hostVariable(ip string) string { return fact.TemplatePrefix + "host_" + ip }
+
+// hostAddresses are those that a host has towards pods: of its port, and towards Services.
+func hostAddresses(ip *model.IP, source model.Addrs) []netip.Addr {
+	return append(model.Families(ip.Addrs), model.Families(source)...)
+}
+
+// variables are what rules call this host by.
+func (c Config) variables(r *Result, node *model.Node, ip *model.IP, source model.Addrs) {
+	if node.Chassis == "" {
+		return
+	}
+	chassis := r.Row(nb.ChassisTemplateVarTable, node.Chassis, &nb.ChassisTemplateVar{
+		Chassis: node.Chassis, ExternalIDs: map[string]string{"node": node.Name},
+	})
+	for _, f := range []string{"ip4", "ip6"} {
+		var texts []string
+		for _, a := range hostAddresses(ip, source) {
+			if family(a) == f {
+				texts = append(texts, a.String())
+			}
+		}
+		if len(texts) > 0 {
+			r.Pair(chassis, "variables", hostVariable(f), strings.Join(texts, ", "))
+		}
+	}
+}
+
 // hostSources are the prefixes of the addresses that hosts take towards Services.
 func (c Config) hostSources() []netip.Prefix {
 	if !c.LoadBalancers {

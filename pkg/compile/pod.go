@@ -109,7 +109,7 @@ func (c Config) port(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC
 	if ip.Addrs.V6.IsValid() {
 		row.Dhcpv6Options = portDHCP(r, v, subnet, nic, ip.Name, "ip6")
 	}
-	r.Child(logicalSwitch(subnet.Name), nb.LogicalSwitchPortTable, ip.Name, row)
+	joinGroups(r, v, pod, nic, r.Child(logicalSwitch(subnet.Name), nb.LogicalSwitchPortTable, ip.Name, row))
 }
 
 // north: what leaves the pod goes to a next hop of its own, before the gateways of

@@ -22,19 +22,19 @@ func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 	endpoints := v.EndpointSlicesOfService(s.Namespace, s.Name)
 	for _, protocol := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
 		if vips := vipsOf(s, protocol, endpoints); len(vips) > 0 {
-			balance(&r, c.ClusterRouter, s, protocol, vips)
+			c.balance(&r, c.ClusterRouter, s, protocol, vips)
 		}
 	}
 	return r
 }
 
-func balance(r *Result, vpc string, s *model.Service, protocol model.Protocol, vips map[string]string) {
+func (c Config) balance(r *Result, vpc string, s *model.Service, protocol model.Protocol, vips map[string]string) {
 	of := string(protocol)
 	name := "service/" + s.Namespace + "/" + s.Name + "/" + of
 	row := &nb.LoadBalancer{
 		Name: name, Protocol: &of, Vips: vips,
 		// Who asks for a Service without endpoints is told so at once.
-		Options:     map[string]string{"reject": "true"},
+		Options:     map[string]string{"reject": "true", "hairpin_snat_ip": c.hairpin()},
 		ExternalIDs: map[string]string{"service": s.Namespace + "/" + s.Name},
 	}
 	if protocol == model.UDP {

@@ -201,6 +201,14 @@ func (s *State) Member(k MemberKey) (fact.Owner, bool) {
 	return h.first(), true
 }
 
+// Wants tells whether somebody wants a row, which is a key without a column, or a member.
+func (s *State) Wants(k MemberKey) bool {
+	if k.Column == "" {
+		return len(s.rows[k.Ref]) > 0
+	}
+	return s.members[k] != nil
+}
+
 // MembersOf yields the members that are wanted in a row.
 func (s *State) MembersOf(ref fact.Ref) map[MemberKey]struct{} { return s.byRow[ref] }
 

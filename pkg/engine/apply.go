@@ -47,6 +47,16 @@ func (c *Core) apply(ch Change) ([]model.Ref, error) {
 		return store(c.world.Definitions, ch.Ref, ch.Ref.Name, ch.Object, invalid)
 	case model.KindHeartbeat:
 		return store(c.world.Heartbeats, ch.Ref, ch.Ref.Name, ch.Object, invalid)
+	case model.KindNetworkPolicy, model.KindAdminNetworkPolicy, model.KindBaselineAdminNetworkPolicy, model.KindClusterNetworkPolicy:
+		return store(c.world.Policies[ch.Ref.Kind], ch.Ref, world.ObjectKey(ch.Ref), ch.Object, invalid)
+	default:
+		return c.applyAddresses(ch, invalid)
+	}
+}
+
+// applyAddresses takes in what the allocator knows of, too.
+func (c *Core) applyAddresses(ch Change, invalid bool) ([]model.Ref, error) {
+	switch ch.Ref.Kind {
 	case model.KindSubnet:
 		return c.applySubnet(ch, invalid)
 	case model.KindIPPool:

@@ -144,6 +144,8 @@ func (c *Core) meta(ref model.Ref) (model.Meta, bool) {
 		return metaOf(c.world.Services, world.PodKey(ref.Namespace, ref.Name), func(o *model.Service) model.Meta { return o.Meta })
 	case model.KindEndpointSlice:
 		return metaOf(c.world.EndpointSlices, world.PodKey(ref.Namespace, ref.Name), func(o *model.EndpointSlice) model.Meta { return o.Meta })
+	case model.KindNetworkPolicy, model.KindAdminNetworkPolicy, model.KindBaselineAdminNetworkPolicy, model.KindClusterNetworkPolicy:
+		return metaOf(c.world.Policies[ref.Kind], world.ObjectKey(ref), func(o *model.Policy) model.Meta { return o.Meta })
 	case model.KindPod:
 		return metaOf(c.world.Pods, world.PodKey(ref.Namespace, ref.Name), func(o *model.Pod) model.Meta { return o.Meta })
 	default:

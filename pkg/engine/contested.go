@@ -37,6 +37,11 @@ func (c *Core) hold(ip *model.IP) (woken []model.Ref) {
 	for _, r := range rivals {
 		woken = append(woken, c.award(r, c.ipam.Record(allocationOf(r)))...)
 	}
+	for _, other := range c.contestants(ip.Subnet) { // they may have been told of a holder who is none any more
+		if !slices.Contains(rivals, other) {
+			woken = append(woken, c.award(other, c.ipam.Record(allocationOf(other)))...)
+		}
+	}
 	return woken
 }
 
@@ -86,14 +91,18 @@ func (c *Core) uncontest(ip *model.IP) {
 
 // contest looks again at the records of a subnet that have not got their addresses: one may be free now.
 func (c *Core) contest(subnet string) {
-	var ips []*model.IP
+	for _, ip := range c.contestants(subnet) {
+		c.toCompile.add(c.hold(ip)...)
+	}
+}
+
+// contestants are the records of a subnet that have not got their addresses, the oldest first.
+func (c *Core) contestants(subnet string) (ips []*model.IP) {
 	for name := range c.contested[subnet] {
 		if ip, ok := c.world.IPs.Get(name); ok {
 			ips = append(ips, ip)
 		}
 	}
 	slices.SortFunc(ips, older)
-	for _, ip := range ips {
-		c.toCompile.add(c.hold(ip)...)
-	}
+	return ips
 }

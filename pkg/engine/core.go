@@ -87,10 +87,11 @@ func NewCore(cfg Config) *Core {
 	if cfg.Observer == nil {
 		cfg.Observer = silent{}
 	}
+	wanted := desired.New()
 	return &Core{
 		cfg: cfg, functions: compile.Functions(cfg.Compile),
-		world: world.New(), desired: desired.New(), ipam: ipam.New(),
-		toCompile: newOwners(), toSettle: newOwners(), dirty: newQueue(),
+		world: world.New(), desired: wanted, ipam: ipam.New(),
+		toCompile: newOwners(), toSettle: newOwners(), dirty: newQueue(wanted.Wants),
 		inflight: map[key]struct{}{}, blocked: map[fact.Ref]map[key]struct{}{}, blockedOn: map[key]fact.Ref{},
 		drifted: map[key]struct{}{}, retrying: map[fact.Owner]struct{}{},
 		owners: map[fact.Owner]*ownerState{}, waiters: map[key][]fact.Owner{},
@@ -216,9 +217,9 @@ func (c *Core) activate() {
 	c.cfg.Log.Info("start barrier passed", "pods", c.world.Pods.Len(), "subnets", c.world.Subnets.Len(), "toCompare", c.dirty.len())
 }
 
-// Audited takes in what the columns hold that are not monitored; see [plan.Audit].
-func (c *Core) Audited(table *fact.Table, parents map[string][]string) {
-	c.misplaced = plan.Audit(c.desired, c.cfg.Actual, table, parents)
+// Audited takes in what the columns of a table hold that are not monitored; see [plan.Audit].
+func (c *Core) Audited(table *fact.Table, in string, parents map[string][]string) {
+	c.misplaced = plan.Audit(c.desired, c.cfg.Actual, table, in, parents)
 	for _, u := range c.misplaced {
 		c.cfg.Log.Info("a row hangs on another parent than it should and is put back", "table", table.Name, "row", c.describe(u.Ref))
 		c.cfg.Observer.Drift(table.Name)

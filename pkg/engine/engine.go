@@ -214,26 +214,33 @@ func (e *Engine) audit() {
 	e.audited, e.busy = true, true
 	ctx := e.ctx
 	go func() {
-		for _, table := range unmonitored() {
-			parents, err := commit.Parents(ctx, e.db, table)
+		for _, child := range unmonitored() {
+			parents, err := commit.Parents(ctx, e.db, child.in)
 			e.post(func() {
 				if err != nil {
 					e.cfg.Log.Error(err, "audit of the northbound database")
 					return
 				}
-				e.core.Audited(table, parents)
+				e.core.Audited(child.table, child.in.Table, parents)
 			})
 		}
 		e.post(func() { e.busy = false })
 	}()
 }
 
-// unmonitored are the tables whose parents' columns are not in the cache.
-func unmonitored() []*fact.Table {
-	var out []*fact.Table
+// children is a table and where its rows are referred to.
+type children struct {
+	table *fact.Table
+	in    fact.Parent
+}
+
+// unmonitored are the children whose parents' columns are not in the cache.
+func unmonitored() (out []children) {
 	for _, t := range fact.Tables() {
-		if parent := fact.TableOf(t.Parent); parent != nil && slices.Contains(parent.Unmonitored, t.ParentColumn) {
-			out = append(out, t)
+		for _, in := range t.Parents {
+			if slices.Contains(fact.TableOf(in.Table).Unmonitored, in.Column) {
+				out = append(out, children{t, in})
+			}
 		}
 	}
 	return out

@@ -10,29 +10,99 @@ type key = desired.MemberKey
 
 func rowKey(ref fact.Ref) key { return key{Ref: ref} }
 
-// queue holds what is dirty, by table, so that parents are taken before their
-// children when there is more than fits into one transaction.
+// queue holds what is dirty, in the order in which it is written when it is more
+// than one transaction holds (ADR 11):
+//
+//  1. rows that are wanted, parents before children,
+//  2. elements that are wanted: sets are complete before something is said of them,
+//  3. rows of late tables; a whole table at once; a row together with the elements that
+//     point to it, so that a port is never without its groups,
+//  4. elements and then rows that nobody wants any more.
 type queue struct {
+	wanted  func(key) bool
 	rows    []map[fact.Ref]struct{} // in the order of fact.Tables
 	members map[key]struct{}
+	with    map[fact.Ref]map[key]struct{} // elements that come with the row that they point to
+	lost    map[key]struct{}
+	gone    []map[fact.Ref]struct{} // in the order of fact.Tables
 	index   map[string]int
+	n       int
 }
 
-func newQueue() *queue {
-	q := &queue{members: map[key]struct{}{}, index: map[string]int{}}
+func newQueue(wanted func(key) bool) *queue {
+	q := &queue{wanted: wanted, members: map[key]struct{}{}, with: map[fact.Ref]map[key]struct{}{}, lost: map[key]struct{}{}, index: map[string]int{}}
 	for i, t := range fact.Tables() {
 		q.index[t.Name] = i
 		q.rows = append(q.rows, map[fact.Ref]struct{}{})
+		q.gone = append(q.gone, map[fact.Ref]struct{}{})
 	}
 	return q
 }
 
+// add puts a key where it belongs as things are now.
 func (q *queue) add(k key) {
 	if k.Column == "" {
-		q.rows[q.index[k.Table]][k.Ref] = struct{}{}
+		q.addRow(k)
 	} else {
-		q.members[k] = struct{}{}
+		q.addMember(k)
 	}
+}
+
+func (q *queue) addRow(k key) {
+	i := q.index[k.Table]
+	to, from := q.rows[i], q.gone[i]
+	if !fact.Tables()[i].Whole && !q.wanted(k) {
+		to, from = from, to
+		for m := range q.with[k.Ref] { // what the row was to bring waits by itself
+			q.members[m] = struct{}{}
+		}
+		delete(q.with, k.Ref)
+	}
+	q.n += put(to, k.Ref) - drop(from, k.Ref)
+}
+
+func (q *queue) addMember(k key) {
+	if !q.wanted(k) {
+		q.n += put(q.lost, k) - drop(q.members, k)
+		if target, ok := q.comesWith(k); ok {
+			q.n -= drop(q.with[target], k)
+		}
+		return
+	}
+	q.n -= drop(q.lost, k)
+	target, ok := q.comesWith(k)
+	if !ok {
+		q.n += put(q.members, k)
+		return
+	}
+	if q.with[target] == nil {
+		q.with[target] = map[key]struct{}{}
+	}
+	q.n += put(q.with[target], k) - drop(q.members, k)
+}
+
+func put[K comparable](in map[K]struct{}, k K) int {
+	before := len(in)
+	in[k] = struct{}{}
+	return len(in) - before
+}
+
+func drop[K comparable](from map[K]struct{}, k K) int {
+	before := len(from)
+	delete(from, k)
+	return before - len(from)
+}
+
+// comesWith gives the row that an element points to, if that row waits here, too, and
+// is of a late table.
+func (q *queue) comesWith(k key) (fact.Ref, bool) {
+	refers := fact.TableOf(k.Table).Members[k.Column].Refers
+	if refers == "" || !fact.TableOf(refers).Late {
+		return fact.Ref{}, false
+	}
+	target := fact.Ref{Table: refers, UUID: k.Value}
+	_, waits := q.rows[q.index[refers]][target]
+	return target, waits
 }
 
 func (q *queue) addAll(d *desired.Dirty) {
@@ -41,29 +111,62 @@ func (q *queue) addAll(d *desired.Dirty) {
 
 func (q *queue) has(k key) bool {
 	if k.Column == "" {
-		_, ok := q.rows[q.index[k.Table]][k.Ref]
-		return ok
+		i := q.index[k.Table]
+		return in(q.rows[i], k.Ref) || in(q.gone[i], k.Ref)
 	}
-	_, ok := q.members[k]
+	target, _ := q.comesWith(k)
+	return in(q.members, k) || in(q.lost, k) || in(q.with[target], k)
+}
+
+func in[K comparable](set map[K]struct{}, k K) bool {
+	_, ok := set[k]
 	return ok
 }
 
-func (q *queue) len() int {
-	n := len(q.members)
-	for _, t := range q.rows {
-		n += len(t)
-	}
-	return n
-}
+func (q *queue) len() int { return q.n }
 
-// take removes up to n keys, rows of parents first and members last.
+// take removes up to n keys, and what has to come with them.
 func (q *queue) take(n int) *desired.Dirty {
 	d := desired.NewDirty()
-	for i := range q.rows {
-		q.rows[i], d.Rows = move(q.rows[i], d.Rows, n-d.Len())
+	tables := fact.Tables()
+	for i, t := range tables {
+		if !t.Late {
+			q.rows[i], d.Rows = move(q.rows[i], d.Rows, n-d.Len())
+		}
 	}
 	q.members, d.Members = move(q.members, d.Members, n-d.Len())
+	for i, t := range tables {
+		if t.Late {
+			q.takeLate(d, i, n)
+		}
+	}
+	q.lost, d.Members = move(q.lost, d.Members, n-d.Len())
+	for i := len(tables) - 1; i >= 0; i-- {
+		q.gone[i], d.Rows = move(q.gone[i], d.Rows, n-d.Len())
+	}
+	q.n -= d.Len()
 	return d
+}
+
+func (q *queue) takeLate(d *desired.Dirty, i, n int) {
+	if len(q.rows[i]) == 0 {
+		return
+	}
+	if fact.Tables()[i].Whole && d.Len() < n {
+		n = d.Len() + len(q.rows[i])
+	}
+	for ref := range q.rows[i] {
+		if d.Len() >= n {
+			return
+		}
+		delete(q.rows[i], ref)
+		d.Row(ref)
+		for m := range q.with[ref] {
+			d.Member(m)
+		}
+		delete(q.with, ref)
+	}
+	q.rows[i] = map[fact.Ref]struct{}{} // see move
 }
 
 // move takes up to n keys out of a set. A set that is empty then is replaced: a Go
@@ -73,7 +176,7 @@ func move[K comparable](from map[K]struct{}, to []K, n int) (map[K]struct{}, []K
 		return from, to
 	}
 	for k := range from {
-		if n == 0 {
+		if n <= 0 {
 			return from, to
 		}
 		n--

@@ -49,8 +49,10 @@ func TestMarkers(t *testing.T) {
 func TestSchemaIsComplete(t *testing.T) {
 	seen := map[string]bool{}
 	for _, table := range fact.Tables() {
-		if table.Parent != "" && !seen[table.Parent] {
-			t.Errorf("%s comes before its parent %s", table.Name, table.Parent)
+		for _, parent := range table.Parents {
+			if !seen[parent.Table] {
+				t.Errorf("%s comes before its parent %s", table.Name, parent.Table)
+			}
 		}
 		seen[table.Name] = true
 		for name := range table.Members {

@@ -28,6 +28,10 @@ const (
 // Load_Balancer_Group begin with; the name of a Vpc follows.
 const LoadBalancerGroupPrefix = "woven."
 
+// TemplatePrefix is what the names of our variables in the table
+// Chassis_Template_Var begin with.
+const TemplatePrefix = "woven_"
+
 // MemberColumn is a set or map column whose elements several owners declare.
 type MemberColumn struct {
 	// Refers is the table that the elements point to; empty for plain values.
@@ -37,6 +41,9 @@ type MemberColumn struct {
 	// Strong tells that the database refuses to delete a row that an element points to.
 	Strong bool
 }
+
+// Parent is a column whose elements are the children of its row.
+type Parent struct{ Table, Column string }
 
 // Table says how we use one table of the northbound database. Everything that
 // plan must know of a table stands here and nowhere else.
@@ -50,8 +57,8 @@ type Table struct {
 	// the rest of the name names.
 	NamePrefix string
 	NameKind   model.Kind
-	// Parent and ParentColumn say where rows of a non-root table are referred to.
-	Parent, ParentColumn string
+	// Parents says where rows of a non-root table are referred to: each by one of these.
+	Parents []Parent
 	// Owned are the columns of our rows that we own as a whole.
 	Owned []string
 	// Keys are the keys of external_ids that we own besides the markers; others stay.
@@ -61,6 +68,11 @@ type Table struct {
 	Refers map[string]string
 	// Members are the shared columns.
 	Members map[string]MemberColumn
+	// Late rows are written after the elements of sets that were there before them: what they
+	// say is about these sets.
+	Late bool
+	// Whole tables are changed in one transaction, so that of rules which belong together none is there without the others.
+	Whole bool
 	// Unmonitored columns are not in the cache, because they grow with the number
 	// of pods: what a parent refers to is read from the [ParentKey] of its children.
 	Unmonitored []string
@@ -79,6 +91,19 @@ type Column struct {
 // Value gives the column's value in a pointer to a row struct.
 func (c Column) Value(row any) reflect.Value {
 	return reflect.ValueOf(row).Elem().Field(c.index)
+}
+
+// Child tells whether rows of the table live only while another row refers to them.
+func (t *Table) Child() bool { return len(t.Parents) > 0 }
+
+// ParentColumn is the column by which rows of a parent's table refer to rows of this one.
+func (t *Table) ParentColumn(parent string) string {
+	for _, p := range t.Parents {
+		if p.Table == parent {
+			return p.Column
+		}
+	}
+	return ""
 }
 
 // Column finds a column by its name in the database schema.
@@ -152,7 +177,22 @@ var tables = []*Table{
 	{
 		Name: nb.PortGroupTable, NameColumn: "name",
 		Owned:   []string{"name", "external_ids"},
+		Keys:    []string{"group"},
 		Members: map[string]MemberColumn{"ports": {Refers: nb.LogicalSwitchPortTable}},
+	},
+	{
+		Name: nb.ChassisTemplateVarTable, NameColumn: "chassis",
+		Owned:   []string{"chassis", "external_ids"},
+		Keys:    []string{"node"},
+		Members: map[string]MemberColumn{"variables": {Prefix: TemplatePrefix}},
+	},
+	{ // no root, but inserted with the meter that cannot be without it
+		Name:  nb.MeterBandTable,
+		Owned: []string{"action", "rate", "external_ids"},
+	},
+	{
+		Name: nb.MeterTable, NameColumn: "name",
+		Owned: []string{"name", "unit", "fair", "bands", "external_ids"},
 	},
 	{ // before the ports that refer to them
 		Name:  nb.DHCPOptionsTable,
@@ -161,33 +201,33 @@ var tables = []*Table{
 	},
 	{
 		Name: nb.LogicalRouterPortTable, NameColumn: "name",
-		Parent: nb.LogicalRouterTable, ParentColumn: "ports",
-		Owned: []string{"name", "mac", "networks", "options", "ipv6_ra_configs", "external_ids"},
-		Keys:  []string{"lr", "subnet"},
+		Parents: []Parent{{nb.LogicalRouterTable, "ports"}},
+		Owned:   []string{"name", "mac", "networks", "options", "ipv6_ra_configs", "external_ids"},
+		Keys:    []string{"lr", "subnet"},
 	},
 	{ // before the ports, so that no port is on a switch before its rules
-		Name:   nb.ACLTable,
-		Parent: nb.LogicalSwitchTable, ParentColumn: "acls",
-		Owned: []string{"action", "direction", "match", "priority", "tier", "external_ids"},
-		Keys:  []string{"subnet"},
+		Name: nb.ACLTable, Late: true, Whole: true,
+		Parents: []Parent{{nb.LogicalSwitchTable, "acls"}, {nb.PortGroupTable, "acls"}},
+		Owned:   []string{"action", "direction", "match", "priority", "tier", "options", "log", "meter", "name", "severity", "external_ids"},
+		Keys:    []string{"subnet", "policy", "rule"},
 	},
 	{
-		Name: nb.LogicalSwitchPortTable, NameColumn: "name",
-		Parent: nb.LogicalSwitchTable, ParentColumn: "ports",
-		Owned:  []string{"name", "type", "addresses", "port_security", "options", "dhcpv4_options", "dhcpv6_options", "external_ids"},
-		Refers: map[string]string{"dhcpv4_options": nb.DHCPOptionsTable, "dhcpv6_options": nb.DHCPOptionsTable},
-		Keys:   []string{SwitchKey, "pod", "node"},
+		Name: nb.LogicalSwitchPortTable, NameColumn: "name", Late: true,
+		Parents: []Parent{{nb.LogicalSwitchTable, "ports"}},
+		Owned:   []string{"name", "type", "addresses", "port_security", "options", "dhcpv4_options", "dhcpv6_options", "external_ids"},
+		Refers:  map[string]string{"dhcpv4_options": nb.DHCPOptionsTable, "dhcpv6_options": nb.DHCPOptionsTable},
+		Keys:    []string{SwitchKey, "pod", "node"},
 	},
 	{
-		Name:   nb.LogicalRouterStaticRouteTable,
-		Parent: nb.LogicalRouterTable, ParentColumn: "static_routes",
-		Owned: []string{"ip_prefix", "nexthop", "policy", "route_table", "external_ids"},
+		Name: nb.LogicalRouterStaticRouteTable, Late: true,
+		Parents: []Parent{{nb.LogicalRouterTable, "static_routes"}},
+		Owned:   []string{"ip_prefix", "nexthop", "policy", "route_table", "external_ids"},
 	},
 	{
-		Name:   nb.LogicalRouterPolicyTable,
-		Parent: nb.LogicalRouterTable, ParentColumn: "policies",
-		Owned: []string{"priority", "match", "action", "nexthops", "external_ids"},
-		Keys:  []string{"subnet", "node"},
+		Name: nb.LogicalRouterPolicyTable, Late: true,
+		Parents: []Parent{{nb.LogicalRouterTable, "policies"}},
+		Owned:   []string{"priority", "match", "action", "nexthops", "external_ids"},
+		Keys:    []string{"subnet", "node"},
 	},
 }
 

@@ -51,7 +51,7 @@ func (discard) KubeSynced()            {}
 // BenchmarkStoredPod tells what stays in memory for a pod besides the world's projection.
 func BenchmarkStoredPod(b *testing.B) {
 	transform := CacheOptions(&Outage{}).DefaultTransform
-	in := NewIntake(discard{}, nil, nil, nil)
+	in := NewIntake(discard{}, nil, nil, nil, nil)
 	h := &handler{in: in, kind: model.KindPod}
 	store := make([]any, 0, b.N)
 	before := heap()

@@ -31,6 +31,8 @@ type Intake struct {
 	Cache cache.Cache
 	// Ready blocks until the API server serves everything that is watched.
 	Ready func(context.Context) error
+	// Outage is told what cannot be watched.
+	Outage *Outage
 	// Clock tells when a write of ours has waited too long for the watch.
 	Clock clock.WithTicker
 
@@ -50,9 +52,9 @@ type Intake struct {
 }
 
 // NewIntake makes an intake that does nothing until [Intake.Start].
-func NewIntake(sink Sink, c cache.Cache, ready func(context.Context) error, clk clock.WithTicker) *Intake {
+func NewIntake(sink Sink, c cache.Cache, ready func(context.Context) error, outage *Outage, clk clock.WithTicker) *Intake {
 	return &Intake{
-		Sink: sink, Cache: c, Ready: ready, Clock: clk,
+		Sink: sink, Cache: c, Ready: ready, Outage: outage, Clock: clk,
 		guard: newGuard(), objects: map[model.Ref]Object{}, stores: map[model.Kind]toolscache.Store{},
 		verify: func(model.Ref) {}, wake: make(chan struct{}, 1),
 	}
@@ -62,13 +64,13 @@ func NewIntake(sink Sink, c cache.Cache, ready func(context.Context) error, clk 
 // goes to the world, and nothing else of the object is ever read.
 func CacheOptions(outage *Outage) cache.Options {
 	// Not ByObject, which asks the API server before it is known to be there.
-	byType := map[reflect.Type]kind{}
-	for _, k := range kindList() {
-		byType[reflect.TypeOf(k.new())] = k
-	}
-	byGVK := map[schema.GroupVersionKind]kind{}
-	for _, k := range optionalKinds() {
-		byGVK[k.gvk] = k
+	byType, byGVK := map[reflect.Type]kind{}, map[schema.GroupVersionKind]kind{}
+	for _, k := range kindsByName() {
+		if _, partly := k.new().(*metav1.PartialObjectMetadata); partly {
+			byGVK[k.gvk] = k
+		} else {
+			byType[reflect.TypeOf(k.new())] = k
+		}
 	}
 	return cache.Options{
 		DefaultWatchErrorHandler: outage.WatchError,
@@ -109,7 +111,7 @@ func (in *Intake) watch(ctx context.Context) error {
 	}
 	var synced []<-chan struct{}
 	for _, k := range kindList() {
-		done, err := in.inform(ctx, k)
+		done, err := in.inform(ctx, k, &handler{in: in, kind: k.kind})
 		if err != nil {
 			return err
 		}
@@ -138,7 +140,7 @@ func (in *Intake) watch(ctx context.Context) error {
 	return nil
 }
 
-func (in *Intake) inform(ctx context.Context, k kind) (<-chan struct{}, error) {
+func (in *Intake) inform(ctx context.Context, k kind, h *handler) (<-chan struct{}, error) {
 	informer, err := in.Cache.GetInformer(ctx, k.new(), cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, fmt.Errorf("watch %s: %w", k.kind, err)
@@ -148,11 +150,11 @@ func (in *Intake) inform(ctx context.Context, k kind) (<-chan struct{}, error) {
 		in.stores[k.kind] = s.GetStore()
 		in.mu.Unlock()
 	}
-	handler, err := informer.AddEventHandler(&handler{in: in, kind: k.kind})
+	registered, err := informer.AddEventHandler(h)
 	if err != nil {
 		return nil, fmt.Errorf("watch %s: %w", k.kind, err)
 	}
-	return handler.HasSyncedChecker().Done(), nil
+	return registered.HasSyncedChecker().Done(), nil
 }
 
 // deliver hands over what gathers, and has writes looked up that the watch does not confirm.
@@ -209,11 +211,15 @@ func (in *Intake) whenSynced(fn func()) { in.complete = append(in.complete, fn) 
 type handler struct {
 	in   *Intake
 	kind model.Kind
+	// known are the objects of an optional kind that were told; nil for the other
+	// kinds, and when the kind is no more. The intake's lock guards it.
+	known map[model.Ref]struct{}
+	ended bool
 }
 
 func (h *handler) OnAdd(obj any, _ bool) {
 	if e, ok := obj.(*entry); ok {
-		h.in.live(h.kind, e)
+		h.in.live(h, e)
 	}
 }
 
@@ -226,7 +232,7 @@ func (h *handler) OnUpdate(old, obj any) {
 		e.change = nil // a list told what was known
 		return
 	}
-	h.in.live(h.kind, e)
+	h.in.live(h, e)
 }
 
 func (h *handler) OnDelete(obj any) {
@@ -235,19 +241,30 @@ func (h *handler) OnDelete(obj any) {
 		obj = tombstone.Obj
 	}
 	if e, ok := obj.(*entry); ok {
-		h.in.gone(refOf(h.kind, e), news{rv: e.rv, uid: e.uid, gone: true, guessed: guessed})
+		h.in.gone(h, refOf(h.kind, e), news{rv: e.rv, uid: e.uid, gone: true, guessed: guessed})
 	}
 }
 
-func (in *Intake) live(k model.Kind, e *entry) {
+// tells remembers whether an object is there; the lock is held. It is false when
+// the kind is no more.
+func (h *handler) tells(ref model.Ref, there bool) bool {
+	if h.known != nil && there {
+		h.known[ref] = struct{}{}
+	} else {
+		delete(h.known, ref)
+	}
+	return !h.ended
+}
+
+func (in *Intake) live(h *handler, e *entry) {
 	change := e.change
 	e.change = nil
 	if change == nil {
 		return
 	}
-	ref := refOf(k, e)
+	ref := refOf(h.kind, e)
 	in.mu.Lock()
-	ok := in.guard.admit(ref, news{rv: e.rv, uid: e.uid}) == pass
+	ok := h.tells(ref, true) && in.guard.admit(ref, news{rv: e.rv, uid: e.uid}) == pass
 	if ok {
 		in.push(*change, e.object)
 	}
@@ -255,9 +272,12 @@ func (in *Intake) live(k model.Kind, e *entry) {
 	in.signal(ok)
 }
 
-func (in *Intake) gone(ref model.Ref, n news) {
+func (in *Intake) gone(h *handler, ref model.Ref, n news) {
 	in.mu.Lock()
-	v := in.guard.admit(ref, n)
+	v := drop
+	if h.tells(ref, false) {
+		v = in.guard.admit(ref, n)
+	}
 	if v == pass {
 		in.push(engine.Change{Ref: ref}, nil)
 	}
@@ -266,6 +286,18 @@ func (in *Intake) gone(ref model.Ref, n news) {
 		in.verify(ref)
 	}
 	in.signal(v == pass)
+}
+
+// forget tells that all objects of a kind are gone. What its informer still brings is old.
+func (in *Intake) forget(h *handler) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	h.ended = true
+	delete(in.stores, h.kind)
+	for ref := range h.known {
+		in.push(engine.Change{Ref: ref}, nil)
+	}
+	h.known = nil
 }
 
 // push is called with the lock held.

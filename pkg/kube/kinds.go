@@ -6,10 +6,13 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/engine"
@@ -43,6 +46,7 @@ func kindList() []kind {
 		kindOf(model.KindStatefulSet, appsv1.SchemeGroupVersion, false, func() *appsv1.StatefulSet { return &appsv1.StatefulSet{} }, model.StatefulSetFrom),
 		kindOf(model.KindService, core, false, func() *corev1.Service { return &corev1.Service{} }, model.ServiceFrom),
 		kindOf(model.KindEndpointSlice, discoveryv1.SchemeGroupVersion, false, func() *discoveryv1.EndpointSlice { return &discoveryv1.EndpointSlice{} }, model.EndpointSliceFrom),
+		kindOf(model.KindNetworkPolicy, networkingv1.SchemeGroupVersion, false, func() *networkingv1.NetworkPolicy { return &networkingv1.NetworkPolicy{} }, model.NetworkPolicyFrom),
 		kindOf(model.KindPod, core, false, func() *corev1.Pod { return &corev1.Pod{} }, model.PodFrom),
 	}
 }
@@ -74,7 +78,8 @@ func refOf(k model.Kind, o metav1.Object) model.Ref {
 // Scheme knows every kind that is read or written.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	builder := runtime.NewSchemeBuilder(v1.AddToScheme, corev1.AddToScheme, discoveryv1.AddToScheme, appsv1.AddToScheme)
+	builder := runtime.NewSchemeBuilder(v1.AddToScheme, corev1.AddToScheme, discoveryv1.AddToScheme, appsv1.AddToScheme,
+		networkingv1.AddToScheme, v1alpha1.Install, v1alpha2.Install)
 	if err := builder.AddToScheme(scheme); err != nil {
 		return nil, err
 	}

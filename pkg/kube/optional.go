@@ -4,26 +4,45 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
+// unservedTime is how long a kind that has a definition, but is not served in our version,
+// holds up the start: an API server that has just started serves it soon, and one
+// that has other versions only never does.
+const unservedTime = 15 * time.Second
+
 // groupKubeVirt is that of KubeVirt's VirtualMachine.
 var groupKubeVirt = schema.GroupVersion{Group: "kubevirt.io", Version: "v1"}
 
 // optionalKinds are those that a cluster need not have, by the name of their
-// CustomResourceDefinition. Of their objects the metadata suffice.
+// CustomResourceDefinition. Of VirtualMachines the metadata suffice.
 func optionalKinds() map[string]kind {
+	admin, cluster := schema.GroupVersion(v1alpha1.GroupVersion), schema.GroupVersion(v1alpha2.GroupVersion)
 	return map[string]kind{
 		model.DefinitionVirtualMachine: kindOf(model.KindVirtualMachine, groupKubeVirt, false, func() *metav1.PartialObjectMetadata {
 			return partial(groupKubeVirt.WithKind(string(model.KindVirtualMachine)))
 		}, model.VirtualMachineFrom),
+		"adminnetworkpolicies.policy.networking.k8s.io": kindOf(model.KindAdminNetworkPolicy, admin, false, func() *v1alpha1.AdminNetworkPolicy {
+			return &v1alpha1.AdminNetworkPolicy{}
+		}, model.AdminNetworkPolicyFrom),
+		"baselineadminnetworkpolicies.policy.networking.k8s.io": kindOf(model.KindBaselineAdminNetworkPolicy, admin, false, func() *v1alpha1.BaselineAdminNetworkPolicy {
+			return &v1alpha1.BaselineAdminNetworkPolicy{}
+		}, model.BaselineAdminNetworkPolicyFrom),
+		"clusternetworkpolicies.policy.networking.k8s.io": kindOf(model.KindClusterNetworkPolicy, cluster, false, func() *v1alpha2.ClusterNetworkPolicy {
+			return &v1alpha2.ClusterNetworkPolicy{}
+		}, model.ClusterNetworkPolicyFrom),
 	}
 }
 
@@ -36,17 +55,29 @@ func partial(gvk schema.GroupVersionKind) *metav1.PartialObjectMetadata {
 // options follows the CustomResourceDefinitions, and each optional kind for as long
 // as there is one.
 type options struct {
-	in     *Intake
-	ctx    context.Context //nolint:containedctx // informers live as long as the intake
-	kinds  map[string]kind
-	mu     sync.Mutex
-	synced map[string]<-chan struct{} // of those that are followed
+	in    *Intake
+	ctx   context.Context //nolint:containedctx // informers live as long as the intake
+	kinds map[string]kind
+
+	mu       sync.Mutex
+	followed map[string]*followed // of the kinds that have a definition
+}
+
+// followed is an optional kind that has a definition.
+type followed struct {
+	name    string
+	kind    kind
+	handler *handler
+	stop    context.CancelFunc
+	again   chan struct{} // a new version of the definition
+	settled chan struct{} // closed when all objects are known, or the kind proves not to be served
+	settle  func()        // closes it; may be called again
 }
 
 // informOptional begins to follow the optional kinds. wait blocks until all that
 // exist are known; it returns false if the context ends before.
 func (in *Intake) informOptional(ctx context.Context) (wait func() bool, err error) {
-	o := &options{in: in, ctx: ctx, kinds: optionalKinds(), synced: map[string]<-chan struct{}{}}
+	o := &options{in: in, ctx: ctx, kinds: optionalKinds(), followed: map[string]*followed{}}
 	crds := partial(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
 	informer, err := in.Cache.GetInformer(ctx, crds, cache.BlockUntilSynced(false))
 	if err != nil {
@@ -77,38 +108,94 @@ func (in *Intake) informOptional(ctx context.Context) (wait func() bool, err err
 func (o *options) started() (out []<-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, done := range o.synced {
-		out = append(out, done)
+	for _, f := range o.followed {
+		out = append(out, f.settled)
 	}
 	return out
 }
 
-// defined is called with each version of a definition. One that is not served yet
-// cannot be watched; its next version, which says that it is, comes soon.
+// defined is called with each version of a definition.
 func (o *options) defined(crd any) {
 	name, k, ours := o.kindOf(crd)
+	if !ours {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if _, started := o.synced[name]; !ours || started {
-		return
-	}
-	o.tell(name, false)
-	done, err := o.in.inform(o.ctx, k)
-	if err != nil {
-		return
-	}
-	o.synced[name] = done
-	go func() {
+	if f := o.followed[name]; f != nil {
 		select {
-		case <-done:
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			if o.synced[name] == done {
-				o.tell(name, true)
-			}
-		case <-o.ctx.Done():
+		case f.again <- struct{}{}:
+		default:
 		}
-	}()
+		return
+	}
+	ctx, stop := context.WithCancel(o.ctx)
+	f := &followed{
+		name: name, kind: k, stop: stop, again: make(chan struct{}, 1), settled: make(chan struct{}),
+		handler: &handler{in: o.in, kind: k.kind, known: map[model.Ref]struct{}{}},
+	}
+	f.settle = sync.OnceFunc(func() { close(f.settled) })
+	o.followed[name] = f
+	o.tell(name, false)
+	go o.follow(ctx, f)
+}
+
+// follow tells when all objects of a kind are known.
+func (o *options) follow(ctx context.Context, f *followed) {
+	defer f.stop()
+	defer f.settle()
+	synced := o.begin(ctx, f)
+	if synced == nil {
+		return
+	}
+	select {
+	case <-synced:
+	case <-ctx.Done():
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if ctx.Err() == nil {
+		o.tell(f.name, true)
+	}
+}
+
+// begin has a kind watched as soon as it is served. The channel is closed when all
+// its objects are told; it is nil if the context ends before.
+func (o *options) begin(ctx context.Context, f *followed) <-chan struct{} {
+	began, pause := o.in.Clock.Now(), probeInterval
+	for {
+		synced, err := o.inform(ctx, f)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			return synced
+		case !meta.IsNoMatchError(err):
+			o.in.Outage.Report("a kind cannot be watched; trying again", err)
+		case o.in.Clock.Since(began) >= unservedTime:
+			o.in.Outage.Report("a kind is defined but not served in the version that is known here; going on without it", err)
+			f.settle()
+			pause = unservedTime
+		}
+		timer := o.in.Clock.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-f.again:
+		case <-timer.C():
+		}
+		timer.Stop()
+	}
+}
+
+// inform holds the lock, so that a kind is not begun to be watched when its definition is gone.
+func (o *options) inform(ctx context.Context, f *followed) (<-chan struct{}, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return o.in.inform(o.ctx, f.kind, f.handler)
 }
 
 // tell says whether all objects of a kind are known; those that are, are told before.
@@ -129,18 +216,22 @@ func (o *options) kindOf(crd any) (name string, k kind, ours bool) {
 	return m.Name, k, ours
 }
 
-// undefined is called when a definition is gone, and its objects before it.
+// undefined is called when a definition is gone, and with it its objects, of whose
+// end the watch may not have told yet.
 func (o *options) undefined(crd any) {
 	if tombstone, ok := crd.(toolscache.DeletedFinalStateUnknown); ok {
 		crd = tombstone.Obj
 	}
-	name, k, ours := o.kindOf(crd)
+	name, _, _ := o.kindOf(crd)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if _, started := o.synced[name]; !ours || !started {
+	f := o.followed[name]
+	if f == nil {
 		return
 	}
-	delete(o.synced, name)
+	f.stop()
+	delete(o.followed, name)
+	_ = o.in.Cache.RemoveInformer(o.ctx, f.kind.new()) // it fails only for kinds that it does not know
+	o.in.forget(f.handler)
 	o.in.tell(engine.Change{Ref: model.Ref{Kind: model.KindDefinition, Name: name}})
-	_ = o.in.Cache.RemoveInformer(o.ctx, k.new()) // it fails only for kinds that it does not know
 }

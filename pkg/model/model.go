@@ -109,9 +109,14 @@ type Subnet struct {
 type Node struct {
 	Meta
 	InternalIPs []netip.Addr
+	// Addresses are all addresses in its status, those of type InternalIP and ExternalIP
+	// and names that are addresses, sorted: what a policy means that names nodes as peers.
+	Addresses   []netip.Addr
 	Ready       bool              // condition Ready is True
 	Labels      map[string]string // for the gatewayNodeSelectors of Subnets
 	Annotations map[string]string // those that the controller writes, as they are now
+	// Chassis is the name of the node in OVN, as its cniserver writes it; empty until then.
+	Chassis string
 }
 
 // Heartbeat tells of a gateway node whether its own datapath and the processes
@@ -134,6 +139,10 @@ type Pod struct {
 	VM string
 	// NorthGateway is the next hop of what leaves the pod, in place of the subnet's gateway node.
 	NorthGateway Addrs
+	// Labels and Ports, the named ports of its containers, are what policies select it by; nil
+	// if it has no NICs. Ports are sorted.
+	Labels map[string]string
+	Ports  []PolicyPort
 }
 
 // PodOwner is the workload that controls a pod.

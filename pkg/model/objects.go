@@ -49,23 +49,26 @@ var nodeAnnotations = []string{
 // NodeFrom projects a node.
 func NodeFrom(o *corev1.Node) (Node, []Problem) {
 	p := problems{reason: ReasonNodeInvalid}
-	n := Node{Meta: metaOf(o), Labels: cloned(o.Labels), Annotations: pick(o.Annotations, nodeAnnotations)}
+	n := Node{Meta: metaOf(o), Labels: cloned(o.Labels), Annotations: pick(o.Annotations, nodeAnnotations), Chassis: o.Annotations[annotations.Chassis]}
 	for _, c := range o.Status.Conditions {
 		n.Ready = n.Ready || c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	}
 	for _, address := range o.Status.Addresses {
-		if address.Type != corev1.NodeInternalIP {
-			continue
-		}
 		ip, err := netip.ParseAddr(address.Address)
+		if err != nil && address.Type != corev1.NodeInternalIP {
+			continue // a name
+		}
 		if err != nil {
 			p.warn("status.addresses", "InternalIP %s is not an address: %s", quote(address.Address), cause(err))
 			continue
 		}
-		if ip = ip.Unmap().WithZone(""); !slices.Contains(n.InternalIPs, ip) {
+		ip = ip.Unmap().WithZone("")
+		n.Addresses = append(n.Addresses, ip)
+		if address.Type == corev1.NodeInternalIP && !slices.Contains(n.InternalIPs, ip) {
 			n.InternalIPs = append(n.InternalIPs, ip)
 		}
 	}
+	n.Addresses = sortedAddrs(n.Addresses)
 	return n, p.list
 }
 

@@ -184,9 +184,12 @@ func TestNodeFrom(t *testing.T) {
 		{Type: corev1.NodeInternalIP, Address: "n1.example"},
 		{Type: corev1.NodeInternalIP, Address: "::ffff:172.18.0.3"},
 		{Type: corev1.NodeInternalIP, Address: "fd00::3"},
+		{Type: corev1.NodeExternalIP, Address: "9.9.9.9"},
+		{Type: corev1.NodeHostName, Address: "172.18.0.3"},
 	}
+	all := []netip.Addr{addr("9.9.9.9"), addr("172.18.0.3"), addr("fd00::3")}
 	got, list := NodeFrom(o)
-	if diff := cmp.Diff(Node{Meta: Meta{Name: "n1"}, InternalIPs: []netip.Addr{addr("172.18.0.3"), addr("fd00::3")}, Annotations: want}, got, compareNetip); diff != "" {
+	if diff := cmp.Diff(Node{Meta: Meta{Name: "n1"}, InternalIPs: []netip.Addr{addr("172.18.0.3"), addr("fd00::3")}, Addresses: all, Annotations: want}, got, compareNetip); diff != "" {
 		t.Error(diff)
 	}
 	if len(list) != 1 || list[0].Fatal || !strings.Contains(list[0].Message, `"n1.example"`) {

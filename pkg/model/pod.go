@@ -37,6 +37,7 @@ func PodFrom(o *corev1.Pod) (Pod, []Problem) {
 	if pod.HostNetwork || pod.Completed {
 		return pod, nil
 	}
+	pod.Labels, pod.Ports = cloned(o.Labels), namedPorts(&o.Spec)
 	p := problems{reason: ReasonPodInvalid}
 	pod.NICs = []PodNIC{p.nic(annotations.DefaultProvider, o.Annotations)}
 	p.annotation(o.Annotations, annotations.NorthGateway, func(value string) string {
@@ -45,6 +46,31 @@ func PodFrom(o *corev1.Pod) (Pod, []Problem) {
 		return errorText(err)
 	})
 	return pod, p.list
+}
+
+// namedPorts are those of all containers that run beside each other: the containers
+// and the init containers that stay (KEP-753).
+func namedPorts(spec *corev1.PodSpec) []PolicyPort {
+	var out []PolicyPort
+	add := func(c *corev1.Container) {
+		for _, port := range c.Ports {
+			protocol, known := protocols[port.Protocol]
+			if port.Name == "" || !known || port.ContainerPort < 1 || port.ContainerPort > 65535 {
+				continue
+			}
+			number := uint16(port.ContainerPort)
+			out = append(out, PolicyPort{Name: port.Name, Protocol: protocol, First: number, Last: number})
+		}
+	}
+	for i := range spec.InitContainers {
+		if c := &spec.InitContainers[i]; c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			add(c)
+		}
+	}
+	for i := range spec.Containers {
+		add(&spec.Containers[i])
+	}
+	return sorted(out, comparePolicyPorts)
 }
 
 // nic reads the annotations of one NIC. Once "allocated" is "true" they are the

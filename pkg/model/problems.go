@@ -13,6 +13,7 @@ const (
 	ReasonIPPoolInvalid        = "ValidateIPPoolFailed"
 	ReasonServiceInvalid       = "ValidateServiceFailed"
 	ReasonEndpointSliceInvalid = "ValidateEndpointSliceFailed"
+	ReasonPolicyInvalid        = "ValidateNetworkPolicyFailed"
 )
 
 // problems collects what is wrong with one object.

@@ -53,11 +53,16 @@ type EndpointSlice struct {
 // labelProxyName names the proxy that serves a Service in place of the cluster's own (KEP-2447).
 const labelProxyName = "service.kubernetes.io/service-proxy-name"
 
+// labelHeadless tells proxies to leave a Service or an EndpointSlice alone, as kube-proxy does.
+const labelHeadless = corev1.IsHeadlessService
+
 // ServiceFrom projects a Service.
 func ServiceFrom(o *corev1.Service) (Service, []Problem) {
 	p := problems{reason: ReasonServiceInvalid}
 	s := Service{Meta: metaOf(o)}
-	if _, other := o.Labels[labelProxyName]; other || o.Spec.Type == corev1.ServiceTypeExternalName {
+	_, other := o.Labels[labelProxyName]
+	_, headless := o.Labels[labelHeadless]
+	if other || headless || o.Spec.Type == corev1.ServiceTypeExternalName {
 		return s, nil
 	}
 	s.ClusterIPs = clusterIPs(&p, o)
@@ -104,7 +109,8 @@ func clusterIPs(p *problems, o *corev1.Service) (out Addrs) {
 func EndpointSliceFrom(o *discoveryv1.EndpointSlice) (EndpointSlice, []Problem) {
 	p := problems{reason: ReasonEndpointSliceInvalid}
 	s := EndpointSlice{Meta: metaOf(o), Service: o.Labels[discoveryv1.LabelServiceName]}
-	if o.AddressType == discoveryv1.AddressTypeFQDN {
+	if _, headless := o.Labels[labelHeadless]; headless || o.AddressType == discoveryv1.AddressTypeFQDN {
+		s.Service = ""
 		return s, nil
 	}
 	for _, port := range o.Ports {

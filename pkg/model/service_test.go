@@ -121,6 +121,11 @@ func TestEndpointSliceFrom(t *testing.T) {
 	if got, problems := EndpointSliceFrom(names); len(got.Ready)+len(problems) > 0 {
 		t.Errorf("names are not addresses: %v %v", got, problems)
 	}
+	headless := sliceObject(endpoint("10.0.0.2", "", "", ""))
+	headless.Labels["service.kubernetes.io/headless"] = ""
+	if got, _ := EndpointSliceFrom(headless); got.Service != "" || len(got.Ready) > 0 {
+		t.Errorf("it is not for proxies: %v", got)
+	}
 	_, problems = EndpointSliceFrom(sliceObject(endpoint("10.0.0", "", "", "")))
 	if len(problems) != 1 || problems[0].Fatal || !strings.HasPrefix(problems[0].Error(), `endpoints: an endpoint is left out: "10.0.0" is not an address`) {
 		t.Errorf("problems: %v", problems)

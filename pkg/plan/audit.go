@@ -9,9 +9,9 @@ import (
 
 // Audit finds rows that hang on other parents than their markers say, which only
 // the columns show that are not monitored. parents gives, for the rows of one
-// table, the UUIDs of the rows that refer to them. Only someone who edits these
-// columns by hand can bring it about.
-func Audit(d *desired.State, a Actual, table *fact.Table, parents map[string][]string) []Unit {
+// table, the UUIDs of the rows of the table in that refer to them. Only someone who
+// edits these columns by hand can bring it about.
+func Audit(d *desired.State, a Actual, table *fact.Table, in string, parents map[string][]string) []Unit {
 	var units []Unit
 	for uuid, have := range parents {
 		ref := fact.Ref{Table: table.Name, UUID: uuid}
@@ -25,7 +25,7 @@ func Audit(d *desired.State, a Actual, table *fact.Table, parents map[string][]s
 		}
 		for _, other := range have {
 			if other != want.Row.Parent.UUID {
-				u.Unlinks = append(u.Unlinks, parentLink(table, fact.Ref{Table: table.Parent, UUID: other}, uuid))
+				u.Unlinks = append(u.Unlinks, parentLink(table, fact.Ref{Table: in, UUID: other}, uuid))
 			}
 		}
 		units = append(units, u)

@@ -33,7 +33,7 @@ func Encode(units []Unit) []Op {
 		case Update:
 			ops = append(ops, updateOps(i, u)...)
 		case Delete:
-			if len(u.Unlinks) == 0 || fact.TableOf(u.Ref.Table).Parent == "" { // else it goes with its parent's reference
+			if len(u.Unlinks) == 0 || !fact.TableOf(u.Ref.Table).Child() { // else it goes with its parent's reference
 				ops = append(ops, deleteOp(i, u))
 			}
 		case Link, Unlink:

@@ -58,6 +58,8 @@ func (p *planner) member(k desired.MemberKey, column fact.MemberColumn, present 
 			return
 		}
 		p.result.Units = append(p.result.Units, Unit{Owner: owner, Action: Link, Ref: k.Ref, Member: k, Links: []desired.MemberKey{k}})
+	case !wanted && p.deletes[k.Ref]:
+		// it goes with its row
 	case !wanted && column.Strong && p.deletes[fact.Ref{Table: column.Refers, UUID: k.Value}]:
 		// the deletion takes it along, see pointers
 	case !wanted && present(k) && !p.replaced(k):

@@ -83,7 +83,7 @@ type planner struct {
 	actual  Actual
 	dirty   *desired.Dirty
 	inserts map[fact.Ref]bool // rows that this plan brings into being
-	deletes map[fact.Ref]bool // root rows that this plan removes
+	deletes map[fact.Ref]bool // rows that this plan removes
 	result  Result
 }
 
@@ -202,12 +202,12 @@ func (p *planner) nameFree(want desired.Claimed, name string) bool {
 }
 
 func parentLink(table *fact.Table, parent fact.Ref, uuid string) desired.MemberKey {
-	return desired.MemberKey{Ref: parent, Column: table.ParentColumn, Value: uuid}
+	return desired.MemberKey{Ref: parent, Column: table.ParentColumn(parent.Table), Value: uuid}
 }
 
 func (p *planner) update(want desired.Claimed, have any) {
 	ref, table := want.Row.Ref, fact.TableOf(want.Row.Table)
-	if parent := want.Row.Parent; parent != (fact.Ref{}) && !p.there(parent) && parentOf(table, have) != parent {
+	if parent := want.Row.Parent; parent != (fact.Ref{}) && !p.there(parent) && p.parentOf(table, have) != parent {
 		// It cannot stay where it is and cannot go where it is wanted yet.
 		p.result.Blocked = append(p.result.Blocked, Blocked{On: parent, Row: ref})
 		p.remove(ref, have)
@@ -225,7 +225,7 @@ func (p *planner) update(want desired.Claimed, have any) {
 
 // move hands a row of a non-root table from one parent to another.
 func (p *planner) move(u *Unit, table *fact.Table, parent fact.Ref, have any) {
-	was := parentOf(table, have)
+	was := p.parentOf(table, have)
 	if was == parent {
 		return
 	}
@@ -235,12 +235,19 @@ func (p *planner) move(u *Unit, table *fact.Table, parent fact.Ref, have any) {
 	}
 }
 
-// parentOf reads which row refers to this one.
-func parentOf(table *fact.Table, have any) fact.Ref {
-	if table.Parent == "" {
+// parentOf reads which row refers to this one. One that is gone is taken for a row
+// of the first table that it may have been in.
+func (p *planner) parentOf(table *fact.Table, have any) fact.Ref {
+	if !table.Child() {
 		return fact.Ref{}
 	}
-	return fact.Ref{Table: table.Parent, UUID: table.ExternalIDs(have)[fact.ParentKey]}
+	uuid := table.ExternalIDs(have)[fact.ParentKey]
+	for _, parent := range table.Parents {
+		if p.actual.Row(parent.Table, uuid) != nil {
+			return fact.Ref{Table: parent.Table, UUID: uuid}
+		}
+	}
+	return fact.Ref{Table: table.Parents[0].Table, UUID: uuid}
 }
 
 // remove takes away a row of ours that nobody wants. Rows without our marker stay.
@@ -251,8 +258,8 @@ func (p *planner) remove(ref fact.Ref, have any) {
 		return
 	}
 	u := Unit{Owner: owner, Action: Delete, Ref: ref}
-	if table.Parent != "" {
-		parent := parentOf(table, have)
+	if table.Child() {
+		parent := p.parentOf(table, have)
 		if p.deletes[parent] {
 			return // it goes with its parent
 		}

@@ -48,6 +48,11 @@ func facts(t *rapid.T) fact.Set {
 	for _, name := range distinct(t, "grouped") {
 		s.Member(fact.RefTo(nb.PortGroupTable, "pg"), "ports", fact.UUIDOf(nb.LogicalSwitchPortTable, "port-"+name))
 	}
+	for _, name := range distinct(t, "rules") {
+		s.Child(parentOfRule(t), nb.ACLTable, "rule-"+name, &nb.ACL{
+			Action: nb.ACLActionAllow, Direction: nb.ACLDirectionToLport, Match: small.Draw(t, "match"), Options: someMap(t),
+		})
+	}
 	if rapid.Bool().Draw(t, "set") {
 		s.Row(nb.AddressSetTable, "as", &nb.AddressSet{Name: "as"})
 	}
@@ -55,6 +60,14 @@ func facts(t *rapid.T) fact.Set {
 		s.Member(fact.RefTo(nb.AddressSetTable, "as"), "addresses", name)
 	}
 	return s
+}
+
+// parentOfRule is a switch or a port group that may not be there.
+func parentOfRule(t *rapid.T) fact.Ref {
+	if rapid.Bool().Draw(t, "rule of a group") {
+		return fact.RefTo(nb.PortGroupTable, "pg")
+	}
+	return fact.RefTo(nb.LogicalSwitchTable, small.Draw(t, "of"))
 }
 
 // someOptions refers to options that may not be there.
@@ -103,7 +116,7 @@ func vandal(t *rapid.T, db *modeldb.DB) {
 			op = mutate(ref.Table, ref.UUID, "external_ids", ovsdb.OvsMap{GoMap: map[any]any{"note": "of an administrator"}})
 		case ref.Table == nb.PortGroupTable:
 			op = mutate(ref.Table, ref.UUID, "ports", ovsdb.UUID{GoUUID: fact.UUIDOf("foreign", "port")})
-		case table.Parent == "":
+		case !table.Child():
 			op = ovsdb.Operation{Op: "delete", Table: ref.Table, Where: where(ref.UUID)}
 		default:
 			op = ovsdb.Operation{Op: "update", Table: ref.Table, Where: where(ref.UUID), Row: ovsdb.Row{"name": "vandalised-" + ref.UUID}}

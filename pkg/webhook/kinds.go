@@ -8,8 +8,11 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
@@ -36,6 +39,11 @@ var kinds = map[schema.GroupKind]kind{
 	networkKind("IP"):     {problems: projected(model.IPFrom, model.IPProblems), change: changedIP},
 	networkKind("Vpc"):    {problems: projected(model.VpcFrom, model.VpcProblems)},
 
+	policyKind(networkingv1.GroupName, model.KindNetworkPolicy):          {problems: alone(model.NetworkPolicyFrom)},
+	policyKind(v1alpha1.GroupName, model.KindAdminNetworkPolicy):         {problems: alone(model.AdminNetworkPolicyFrom)},
+	policyKind(v1alpha1.GroupName, model.KindBaselineAdminNetworkPolicy): {problems: alone(model.BaselineAdminNetworkPolicyFrom)},
+	policyKind(v1alpha2.GroupName, model.KindClusterNetworkPolicy):       {problems: alone(model.ClusterNetworkPolicyFrom)},
+
 	{Kind: "Namespace"}: {problems: projected(model.NamespaceFrom, model.NamespaceProblems)},
 	{Kind: "Pod"}: {problems: reading(func(o *corev1.Pod, namespace string, known model.Cluster) []model.Problem {
 		o.Namespace = namespace
@@ -53,6 +61,10 @@ var kinds = map[schema.GroupKind]kind{
 
 func networkKind(name string) schema.GroupKind {
 	return schema.GroupKind{Group: v1.GroupVersion.Group, Kind: name}
+}
+
+func policyKind(group string, name model.Kind) schema.GroupKind {
+	return schema.GroupKind{Group: group, Kind: string(name)}
 }
 
 // object is a pointer to an object of the API.
@@ -93,6 +105,11 @@ func projected[O, T any, P object[O]](from func(P) (T, []model.Problem), among f
 		}
 		return append(list, among(&projection, known)...)
 	})
+}
+
+// alone is for kinds that nothing in the cluster speaks against.
+func alone[O, T any, P object[O]](from func(P) (T, []model.Problem)) func([]byte, string, model.Cluster) ([]model.Problem, error) {
+	return projected(from, func(*T, model.Cluster) []model.Problem { return nil })
 }
 
 func changedIP(before, after []byte) ([]model.Problem, error) {

@@ -98,6 +98,14 @@ func subnetText(name, spec string) string {
 	return fmt.Sprintf(`{apiVersion: kubeovn.io/v1, kind: Subnet, metadata: {name: %s}, spec: {%s}}`, name, spec)
 }
 
+func policyText(annotation, spec string) string {
+	return fmt.Sprintf(`{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {namespace: one, name: x, annotations: {ovn.kubernetes.io/%s}}, spec: {%s}}`, annotation, spec)
+}
+
+func clusterPolicyText(labels string) string {
+	return fmt.Sprintf(`{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: x}, spec: {tier: Admin, subject: {namespaces: {matchLabels: %s}}}}`, labels)
+}
+
 const wants = "ovn.kubernetes.io/ip_address: "
 
 func TestReview(t *testing.T) {
@@ -149,6 +157,12 @@ func TestReview(t *testing.T) {
 		{"with a wrong gateway", admissionv1.Create, "", namespaceText("new", `logical_switch: made, ovn.kubernetes.io/cidr: 10.9.0.0/24, ovn.kubernetes.io/gateway: 10.8.0.1`), "metadata.annotations[ovn.kubernetes.io/gateway]: 10.8.0.1 is not in the CIDR 10.9.0.0/24", ""},
 		{"of a subnet that is there", admissionv1.Create, "", namespaceText("new", `logical_switch: a, ovn.kubernetes.io/cidr: 10.1.0.0/24`), "", ""},
 		{"of one that is not", admissionv1.Create, "", namespaceText("new", `logical_switch: later`), "", "there is no Subnet later yet"},
+		{"a policy for NICs that are none", admissionv1.Create, "", policyText("network_policy_for: net1", ""), "NetworkPolicy one/x: metadata.annotations[ovn.kubernetes.io/network_policy_for]: \"net1\" names no NIC", "neither ovn nor"},
+		{"as before", admissionv1.Update, policyText("network_policy_for: net1", ""), policyText("network_policy_for: net1", "podSelector: {}"), "", "names no NIC"},
+		{"a policy with an unreadable peer", admissionv1.Create, "", policyText("enable_log: maybe", "ingress: [{from: [{ipBlock: {cidr: 010.0.0.0/8}}]}]"), "", "it matches nothing"},
+		{"a cluster's policy with two unreadable selectors", admissionv1.Create, "", clusterPolicyText("{b: '-', a: '-'}"), "ClusterNetworkPolicy x: spec.subject.namespaces: it is not a label selector", ""},
+		{"as it was", admissionv1.Update, clusterPolicyText("{b: '-', a: '-'}"), clusterPolicyText("{b: '-', a: '-'}"), "", "it is not a label selector"},
+		{"a good one", admissionv1.Create, "", clusterPolicyText("{a: b}"), "", ""},
 		{"unreadable", admissionv1.Create, "", subnetText("c", "mtu: much"), "", "not validated: decode object"},
 		{"of no interest", admissionv1.Create, "", `{apiVersion: v1, kind: Service, metadata: {name: x, namespace: one}}`, "", ""},
 	} {
@@ -201,6 +215,7 @@ func FuzzReview(f *testing.F) {
 		`{apiVersion: kubeovn.io/v1, kind: IP, metadata: {name: p.two}, spec: {subnet: b, v4IpAddress: 10.2.0.10}}`,
 		`{apiVersion: kubeovn.io/v1, kind: IPPool, metadata: {name: p}, spec: {subnet: a, ips: [10.1.0.0/28, 10.1.0.20..10.1.0.30]}}`,
 		`{apiVersion: kubeovn.io/v1, kind: Vpc, metadata: {name: a}, spec: {defaultSubnet: a}}`,
+		policyText("network_policy_for: a/b", "ingress: [{from: [{podSelector: {}}], ports: [{port: 80}]}]"), clusterPolicyText("{a: '-', b: '-'}"),
 	} {
 		data, o := raw(f, text)
 		f.Add(o.GetKind(), data)

@@ -22,8 +22,8 @@ type selection struct {
 
 func newSelection(w *World) *selection {
 	s := &selection{index: selector.New(), readers: &w.readers}
-	w.Subnets.changing = s.subnet
-	w.Namespaces.changing = s.namespace
+	w.Subnets.changing = append(w.Subnets.changing, s.subnet)
+	w.Namespaces.changing = append(w.Namespaces.changing, s.namespace)
 	return s
 }
 

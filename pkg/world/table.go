@@ -16,8 +16,8 @@ type Table[T any] struct {
 	indexes []index[T]
 	buckets []map[string]map[string]struct{} // by index: bucket -> keys
 	facets  []facet[T]
-	// changing, if set, is told of every change and returns whom it wakes besides.
-	changing func(key string, old, now *T) []model.Ref
+	// changing are told of every change and return whom it wakes besides.
+	changing []func(key string, old, now *T) []model.Ref
 	readers  *readers
 }
 
@@ -119,8 +119,8 @@ func (t *Table[T]) changed(key string, old, now *T, force bool) []model.Ref {
 			woken = append(woken, t.readers.of(dep{t.kind, ix.name, b})...)
 		}
 	}
-	if t.changing != nil {
-		woken = append(woken, t.changing(key, old, now)...)
+	for _, tell := range t.changing {
+		woken = append(woken, tell(key, old, now)...)
 	}
 	return sortedUnique(woken)
 }

@@ -20,7 +20,7 @@ type within struct {
 
 func newWithin(w *World) *within {
 	s := &within{asked: map[string]model.Prefixes{}, readers: &w.readers}
-	w.Nodes.changing = s.node
+	w.Nodes.changing = append(w.Nodes.changing, s.node)
 	return s
 }
 

@@ -33,9 +33,13 @@ type World struct {
 	// Heartbeats are keyed by the names of nodes.
 	Heartbeats *Table[model.Heartbeat]
 
+	// Policies holds a table for each of [model.PolicyKinds].
+	Policies map[model.Kind]*Table[model.Policy]
+
 	readers   readers
 	selection *selection
 	within    *within
+	groups    *groups
 }
 
 // Names of the indexes and facets.
@@ -99,7 +103,11 @@ func New() *World {
 		index[model.IP]{indexSubnet, func(o *model.IP) []string { return []string{o.Subnet} }},
 		index[model.IP]{indexPod, func(o *model.IP) []string { return []string{PodKey(o.Namespace, o.PodName)} }},
 	)
-	w.selection, w.within = newSelection(w), newWithin(w)
+	w.Policies = map[model.Kind]*Table[model.Policy]{}
+	for _, kind := range model.PolicyKinds() {
+		w.Policies[kind] = newTable[model.Policy](kind, &w.readers)
+	}
+	w.selection, w.within, w.groups = newSelection(w), newWithin(w), newGroups(w)
 	return w
 }
 
@@ -243,6 +251,11 @@ func (v *View) EndpointSlicesOfService(namespace, service string) []*model.Endpo
 	return bucket(v, v.w.EndpointSlices, indexService, PodKey(namespace, service))
 }
 
+// Policy reads a policy of any kind.
+func (v *View) Policy(ref model.Ref) (*model.Policy, bool) {
+	return get(v, v.w.Policies[ref.Kind], ObjectKey(ref))
+}
+
 // IPPool reads an IPPool.
 func (v *View) IPPool(name string) (*model.IPPool, bool) { return get(v, v.w.IPPools, name) }
 
@@ -264,8 +277,22 @@ func (v *View) IPPoolsOfAddressSet(name string) []*model.IPPool {
 // IP reads an IP object.
 func (v *View) IP(name string) (*model.IP, bool) { return get(v, v.w.IPs, name) }
 
+// ObjectKey is the key of an object in its table.
+func ObjectKey(ref model.Ref) string {
+	if ref.Namespace == "" {
+		return ref.Name
+	}
+	return PodKey(ref.Namespace, ref.Name)
+}
+
 // PodKey is the key of a pod in [World.Pods], and of what else has a namespace.
 func PodKey(namespace, name string) string { return namespace + "/" + name }
+
+// namespaceOf is the namespace in a key.
+func namespaceOf(key string) string {
+	namespace, _, _ := strings.Cut(key, "/")
+	return namespace
+}
 
 func get[T any](v *View, t *Table[T], key string) (*T, bool) {
 	v.reads = append(v.reads, dep{kind: t.kind, key: key})

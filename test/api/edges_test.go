@@ -94,7 +94,7 @@ func startEdges(t *testing.T, s *Server) *edges {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := kube.NewIntake(e, informers, func(context.Context) error { return nil }, clk)
+	in := kube.NewIntake(e, informers, func(context.Context) error { return nil }, outage, clk)
 	e.status = kube.NewStatus(c, in, e.events, e, plans.Names, outage, clk, log)
 	e.writer = kube.NewWriter(c, in, e.status, e, 4)
 	e.keeper = kube.NewKeeper(c, in, e, plans, outage, clk, log)

@@ -399,7 +399,7 @@ func namespace(name string) *model.Namespace {
 func node(name, address string) *model.Node {
 	return &model.Node{
 		Meta:        model.Meta{Name: name, UID: "node-" + name, Created: 4},
-		InternalIPs: []netip.Addr{netip.MustParseAddr(address)}, Ready: true, Labels: map[string]string{"name": name},
+		InternalIPs: []netip.Addr{netip.MustParseAddr(address)}, Addresses: []netip.Addr{netip.MustParseAddr(address)}, Ready: true, Labels: map[string]string{"name": name},
 	}
 }
 

@@ -158,6 +158,19 @@ func TestNamesakeOfAnInvalidPodIsToldAgain(t *testing.T) {
 // Two records of one address: the older one has it, whichever is seen first; the
 // pod of the other is told, and has the address once it is free.
 func TestTwoRecordsOfOneAddress(t *testing.T) {
+	for _, order := range [][]string{
+		{"1late", "2early", "3last"},
+		{"1late", "3last", "2early"},
+		{"2early", "1late", "3last"},
+		{"2early", "3last", "1late"},
+		{"3last", "1late", "2early"},
+		{"3last", "2early", "1late"},
+	} {
+		t.Run(strings.Join(order, " "), func(t *testing.T) { recordsOfOneAddress(t, order) })
+	}
+}
+
+func recordsOfOneAddress(t *testing.T, order []string) {
 	b := bedIn(t, "pods")
 	reserve := func(name string, created int64) {
 		b.set(ref(model.KindIP, "", name+".default"), &model.IP{
@@ -165,8 +178,9 @@ func TestTwoRecordsOfOneAddress(t *testing.T) {
 			Addrs: model.Addrs{V4: netip.MustParseAddr("10.16.8.8")}, MAC: "02:00:00:00:00:8" + name[:1], Reserved: true,
 		})
 	}
-	for name, created := range map[string]int64{"1late": 90, "2early": 80, "3last": 99} {
-		reserve(name, created)
+	created := map[string]int64{"1late": 90, "2early": 80, "3last": 99}
+	for _, name := range order {
+		reserve(name, created[name])
 	}
 	for _, name := range []string{"1late", "2early", "3last"} {
 		b.set(ref(model.KindPod, "default", name), pod("default", name, "n1"))

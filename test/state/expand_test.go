@@ -9,6 +9,7 @@ import (
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
 	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 	"github.com/wovensdn/woven/test/modeldb"
 )
 
@@ -205,9 +206,13 @@ func (b *bed) vandalise(r *rand.Rand, wanted database) {
 
 func vandalism(r *rand.Rand, table *fact.Table, uuid string, row any) []ovsdb.Operation {
 	switch {
-	case table.Parent != "":
-		return []ovsdb.Operation{unlinking(table.Parent, table.ParentColumn, uuid, where(table.ExternalIDs(row)[fact.ParentKey])...)}
-	case r.IntN(2) == 0 && table.NamePrefix == "":
+	case table.Child():
+		var ops []ovsdb.Operation
+		for _, in := range table.Parents {
+			ops = append(ops, unlinking(in.Table, in.Column, uuid, where(table.ExternalIDs(row)[fact.ParentKey])...))
+		}
+		return ops
+	case table.Name == nb.MeterBandTable || r.IntN(2) == 0 && table.NamePrefix == "": // the meter keeps its band
 		return []ovsdb.Operation{{Op: "update", Table: table.Name, Where: where(uuid), Row: ovsdb.Row{"external_ids": ovsdb.OvsMap{GoMap: map[any]any{}}}}}
 	default:
 		return deletion(table, uuid)

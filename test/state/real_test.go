@@ -103,21 +103,22 @@ func TestAudit(t *testing.T) {
 	b.become(named(t, "bound namespace"))
 	b.settle()
 	table := fact.TableOf(nb.LogicalSwitchPortTable)
+	in := table.Parents[0]
 	uuid := ovsdb.OvsSet{GoSet: []any{ovsdb.UUID{GoUUID: fact.UUIDOf(table.Name, "a.default")}}}
 	move := func(sw string, mutator ovsdb.Mutator) ovsdb.Operation {
 		return ovsdb.Operation{
-			Op: "mutate", Table: table.Parent, Where: where(fact.UUIDOf(table.Parent, sw)),
+			Op: "mutate", Table: in.Table, Where: where(fact.UUIDOf(in.Table, sw)),
 			Mutations: []ovsdb.Mutation{*ovsdb.NewMutation("ports", mutator, uuid)},
 		}
 	}
 	b.transact(ovsdb.Operation{Op: "insert", Table: nb.LogicalSwitchTable, Row: ovsdb.Row{"name": "by-hand"}})
 	b.compareReal("before", full)
 	b.transact(move("ovn-default", "delete"), move("blue", "insert"))
-	parents, err := commit.Parents(t.Context(), b.db, table)
+	parents, err := commit.Parents(t.Context(), b.db, in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.core.Audited(table, parents)
+	b.core.Audited(table, in.Table, parents)
 	b.settle()
 	b.compareReal("after", full)
 }

@@ -57,6 +57,8 @@ func refTo(object any) model.Ref {
 		return ref(model.KindService, o.Namespace, o.Name)
 	case *model.EndpointSlice:
 		return ref(model.KindEndpointSlice, o.Namespace, o.Name)
+	case *model.Policy:
+		return o.Ref()
 	case *model.StatefulSet:
 		return ref(model.KindStatefulSet, o.Namespace, o.Name)
 	case *model.Pod:
@@ -158,5 +160,5 @@ func states() []state {
 		pods.with("dotted names", pod("default", "a.b", "n1"), pod("default", "a-b", "n1")),
 		pods.with("full subnet", changed(subnet("tiny", "10.19.0.0/30"), func(s *model.Subnet) { s.Namespaces = []string{"tiny"} }),
 			namespace("tiny"), pod("tiny", "a", "n1"), pod("tiny", "b", "n1")),
-	}, append(addressStates(pods), serviceStates(bound)...)...)
+	}, slices.Concat(addressStates(pods), serviceStates(bound), policyStates(bound))...)
 }

@@ -1,0 +1,52 @@
+package compile
+
+import (
+	"strconv"
+
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+)
+
+// defaultLogRate bounds the lines that one rule writes in a second.
+const defaultLogRate = 10
+
+// log has OVN write a line for what the rule decides, if the policy wants it. The
+// meter is one for each rate, and counts each rule by itself (ovn-nb(5), Meter:fair).
+func (b *ruleBuilder) log(row *nb.ACL) {
+	log := b.p.Log
+	switch row.Action {
+	case nb.ACLActionDrop:
+		row.Log = log.Deny
+	case nb.ACLActionPass:
+		row.Log = log.Pass
+	default:
+		row.Log = log.Allow
+	}
+	if !row.Log {
+		return
+	}
+	severity, rate := nb.ACLSeverityInfo, log.Rate
+	if row.Action == nb.ACLActionDrop {
+		severity = nb.ACLSeverityWarning
+	}
+	if rate == 0 {
+		rate = defaultLogRate
+	}
+	meter := meterOf(b.r, rate)
+	row.Severity, row.Meter = &severity, &meter
+}
+
+// meterOf declares the meter of a rate, in lines a second.
+func meterOf(r *Result, rate int) string {
+	name := "woven.acl." + strconv.Itoa(rate)
+	meter := fact.RefTo(nb.MeterTable, name)
+	for i := range r.Rows {
+		if r.Rows[i].Ref == meter {
+			return name
+		}
+	}
+	fair := true
+	band := r.Row(nb.MeterBandTable, name, &nb.MeterBand{Action: nb.MeterBandActionDrop, Rate: rate})
+	r.Row(nb.MeterTable, name, &nb.Meter{Name: name, Unit: nb.MeterUnitPktps, Fair: &fair, Bands: []string{band.UUID}})
+	return name
+}

@@ -1,0 +1,246 @@
+package compile
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go4.org/netipx"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+)
+
+// matches gives the matches (ovn-sb(5), Logical_Flow:match) of one rule; none if no
+// packet can match it.
+func (b *ruleBuilder) matches(rule *model.PolicyRule, direction string) (out []string) {
+	far := b.far(rule, direction)
+	if !far.possible() {
+		return nil
+	}
+	subject := b.port(direction, b.subject)
+	if ports, ok := portsMatch(rule.Ports); ok {
+		out = append(out, conjunction(subject, far.match(direction), ports))
+	}
+	for _, port := range rule.NamedPorts() {
+		if direction == nb.ACLDirectionToLport {
+			for _, s := range b.p.Named(port) {
+				for _, number := range meanings(b.v, s) {
+					out = append(out, conjunction(b.port(direction, portGroup(s, number)), far.match(direction), numberMatch(port, number)))
+				}
+			}
+			continue
+		}
+		out = append(out, b.namedEgress(rule, port, far)...)
+	}
+	return out
+}
+
+// namedEgress: what a port's name means depends on the pod that is talked to.
+func (b *ruleBuilder) namedEgress(rule *model.PolicyRule, port model.NamedPort, far peers) (out []string) {
+	direction := nb.ACLDirectionFromLport
+	for _, s := range rule.Named(port) {
+		among := peers{everyone: true}
+		if s.Group == (model.Group{}) { // of any pod: but only where the rule allows
+			among = peers{everyone: far.everyone, ranges: far.ranges}
+		}
+		if !among.possible() {
+			continue
+		}
+		for _, number := range meanings(b.v, s) {
+			named := peers{groups: []string{portGroup(s, number)}}
+			out = append(out, conjunction(b.port(direction, b.subject), named.match(direction), among.match(direction), numberMatch(port, number)))
+		}
+	}
+	return out
+}
+
+// peers is the far side of connections that a rule is about.
+type peers struct {
+	everyone bool
+	groups   []string // port groups
+	ranges   []netip.Prefix
+}
+
+func (b *ruleBuilder) far(rule *model.PolicyRule, direction string) peers {
+	p := peers{everyone: rule.Everyone}
+	for _, g := range rule.Groups {
+		p.groups = append(p.groups, portGroup(model.Selection{Group: g}, 0))
+	}
+	p.ranges = b.ranges(rule, direction)
+	return p
+}
+
+func (p peers) possible() bool { return p.everyone || len(p.groups)+len(p.ranges) > 0 }
+
+// match is empty where the far side does not matter.
+func (p peers) match(direction string) string {
+	if p.everyone {
+		return ""
+	}
+	end := "dst"
+	if direction == nb.ACLDirectionToLport {
+		end = "src"
+	}
+	var parts []string
+	for _, ip := range []string{"ip4", "ip6"} {
+		var among []string
+		for _, g := range p.groups {
+			among = append(among, "$"+g+"_"+ip)
+		}
+		for _, r := range p.ranges {
+			if family(r.Addr()) == ip {
+				among = append(among, rangeText(r))
+			}
+		}
+		if len(among) > 0 {
+			parts = append(parts, ip+"."+end+" == "+braced(among))
+		}
+	}
+	return alternatives(parts)
+}
+
+func rangeText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+func braced(values []string) string {
+	if len(values) == 1 {
+		return values[0]
+	}
+	return "{" + strings.Join(values, ", ") + "}"
+}
+
+func alternatives(parts []string) string {
+	if len(parts) < 2 {
+		return strings.Join(parts, "")
+	}
+	return "(" + strings.Join(parts, " || ") + ")"
+}
+
+// conjunction joins what is not empty.
+func conjunction(parts ...string) string {
+	if slices.Equal(parts[1:], make([]string, len(parts)-1)) {
+		parts = append(parts, "ip")
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " && ")
+}
+
+// ranges gives the addresses that a rule names by themselves: blocks without their
+// exceptions, nodes, and the addresses that nodes in a block have towards pods.
+func (b *ruleBuilder) ranges(rule *model.PolicyRule, direction string) []netip.Prefix {
+	var all netipx.IPSetBuilder
+	for _, block := range rule.Blocks {
+		set := blockSet(block)
+		all.AddSet(set)
+		if direction == nb.ACLDirectionToLport {
+			b.addHosts(&all, set, block.CIDR)
+		}
+	}
+	if len(rule.Nodes) > 0 {
+		for _, node := range b.v.Nodes() {
+			if selects(rule.Nodes, node) {
+				b.addNode(&all, node)
+			}
+		}
+	}
+	set, err := all.IPSet()
+	if err != nil {
+		return nil // only prefixes that do not parse are errors, and these have parsed
+	}
+	return set.Prefixes()
+}
+
+func blockSet(block model.IPBlock) *netipx.IPSet {
+	var of netipx.IPSetBuilder
+	of.AddPrefix(block.CIDR)
+	for _, except := range block.Except {
+		of.RemovePrefix(except)
+	}
+	set, err := of.IPSet()
+	if err != nil {
+		return &netipx.IPSet{} // as above
+	}
+	return set
+}
+
+// addHosts: a block with a node in it means what comes from the node, too, which
+// pods see under other addresses.
+func (b *ruleBuilder) addHosts(all *netipx.IPSetBuilder, block *netipx.IPSet, cidr netip.Prefix) {
+	within := model.Prefixes{V4: cidr}
+	if cidr.Addr().Is6() {
+		within = model.Prefixes{V6: cidr}
+	}
+	for _, node := range b.v.NodesWithin(within) {
+		if slices.ContainsFunc(node.InternalIPs, block.Contains) {
+			for _, a := range b.towardsPods(node) {
+				all.Add(a)
+			}
+		}
+	}
+}
+
+func (b *ruleBuilder) addNode(all *netipx.IPSetBuilder, node *model.Node) {
+	for _, a := range slices.Concat(node.Addresses, b.towardsPods(node)) {
+		all.Add(a)
+	}
+}
+
+// towardsPods are the addresses by which pods know a node: that of its port, and
+// the one behind which it asks Services.
+func (b *ruleBuilder) towardsPods(node *model.Node) []netip.Addr {
+	ip, ok := b.v.IP(model.NodePortName(node.Name))
+	join, there := b.v.SubnetNetwork(b.NodeSwitch)
+	if !ok || !there {
+		return nil
+	}
+	return hostAddresses(ip, b.serviceSource(&Result{}, join, ip)) // problems are the node's
+}
+
+func selects(selectors []string, node *model.Node) bool {
+	return slices.ContainsFunc(selectors, func(text string) bool {
+		s, err := labels.Parse(text)
+		return err == nil && s.Matches(labels.Set(node.Labels))
+	})
+}
+
+// portsMatch matches ports that are numbers; ok is false if there are only names.
+func portsMatch(ports []model.PolicyPort) (match string, ok bool) {
+	if len(ports) == 0 {
+		return "", true
+	}
+	var parts []string
+	for _, protocol := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
+		parts = append(parts, protocolPorts(protocol, ports)...)
+	}
+	return alternatives(parts), len(parts) > 0
+}
+
+func protocolPorts(protocol model.Protocol, ports []model.PolicyPort) (parts []string) {
+	var single []string
+	for _, p := range ports {
+		switch {
+		case p.Protocol != protocol || p.Name != "":
+		case p.First == 0:
+			return []string{string(protocol)}
+		case p.First == p.Last:
+			single = append(single, strconv.Itoa(int(p.First)))
+		default:
+			parts = append(parts, fmt.Sprintf("%d <= %s.dst <= %d", p.First, protocol, p.Last))
+		}
+	}
+	if len(single) > 0 {
+		parts = append(parts, string(protocol)+".dst == "+braced(single))
+	}
+	return parts
+}
+
+func numberMatch(port model.NamedPort, number uint16) string {
+	return fmt.Sprintf("%s.dst == %d", port.Protocol, number)
+}

@@ -1,0 +1,220 @@
+package kube
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	toolscache "k8s.io/client-go/tools/cache"
+	fcache "k8s.io/client-go/tools/cache/testing"
+	"k8s.io/utils/clock"
+	testclock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+
+	"github.com/wovensdn/woven/pkg/engine"
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+const definitionANP = "adminnetworkpolicies.policy.networking.k8s.io"
+
+// recorder is a sink that knows the last news of each object.
+type recorder struct {
+	mu   sync.Mutex
+	last map[model.Ref]any
+}
+
+func (r *recorder) Apply(changes ...engine.Change) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range changes {
+		r.last[c.Ref] = c.Object
+	}
+}
+
+func (r *recorder) KubeSynced() {}
+
+// source is a cache with informers of its own for AdminNetworkPolicies, if served.
+type source struct {
+	cache.Cache
+	t       *testing.T
+	served  func() bool
+	objects *fcache.FakeControllerSource
+
+	mu   sync.Mutex
+	stop context.CancelFunc // of the informer
+}
+
+func (s *source) GetInformer(_ context.Context, o client.Object, _ ...cache.InformerGetOption) (cache.Informer, error) {
+	if _, ok := o.(*v1alpha1.AdminNetworkPolicy); !ok {
+		s.t.Errorf("%T is watched", o)
+	}
+	if !s.served() {
+		return nil, &meta.NoKindMatchError{}
+	}
+	informer := toolscache.NewSharedIndexInformer(s.objects, o, 0, toolscache.Indexers{})
+	if err := informer.SetTransform(CacheOptions(&Outage{}).DefaultTransform); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ctx, stop := context.WithCancel(s.t.Context())
+	s.stop = stop
+	go informer.RunWithContext(ctx)
+	return informer, nil
+}
+
+func (s *source) RemoveInformer(context.Context, client.Object) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop()
+	return nil
+}
+
+// optionalBed is an intake without an API server.
+type optionalBed struct {
+	*source
+	*recorder
+	o *options
+}
+
+func newOptionalBed(t *testing.T, clk clock.WithTicker, served func() bool) *optionalBed {
+	t.Helper()
+	b := &optionalBed{
+		source:   &source{t: t, served: served, objects: fcache.NewFakeControllerSource()},
+		recorder: &recorder{last: map[model.Ref]any{}},
+	}
+	in := NewIntake(b.recorder, b.source, nil, &Outage{Log: logr.Discard(), Clock: clk}, clk)
+	b.o = &options{in: in, ctx: t.Context(), kinds: optionalKinds(), followed: map[string]*followed{}}
+	return b
+}
+
+func (b *optionalBed) definition() *metav1.PartialObjectMetadata {
+	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: definitionANP}}
+}
+
+// news is what was told last of an object.
+func (b *optionalBed) news(kind model.Kind, name string) any {
+	b.o.in.flush()
+	b.recorder.mu.Lock()
+	defer b.recorder.mu.Unlock()
+	return b.last[model.Ref{Kind: kind, Name: name}]
+}
+
+func await(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true, func(context.Context) (bool, error) { return is(), nil })
+	if err != nil {
+		t.Fatalf("waiting until %s: %v", what, err)
+	}
+}
+
+func isClosed(channels []<-chan struct{}) bool {
+	for _, c := range channels {
+		select {
+		case <-c:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func policyObject(name string) *v1alpha1.AdminNetworkPolicy {
+	return &v1alpha1.AdminNetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       v1alpha1.AdminNetworkPolicySpec{Subject: v1alpha1.AdminNetworkPolicySubject{Namespaces: &metav1.LabelSelector{}}},
+	}
+}
+
+// TestOptionalKindComesAndGoes: its objects are known before it is told to be followed, and are gone when it is.
+func TestOptionalKindComesAndGoes(t *testing.T) {
+	b := newOptionalBed(t, clock.RealClock{}, func() bool { return true })
+	b.objects.Add(policyObject("a"))
+	for range 2 {
+		b.o.defined(b.definition())
+		b.o.defined(b.definition())
+		await(t, "the kind is followed", func() bool {
+			d, ok := b.news(model.KindDefinition, definitionANP).(*model.Definition)
+			return ok && d.Followed
+		})
+		if p, ok := b.news(model.KindAdminNetworkPolicy, "a").(*model.Policy); !ok || p.Tier != model.TierAdmin {
+			t.Errorf("the policy is %+v", p)
+		}
+		await(t, "the start is not held up", func() bool { return isClosed(b.o.started()) })
+		b.o.mu.Lock()
+		late := b.o.followed[definitionANP].handler
+		b.o.mu.Unlock()
+		b.o.undefined(toolscache.DeletedFinalStateUnknown{Obj: b.definition()})
+		b.o.undefined(b.definition())
+		if p := b.news(model.KindAdminNetworkPolicy, "a"); p != nil {
+			t.Errorf("the policy is %+v", p)
+		}
+		if d := b.news(model.KindDefinition, definitionANP); d != nil {
+			t.Errorf("the definition is %+v", d)
+		}
+		late.OnAdd(newEntry(kindsByName()[model.KindAdminNetworkPolicy], policyObject("late")), false)
+		if p := b.news(model.KindAdminNetworkPolicy, "late"); p != nil {
+			t.Errorf("what comes late is told: %+v", p)
+		}
+	}
+}
+
+// TestUnservedKind: a kind that is not served in our version holds up the start for a
+// while and no longer, and is followed when it is served after all.
+func TestUnservedKind(t *testing.T) {
+	var served, asked int
+	var mu sync.Mutex
+	clk := testclock.NewFakeClock(time.Unix(1e9, 0))
+	b := newOptionalBed(t, clk, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		asked++
+		return served > 0
+	})
+	times := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return asked
+	}
+	b.o.defined(b.definition())
+	held := b.o.started()
+	for range unservedTime/probeInterval + 1 {
+		await(t, "it waits to ask again", clk.HasWaiters)
+		if isClosed(held) {
+			t.Fatal("the start is not held up")
+		}
+		clk.Step(probeInterval)
+	}
+	await(t, "the start is not held up any more", func() bool { return isClosed(held) })
+	before := times()
+	mu.Lock()
+	served++
+	mu.Unlock()
+	b.o.defined(b.definition())
+	await(t, "it is followed", func() bool {
+		d, ok := b.news(model.KindDefinition, definitionANP).(*model.Definition)
+		return ok && d.Followed && times() > before
+	})
+}
+
+// TestUndefinedBeforeServed: a definition that goes before its kind is served leaves nothing.
+func TestUndefinedBeforeServed(t *testing.T) {
+	clk := testclock.NewFakeClock(time.Unix(1e9, 0))
+	b := newOptionalBed(t, clk, func() bool { return false })
+	b.stop = func() {}
+	b.o.defined(b.definition())
+	held := b.o.started()
+	await(t, "it waits to ask again", clk.HasWaiters)
+	b.o.undefined(b.definition())
+	await(t, "the start is not held up any more", func() bool { return isClosed(held) })
+	if d := b.news(model.KindDefinition, definitionANP); d != nil {
+		t.Errorf("the definition is %+v", d)
+	}
+}

@@ -1,0 +1,85 @@
+package model
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/wovensdn/woven/api/annotations"
+)
+
+// networkPolicyAnnotations reads what annotations of a NetworkPolicy say. Those that
+// cannot be read are as good as none, but for network_policy_for, without which
+// the policy would mean all NICs.
+func (r *policyReader) networkPolicyAnnotations(p *Policy, all map[string]string) {
+	switch text := all[annotations.PolicyEnforcement]; text {
+	case "", "standard":
+	case "lax":
+		p.Lax = true
+	default:
+		r.warn(annotationField(annotations.PolicyEnforcement), "%s is neither standard nor lax; it is standard", quote(text))
+	}
+	r.policyFor(p, all[annotations.PolicyFor])
+	switch text := all[annotations.EnableLog]; {
+	case strings.EqualFold(text, "true"):
+		p.Log = r.policyLog(all)
+		if all[annotations.LogACLActions] == "" {
+			p.Log.Deny = true // as with Kube-OVN
+		}
+	case text != "" && !strings.EqualFold(text, "false"):
+		r.warn(annotationField(annotations.EnableLog), "%s is neither true nor false", quote(text))
+	}
+}
+
+// policyLog reads which decisions are logged, and how many of them.
+func (r *policyReader) policyLog(all map[string]string) (log PolicyLog) {
+	for _, action := range csv(all[annotations.LogACLActions]) {
+		switch action {
+		case "allow", "allow-related":
+			log.Allow = true
+		case "drop", "deny":
+			log.Deny = true
+		case "pass":
+			log.Pass = true
+		default:
+			r.warn(annotationField(annotations.LogACLActions), "%s is none of allow, drop and pass", quote(action))
+		}
+	}
+	if text := strings.TrimSpace(all[annotations.ACLLogMeterRate]); text != "" {
+		rate, err := strconv.ParseInt(text, 10, 32) // more lines a second nobody reads
+		if err != nil || rate < 1 {
+			r.warn(annotationField(annotations.ACLLogMeterRate), "%s is not a number of lines a second, from 1", quote(text))
+			return log
+		}
+		log.Rate = int(rate)
+	}
+	return log
+}
+
+// policyFor reads the providers of the NICs that a policy is for: "ovn", and
+// "<namespace>/<name>" of a NetworkAttachmentDefinition.
+func (r *policyReader) policyFor(p *Policy, text string) {
+	if text == "" {
+		return
+	}
+	field := annotationField(annotations.PolicyFor)
+	for token := range strings.SplitSeq(text, ",") {
+		token = strings.TrimSpace(token)
+		namespace, name, slash := strings.Cut(token, "/")
+		switch {
+		case token == "":
+		case token == annotations.DefaultProvider:
+			p.Providers = append(p.Providers, annotations.DefaultProvider)
+		case slash && len(validation.IsDNS1123Label(namespace)) == 0 && notAName(name) == "":
+			p.Providers = append(p.Providers, name+"."+namespace+"."+annotations.DefaultProvider)
+		default:
+			r.warn(field, "%s is neither %s nor <namespace>/<name> of a NetworkAttachmentDefinition; it is left out", quote(token), annotations.DefaultProvider)
+		}
+	}
+	slices.Sort(p.Providers)
+	if p.Providers = slices.Compact(p.Providers); len(p.Providers) == 0 {
+		r.fatal(field, "%s names no NIC", quote(text))
+	}
+}

@@ -1,0 +1,105 @@
+package model
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Selection is what one port group holds: ports of the pods of a group.
+type Selection struct {
+	Group
+	// Providers of the NICs that matter, joined by commas; empty for all NICs.
+	Providers string
+	// Port, if it has a name, limits the selection to pods that have such a port.
+	Port NamedPort
+}
+
+// NamedPort is a port of a container, as policies speak of it.
+type NamedPort struct {
+	Protocol Protocol
+	Name     string
+}
+
+// Key identifies the selection.
+func (s Selection) Key() string {
+	return strings.Join([]string{s.Group.Key(), s.Providers, string(s.Port.Protocol), s.Port.Name}, "\x00")
+}
+
+// HasProvider tells whether the NICs of a provider matter.
+func (s Selection) HasProvider(provider string) bool {
+	return s.Providers == "" || slices.Contains(strings.Split(s.Providers, ","), provider)
+}
+
+// Selections lists what a policy speaks of, sorted and without doubles.
+func (p *Policy) Selections() []Selection {
+	out := []Selection{p.SubjectSelection()}
+	for _, r := range p.Ingress.Rules {
+		for _, g := range r.Groups {
+			out = append(out, Selection{Group: g})
+		}
+		for _, port := range r.NamedPorts() {
+			out = append(out, p.Named(port)...)
+		}
+	}
+	for _, r := range p.Egress.Rules {
+		for _, g := range r.Groups {
+			out = append(out, Selection{Group: g})
+		}
+		for _, port := range r.NamedPorts() {
+			out = append(out, r.Named(port)...)
+		}
+	}
+	slices.SortFunc(out, func(a, b Selection) int { return cmp.Compare(a.Key(), b.Key()) })
+	return slices.Compact(out)
+}
+
+// SubjectSelection is what the policy is about.
+func (p *Policy) SubjectSelection() Selection {
+	return Selection{Group: p.Subject, Providers: strings.Join(p.Providers, ",")}
+}
+
+// NumberOf tells what a port's name means for a pod; 0 for nothing.
+func (p *Pod) NumberOf(port NamedPort) uint16 {
+	for _, have := range p.Ports {
+		if have.Name == port.Name && have.Protocol == port.Protocol {
+			return have.First
+		}
+	}
+	return 0
+}
+
+// Named selects the pods of the subject that a port's name means something for:
+// connections to the subject go there.
+func (p *Policy) Named(port NamedPort) []Selection {
+	s := p.SubjectSelection()
+	s.Port = port
+	return []Selection{s}
+}
+
+// Named selects the pods among a rule's peers that a port's name means something
+// for. Where the peers are not selected by labels, that may be any pod.
+func (r *PolicyRule) Named(port NamedPort) []Selection {
+	var out []Selection
+	for _, g := range r.Groups {
+		out = append(out, Selection{Group: g, Port: port})
+	}
+	if r.Everyone || len(r.Blocks)+len(r.Nodes) > 0 {
+		out = append(out, Selection{Port: port})
+	}
+	return out
+}
+
+// NamedPorts lists the ports of a rule that are names, sorted and without doubles.
+func (r *PolicyRule) NamedPorts() []NamedPort {
+	var out []NamedPort
+	for _, p := range r.Ports {
+		if p.Name != "" {
+			out = append(out, NamedPort{p.Protocol, p.Name})
+		}
+	}
+	slices.SortFunc(out, func(a, b NamedPort) int {
+		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Name, b.Name))
+	})
+	return slices.Compact(out)
+}

@@ -1,0 +1,336 @@
+package world
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/selector"
+)
+
+// What is read of groups.
+const (
+	indexGroups  = "groups"  // of a pod: the selections that it is in
+	indexNumbers = "numbers" // of a selection by a port's name: what the name means
+)
+
+// groups knows which selections of policies which pods are in. A change of a
+// pod, a namespace or a policy wakes just the pods that were won or lost.
+//
+// Each namespace that is selected at all has an index of its own: a pod is
+// compared with groups that are about its namespace, a group with the pods there.
+type groups struct {
+	w          *World
+	groups     map[model.Group]*group
+	named      map[string]set[*group] // by the one namespace that they are about
+	namespaces *selector.Index        // ids are keys of groups of several namespaces, objects are namespaces
+	byKey      map[string]*group
+	indexes    map[string]*podIndex   // by namespace
+	pods       map[string]set[string] // keys of all pods by namespace
+}
+
+type set[T comparable] = map[T]struct{}
+
+// podIndex is about the pods of one namespace: ids are keys of groups, objects are keys of pods.
+type podIndex struct {
+	*selector.Index
+	groups int
+}
+
+type group struct {
+	model.Group
+	key        string
+	selector   labels.Selector // of pods
+	selections map[model.Selection]*selected
+}
+
+// selected is what is known of a selection.
+type selected struct {
+	policies int               // that speak of it
+	number   map[string]uint16 // what a named port means, by pod
+	pods     map[uint16]int    // that mean a number
+}
+
+func newGroups(w *World) *groups {
+	g := &groups{
+		w: w, groups: map[model.Group]*group{}, named: map[string]set[*group]{}, namespaces: selector.New(), byKey: map[string]*group{},
+		indexes: map[string]*podIndex{}, pods: map[string]set[string]{},
+	}
+	w.Pods.changing = append(w.Pods.changing, g.pod)
+	w.Namespaces.changing = append(w.Namespaces.changing, g.namespace)
+	for _, t := range w.Policies {
+		t.changing = append(t.changing, g.policy)
+	}
+	return g
+}
+
+// policy has its selections counted.
+func (x *groups) policy(_ string, old, now *model.Policy) (woken []model.Ref) {
+	var before, after []model.Selection
+	if old != nil {
+		before = old.Selections()
+	}
+	if now != nil {
+		after = now.Selections()
+	}
+	for _, s := range after {
+		if !slices.Contains(before, s) {
+			woken = append(woken, x.ask(s)...)
+		}
+	}
+	for _, s := range before {
+		if !slices.Contains(after, s) {
+			woken = append(woken, x.drop(s)...)
+		}
+	}
+	return woken
+}
+
+func (x *groups) ask(s model.Selection) (woken []model.Ref) {
+	g, ok := x.groups[s.Group]
+	if !ok {
+		g = x.add(s.Group)
+	}
+	if known, ok := g.selections[s]; ok {
+		known.policies++
+		return nil
+	}
+	sel := &selected{policies: 1, number: map[string]uint16{}, pods: map[uint16]int{}}
+	g.selections[s] = sel
+	for _, key := range x.members(g) {
+		if pod, ok := x.w.Pods.Get(key); ok {
+			sel.mean(key, pod.NumberOf(s.Port))
+		}
+		woken = append(woken, x.readers(indexGroups, key)...)
+	}
+	return append(woken, x.readers(indexNumbers, s.Key())...)
+}
+
+func (x *groups) drop(s model.Selection) (woken []model.Ref) {
+	g := x.groups[s.Group]
+	g.selections[s].policies--
+	if g.selections[s].policies > 0 {
+		return nil
+	}
+	delete(g.selections, s)
+	for _, key := range x.members(g) {
+		woken = append(woken, x.readers(indexGroups, key)...)
+	}
+	if len(g.selections) == 0 {
+		x.remove(g)
+	}
+	return append(woken, x.readers(indexNumbers, s.Key())...)
+}
+
+// add makes a group known where it is about.
+func (x *groups) add(of model.Group) *group {
+	g := &group{Group: of, key: of.Key(), selector: parsed(of.Pods), selections: map[model.Selection]*selected{}}
+	x.groups[of], x.byKey[g.key] = g, g
+	if of.Namespace != "" {
+		if x.named[of.Namespace] == nil {
+			x.named[of.Namespace] = set[*group]{}
+		}
+		x.named[of.Namespace][g] = struct{}{}
+		x.enter(of.Namespace, g)
+		return g
+	}
+	for _, m := range x.namespaces.SetSelector(g.key, parsed(of.Namespaces)).Added {
+		x.enter(m.Object, g)
+	}
+	return g
+}
+
+func (x *groups) remove(g *group) {
+	if g.Namespace != "" {
+		delete(x.named[g.Namespace], g)
+		if len(x.named[g.Namespace]) == 0 {
+			delete(x.named, g.Namespace)
+		}
+		x.leave(g.Namespace, g)
+	} else {
+		for _, m := range x.namespaces.DeleteSelector(g.key).Removed {
+			x.leave(m.Object, g)
+		}
+	}
+	delete(x.groups, g.Group)
+	delete(x.byKey, g.key)
+}
+
+func parsed(text string) labels.Selector {
+	s, err := labels.Parse(text)
+	if err != nil {
+		return labels.Nothing() // not the text that model writes
+	}
+	return s
+}
+
+// enter has a group be about a namespace.
+func (x *groups) enter(namespace string, g *group) []model.Ref {
+	index := x.indexes[namespace]
+	if index == nil {
+		index = &podIndex{Index: selector.New()}
+		x.indexes[namespace] = index
+		for key := range x.pods[namespace] {
+			if pod, ok := x.w.Pods.Get(key); ok {
+				index.SetObject(key, pod.Labels)
+			}
+		}
+	}
+	index.groups++
+	return x.follow(index.SetSelector(g.key, g.selector))
+}
+
+func (x *groups) leave(namespace string, g *group) []model.Ref {
+	index := x.indexes[namespace]
+	woken := x.follow(index.DeleteSelector(g.key))
+	if index.groups--; index.groups == 0 {
+		delete(x.indexes, namespace)
+	}
+	return woken
+}
+
+// namespace has groups be about it as its labels say.
+func (x *groups) namespace(name string, _, now *model.Namespace) (woken []model.Ref) {
+	var d selector.Delta
+	if now == nil {
+		d = x.namespaces.DeleteObject(name)
+	} else {
+		d = x.namespaces.SetObject(name, now.Labels)
+	}
+	for _, m := range d.Added {
+		woken = append(woken, x.enter(name, x.byKey[m.Selector])...)
+	}
+	for _, m := range d.Removed {
+		woken = append(woken, x.leave(name, x.byKey[m.Selector])...)
+	}
+	return woken
+}
+
+func (x *groups) pod(key string, old, now *model.Pod) []model.Ref {
+	namespace := namespaceOf(key)
+	switch {
+	case now == nil:
+		delete(x.pods[namespace], key)
+		if len(x.pods[namespace]) == 0 {
+			delete(x.pods, namespace)
+		}
+	case old == nil:
+		if x.pods[namespace] == nil {
+			x.pods[namespace] = set[string]{}
+		}
+		x.pods[namespace][key] = struct{}{}
+	}
+	index := x.indexes[namespace]
+	if index == nil {
+		return nil
+	}
+	if now == nil {
+		return x.follow(index.DeleteObject(key))
+	}
+	woken := x.follow(index.SetObject(key, now.Labels))
+	if old != nil && !slices.Equal(old.Ports, now.Ports) {
+		for _, id := range index.Selectors(key) {
+			woken = append(woken, x.mean(x.byKey[id], key, now)...)
+		}
+	}
+	return woken
+}
+
+// follow wakes the pods that groups have won or lost, and who reads what names of ports mean.
+func (x *groups) follow(d selector.Delta) (woken []model.Ref) {
+	for _, m := range d.Added {
+		pod, _ := x.w.Pods.Get(m.Object)
+		woken = append(woken, x.mean(x.byKey[m.Selector], m.Object, pod)...)
+		woken = append(woken, x.readers(indexGroups, m.Object)...)
+	}
+	for _, m := range d.Removed {
+		woken = append(woken, x.mean(x.byKey[m.Selector], m.Object, nil)...)
+		woken = append(woken, x.readers(indexGroups, m.Object)...)
+	}
+	return woken
+}
+
+// mean notes what names of ports mean for a pod that is in a group; nil for one that is not any more.
+func (x *groups) mean(g *group, key string, pod *model.Pod) (woken []model.Ref) {
+	for s, sel := range g.selections {
+		var number uint16
+		if s.Port.Name == "" {
+			continue
+		}
+		if pod != nil {
+			number = pod.NumberOf(s.Port)
+		}
+		if sel.mean(key, number) {
+			woken = append(woken, x.readers(indexNumbers, s.Key())...)
+		}
+	}
+	return woken
+}
+
+// mean tells whether a number has come or gone by what it means for this pod.
+func (s *selected) mean(pod string, number uint16) (changed bool) {
+	old := s.number[pod]
+	if old == number {
+		return false
+	}
+	delete(s.number, pod)
+	if old != 0 {
+		if s.pods[old]--; s.pods[old] == 0 {
+			delete(s.pods, old)
+			changed = true
+		}
+	}
+	if number != 0 {
+		s.number[pod] = number
+		s.pods[number]++
+		changed = changed || s.pods[number] == 1
+	}
+	return changed
+}
+
+// members lists the keys of the pods in a group.
+func (x *groups) members(g *group) (keys []string) {
+	about := []string{g.Namespace}
+	if g.Namespace == "" {
+		about = x.namespaces.Objects(g.key)
+	}
+	for _, namespace := range about {
+		if index := x.indexes[namespace]; index != nil {
+			keys = append(keys, index.Objects(g.key)...)
+		}
+	}
+	return keys
+}
+
+func (x *groups) readers(index, key string) []model.Ref {
+	return x.w.readers.of(dep{model.KindPod, index, key})
+}
+
+// Selections lists what policies speak of that a pod is in, sorted. Of those with
+// a port's name also such as the pod has no such port for.
+func (v *View) Selections(namespace, pod string) (out []model.Selection) {
+	key := PodKey(namespace, pod)
+	v.reads = append(v.reads, dep{model.KindPod, indexGroups, key})
+	index := v.w.groups.indexes[namespace]
+	if index == nil {
+		return nil
+	}
+	for _, id := range index.Selectors(key) {
+		out = slices.AppendSeq(out, maps.Keys(v.w.groups.byKey[id].selections))
+	}
+	slices.SortFunc(out, func(a, b model.Selection) int { return cmp.Compare(a.Key(), b.Key()) })
+	return out
+}
+
+// Numbers lists what the port's name of a selection means for its pods, sorted.
+func (v *View) Numbers(s model.Selection) []uint16 {
+	v.reads = append(v.reads, dep{model.KindPod, indexNumbers, s.Key()})
+	g := v.w.groups.groups[s.Group]
+	if g == nil || g.selections[s] == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(g.selections[s].pods))
+}
