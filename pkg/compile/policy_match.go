@@ -44,7 +44,7 @@ func (b *ruleBuilder) namedEgress(rule *model.PolicyRule, port model.NamedPort, 
 	direction := nb.ACLDirectionFromLport
 	for _, s := range rule.Named(port) {
 		among := peers{everyone: true}
-		if s.Group == (model.Group{}) { // of any pod: but only where the rule allows
+		if s.Group == (model.Group{}) && !slices.Contains(rule.Groups, s.Group) { // of any pod, but only where the rule says
 			among = peers{everyone: far.everyone, ranges: far.ranges}
 		}
 		if !among.possible() {

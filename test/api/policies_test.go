@@ -7,16 +7,21 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
 // adminPolicyCRD is as much of a definition as a kind of version v1alpha1 needs here;
@@ -79,6 +84,22 @@ var policies = map[model.Kind]struct {
 	},
 }
 
+// createLate creates an object of a kind that may not be served yet, and returns a client that knows the kind.
+func createLate(t *testing.T, s *Server, c client.Client, o client.Object) client.Client {
+	t.Helper()
+	Eventually(t, o.GetName()+" is created", startTime, func(ctx context.Context) error {
+		err := c.Create(ctx, o)
+		if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+			c = s.Client(Admin) // which learns the new kind
+			return err
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		return nil
+	})
+	return c
+}
+
 // TestPolicies: those that are there at the start are known before anything is written,
 // and the optional kinds may come, go and come again.
 func TestPolicies(t *testing.T) {
@@ -87,16 +108,7 @@ func TestPolicies(t *testing.T) {
 	c := s.Client(Admin)
 	create := func(o client.Object) {
 		t.Helper()
-		Eventually(t, o.GetName()+" is created", startTime, func(ctx context.Context) error {
-			err := c.Create(ctx, o)
-			if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
-				c = s.Client(Admin) // which learns the new kind
-				return err
-			} else if err != nil {
-				t.Fatal(err)
-			}
-			return nil
-		})
+		c = createLate(t, s, c, o)
 	}
 	create(clusterPolicyCRD(t))
 	create(object(t, policies[model.KindClusterNetworkPolicy].text))
@@ -182,4 +194,72 @@ func (e *edges) testPolicyProblems(t *testing.T) {
 	if diff := cmp.Diff(want, <-e.events.Events); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// rulesOf lists the rules of a policy in the northbound database, without those of frames.
+func (b *rows) rulesOf(ref model.Ref) (out []string) {
+	for _, uuid := range b.db.UUIDs(nb.ACLTable) {
+		if acl, ok := b.db.Row(nb.ACLTable, uuid).(*nb.ACL); ok && acl.ExternalIDs["policy"] == ref.String() && acl.ExternalIDs["rule"] != "" {
+			out = append(out, fmt.Sprintf("%d %s %s", acl.Tier, acl.ExternalIDs["rule"], acl.Action))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (b *rows) awaitRules(t *testing.T, ref model.Ref, want ...string) {
+	t.Helper()
+	Eventually(t, fmt.Sprintf("%s has %d rules", ref, len(want)), startTime, func(context.Context) error {
+		if got := b.rulesOf(ref); !slices.Equal(got, want) {
+			return fmt.Errorf("it has %q", got)
+		}
+		return nil
+	})
+}
+
+// TestPolicyRows: policies become rules, with the rights that the controller has; one that becomes
+// wrong says so in an event and stays as it was; with their kind the rules are gone.
+func TestPolicyRows(t *testing.T) {
+	b := &rows{bed: newBed(t)}
+	b.server.Install()
+	b.server.AddNode("n1", "172.18.0.1")
+	controller := b.start(t)
+	ready(t, b.client)
+	b.db = b.nb.Client(t)
+
+	b.create(t, object(t, policies[model.KindNetworkPolicy].text))
+	b.awaitRules(t, model.Ref{Kind: model.KindNetworkPolicy, Namespace: "default", Name: "p"}, "1 ingress/isolation drop")
+
+	crd, cnp := clusterPolicyCRD(t), object(t, policies[model.KindClusterNetworkPolicy].text)
+	ref := model.Ref{Kind: model.KindClusterNetworkPolicy, Name: "p"}
+	b.create(t, crd)
+	b.client = createLate(t, b.server, b.client, cnp)
+	b.awaitRules(t, ref, "2 ingress/0 allow-related")
+
+	wrong := []byte(`{"spec": {"subject": {"namespaces": {"matchExpressions": [{"key": "a", "operator": "Is"}]}}}}`)
+	if err := b.client.Patch(t.Context(), cnp, client.RawPatch(types.MergePatchType, wrong)); err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, "the policy is told", startTime, func(ctx context.Context) error {
+		list := &corev1.EventList{}
+		if err := b.client.List(ctx, list); err != nil {
+			return err
+		}
+		for i := range list.Items {
+			if e := &list.Items[i]; e.InvolvedObject.UID == cnp.GetUID() && e.Reason == model.ReasonPolicyInvalid {
+				return nil
+			}
+		}
+		return fmt.Errorf("none of %d events is about it", len(list.Items))
+	})
+	b.awaitRules(t, ref, "2 ingress/0 allow-related")
+	controller.Kill()
+	b.start(t)
+	b.create(t, object(t, strings.ReplaceAll(policies[model.KindNetworkPolicy].text, "name: p", "name: q")))
+	b.awaitRules(t, model.Ref{Kind: model.KindNetworkPolicy, Namespace: "default", Name: "q"}, "1 ingress/isolation drop")
+	b.awaitRules(t, ref, "2 ingress/0 allow-related") // frozen, not swept
+	if err := b.client.Delete(t.Context(), crd); err != nil {
+		t.Fatal(err)
+	}
+	b.awaitRules(t, ref)
 }

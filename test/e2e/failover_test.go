@@ -215,8 +215,13 @@ type stream struct {
 // stream lets a pod send a datagram to the host outside every 50 ms until the test ends.
 func (t *test) stream(pod *corev1.Pod) *stream {
 	t.Helper()
+	return t.streamTo(pod, hostPort(sandbox.OutsideAddr(false).String(), sandbox.OutsideEchoPort))
+}
+
+// streamTo lets a pod send a datagram every 50 ms to an address that answers with whom it sees.
+func (t *test) streamTo(pod *corev1.Pod, to string) *stream {
+	t.Helper()
 	s := &stream{test: t}
-	to := hostPort(sandbox.OutsideAddr(false).String(), sandbox.OutsideEchoPort)
 	argv, err := t.cluster.KubectlCommand("-n", pod.Namespace, "exec", pod.Name, "--", "/e2e/peer", "stream", to)
 	t.must(err, "kubectl")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -266,6 +271,13 @@ func (s *stream) comesAs(node int, limit time.Duration) (first wire.Echoed) {
 		return fmt.Sprintf("the last one that was answered was sent %.1f s ago, and seen as %s", time.Since(last.Sent).Seconds(), last.SeenAs)
 	})
 	return first
+}
+
+// answered counts the datagrams that were answered.
+func (s *stream) answered() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.answers)
 }
 
 // lost counts the datagrams without an answer before the last one with an answer.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -69,15 +68,26 @@ func TestPrivateSubnet(t *testing.T) {
 	te.asks(vault, lab, true)
 	te.nodesAndPods([]corev1.Pod{*vault, *neighbour})
 	te.outward([]corev1.Pod{*vault, *neighbour}, false)
-	te.whileRulesChange(office, lab, vault)
+	var changes []func()
+	for _, spec := range []string{
+		`{"allowSubnets":["10.61.0.0/24","192.0.2.0/24"]}`,
+		`{"allowSubnets":["192.0.2.0/24","10.61.0.0/24"],"acls":[{"direction":"to-lport","action":"drop","match":"ip4.src == 192.0.2.0/25","priority":1100}]}`,
+		`{"allowSubnets":["10.61.0.0/24"],"allowEWTraffic":true}`,
+		`{"acls":null,"allowEWTraffic":false}`,
+		`{"allowSubnets":["10.61.0.0/25","10.61.0.0/24","10.61.0.128/25"]}`,
+		`{"allowSubnets":["10.61.0.0/24"]}`,
+	} {
+		changes = append(changes, func() { te.patch("vault", spec) })
+	}
+	te.whileRulesChange(office, lab, vault, changes...)
 	te.patch("vault", `{"private":false}`)
 	te.asks(lab, vault, true)
 	te.consistent(10 * time.Second)
 }
 
-// whileRulesChange: at no moment is the subnet open to who may not, or shut to who
-// may, while rules of it come and go.
-func (t *test) whileRulesChange(may, mayNot, to *corev1.Pod) {
+// whileRulesChange: at no moment is a pod open to who may not, or shut to who may,
+// while rules come and go, one every 700 ms.
+func (t *test) whileRulesChange(may, mayNot, to *corev1.Pod, changes ...func()) {
 	t.Helper()
 	type result struct {
 		sent, lost int
@@ -98,25 +108,16 @@ func (t *test) whileRulesChange(may, mayNot, to *corev1.Pod) {
 	allowed, refused := ping(may), ping(mayNot)
 	ticker := time.NewTicker(700 * time.Millisecond)
 	defer ticker.Stop()
-	changes := 0
-	for spec := range slices.Values([]string{
-		`{"allowSubnets":["10.61.0.0/24","192.0.2.0/24"]}`,
-		`{"allowSubnets":["192.0.2.0/24","10.61.0.0/24"],"acls":[{"direction":"to-lport","action":"drop","match":"ip4.src == 192.0.2.0/25","priority":1100}]}`,
-		`{"allowSubnets":["10.61.0.0/24"],"allowEWTraffic":true}`,
-		`{"acls":null,"allowEWTraffic":false}`,
-		`{"allowSubnets":["10.61.0.0/25","10.61.0.0/24","10.61.0.128/25"]}`,
-		`{"allowSubnets":["10.61.0.0/24"]}`,
-	}) {
+	for _, change := range changes {
 		<-ticker.C
-		t.patch(to.Namespace, spec)
-		changes++
+		change()
 	}
 	a, r := <-allowed, <-refused
 	t.must(errors.Join(a.err, r.err), "ping while rules change")
 	if a.lost > 0 || r.lost < r.sent {
 		t.Errorf("while rules changed, %d of %d allowed pings were lost, and %d of %d others got through", a.lost, a.sent, r.sent-r.lost, r.sent)
 	}
-	t.say("%d changes of the rules: %d of %d allowed pings lost, %d of %d others got through", changes, a.lost, a.sent, r.sent-r.lost, r.sent)
+	t.say("%d changes of the rules: %d of %d allowed pings lost, %d of %d others got through", len(changes), a.lost, a.sent, r.sent-r.lost, r.sent)
 }
 
 // TestCentralizedGateway: what leaves a centralized subnet carries the address of

@@ -14,7 +14,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 	"sigs.k8s.io/yaml"
 
 	v1 "github.com/wovensdn/woven/api/v1"
@@ -160,7 +163,22 @@ func decode(doc []byte) (engine.Change, error) {
 	case "Pod":
 		return project(doc, model.KindPod, new(corev1.Pod), model.PodFrom)
 	default:
-		return engine.Change{}, errors.New("kind " + meta.Kind + " is not compiled")
+		return decodePolicy(doc, meta.Kind)
+	}
+}
+
+func decodePolicy(doc []byte, kind string) (engine.Change, error) {
+	switch model.Kind(kind) {
+	case model.KindNetworkPolicy:
+		return project(doc, model.KindNetworkPolicy, new(networkingv1.NetworkPolicy), model.NetworkPolicyFrom)
+	case model.KindAdminNetworkPolicy:
+		return project(doc, model.KindAdminNetworkPolicy, new(v1alpha1.AdminNetworkPolicy), model.AdminNetworkPolicyFrom)
+	case model.KindBaselineAdminNetworkPolicy:
+		return project(doc, model.KindBaselineAdminNetworkPolicy, new(v1alpha1.BaselineAdminNetworkPolicy), model.BaselineAdminNetworkPolicyFrom)
+	case model.KindClusterNetworkPolicy:
+		return project(doc, model.KindClusterNetworkPolicy, new(v1alpha2.ClusterNetworkPolicy), model.ClusterNetworkPolicyFrom)
+	default:
+		return engine.Change{}, errors.New("kind " + kind + " is not compiled")
 	}
 }
 
