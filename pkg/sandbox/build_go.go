@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -22,7 +23,7 @@ type goProgram struct {
 	requires string            // the module whose version is the artifact's version
 	packages []string          // what to build
 	tests    map[string]string // test programs: name → package whose tests they run
-	files    map[string]string // files to add: name → path in the module that requires names
+	files    map[string]string // files to add: name → path in the module that requires names; a path may be a pattern, then name is a directory
 	images   map[string]image  // container images of one program each: program → image, in <program>.tar
 	rename   map[string]string
 	tags     string
@@ -173,12 +174,21 @@ func (b *builder) addFiles(ctx context.Context, p goProgram, out string) error {
 		return err
 	}
 	for name, from := range p.files {
-		content, err := os.ReadFile(filepath.Join(source, from)) // #nosec G304 -- the module cache
-		if err != nil {
-			return fmt.Errorf("read %s of %s: %w", from, p.requires, err)
+		matches, err := filepath.Glob(filepath.Join(source, from))
+		if err == nil && len(matches) == 0 {
+			err = fs.ErrNotExist
 		}
-		if err := os.WriteFile(filepath.Join(out, name), content, 0o600); err != nil { // #nosec G703 -- names written in this package
-			return fmt.Errorf("write %s: %w", name, err)
+		if err != nil {
+			return fmt.Errorf("find %s of %s: %w", from, p.requires, err)
+		}
+		for _, match := range matches {
+			target := name
+			if strings.ContainsRune(from, '*') {
+				target = filepath.Join(name, filepath.Base(match))
+			}
+			if err := (rootfs{dir: out}).copy(match, target, 0o644); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -10,6 +10,8 @@ const (
 	policyModule = "sigs.k8s.io/network-policy-api"
 	// policyCRDs is the channel that has all fields.
 	policyCRDs = "config/crd/experimental/policy.networking.k8s.io_"
+	// policyTests are the source of the tests: they say how their subtests are called.
+	policyTests = "conformance/tests/*.go"
 )
 
 // conntrackProgram sends TCP segments out of window; a spec sees whether they get past the translation of addresses
@@ -32,8 +34,11 @@ var kubernetesSuite = goProgram{
 var (
 	clusterPolicySuite = goProgram{
 		module: "network-policy-api", requires: policyModule, expect: "about 1 minute the first time",
-		tests:   map[string]string{"conformance.test": policyModule + "/conformance"},
-		files:   map[string]string{"clusternetworkpolicies.yaml": policyCRDs + "clusternetworkpolicies.yaml"},
+		tests: map[string]string{"conformance.test": policyModule + "/conformance"},
+		files: map[string]string{
+			"clusternetworkpolicies.yaml": policyCRDs + "clusternetworkpolicies.yaml",
+			"tests":                       policyTests,
+		},
 		ldflags: noFlags,
 	}
 	adminPolicySuite = goProgram{
@@ -42,6 +47,7 @@ var (
 		files: map[string]string{
 			"adminnetworkpolicies.yaml":         policyCRDs + "adminnetworkpolicies.yaml",
 			"baselineadminnetworkpolicies.yaml": policyCRDs + "baselineadminnetworkpolicies.yaml",
+			"tests":                             policyTests,
 		},
 		ldflags: noFlags,
 	}

@@ -11,8 +11,8 @@ import (
 
 func TestSkipsFileIsGood(t *testing.T) {
 	skips, err := readSkips(skipsFile)
-	if err != nil || len(skips) == 0 {
-		t.Fatalf("%d entries: %v", len(skips), err)
+	if err != nil || len(skips[suiteKubernetes]) == 0 || len(skips[suitePolicies]) == 0 {
+		t.Fatalf("%v: %v", skips, err)
 	}
 }
 
@@ -26,6 +26,7 @@ func TestBadSkipsAreRefused(t *testing.T) {
 		"unknown feature":           {"{specs: x, reason: kernel feature missing, why: y, feature: warp}", "feature"},
 		"kernel without feature":    {"{specs: x, reason: kernel feature missing, why: y}", "feature"},
 		"feature for other reasons": {"{specs: x, reason: no cloud provider, why: y, feature: sctp}", "feature"},
+		"unknown suite":             {"{suite: x, specs: x, reason: no cloud provider, why: y}", "suite"},
 		"unknown field":             {"{specs: x, reason: no cloud provider, why: y, since: z}", "since"},
 	} {
 		if _, err := readSkips([]byte("skips:\n- " + test.entry + "\n")); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -42,12 +43,13 @@ func TestChoose(t *testing.T) {
 		proxy   = "[sig-network] Services should work after restarting kube-proxy [Disruptive]"
 		storage = "[sig-storage] Volumes should hold [Conformance]"
 	)
-	skips, err := readSkips([]byte("skips:\n- {specs: LoadBalancers, reason: no cloud provider, why: x}\n- {specs: SCTP, reason: kernel feature missing, feature: sctp, why: x}\n"))
+	entries, err := readSkips([]byte("skips:\n- {specs: LoadBalancers, reason: no cloud provider, why: x}\n- {specs: SCTP, reason: kernel feature missing, feature: sctp, why: x}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	skips := entries[suiteKubernetes]
 	all := func(string) bool { return true }
-	specs := []string{local, sctp, cloud, proxy, storage}
+	specs := slices.DeleteFunc([]string{local, sctp, cloud, proxy, storage}, func(spec string) bool { return !aboutNetwork(spec) })
 	for _, test := range []struct {
 		sctp bool
 		run  []string
@@ -137,7 +139,7 @@ func TestVerdicts(t *testing.T) {
 	for _, r := range v.leaves() {
 		names = append(names, r.name+" "+r.state.String())
 	}
-	if want := []string{"TestConformance/A/one ok", "TestConformance/A/two FAILED", "TestConformance/B ok"}; !slices.Equal(names, want) {
+	if want := []string{"A/one ok", "A/two FAILED", "B ok"}; !slices.Equal(names, want) {
 		t.Errorf("%q", names)
 	}
 	if !strings.Contains(v.leaves()[1].message, "no connection") {
@@ -145,5 +147,25 @@ func TestVerdicts(t *testing.T) {
 	}
 	if strings.Count(out.String(), "\n") != 3 {
 		t.Errorf("progress:\n%s", out.String())
+	}
+}
+
+func TestPolicyTests(t *testing.T) {
+	all, err := listPolicyTests("testdata/policytests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"First/allows_it;_at_once", "First/denies_it", "Second/passes"}; !slices.Equal(all, want) {
+		t.Errorf("%q", all)
+	}
+	others := withParents(all, []string{"First/denies_it"})
+	if want := []string{"First/allows_it;_at_once", "Second"}; !slices.Equal(others, want) {
+		t.Errorf("%q", others)
+	}
+	if got, want := except(others), "^TestConformance$/^First$/^allows_it;_at_once$|^TestConformance$/^Second$"; got != want {
+		t.Errorf("%s", got)
+	}
+	if _, err := listPolicyTests("testdata"); err == nil {
+		t.Error("no tests are no error")
 	}
 }

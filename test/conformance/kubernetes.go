@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -26,7 +27,7 @@ type kubernetesSuite struct {
 	logs    string // directory for logs and reports
 }
 
-// listSpecs gives the names of all specs of e2e.test.
+// listSpecs gives the names of the specs of e2e.test that are about the network.
 func listSpecs(ctx context.Context, dir string) ([]string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "e2e.test"), "--list-tests") // #nosec G204 -- built by us
 	var stderr bytes.Buffer
@@ -35,7 +36,8 @@ func listSpecs(ctx context.Context, dir string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the specs of e2e.test: %w: %s", err, brief(stderr.String()))
 	}
-	return parseSpecs(string(raw))
+	specs, err := parseSpecs(string(raw))
+	return slices.DeleteFunc(specs, func(spec string) bool { return !aboutNetwork(spec) }), err
 }
 
 // parseSpecs reads lines "    <file>:<line>: <name>".
@@ -65,8 +67,8 @@ func focus(specs []string) string {
 var alone = regexp.MustCompile(`should function for service endpoints using hostNetwork`)
 
 // run runs the specs: in parallel, those marked Serial one by one (Ginkgo sees to that), and then those that have to be alone.
-func (k kubernetesSuite) run(ctx context.Context, specs []string) (summary, error) {
-	done := summary{suite: "Kubernetes", log: filepath.Join(k.logs, "parallel.log")}
+func (k kubernetesSuite) run(ctx context.Context, chosen selection) (summary, error) {
+	done, specs := summary{suite: "Kubernetes", log: filepath.Join(k.logs, "parallel.log"), left: chosen.left}, chosen.run
 	if err := k.cluster.ImportImages(ctx, k.dir); err != nil {
 		return done, err
 	}

@@ -72,20 +72,24 @@ func (o *options) main(ctx context.Context) (good bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	var chosen selection
-	if suites.kubernetes != "" {
-		if chosen, err = o.choose(ctx, suites.kubernetes); err != nil {
+	specs := 0
+	for i := range suites {
+		if err := o.choose(ctx, &suites[i]); err != nil {
 			return false, err
 		}
+		specs += len(suites[i].chosen.run)
 	}
 	if o.list {
-		return true, o.print(chosen)
+		return true, o.print(suites)
+	}
+	if specs == 0 {
+		return false, fmt.Errorf("-spec %q matches no spec that is not left out", o.spec)
 	}
 	cluster, down, err := o.up(ctx)
 	if err != nil {
 		return false, errors.Join(err, down())
 	}
-	good, err = o.runAll(ctx, cluster, suites, chosen)
+	good, err = o.runAll(ctx, cluster, suites)
 	return good, errors.Join(err, down())
 }
 
@@ -108,44 +112,70 @@ func (o *options) prepare() (err error) {
 	return err
 }
 
-// built are the directories of the suites that are asked for.
-type built struct{ kubernetes, cluster, admin string }
+// built is one suite and what is chosen of it.
+type built struct {
+	name, dir string
+	chosen    selection
+}
 
-func (o *options) build(ctx context.Context) (b built, err error) {
+// build makes the suites that are asked for.
+func (o *options) build(ctx context.Context) (suites []built, err error) {
 	if o.suite != suitePolicies {
-		if b.kubernetes, err = sandbox.BuildKubernetesSuite(ctx, o.home, o.source, o.advance); err != nil {
-			return b, err
+		dir, err := sandbox.BuildKubernetesSuite(ctx, o.home, o.source, o.advance)
+		if err != nil {
+			return nil, err
 		}
+		suites = append(suites, built{name: suiteKubernetes, dir: dir})
 	}
 	if o.suite != suiteKubernetes && !o.subset {
-		b.cluster, b.admin, err = sandbox.BuildPolicySuites(ctx, o.home, o.source, o.advance)
+		cluster, admin, err := sandbox.BuildPolicySuites(ctx, o.home, o.source, o.advance)
+		if err != nil {
+			return nil, err
+		}
+		suites = append(suites, built{name: "ClusterNetworkPolicy", dir: cluster}, built{name: "AdminNetworkPolicy", dir: admin})
 	}
-	return b, err
+	return suites, nil
 }
 
-func (o *options) choose(ctx context.Context, dir string) (selection, error) {
+// choose decides what of a suite runs.
+func (o *options) choose(ctx context.Context, b *built) error {
 	skips, err := readSkips(skipsFile)
 	if err != nil {
-		return selection{}, err
+		return err
 	}
-	specs, err := listSpecs(ctx, dir)
+	wanted := func(spec string) bool { return o.wanted.MatchString(spec) && (!o.subset || inSubset(spec)) }
+	if b.name == suiteKubernetes {
+		specs, err := listSpecs(ctx, b.dir)
+		if err != nil {
+			return err
+		}
+		b.chosen, err = choose(specs, skips[suiteKubernetes], hasFeature, wanted)
+		return err
+	}
+	tests, err := listPolicyTests(filepath.Join(b.dir, "tests"))
 	if err != nil {
-		return selection{}, err
+		return err
 	}
-	return choose(specs, skips, hasFeature, func(spec string) bool {
-		return o.wanted.MatchString(spec) && (!o.subset || inSubset(spec))
-	})
+	b.chosen, err = choose(tests, skips[suitePolicies], hasFeature, wanted)
+	b.chosen.others = withParents(tests, b.chosen.run)
+	return err
 }
 
-func (o *options) print(chosen selection) error {
-	for _, spec := range chosen.run {
-		fmt.Fprintln(o.out, spec)
+func (o *options) print(suites []built) error {
+	for _, b := range suites {
+		for _, spec := range b.chosen.run {
+			fmt.Fprintf(o.out, "%s: %s\n", b.name, spec)
+		}
+		for _, l := range b.chosen.left {
+			fmt.Fprintf(o.out, "%s: left out (%s): %s\n", b.name, l.by.Reason, l.spec)
+		}
 	}
-	for _, l := range chosen.left {
-		fmt.Fprintf(o.out, "left out (%s): %s\n", l.by.Reason, l.spec)
+	for _, b := range suites {
+		if _, err := fmt.Fprintf(o.out, "%s: %d specs, %d left out\n", b.name, len(b.chosen.run), len(b.chosen.left)); err != nil {
+			return fmt.Errorf("print the specs: %w", err)
+		}
 	}
-	_, err := fmt.Fprintf(o.out, "%d specs, %d left out\n", len(chosen.run), len(chosen.left))
-	return err
+	return nil
 }
 
 // namePrefix begins the names of our sandboxes; the number of the process that uses it follows.
@@ -178,37 +208,26 @@ func (o *options) up(ctx context.Context) (cluster *sandbox.Cluster, down func()
 	return cluster, down, err
 }
 
-func (o *options) runAll(ctx context.Context, cluster *sandbox.Cluster, suites built, chosen selection) (good bool, err error) {
+func (o *options) runAll(ctx context.Context, cluster *sandbox.Cluster, suites []built) (good bool, err error) {
 	var done []summary
-	if len(chosen.run) > 0 {
-		logs, err := o.logs("kubernetes")
-		if err != nil {
-			return false, err
-		}
-		s, err := kubernetesSuite{dir: suites.kubernetes, cluster: cluster, procs: o.procs, out: o.out, logs: logs}.run(ctx, chosen.run)
-		s.left = chosen.left
-		if done = append(done, s); err != nil {
-			s.print(o.out)
-			return false, err
-		}
-	}
-	for _, p := range []policySuite{{name: "ClusterNetworkPolicy", dir: suites.cluster}, {name: "AdminNetworkPolicy", dir: suites.admin}} {
-		if p.dir == "" {
+	for _, b := range suites {
+		if len(b.chosen.run) == 0 {
 			continue
 		}
-		logs, err := o.logs(p.name)
+		logs, err := o.logs(b.name)
 		if err != nil {
 			return false, err
 		}
-		p.cluster, p.out, p.logs, p.pattern = cluster, o.out, logs, o.spec
-		s, err := p.run(ctx)
+		var s summary
+		if b.name == suiteKubernetes {
+			s, err = kubernetesSuite{dir: b.dir, cluster: cluster, procs: o.procs, out: o.out, logs: logs}.run(ctx, b.chosen)
+		} else {
+			s, err = policySuite{name: b.name, dir: b.dir, cluster: cluster, out: o.out, logs: logs}.run(ctx, b.chosen)
+		}
 		if done = append(done, s); err != nil {
 			s.print(o.out)
 			return false, err
 		}
-	}
-	if len(done) == 0 {
-		return false, fmt.Errorf("-spec %q matches no spec that is not left out", o.spec)
 	}
 	good = true
 	for _, s := range done {

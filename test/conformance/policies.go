@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"embed"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -16,38 +19,92 @@ import (
 // policySuite is a conformance suite of network-policy-api.
 type policySuite struct {
 	name    string
-	dir     string // of conformance.test and the CRDs
+	dir     string // of conformance.test, the CRDs, and in tests/ its source
 	cluster *sandbox.Cluster
 	out     io.Writer
 	logs    string
-	pattern string // which tests: for -test.run; empty: all
 }
 
-// run installs the CRDs and runs the tests.
-func (p policySuite) run(ctx context.Context) (summary, error) {
-	done := summary{suite: p.name, log: filepath.Join(p.logs, "log")}
+//go:embed sctp.yaml sctp-probe.yaml
+var manifests embed.FS
+
+// rootTest is the one test of conformance.test that all others are subtests of.
+const rootTest = "TestConformance"
+
+// run installs the CRDs and runs the chosen tests.
+func (p policySuite) run(ctx context.Context, chosen selection) (summary, error) {
+	done := summary{suite: p.name, log: filepath.Join(p.logs, "log"), left: chosen.left}
 	if _, err := p.cluster.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-f", p.dir); err != nil {
 		return done, fmt.Errorf("install the CRDs of %s: %w", p.name, err)
 	}
 	if _, err := p.cluster.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=1m", "-f", p.dir); err != nil {
 		return done, fmt.Errorf("install the CRDs of %s: %w", p.name, err)
 	}
-	run := "TestConformance"
-	if p.pattern != "" {
-		run += "/" + p.pattern
+	if !hasFeature("sctp") {
+		if err := p.withoutSCTP(ctx); err != nil {
+			return done, fmt.Errorf("do without SCTP in the pods of %s: %w", p.name, err)
+		}
 	}
 	argv, err := p.cluster.ControlCommand(filepath.Join(p.dir, "conformance.test"),
-		"-test.v", "-test.run="+run, "-test.timeout=2h", "-all-features")
+		"-test.v", "-test.run=^"+rootTest+"$", "-test.skip="+except(chosen.others), "-test.timeout=3h", "-all-features")
 	if err != nil {
 		return done, err
 	}
-	lines := &verdicts{count: newCounter(p.out, time.Now, 0)}
+	lines := &verdicts{count: newCounter(p.out, time.Now, len(chosen.run))}
 	ended := runLogged(ctx, done.log, p.logs, []string{"KUBECONFIG=" + p.cluster.Kubeconfig()}, argv, lines)
 	done.results = lines.leaves()
+	done.missing = missing(chosen.run, done.results)
 	if ended != nil && done.good() {
 		return done, fmt.Errorf("the tests passed, but not their suite (see %s): %w", done.log, ended)
 	}
 	return done, ctx.Err()
+}
+
+// withoutSCTP has the API server replace the pods' servers of SCTP.
+func (p policySuite) withoutSCTP(ctx context.Context) error {
+	for _, name := range []string{"sctp.yaml", "sctp-probe.yaml"} {
+		content, err := fs.ReadFile(manifests, name)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(p.logs, name), content, 0o600)
+		}
+		if err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+	}
+	if _, err := p.cluster.Kubectl(ctx, "apply", "--server-side", "-f", filepath.Join(p.logs, "sctp.yaml")); err != nil {
+		return err
+	}
+	// Nothing tells when a policy of admission has come into force but a request that it changes.
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		out, err := p.cluster.Kubectl(ctx, "create", "--dry-run=server", "-f", filepath.Join(p.logs, "sctp-probe.yaml"),
+			"-o", "jsonpath={.spec.template.spec.containers[0].command[1]}")
+		if err != nil {
+			return err
+		}
+		if out == "pause" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the policy of admission to come into force: %w", ctx.Err())
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// except is the expression for -test.skip that matches exactly these subtests of rootTest, and tests none of whose subtests is to run.
+func except(names []string) string {
+	exact := make([]string, len(names))
+	for i, name := range names {
+		parts := strings.Split(rootTest+"/"+name, "/")
+		for j, part := range parts {
+			parts[j] = "^" + regexp.QuoteMeta(part) + "$"
+		}
+		exact[i] = strings.Join(parts, "/")
+	}
+	return strings.Join(exact, "|")
 }
 
 // verdicts reads the verbose output of a Go test program while it is written.
@@ -78,7 +135,7 @@ func (v *verdicts) line(line string) {
 		return
 	}
 	seconds, _ := strconv.ParseFloat(match[3], 64) // digits, says the expression
-	r := result{name: match[2], took: time.Duration(seconds * float64(time.Second))}
+	r := result{name: strings.TrimPrefix(match[2], rootTest+"/"), took: time.Duration(seconds * float64(time.Second))}
 	switch match[1] {
 	case "FAIL":
 		r.state, r.message = failed, strings.Join(v.last, " ")
@@ -88,7 +145,7 @@ func (v *verdicts) line(line string) {
 	v.last = nil
 	parent := false
 	for _, earlier := range v.results {
-		parent = parent || strings.HasPrefix(earlier.name, r.name+"/")
+		parent = parent || isPart(earlier.name, r.name)
 	}
 	v.results = append(v.results, r)
 	if !parent {
@@ -102,7 +159,7 @@ func (v *verdicts) leaves() []result {
 	for i, r := range v.results {
 		covered := false
 		for _, sub := range v.results[:i] {
-			if strings.HasPrefix(sub.name, r.name+"/") && (sub.state == r.state || r.state == passed) {
+			if isPart(sub.name, r.name) && (sub.state == r.state || r.state == passed) {
 				covered = true
 			}
 		}
@@ -112,3 +169,6 @@ func (v *verdicts) leaves() []result {
 	}
 	return leaves
 }
+
+// isPart says whether a test is a subtest of another.
+func isPart(name, of string) bool { return of == rootTest || strings.HasPrefix(name, of+"/") }

@@ -29,8 +29,9 @@ var subset = []*regexp.Regexp{groups[0].of}
 
 // selection is what a run does with the specs that there are.
 type selection struct {
-	run  []string
-	left []leftOut
+	run    []string
+	left   []leftOut
+	others []string // for a policy suite: what not to run
 }
 
 type leftOut struct {
@@ -38,15 +39,12 @@ type leftOut struct {
 	by   *skip
 }
 
-// choose divides the specs that wanted accepts into those that run and those that are left out. An entry of skips that leaves nothing
-// out of all that is selectable is an error: the spec is gone, or has another name.
+// choose divides the specs that wanted accepts into those that run and those that are left out. An entry of skips that matches none of
+// the specs is an error: the spec is gone, or has another name.
 func choose(specs []string, skips []skip, has func(feature string) bool, wanted func(string) bool) (selection, error) {
 	var chosen selection
 	used := make([]bool, len(skips))
 	for _, spec := range specs {
-		if !selectable(spec) {
-			continue
-		}
 		by := -1
 		for i := range skips {
 			if skips[i].pattern.MatchString(spec) {
@@ -73,7 +71,8 @@ func choose(specs []string, skips []skip, has func(feature string) bool, wanted 
 	return chosen, errors.Join(stale...)
 }
 
-func selectable(spec string) bool {
+// aboutNetwork says whether a spec of Kubernetes is in one of the groups.
+func aboutNetwork(spec string) bool {
 	if ofOthers.MatchString(spec) {
 		return false
 	}

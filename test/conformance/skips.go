@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ var skipsFile []byte
 
 // skip leaves specs out.
 type skip struct {
+	// Suite is kubernetes (or empty) or network-policy-api; entries of the latter hold for each of its two parts.
+	Suite string `json:"suite,omitempty"`
 	// Specs is a regular expression (RE2) that some of the selected specs match.
 	Specs string `json:"specs"`
 	// Reason is one of reasons.
@@ -54,8 +57,8 @@ func hasSocket(family, kind, protocol int) bool {
 	return true
 }
 
-// readSkips reads skips.yaml and says what is wrong with it.
-func readSkips(raw []byte) ([]skip, error) {
+// readSkips reads the entries of skips.yaml by suite and says what is wrong with them.
+func readSkips(raw []byte) (map[string][]skip, error) {
 	var file struct {
 		Skips []skip `json:"skips"`
 	}
@@ -63,16 +66,21 @@ func readSkips(raw []byte) ([]skip, error) {
 		return nil, fmt.Errorf("skips.yaml: %w", err)
 	}
 	var problems []error
+	bySuite := map[string][]skip{}
 	for i := range file.Skips {
 		if err := file.Skips[i].check(); err != nil {
 			problems = append(problems, fmt.Errorf("skips.yaml: entry %d (%q): %w", i+1, file.Skips[i].Specs, err))
 		}
+		suite := cmp.Or(file.Skips[i].Suite, suiteKubernetes)
+		bySuite[suite] = append(bySuite[suite], file.Skips[i])
 	}
-	return file.Skips, errors.Join(problems...)
+	return bySuite, errors.Join(problems...)
 }
 
 func (s *skip) check() (err error) {
 	switch {
+	case s.Suite != "" && s.Suite != suiteKubernetes && s.Suite != suitePolicies:
+		return fmt.Errorf("suite: %q is neither %s nor %s", s.Suite, suiteKubernetes, suitePolicies)
 	case s.Specs == "":
 		return errors.New("specs: no expression")
 	case !slices.Contains(reasons, s.Reason):
