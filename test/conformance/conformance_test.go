@@ -131,15 +131,16 @@ func TestSpecLines(t *testing.T) {
 
 func TestVerdicts(t *testing.T) {
 	var out bytes.Buffer
-	v := &verdicts{count: newCounter(&out, clock(), 0)}
-	_, _ = v.Write([]byte("=== RUN   TestConformance\n=== RUN   TestConformance/A\n=== RUN   TestConformance/A/one\n    --- PASS: TestConformance/A/one (0.10s)\n" +
-		"=== RUN   TestConformance/A/two\n    helper.go:3: no connection\n        --- FAIL: TestConformance/A/two (1.00s)\n    --- FAIL: TestConformance/A (1.10s)\n" +
-		"    --- PASS: TestConformance/B (0.00s)\n--- FAIL: TestConformance (1.20s)\nFAIL\n"))
+	v := &verdicts{count: newCounter(&out, clock(), 3), told: map[string][]string{}}
+	_, _ = v.Write([]byte("=== RUN   TestConformance\n=== RUN   TestConformance/A\n=== RUN   TestConformance/A/one\n=== RUN   TestConformance/A/two\n" +
+		"    helper.go:3: no connection\n=== RUN   TestConformance/B\n=== RUN   TestConformance/B/three\n    helper.go:3: fine\n" +
+		"--- FAIL: TestConformance (1.20s)\n    --- FAIL: TestConformance/A (1.10s)\n        --- PASS: TestConformance/A/one (0.10s)\n" +
+		"        --- FAIL: TestConformance/A/two (1.00s)\n    --- PASS: TestConformance/B (0.00s)\n        --- PASS: TestConformance/B/three (0.00s)\nFAIL\n"))
 	var names []string
 	for _, r := range v.leaves() {
 		names = append(names, r.name+" "+r.state.String())
 	}
-	if want := []string{"A/one ok", "A/two FAILED", "B ok"}; !slices.Equal(names, want) {
+	if want := []string{"A/one ok", "A/two FAILED", "B/three ok"}; !slices.Equal(names, want) {
 		t.Errorf("%q", names)
 	}
 	if !strings.Contains(v.leaves()[1].message, "no connection") {

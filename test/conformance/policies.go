@@ -50,7 +50,7 @@ func (p policySuite) run(ctx context.Context, chosen selection) (summary, error)
 	if err != nil {
 		return done, err
 	}
-	lines := &verdicts{count: newCounter(p.out, time.Now, len(chosen.run))}
+	lines := &verdicts{count: newCounter(p.out, time.Now, len(chosen.run)), told: map[string][]string{}}
 	ended := runLogged(ctx, done.log, p.logs, []string{"KUBECONFIG=" + p.cluster.Kubeconfig()}, argv, lines)
 	done.results = lines.leaves()
 	done.missing = missing(chosen.run, done.results)
@@ -107,12 +107,14 @@ func except(names []string) string {
 	return strings.Join(exact, "|")
 }
 
-// verdicts reads the verbose output of a Go test program while it is written.
+// verdicts reads the verbose output of a Go test program while it is written. How subtests ended it tells at the very end only, so what
+// is counted meanwhile is those that have begun.
 type verdicts struct {
 	lineReader
 	count   *counter
 	results []result
-	last    []string // lines since a test began, for the message of a failure
+	running string
+	told    map[string][]string // what each test printed
 }
 
 var verdictLine = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+) \((\d+(?:\.\d+)?)s\)$`)
@@ -128,37 +130,38 @@ func (v *verdicts) Write(b []byte) (int, error) {
 }
 
 func (v *verdicts) line(line string) {
+	if name, ok := strings.CutPrefix(line, "=== RUN   "+rootTest+"/"); ok {
+		if v.running = name; strings.Contains(name, "/") {
+			v.count.began(name)
+		}
+		return
+	}
 	match := verdictLine.FindStringSubmatch(line)
 	if match == nil {
-		v.last = append(v.last, strings.TrimSpace(line))
-		v.last = v.last[max(0, len(v.last)-lastLines):]
+		v.told[v.running] = append(v.told[v.running], strings.TrimSpace(line))
 		return
 	}
 	seconds, _ := strconv.ParseFloat(match[3], 64) // digits, says the expression
 	r := result{name: strings.TrimPrefix(match[2], rootTest+"/"), took: time.Duration(seconds * float64(time.Second))}
+	told := v.told[r.name]
+	r.message = strings.Join(told[max(0, len(told)-lastLines):], " ")
 	switch match[1] {
+	case "PASS":
+		r.message = ""
 	case "FAIL":
-		r.state, r.message = failed, strings.Join(v.last, " ")
+		r.state = failed
 	case "SKIP":
-		r.state, r.message = skippedItself, strings.Join(v.last, " ")
-	}
-	v.last = nil
-	parent := false
-	for _, earlier := range v.results {
-		parent = parent || isPart(earlier.name, r.name)
+		r.state = skippedItself
 	}
 	v.results = append(v.results, r)
-	if !parent {
-		v.count.ended(r.name, r.state)
-	}
 }
 
 // leaves are the results of tests without subtests, and of others that failed though no subtest did.
 func (v *verdicts) leaves() []result {
 	var leaves []result
-	for i, r := range v.results {
+	for _, r := range v.results {
 		covered := false
-		for _, sub := range v.results[:i] {
+		for _, sub := range v.results {
 			if isPart(sub.name, r.name) && (sub.state == r.state || r.state == passed) {
 				covered = true
 			}
@@ -171,4 +174,6 @@ func (v *verdicts) leaves() []result {
 }
 
 // isPart says whether a test is a subtest of another.
-func isPart(name, of string) bool { return of == rootTest || strings.HasPrefix(name, of+"/") }
+func isPart(name, of string) bool {
+	return name != rootTest && (of == rootTest || strings.HasPrefix(name, of+"/"))
+}

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// counter prints a line for each spec that has ended.
+// counter prints a line for each spec.
 type counter struct {
 	mu     sync.Mutex
 	out    io.Writer
 	now    func() time.Time
 	start  time.Time
-	total  int // 0: unknown
+	total  int
 	done   int
 	failed int
 }
@@ -31,11 +31,15 @@ func (c *counter) ended(name string, how state) {
 	if how == failed {
 		c.failed++
 	}
-	of := ""
-	if c.total > 0 {
-		of = fmt.Sprintf(" of %d", c.total)
-	}
-	fmt.Fprintf(c.out, "%5.0f s  %3d%s, %d failed  %-7s %s\n", c.now().Sub(c.start).Seconds(), c.done, of, c.failed, how, name)
+	fmt.Fprintf(c.out, "%5.0f s  %3d of %d, %d failed  %-7s %s\n", c.now().Sub(c.start).Seconds(), c.done, c.total, c.failed, how, name)
+}
+
+// began is for a suite that does not tell how a spec ended until all have.
+func (c *counter) began(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done++
+	fmt.Fprintf(c.out, "%5.0f s  %3d of %d begins: %s\n", c.now().Sub(c.start).Seconds(), c.done, c.total, name)
 }
 
 // lineReader cuts what is written to it into lines.

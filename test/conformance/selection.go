@@ -24,8 +24,12 @@ var groups = []group{
 // pod; the ConfigMap of the cluster's DNS server.
 var ofOthers = regexp.MustCompile(`kube-proxy|iptables rules|after restarting apiserver|DNS configMap`)
 
-// subset is what "make test" runs.
-var subset = []*regexp.Regexp{groups[0].of}
+// subset is what "make test" runs: the specs of Conformance, and of each kind of NetworkPolicy one.
+var subset = []*regexp.Regexp{
+	groups[0].of,
+	regexp.MustCompile(`Netpol NetworkPolicy .* should (support a 'default-deny-all' policy|allow ingress access on one named port|` +
+		`enforce except clause while egress|enforce policy based on PodSelector and NamespaceSelector|stop enforcing policies)`),
+}
 
 // selection is what a run does with the specs that there are.
 type selection struct {
