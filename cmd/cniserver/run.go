@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -22,11 +24,13 @@ import (
 	"github.com/wovensdn/woven/pkg/cniserver"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node"
+	"github.com/wovensdn/woven/pkg/node/driver/conntrack"
 	"github.com/wovensdn/woven/pkg/node/driver/link"
 	"github.com/wovensdn/woven/pkg/node/driver/nft"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/driver/route"
 	"github.com/wovensdn/woven/pkg/node/driver/rule"
+	"github.com/wovensdn/woven/pkg/node/healthport"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 	"github.com/wovensdn/woven/pkg/node/plumb"
 )
@@ -44,6 +48,8 @@ type daemon struct {
 	loop   *node.Loop
 	pods   *node.Pods
 	server *cniserver.Server
+	// services are those that are reached from outside of OVN.
+	services *node.Services
 }
 
 func run(ctx context.Context, o *options, log logr.Logger) error {
@@ -107,12 +113,16 @@ func (d *daemon) wire(o *options, api *rest.Config, leases node.Leases, trouble 
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return fmt.Errorf("set up: %w", err)
 	}
+	d.services = node.NewServices(node.ServiceEdges{
+		Tables: &nft.Driver{}, Flows: conntrack.Linux{}, Datapath: conntrack.Datapath{RunDir: filepath.Dir(o.ovsSocket)}, Health: &healthport.Servers{},
+		Clock: clock.RealClock{}, Log: log.WithName("services"), Metrics: counters,
+	})
 	d.loop = node.New(node.Config{
 		NodeName: o.nodeName, DefaultVpc: o.clusterRouter, APIServers: model.APIServerAddresses(api.Host, os.Getenv("KUBERNETES_SERVICE_HOST")), MTU: o.mtu, Mirror: o.enableMirror, MirrorLink: o.mirrorIface,
 		Conf: node.ConfFile{Dir: o.confDir, Name: o.confName, Socket: o.bindSocket},
 	}, node.Edges{
 		Cache: d.mgr.GetCache(), API: d.mgr.GetClient(), Switch: d.ovs, Links: links,
-		Routes: routes, Rules: rules, Tables: &nft.Driver{}, NICs: plumber,
+		Routes: routes, Rules: rules, Tables: &nft.Driver{}, World: d.services.SetWorld, NICs: plumber,
 		Echo: node.ICMP{Timeout: echoTimeout}, Leases: leases, Clock: clock.RealClock{}, Log: log.WithName("node"), Metrics: counters,
 	})
 	d.pods = &node.Pods{
@@ -147,13 +157,16 @@ func (d *daemon) start(ctx context.Context) error {
 // keepNode begins once everything is known: a plan from half of the cluster would
 // take away what the other half needs.
 func (d *daemon) keepNode(ctx context.Context) error {
-	err := node.Follow(ctx, d.mgr.GetCache(), d.loop, d.pods)
+	err := node.Follow(ctx, d.mgr.GetCache(), d.loop, d.pods, d.services)
 	if err == nil {
 		err = d.ovs.WaitSynced(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
 		return err
 	}
-	go node.WatchHost(ctx, d.loop)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { node.WatchHost(ctx, d.loop, d.services) })
+	wg.Go(func() { _ = d.services.Run(ctx) })
 	return d.loop.Run(ctx)
 }

@@ -1,8 +1,11 @@
 package compile
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/wovensdn/woven/pkg/fact"
@@ -21,23 +24,110 @@ func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 	}
 	endpoints := v.EndpointSlicesOfService(s.Namespace, s.Name)
 	for _, protocol := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
-		if vips := vipsOf(s, protocol, endpoints); len(vips) > 0 {
-			c.balance(&r, c.ClusterRouter, s, protocol, vips)
+		vips := vipsOf(s, protocol, endpoints)
+		for _, row := range c.onEachNode(&r, v, s, protocol, vips, endpoints) {
+			c.balance(&r, c.ClusterRouter, s, row)
+		}
+		if len(vips) > 0 {
+			of := string(protocol)
+			c.balance(&r, c.ClusterRouter, s, &nb.LoadBalancer{Name: balancerName(s, protocol), Protocol: &of, Vips: vips})
 		}
 	}
 	return r
 }
 
-func (c Config) balance(r *Result, vpc string, s *model.Service, protocol model.Protocol, vips map[string]string) {
-	of := string(protocol)
-	name := "service/" + s.Namespace + "/" + s.Name + "/" + of
-	row := &nb.LoadBalancer{
-		Name: name, Protocol: &of, Vips: vips,
-		// Who asks for a Service without endpoints is told so at once.
-		Options:     map[string]string{"reject": "true", "hairpin_snat_ip": c.hairpin()},
-		ExternalIDs: map[string]string{"service": s.Namespace + "/" + s.Name},
+func balancerName(s *model.Service, protocol model.Protocol) string {
+	return "service/" + s.Namespace + "/" + s.Name + "/" + string(protocol)
+}
+
+// onEachNode: with internalTrafficPolicy Local the ClusterIPs lead to backends of the
+// node where they are asked. That needs rows of their own, in which each chassis puts
+// its own list (ovn-nb(5), Chassis_Template_Var); a chassis that has none ignores the
+// row, and the node drops what is asked there. The addresses leave vips.
+func (c Config) onEachNode(r *Result, v *world.View, s *model.Service, protocol model.Protocol, vips map[string]string, endpoints []*model.EndpointSlice) (rows []*nb.LoadBalancer) {
+	if !s.InternalLocal {
+		return nil
 	}
-	if protocol == model.UDP {
+	of, nodes := string(protocol), nodesOf(endpoints)
+	for _, address := range model.Families(s.ClusterIPs) {
+		row := &nb.LoadBalancer{
+			Name: balancerName(s, protocol) + "/" + family(address), Protocol: &of, Vips: map[string]string{},
+			Options: map[string]string{"template": "true", "address-family": map[bool]string{true: "ipv4", false: "ipv6"}[address.Is4()]},
+		}
+		for _, port := range s.Ports {
+			at := netip.AddrPortFrom(address, port.Port)
+			if port.Protocol != protocol || vips[at.String()] == "" {
+				continue // none anywhere: refused, as without the policy
+			}
+			delete(vips, at.String())
+			key, local := localVip(s, protocol, at)
+			row.Vips[key] = "^" + local.backends
+			for _, name := range nodes {
+				if node, known := v.Node(name); known && node.Chassis != "" {
+					local.on(r, node.Chassis, joined(model.Backends(port, address, endpoints, name)))
+				}
+			}
+		}
+		if len(row.Vips) > 0 {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// local are the variables of one port of a Service.
+type local struct {
+	at            netip.AddrPort
+	backends, vip string // vip is empty if the address stands for itself
+}
+
+// localVip gives the key in Load_Balancer.vips and what each chassis puts in it.
+// OVN 25.03 reads an IPv6 address there as words with colons between them, so that it
+// has to be a variable, too (lib/lb.c, ovn_lb_vip_init_template). The names of
+// variables have letters, digits and underscores.
+func localVip(s *model.Service, protocol model.Protocol, at netip.AddrPort) (string, local) {
+	sum := sha256.Sum256([]byte(s.Namespace + "/" + s.Name + "/" + string(protocol) + "/" + at.String()))
+	id := hex.EncodeToString(sum[:12])
+	l := local{at: at, backends: fact.TemplatePrefix + "local_" + id}
+	if at.Addr().Is4() {
+		return at.String(), l
+	}
+	l.vip = fact.TemplatePrefix + "vip_" + id
+	return "^" + l.vip + ":" + strconv.Itoa(int(at.Port())), l
+}
+
+// on puts the backends of a chassis into its list, if it has any.
+func (l local) on(r *Result, chassis, backends string) {
+	if backends == "" {
+		return
+	}
+	row := fact.RefTo(nb.ChassisTemplateVarTable, chassis)
+	r.Pair(row, "variables", l.backends, backends)
+	if l.vip != "" {
+		r.Pair(row, "variables", l.vip, l.at.Addr().String())
+	}
+}
+
+// nodesOf are the nodes on which a Service has endpoints, sorted.
+func nodesOf(endpoints []*model.EndpointSlice) (names []string) {
+	for _, e := range endpoints {
+		for _, node := range e.Nodes {
+			names = append(names, node)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// balance completes a row of the Service and puts it where it is looked up.
+func (c Config) balance(r *Result, vpc string, s *model.Service, row *nb.LoadBalancer) {
+	if row.Options == nil {
+		row.Options = map[string]string{}
+	}
+	// Who asks for a Service without endpoints is told so at once.
+	row.Options["reject"], row.Options["hairpin_snat_ip"] = "true", c.hairpin()
+	row.ExternalIDs = map[string]string{"service": s.Namespace + "/" + s.Name}
+	if *row.Protocol == string(model.UDP) {
 		// A client that never stops sending keeps its connection for ever, also one
 		// to a backend that is gone.
 		row.Options["ct_flush"] = "true"
@@ -49,7 +139,7 @@ func (c Config) balance(r *Result, vpc string, s *model.Service, protocol model.
 		// https://github.com/ovn-kubernetes/ovn-kubernetes/pull/4066.
 		row.SelectionFields = []string{nb.LoadBalancerSelectionFieldsIPSrc, nb.LoadBalancerSelectionFieldsIpv6Src}
 	}
-	lb := r.Row(nb.LoadBalancerTable, name, row)
+	lb := r.Row(nb.LoadBalancerTable, row.Name, row)
 	r.Member(fact.RefTo(nb.LoadBalancerGroupTable, loadBalancerGroup(vpc)), "load_balancer", lb.UUID)
 }
 
@@ -61,25 +151,35 @@ func vipsOf(s *model.Service, protocol model.Protocol, endpoints []*model.Endpoi
 		if port.Protocol != protocol {
 			continue
 		}
-		for _, address := range model.Families(s.ClusterIPs) {
+		for _, address := range addressesOf(s) {
 			if vips == nil {
 				vips = map[string]string{}
 			}
-			vips[netip.AddrPortFrom(address, port.Port).String()] = backendsOf(port, address, endpoints)
+			vips[netip.AddrPortFrom(address, port.Port).String()] = joined(model.Backends(port, address, endpoints, ""))
 		}
 	}
 	return vips
 }
 
-// backendsOf lists the endpoints of one port and family. When none is ready, those
-// that still serve while they terminate take over (KEP-1669, as kube-proxy does).
-func backendsOf(port model.ServicePort, like netip.Addr, endpoints []*model.EndpointSlice) string {
-	backends := collect(port, like, endpoints, func(e *model.EndpointSlice) []netip.Addr { return e.Ready })
-	if len(backends) == 0 {
-		backends = collect(port, like, endpoints, func(e *model.EndpointSlice) []netip.Addr { return e.Draining })
+// addressesOf are all at which pods reach a Service. Pods do not ask the nodes for
+// the addresses of a load balancer, unless that is not for everybody: who may ask
+// is looked at by the node that a packet leaves through (see package hostplan).
+func addressesOf(s *model.Service) []netip.Addr {
+	out := model.Families(s.ClusterIPs)
+	add := func(list []netip.Addr) {
+		for _, a := range list {
+			if sameFamily(s.ClusterIPs, a).IsValid() && !slices.Contains(out, a) {
+				out = append(out, a)
+			}
+		}
 	}
-	slices.SortFunc(backends, netip.AddrPort.Compare)
-	backends = slices.Compact(backends) // one endpoint may be in two slices for a while
+	add(s.External.IPs)
+	add(slices.DeleteFunc(slices.Clone(s.External.Ingress), func(a netip.Addr) bool { return s.External.Guarded(a.Is4()) }))
+	return out
+}
+
+// joined is a value of the column Load_Balancer.vips.
+func joined(backends []netip.AddrPort) string {
 	var out strings.Builder
 	for i, b := range backends {
 		if i > 0 {
@@ -88,20 +188,4 @@ func backendsOf(port model.ServicePort, like netip.Addr, endpoints []*model.Endp
 		out.WriteString(b.String())
 	}
 	return out.String()
-}
-
-func collect(port model.ServicePort, like netip.Addr, endpoints []*model.EndpointSlice, of func(*model.EndpointSlice) []netip.Addr) (out []netip.AddrPort) {
-	for _, e := range endpoints {
-		for _, p := range e.Ports {
-			if p.Name != port.Name || p.Protocol != port.Protocol {
-				continue
-			}
-			for _, a := range of(e) {
-				if a.Is4() == like.Is4() {
-					out = append(out, netip.AddrPortFrom(a, p.Port))
-				}
-			}
-		}
-	}
-	return out
 }

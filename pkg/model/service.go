@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -29,6 +30,11 @@ type Service struct {
 	Ports      []ServicePort
 	// Affinity has a client stay with its backend (sessionAffinity ClientIP).
 	Affinity bool
+	// AffinityTimeout is how long it stays without a new connection; 0 without affinity.
+	AffinityTimeout time.Duration
+	External        External
+	// InternalLocal has those who ask the ClusterIPs reach backends of their own node only.
+	InternalLocal bool
 }
 
 // ServicePort is one port of a Service.
@@ -36,6 +42,8 @@ type ServicePort struct {
 	Name     string // empty if the Service has one port only
 	Protocol Protocol
 	Port     uint16
+	// NodePort is the port of each node that leads here; 0 for none, as in slices.
+	NodePort uint16
 }
 
 // EndpointSlice holds some of a Service's backends.
@@ -48,10 +56,12 @@ type EndpointSlice struct {
 	// Draining are those that still serve while they terminate: they get new
 	// connections when no endpoint of the Service is ready (KEP-1669).
 	Draining []netip.Addr
+	// Nodes tells where an address of these is, if the slice says it.
+	Nodes map[netip.Addr]string
 }
 
-// labelProxyName names the proxy that serves a Service in place of the cluster's own (KEP-2447).
-const labelProxyName = "service.kubernetes.io/service-proxy-name"
+// LabelProxyName names the proxy that serves a Service in place of the cluster's own (KEP-2447).
+const LabelProxyName = "service.kubernetes.io/service-proxy-name"
 
 // labelHeadless tells proxies to leave a Service or an EndpointSlice alone, as kube-proxy does.
 const labelHeadless = corev1.IsHeadlessService
@@ -60,7 +70,7 @@ const labelHeadless = corev1.IsHeadlessService
 func ServiceFrom(o *corev1.Service) (Service, []Problem) {
 	p := problems{reason: ReasonServiceInvalid}
 	s := Service{Meta: metaOf(o)}
-	_, other := o.Labels[labelProxyName]
+	_, other := o.Labels[LabelProxyName]
 	_, headless := o.Labels[labelHeadless]
 	if other || headless || o.Spec.Type == corev1.ServiceTypeExternalName {
 		return s, nil
@@ -75,9 +85,14 @@ func ServiceFrom(o *corev1.Service) (Service, []Problem) {
 			p.warn("spec.ports", "port %d/%s is left out: it is no port of TCP, UDP or SCTP", port.Port, port.Protocol)
 			continue
 		}
-		s.Ports = append(s.Ports, ServicePort{Name: port.Name, Protocol: protocol, Port: uint16(port.Port)})
+		s.Ports = append(s.Ports, ServicePort{Name: port.Name, Protocol: protocol, Port: uint16(port.Port), NodePort: portNumber(port.NodePort)})
 	}
 	s.Affinity = o.Spec.SessionAffinity == corev1.ServiceAffinityClientIP
+	if s.Affinity {
+		s.AffinityTimeout = affinityTimeout(o.Spec.SessionAffinityConfig)
+	}
+	s.External = externalOf(&p, o)
+	s.InternalLocal = o.Spec.InternalTrafficPolicy != nil && *o.Spec.InternalTrafficPolicy == corev1.ServiceInternalTrafficPolicyLocal
 	return s, p.list
 }
 
@@ -152,6 +167,14 @@ func (s *EndpointSlice) endpoint(p *problems, e *discoveryv1.Endpoint) {
 		s.Ready = append(s.Ready, addr)
 	case serving && e.Conditions.Terminating != nil && *e.Conditions.Terminating:
 		s.Draining = append(s.Draining, addr)
+	default:
+		return
+	}
+	if e.NodeName != nil {
+		if s.Nodes == nil {
+			s.Nodes = map[netip.Addr]string{}
+		}
+		s.Nodes[addr] = *e.NodeName
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -45,14 +46,14 @@ func TestServiceFrom(t *testing.T) {
 			func(o *corev1.Service) {
 				o.Spec.Ports = []corev1.ServicePort{{Port: 1}, {Port: 2, Protocol: corev1.ProtocolUDP}, {Port: 65535, Protocol: corev1.ProtocolSCTP}}
 			},
-			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: []ServicePort{{"", TCP, 1}, {"", UDP, 2}, {"", SCTP, 65535}}},
+			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: []ServicePort{{Protocol: TCP, Port: 1}, {Protocol: UDP, Port: 2}, {Protocol: SCTP, Port: 65535}}},
 		},
-		"affinity":         {func(o *corev1.Service) { o.Spec.SessionAffinity = "ClientIP" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true}},
+		"affinity":         {func(o *corev1.Service) { o.Spec.SessionAffinity = "ClientIP" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 3 * time.Hour}},
 		"no affinity":      {func(o *corev1.Service) { o.Spec.SessionAffinity = "None" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web}},
 		"headless":         {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "None", []string{"None"} }, Service{}},
 		"without address":  {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "", nil }, Service{}},
 		"external name":    {func(o *corev1.Service) { o.Spec.Type = corev1.ServiceTypeExternalName }, Service{}},
-		"of another proxy": {func(o *corev1.Service) { o.Labels = map[string]string{labelProxyName: ""} }, Service{}},
+		"of another proxy": {func(o *corev1.Service) { o.Labels = map[string]string{LabelProxyName: ""} }, Service{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, problems := ServiceFrom(serviceObject(tc.change))
@@ -109,7 +110,7 @@ func TestEndpointSliceFrom(t *testing.T) {
 	))
 	want := EndpointSlice{
 		Meta: Meta{Namespace: "shop", Name: "web-1"}, Service: "web",
-		Ports:    []ServicePort{{"", TCP, 53}, {"dns", UDP, 53}},
+		Ports:    []ServicePort{{Protocol: TCP, Port: 53}, {Name: "dns", Protocol: UDP, Port: 53}},
 		Ready:    []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("10.0.0.9")},
 		Draining: []netip.Addr{netip.MustParseAddr("10.0.0.4"), netip.MustParseAddr("10.0.0.5")},
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -20,29 +21,31 @@ import (
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
-// Follow hands changes in the cluster to the loop and to those who wait for a
-// pod. It returns when the cache has everything, and the handlers go on until
+// Follow hands changes in the cluster to the loop, to those who wait for a pod and
+// to what the node does for Services. It returns when the cache has everything, and the handlers go on until
 // the cache stops.
-func Follow(ctx context.Context, c cache.Informers, l *Loop, p *Pods) error {
+func Follow(ctx context.Context, c cache.Informers, l *Loop, p *Pods, services *Services) error {
 	var synced []toolscache.InformerSynced
 	for _, f := range []struct {
 		object  client.Object
-		changed func(o client.Object)
+		handler toolscache.ResourceEventHandler
 	}{
-		{&corev1.Pod{}, func(o client.Object) {
+		{&corev1.Pod{}, handler(func(o client.Object) {
 			p.Changed(client.ObjectKeyFromObject(o))
 			l.Kick() // routing rules name addresses of pods
-		}},
-		{&corev1.Node{}, func(client.Object) { l.Kick() }},
-		{&v1.Subnet{}, func(client.Object) { l.Kick() }},
-		{&networkingv1.ServiceCIDR{}, func(client.Object) { l.Kick() }},
+		})},
+		{&corev1.Node{}, handler(func(client.Object) { l.Kick() })},
+		{&v1.Subnet{}, handler(func(client.Object) { l.Kick() })},
+		{&networkingv1.ServiceCIDR{}, handler(func(client.Object) { l.Kick() })},
+		{&corev1.Service{}, state(services.ServiceChanged)},
+		{&discoveryv1.EndpointSlice{}, state(services.SliceChanged)},
 	} {
 		// Never block here: the API server may be away, and the rest of the node works without it.
 		inf, err := c.GetInformer(ctx, f.object, cache.BlockUntilSynced(false))
 		if err != nil {
 			return fmt.Errorf("follow %T: %w", f.object, err)
 		}
-		reg, err := inf.AddEventHandler(handler(f.changed))
+		reg, err := inf.AddEventHandler(f.handler)
 		if err != nil {
 			return fmt.Errorf("follow %T: %w", f.object, err)
 		}
@@ -76,6 +79,23 @@ func handler(changed func(client.Object)) toolscache.ResourceEventHandler {
 	}
 }
 
+// state calls changed with each object as it is now, or as it was when it went.
+func state[T client.Object](changed func(o T, gone bool)) toolscache.ResourceEventHandler {
+	call := func(o any, gone bool) {
+		if d, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+			o = d.Obj
+		}
+		if t, ok := o.(T); ok {
+			changed(t, gone)
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(o any) { call(o, false) },
+		UpdateFunc: func(_, o any) { call(o, false) },
+		DeleteFunc: func(o any) { call(o, true) },
+	}
+}
+
 // same compares what the cache's transforms left of two objects, but for the resource version.
 func same(a, b any) bool {
 	x, ok1 := a.(client.Object)
@@ -93,7 +113,7 @@ func same(a, b any) bool {
 
 // WatchHost hands changes of the kernel's network to the loop until ctx ends. A
 // stream that breaks is opened again, and everything compared anew.
-func WatchHost(ctx context.Context, l *Loop) {
+func WatchHost(ctx context.Context, l *Loop, services *Services) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for name, watch := range map[string]func(context.Context) error{
@@ -101,6 +121,9 @@ func WatchHost(ctx context.Context, l *Loop) {
 		"routes":   func(ctx context.Context) error { return route.Watch(ctx, l.Kick) },
 		"rules":    func(ctx context.Context) error { return rule.Watch(ctx, l.Kick) },
 		"nftables": func(ctx context.Context) error { return nft.Watch(ctx, hostplan.TableName, l.KickTables) },
+		"nftables of Services": func(ctx context.Context) error {
+			return nft.Watch(ctx, hostplan.ServiceTableName, services.TableChanged)
+		},
 	} {
 		wg.Go(func() { l.keep(ctx, name, watch) })
 	}

@@ -97,6 +97,8 @@ type Edges struct {
 	Routes route.Kernel
 	Rules  rule.Kernel
 	Tables Tables
+	// World is told what the node knows whenever it is compared; nil for nobody.
+	World func(hostplan.World)
 	// NICs changes running pods; see [plumb.Plumber].
 	NICs NICs
 	Echo Echo
@@ -258,6 +260,9 @@ func (l *Loop) pass(ctx context.Context) (waiting []string, err error) {
 		waiting = []string{fmt.Sprintf("Node object %s is not there", l.cfg.NodeName)}
 		l.setPending(waiting)
 		return waiting, nil
+	}
+	if l.e.World != nil {
+		l.e.World(w)
 	}
 	plan := hostplan.Make(w)
 	waiting = append(waiting, plan.Waiting...)

@@ -28,11 +28,16 @@ type Counter struct {
 	Ingress bool
 }
 
-// Map is an nftables map whose keys are prefixes.
+// Map is an nftables map.
 type Map struct {
 	Name string
-	// Type is "<key> : <value>", for example "ipv4_addr : verdict".
-	Type string
+	// Type is "<key> : <value>", for example "ipv4_addr : verdict"; empty if TypeOf says it by expressions.
+	Type   string
+	TypeOf string `json:",omitempty"`
+	// Exact maps have single keys, others prefixes.
+	Exact bool `json:",omitempty"`
+	// Learned maps get their elements from rules: none of them is wanted, and none unwanted.
+	Learned bool `json:",omitempty"`
 	// Elements are sorted by their keys; no key contains another.
 	Elements []Element
 }

@@ -63,6 +63,10 @@ func serviceRules(w World, f family) (post, forward []Rule) {
 	forward = []Rule{{
 		Text:    `iifname "` + NodeLink + `" oifname "` + NodeLink + `" ` + f.keyword + " daddr " + source.Addr().String() + " drop",
 		Comment: "an answer that nobody waits for",
+	}, {
+		// It would go round between the kernel and OVN, and be tracked as many connections.
+		Text:    `iifname "` + NodeLink + `" ` + f.keyword + " saddr " + source.Masked().String() + " " + f.keyword + " daddr @services" + f.digit + " drop",
+		Comment: "what OVN did not know as a Service",
 	}}
 	return post, forward
 }

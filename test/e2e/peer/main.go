@@ -5,6 +5,7 @@
 //	peer check TARGETS    ask, from wherever it runs; TARGETS is a JSON list
 //	peer relay POD TARGETS    let the peer at address POD ask
 //	peer stream ADDRESS   send a datagram every 50 ms to an address that answers with whom it sees; print the answers
+//	peer one-stream ADDRESS   the same from one port
 //	peer steady POD       ping POD a hundred times in ten seconds; fail if more than one in ten is lost
 package main
 
@@ -57,10 +58,12 @@ func run(ctx context.Context) error {
 		return nil
 	case len(args) == 2 && args[0] == "stream":
 		return wire.Stream(ctx, args[1], os.Stdout)
+	case len(args) == 2 && args[0] == "one-stream":
+		return wire.OneStream(ctx, args[1], os.Stdout)
 	case len(args) == 1 && args[0] == "serve":
 		return serve(ctx)
 	}
-	return errors.New("usage: peer serve | peer check TARGETS | peer relay POD TARGETS | peer steady POD | peer stream ADDRESS")
+	return errors.New("usage: peer serve | peer check TARGETS | peer relay POD TARGETS | peer steady POD | peer stream ADDRESS | peer one-stream ADDRESS")
 }
 
 func relay(ctx context.Context, pod, targets string) error {
@@ -135,11 +138,12 @@ func greet(l net.Listener) error {
 // greetDatagrams tells who sends a datagram its address.
 func greetDatagrams(c net.PacketConn) error {
 	buffer := make([]byte, 64)
+	name, _ := os.Hostname() // that of the pod
 	for {
 		_, from, err := c.ReadFrom(buffer)
 		if err != nil {
 			return fmt.Errorf("receive: %w", err)
 		}
-		_, _ = c.WriteTo([]byte(from.String()), from)
+		_, _ = c.WriteTo([]byte(from.String()+" "+name), from)
 	}
 }

@@ -199,13 +199,31 @@ func (c *change) compareMaps(ctx context.Context, want hostplan.Table) error {
 	for _, m := range want.Maps {
 		if !c.has("map", m.Name) {
 			c.rules = true
-			c.tx.Add(&knftables.Map{Name: m.Name, Type: m.Type, Flags: []knftables.SetFlag{knftables.IntervalFlag}})
+			c.tx.Add(newMap(m))
+		}
+		if m.Learned {
+			continue
 		}
 		if err := c.elements(ctx, "map", m.Name, mapElements(m)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// learnedSize bounds how many elements rules may add to a map: the kernel wants a bound.
+const learnedSize = 1 << 20
+
+func newMap(m hostplan.Map) *knftables.Map {
+	out := &knftables.Map{Name: m.Name, Type: m.Type, TypeOf: m.TypeOf}
+	if !m.Exact {
+		out.Flags = append(out.Flags, knftables.IntervalFlag)
+	}
+	if m.Learned {
+		out.Flags = append(out.Flags, knftables.DynamicFlag, knftables.TimeoutFlag)
+		out.Size = knftables.PtrTo[uint64](learnedSize)
+	}
+	return out
 }
 
 // elements makes the elements of one set or map the wanted ones. Removals come
@@ -253,7 +271,23 @@ func names[T any](list []T, name func(T) string) (out []string) {
 
 // identity is all that an element says; a key with another value is another element.
 func identity(e *knftables.Element) string {
-	return strings.Join(e.Key, " . ") + " : " + strings.Join(e.Value, " . ")
+	return joined(e.Key) + " : " + joined(e.Value)
+}
+
+// joined writes protocols as numbers: nft prints the name of one that the machine's /etc/protocols names.
+func joined(parts []string) string {
+	out := slices.Clone(parts)
+	for i, part := range out {
+		switch part {
+		case "tcp":
+			out[i] = "6"
+		case "udp":
+			out[i] = "17"
+		case "sctp":
+			out[i] = "132"
+		}
+	}
+	return strings.Join(out, " . ")
 }
 
 func chain(c hostplan.Chain) *knftables.Chain {

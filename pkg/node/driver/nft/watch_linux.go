@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Watch calls notify once it listens and after every change of the named table
-// by anybody, us included, until ctx ends (then it returns nil) or the kernel's
+// Watch calls notify once it listens and once for every transaction that changes the
+// named table, by anybody, us included, until ctx ends (then it returns nil) or the kernel's
 // stream breaks (then it returns an error: changes may have been missed, and the
 // caller watches again). knftables has no monitor, so this listens to the
 // kernel's own notifications (NFNLGRP_NFTABLES of linux/netfilter/nfnetlink.h).
@@ -27,6 +27,7 @@ func Watch(ctx context.Context, table string, notify func()) error {
 		return fmt.Errorf("set receive timeout: %w", err)
 	}
 	notify()
+	touched := false
 	for ctx.Err() == nil {
 		msgs, _, err := sock.Receive()
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
@@ -36,13 +37,19 @@ func Watch(ctx context.Context, table string, notify func()) error {
 			return fmt.Errorf("receive nftables changes: %w", err)
 		}
 		for _, m := range msgs {
-			if tableOf(m) == table {
+			// What a transaction changes comes first, and then a message that it has been committed.
+			touched = touched || tableOf(m) == table
+			if touched && isKind(m, unix.NFT_MSG_NEWGEN) {
+				touched = false
 				notify()
-				break
 			}
 		}
 	}
 	return nil
+}
+
+func isKind(m syscall.NetlinkMessage, kind uint16) bool {
+	return m.Header.Type>>8 == unix.NFNL_SUBSYS_NFTABLES && m.Header.Type&0xff == kind
 }
 
 // tableOf returns the table that a notification is about, "" if about none. In

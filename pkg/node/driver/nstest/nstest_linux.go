@@ -174,3 +174,9 @@ func (n *Namespace) Forward() {
 func IPNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
+
+// Address adds an address to a link.
+func (n *Namespace) Address(link string, address netip.Prefix) {
+	n.t.Helper()
+	n.Do(func() { configure(n.t, link, []netip.Prefix{address}) })
+}

@@ -19,6 +19,39 @@ type Echoed struct {
 	Number int       `json:"number"` // of the datagram, from 0
 	Sent   time.Time `json:"sent"`
 	SeenAs string    `json:"seenAs"` // the address that it came from, as the answer tells
+	By     string    `json:"by"`     // the pod that answered, with [OneStream]
+}
+
+// OneStream is [Stream] from one and the same port: all that it sends is one
+// connection to whoever tracks connections.
+func OneStream(ctx context.Context, address string, out io.Writer) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "udp", address)
+	if err != nil {
+		return fmt.Errorf("open a port: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
+	encoder := json.NewEncoder(out)
+	ticker := time.NewTicker(StreamInterval)
+	defer ticker.Stop()
+	for number := 0; ctx.Err() == nil; number++ {
+		a := Echoed{Number: number, Sent: time.Now()}
+		_, _ = conn.Write([]byte("woven")) // one that is refused says nothing of the next
+		_ = conn.SetReadDeadline(a.Sent.Add(StreamInterval))
+		buffer := make([]byte, 256)
+		if n, err := conn.Read(buffer); err == nil {
+			a.SeenAs, a.By, _ = strings.Cut(string(buffer[:n]), " ")
+			if err := encoder.Encode(a); err != nil {
+				return fmt.Errorf("tell of an answer: %w", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
+	return nil
 }
 
 // Stream sends a datagram every [StreamInterval] to an address that answers each
@@ -54,25 +87,36 @@ func Stream(ctx context.Context, address string, out io.Writer) error {
 
 // datagram sends one and returns as whom it was seen, or an error after a second without an answer.
 func datagram(ctx context.Context, address string) (string, error) {
+	seen, _, err := datagramFrom(ctx, "", address)
+	return seen, err
+}
+
+// datagramFrom is the same from one of several addresses, and tells who answered, if that one does.
+func datagramFrom(ctx context.Context, source, address string) (seenAs, by string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "udp", address)
+	dialer := &net.Dialer{}
+	if source != "" {
+		dialer.LocalAddr = &net.UDPAddr{IP: net.ParseIP(source)}
+	}
+	conn, err := dialer.DialContext(ctx, "udp", address)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer func() { _ = conn.Close() }()
 	deadline, _ := ctx.Deadline()
 	if err := conn.SetDeadline(deadline); err != nil {
-		return "", err
+		return "", "", err
 	}
 	if _, err := conn.Write([]byte("woven")); err != nil {
-		return "", err
+		return "", "", err
 	}
 	buffer := make([]byte, 256)
 	n, err := conn.Read(buffer)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	seen, err := netip.ParseAddrPort(strings.TrimSpace(string(buffer[:n])))
-	return seen.Addr().Unmap().String(), err
+	text, by, _ := strings.Cut(strings.TrimSpace(string(buffer[:n])), " ")
+	seen, err := netip.ParseAddrPort(text)
+	return seen.Addr().Unmap().String(), by, err
 }

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"strings"
@@ -39,6 +41,7 @@ const (
 	Connect = "connect" // a TCP connection, closed at once
 	Hello   = "hello"   // a TCP connection that tells as whom we are seen
 	Send    = "send"    // a datagram that is answered with as whom we are seen
+	Get     = "get"     // an HTTP request: the answer has the status, a header and the body
 )
 
 // Target is one question.
@@ -47,13 +50,18 @@ type Target struct {
 	Address string `json:"address"` // an IP address, for TCP with a port
 	// Refused wants a connection or a datagram refused, and nothing else.
 	Refused bool `json:"refused,omitempty"`
+	// Silent wants no answer at all, and asks once.
+	Silent bool `json:"silent,omitempty"`
+	// Source is the address that asks; empty leaves it to the kernel.
+	Source string `json:"source,omitempty"`
 }
 
 // Answer is what came of it: Error is empty if the target answered.
 type Answer struct {
 	Target
 	SeenAs string `json:"seenAs,omitempty"` // with Hello and Send
-	By     string `json:"by,omitempty"`     // the address that answered, with Hello, if it tells
+	By     string `json:"by,omitempty"`     // who answered, if it tells: its address with Hello, the name of the pod with Send
+	Body   string `json:"body,omitempty"`   // with Get
 	Error  string `json:"error,omitempty"`
 	Tries  int    `json:"tries"`
 }
@@ -75,6 +83,9 @@ func insist(ctx context.Context, t Target, id int) Answer {
 	for a := (Answer{Target: t}); ; {
 		a.Tries++
 		err := askOnce(ctx, &a, id)
+		if t.Silent {
+			return silent(a, err)
+		}
 		switch refused := errors.Is(err, syscall.ECONNREFUSED); {
 		case t.Refused && refused:
 			err = nil
@@ -94,6 +105,17 @@ func insist(ctx context.Context, t Target, id int) Answer {
 	}
 }
 
+// silent wants the question to have run into its time limit.
+func silent(a Answer, err error) Answer {
+	switch late := (net.Error)(nil); {
+	case err == nil:
+		a.Error = "it was answered, want silence"
+	case !errors.As(err, &late) || !late.Timeout():
+		a.Error = "want silence: " + err.Error()
+	}
+	return a
+}
+
 func askOnce(ctx context.Context, a *Answer, id int) error {
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
@@ -101,11 +123,18 @@ func askOnce(ctx context.Context, a *Answer, id int) error {
 		return ping(ctx, a.Address, os.Getpid()<<8+id)
 	}
 	if a.How == Send {
-		seen, err := datagram(ctx, a.Address)
-		a.SeenAs = seen
+		var err error
+		a.SeenAs, a.By, err = datagramFrom(ctx, a.Source, a.Address)
 		return err
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", a.Address)
+	if a.How == Get {
+		return get(ctx, a)
+	}
+	dialer := &net.Dialer{}
+	if a.Source != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(a.Source)}
+	}
+	conn, err := dialer.DialContext(ctx, "tcp", a.Address)
 	if err != nil {
 		return err
 	}
@@ -129,6 +158,22 @@ func askOnce(ctx context.Context, a *Answer, id int) error {
 		*[]*string{&a.SeenAs, &a.By}[min(i, 1)] = seen.Addr().Unmap().String()
 	}
 	return nil
+}
+
+// get asks by HTTP.
+func get(ctx context.Context, a *Answer) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.Address+"/", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
+	a.Body = fmt.Sprintf("%d %s %s", response.StatusCode, response.Header.Get("X-Load-Balancing-Endpoint-Weight"), strings.TrimSpace(string(body)))
+	return err
 }
 
 // Steady sends an echo request every 100 ms for ten seconds, and counts those without a reply within a second.

@@ -1,0 +1,35 @@
+package model
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Backends lists the endpoints of a Service's port that get new connections, of the
+// family of an address, sorted. When none is ready, those that still serve while they
+// terminate take over (KEP-1669, as kube-proxy does). With the name of a node, only
+// those that are on it are looked at.
+func Backends(port ServicePort, like netip.Addr, slicesOfService []*EndpointSlice, node string) []netip.AddrPort {
+	out := backends(port, like, slicesOfService, node, func(e *EndpointSlice) []netip.Addr { return e.Ready })
+	if len(out) == 0 {
+		out = backends(port, like, slicesOfService, node, func(e *EndpointSlice) []netip.Addr { return e.Draining })
+	}
+	slices.SortFunc(out, netip.AddrPort.Compare)
+	return slices.Compact(out) // one endpoint may be in two slices for a while
+}
+
+func backends(port ServicePort, like netip.Addr, list []*EndpointSlice, node string, of func(*EndpointSlice) []netip.Addr) (out []netip.AddrPort) {
+	for _, e := range list {
+		for _, p := range e.Ports {
+			if p.Name != port.Name || p.Protocol != port.Protocol {
+				continue
+			}
+			for _, a := range of(e) {
+				if a.Is4() == like.Is4() && (node == "" || e.Nodes[a] == node) {
+					out = append(out, netip.AddrPortFrom(a, p.Port))
+				}
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,116 @@
+package model
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// External is how a Service is reached by other addresses than its ClusterIPs.
+// The ports of nodes are with the ports.
+type External struct {
+	// IPs are spec.externalIPs, sorted.
+	IPs []netip.Addr
+	// Ingress are the addresses of the load balancer that packets arrive with
+	// (status.loadBalancer.ingress; ipMode Proxy is none of them, KEP-1860), sorted.
+	Ingress []netip.Addr
+	// Local keeps to backends of the node that a packet came to, which see its source (externalTrafficPolicy Local).
+	Local bool
+	// Sources are who may ask Ingress (spec.loadBalancerSourceRanges); a family without any is open to all.
+	Sources []netip.Prefix
+	// HealthPort tells load balancers whether a node has a backend (spec.healthCheckNodePort); 0 for none.
+	HealthPort uint16
+}
+
+// Guarded reports whether not everybody may ask the Ingress addresses of a family.
+func (e *External) Guarded(is4 bool) bool {
+	return slices.ContainsFunc(e.Sources, func(p netip.Prefix) bool { return p.Addr().Is4() == is4 })
+}
+
+// Any reports whether the Service is reached by more than its ClusterIPs.
+func (s *Service) Any() bool {
+	return len(s.External.IPs)+len(s.External.Ingress) > 0 || slices.ContainsFunc(s.Ports, func(p ServicePort) bool { return p.NodePort != 0 })
+}
+
+// defaultAffinityTimeout is that of the API (DefaultClientIPServiceAffinitySeconds).
+const defaultAffinityTimeout = time.Duration(corev1.DefaultClientIPServiceAffinitySeconds) * time.Second
+
+func affinityTimeout(c *corev1.SessionAffinityConfig) time.Duration {
+	if c == nil || c.ClientIP == nil || c.ClientIP.TimeoutSeconds == nil || *c.ClientIP.TimeoutSeconds <= 0 {
+		return defaultAffinityTimeout
+	}
+	return time.Duration(*c.ClientIP.TimeoutSeconds) * time.Second
+}
+
+func portNumber(n int32) uint16 {
+	if n < 1 || n > 65535 {
+		return 0
+	}
+	return uint16(n)
+}
+
+// externalOf reads what only some types of Services have; the API server sees to it that others do not say it.
+func externalOf(p *problems, o *corev1.Service) (e External) {
+	for _, text := range o.Spec.ExternalIPs {
+		if addr, err := parseAddr(text); err != nil {
+			p.warn("spec.externalIPs", "it is left out: %s", err)
+		} else {
+			e.IPs = append(e.IPs, addr)
+		}
+	}
+	e.IPs = sortedAddrs(e.IPs)
+	local := o.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
+	switch o.Spec.Type {
+	case corev1.ServiceTypeLoadBalancer:
+		e.Ingress = ingressAddresses(p, o.Status.LoadBalancer.Ingress)
+		e.Sources = sourceRanges(p, o.Spec.LoadBalancerSourceRanges)
+		e.Local = local
+		if local {
+			e.HealthPort = portNumber(o.Spec.HealthCheckNodePort)
+		}
+	case corev1.ServiceTypeNodePort:
+		e.Local = local
+	case corev1.ServiceTypeClusterIP, corev1.ServiceTypeExternalName, "":
+		e.Local = local && len(e.IPs) > 0
+	}
+	return e
+}
+
+func ingressAddresses(p *problems, list []corev1.LoadBalancerIngress) (out []netip.Addr) {
+	for i := range list {
+		if list[i].IP == "" || list[i].IPMode != nil && *list[i].IPMode != corev1.LoadBalancerIPModeVIP {
+			continue // a name, or the load balancer sends to NodePorts itself
+		}
+		if addr, err := parseAddr(list[i].IP); err != nil {
+			p.warn("status.loadBalancer.ingress", "it is left out: %s", err)
+		} else {
+			out = append(out, addr)
+		}
+	}
+	return sortedAddrs(out)
+}
+
+// nobody are prefixes that no client is in.
+var nobody = []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 32), netip.PrefixFrom(netip.IPv6Unspecified(), 128)}
+
+// sourceRanges: one that cannot be read lets nobody in, so that a slip does not open the Service to all.
+func sourceRanges(p *problems, texts []string) (out []netip.Prefix) {
+	for _, text := range texts {
+		prefix, err := parsePrefix(text)
+		if err != nil {
+			p.warn("spec.loadBalancerSourceRanges", "it lets nobody in: %s", err)
+			out = append(out, nobody...)
+			continue
+		}
+		out = append(out, prefix.Masked())
+	}
+	for _, all := range out {
+		if all.Bits() == 0 {
+			out = slices.DeleteFunc(slices.Clone(out), func(p netip.Prefix) bool { return p.Addr().Is4() == all.Addr().Is4() })
+		}
+	}
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return slices.Compact(out)
+}

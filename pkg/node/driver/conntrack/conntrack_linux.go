@@ -1,0 +1,48 @@
+// Package conntrack has the kernel forget connections that it would go on to
+// translate as a NAT rule said that holds no more: rules are asked once for each connection.
+package conntrack
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Flow is a connection: where its first packet was sent to, and who answers it.
+type Flow struct {
+	Asked, Answers netip.AddrPort
+}
+
+// Linux is the connection tracking of the kernel, in the network namespace of the calling thread.
+type Linux struct{}
+
+// ForgetUDP removes the connections of UDP that stale names, and returns how many.
+// Connections of TCP and SCTP end by themselves when nobody answers.
+func (Linux) ForgetUDP(stale func(Flow) bool) (int, error) {
+	count := 0
+	for _, family := range []netlink.InetFamily{unix.AF_INET, unix.AF_INET6} {
+		n, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, filter(stale))
+		count += int(n) //nolint:gosec // a count of connections fits
+		if err != nil {
+			return count, fmt.Errorf("forget connections of UDP: %w", err)
+		}
+	}
+	return count, nil
+}
+
+type filter func(Flow) bool
+
+// MatchConntrackFlow implements netlink.CustomConntrackFilter.
+func (f filter) MatchConntrackFlow(c *netlink.ConntrackFlow) bool {
+	return c.Forward.Protocol == unix.IPPROTO_UDP && f(Flow{
+		Asked: addrPort(c.Forward.DstIP, c.Forward.DstPort), Answers: addrPort(c.Reverse.SrcIP, c.Reverse.SrcPort),
+	})
+}
+
+func addrPort(ip net.IP, port uint16) netip.AddrPort {
+	a, _ := netip.AddrFromSlice(ip)
+	return netip.AddrPortFrom(a.Unmap(), port)
+}

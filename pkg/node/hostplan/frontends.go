@@ -1,0 +1,268 @@
+package hostplan
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// What comes to a NodePort, an external address or the address of a load balancer is
+// led on by the kernel of the node that it comes to: to the Service's ClusterIP, where
+// OVN chooses a backend, or to a backend that the node itself chooses. Whatever the
+// number of Services, the rules are the same; a Service is elements of sets and maps.
+
+// ServiceTableName is the nftables table (family inet) of what comes to Services from outside of OVN.
+const ServiceTableName = "woven-services"
+
+// The sets and maps with elements of Services, each once for each family ("cluster4").
+// Their keys begin with a frontend: address . protocol . port.
+const (
+	// clusterMap leads to the ClusterIP and its port.
+	clusterMap = "cluster"
+	// chosenSet are frontends whose backend the node chooses for all that is not from inside.
+	chosenSet = "chosen"
+	// wideSet are those of chosenSet whose backends may be elsewhere: their answers have to come back by this node.
+	wideSet = "wide"
+	// backendMap leads from a frontend and a number below [slots] to a backend.
+	backendMap = "backends"
+	// everywhereMap is the same of all backends, where the ClusterIP has those of each
+	// node only (internalTrafficPolicy Local): for those inside.
+	everywhereMap = "everywhere"
+	// stickyMap gives the number of a frontend whose clients keep their backend, and
+	// timeoutMap (one for both families) the chain that remembers these.
+	stickyMap, timeoutMap = "sticky", "timeouts"
+	// clientMap and clientPortMap have these backends, by number and client. Only rules add to them.
+	clientMap, clientPortMap = "clients", "clientports"
+	// guardedSet are frontends that are not for everybody, and admittedSet who may ask them.
+	guardedSet, admittedSet = "guarded", "admitted"
+)
+
+// slots is how many numbers a choice between backends is drawn from. It is a multiple
+// of every number up to 6, so that few backends share evenly; of more than this the rest is idle.
+const slots = 60
+
+// Entry is an element of a set or map of [ServiceTableName].
+type Entry struct {
+	// In is the name of the set or map.
+	In, Key string
+	// Value is empty in sets.
+	Value string
+}
+
+// Outward is what all Services' entries depend on besides the Services.
+type Outward struct {
+	// NodeName is that of this node.
+	NodeName string
+	// Own are the node's addresses: each port of them is a NodePort.
+	Own []netip.Addr
+	// V4 and V6 say in which families the node serves at all: others are another proxy's.
+	V4, V6 bool
+}
+
+// OutwardOf picks it from a world.
+func OutwardOf(w World) Outward {
+	o := Outward{NodeName: w.Node.Name}
+	_, o.V4 = sourceOf(w.Node, families[0])
+	_, o.V6 = sourceOf(w.Node, families[1])
+	for _, a := range w.Node.InternalIPs {
+		if o.serves(a) && !slices.Contains(o.Own, a) {
+			o.Own = append(o.Own, a)
+		}
+	}
+	slices.SortFunc(o.Own, netip.Addr.Compare)
+	return o
+}
+
+// Equal tells whether two make the same entries.
+func (o Outward) Equal(b Outward) bool {
+	return o.NodeName == b.NodeName && o.V4 == b.V4 && o.V6 == b.V6 && slices.Equal(o.Own, b.Own)
+}
+
+func (o Outward) serves(a netip.Addr) bool {
+	if a.Is4() {
+		return o.V4
+	}
+	return o.V6
+}
+
+// Frontend is an address and port at which a Service is reached from outside of OVN.
+type Frontend struct {
+	netip.AddrPort
+	Protocol model.Protocol
+}
+
+// number is the protocol's (IANA): nft knows names only where a file /etc/protocols is.
+var number = map[model.Protocol]string{model.TCP: "6", model.UDP: "17", model.SCTP: "132"}
+
+func (f Frontend) key() string {
+	return f.Addr().String() + " . " + number[f.Protocol] + " . " + strconv.Itoa(int(f.Port()))
+}
+
+// number stands for the frontend in marks of connections. It is never 0, which is no mark.
+func (f Frontend) number() string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(f.key()))
+	return strconv.FormatUint(uint64(max(h.Sum32(), 1)), 10)
+}
+
+func (f Frontend) in(set string) string {
+	if f.Addr().Is4() {
+		return set + "4"
+	}
+	return set + "6"
+}
+
+// Lead is how a node leads on what comes to one frontend.
+type Lead struct {
+	// Entries are its elements, sorted.
+	Entries []Entry
+	// Targets are all that it may be led on to.
+	Targets []netip.AddrPort
+	// Sticky is how long the backend of a client is remembered; 0 if it is not.
+	Sticky time.Duration
+}
+
+// Served is what a node does for one Service.
+type Served struct {
+	Leads map[Frontend]Lead
+	// LocalReady is how many backends on this node get new connections.
+	LocalReady int
+}
+
+// Serve says what the node does for a Service with these endpoints.
+func (o Outward) Serve(s *model.Service, endpoints []*model.EndpointSlice) Served {
+	out := Served{Leads: map[Frontend]Lead{}, LocalReady: o.localReady(s, endpoints)}
+	for _, port := range s.Ports {
+		var at []netip.AddrPort
+		for _, a := range o.Own {
+			if port.NodePort != 0 {
+				at = append(at, netip.AddrPortFrom(a, port.NodePort))
+			}
+		}
+		for _, a := range slices.Concat(s.External.IPs, s.External.Ingress) {
+			at = append(at, netip.AddrPortFrom(a, port.Port))
+		}
+		for _, a := range at {
+			if cluster := familyOf(a.Addr()).of(s.ClusterIPs); cluster.IsValid() && o.serves(a.Addr()) {
+				f := Frontend{a, port.Protocol}
+				out.Leads[f] = o.lead(s, port, f, netip.AddrPortFrom(cluster, port.Port), endpoints)
+			}
+		}
+	}
+	return out
+}
+
+// lead goes to the ClusterIP for what comes from inside, and for the rest unless the
+// node chooses. It does where a packet has to stay on the node, where OVN would take
+// the node for the only client, and where the ClusterIP has fewer backends.
+func (o Outward) lead(s *model.Service, port model.ServicePort, f Frontend, cluster netip.AddrPort, endpoints []*model.EndpointSlice) (d Lead) {
+	defer func() {
+		slices.SortFunc(d.Entries, func(a, b Entry) int { return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Key, b.Key)) })
+	}()
+	d.add(f, clusterMap, "", dnatTo(cluster))
+	d.Targets = append(d.Targets, cluster)
+	d.guard(f, s)
+	chosen := model.Backends(port, f.Addr(), endpoints, "")
+	switch {
+	case len(chosen) == 0:
+		return d // OVN refuses
+	case s.InternalLocal:
+		d.choice(f, everywhereMap, chosen)
+	}
+	switch {
+	case s.External.Local:
+		chosen = model.Backends(port, f.Addr(), endpoints, o.NodeName)
+	case s.Affinity, s.InternalLocal:
+		d.add(f, wideSet, "", "")
+	default:
+		return d
+	}
+	d.add(f, chosenSet, "", "")
+	d.choice(f, backendMap, chosen)
+	if s.Affinity {
+		d.Sticky = s.AffinityTimeout
+		d.add(f, stickyMap, "", f.number())
+		d.Entries = append(d.Entries, Entry{In: timeoutMap, Key: f.number(), Value: "jump " + rememberChain(d.Sticky)})
+	}
+	return d
+}
+
+// choice fills a map that a backend is drawn from.
+func (d *Lead) choice(f Frontend, in string, backends []netip.AddrPort) {
+	for slot := 0; slot < slots && len(backends) > 0; slot++ {
+		d.add(f, in, " . "+strconv.Itoa(slot), dnatTo(backends[slot%len(backends)]))
+	}
+	d.Targets = append(d.Targets, backends...)
+}
+
+// guard lets only some ask the addresses of a load balancer.
+func (d *Lead) guard(f Frontend, s *model.Service) {
+	if !slices.Contains(s.External.Ingress, f.Addr()) || !s.External.Guarded(f.Addr().Is4()) {
+		return
+	}
+	d.add(f, guardedSet, "", "")
+	var own []netip.Prefix
+	for _, p := range s.External.Sources {
+		if p.Addr().Is4() == f.Addr().Is4() {
+			own = append(own, p)
+		}
+	}
+	for _, p := range disjoint(own) {
+		d.add(f, admittedSet, " . "+element(p), "")
+	}
+}
+
+func (d *Lead) add(f Frontend, in, more, value string) {
+	d.Entries = append(d.Entries, Entry{In: f.in(in), Key: f.key() + more, Value: value})
+}
+
+// localReady counts as kube-proxy does for load balancers: addresses of one family.
+func (o Outward) localReady(s *model.Service, endpoints []*model.EndpointSlice) int {
+	seen := map[netip.Addr]bool{}
+	for _, e := range endpoints {
+		for _, a := range e.Ready {
+			if a.Is4() == s.ClusterIPs.V4.IsValid() && e.Nodes[a] == o.NodeName {
+				seen[a] = true
+			}
+		}
+	}
+	return len(seen)
+}
+
+func familyOf(a netip.Addr) family {
+	if a.Is4() {
+		return families[0]
+	}
+	return families[1]
+}
+
+// dnatTo is a value of a map that dnat takes.
+func dnatTo(a netip.AddrPort) string {
+	return a.Addr().String() + " . " + strconv.Itoa(int(a.Port()))
+}
+
+// rememberChain is the chain that remembers backends for a time.
+func rememberChain(d time.Duration) string { return fmt.Sprintf("remember-%ds", int64(d/time.Second)) }
+
+// Datagrams are the addresses and ports of UDP at which OVN leads those on the node to
+// a Service, with the backends; none has an empty list.
+func (o Outward) Datagrams(s *model.Service, endpoints []*model.EndpointSlice) map[netip.AddrPort][]netip.AddrPort {
+	out := map[netip.AddrPort][]netip.AddrPort{}
+	for _, port := range s.Ports {
+		if port.Protocol != model.UDP {
+			continue
+		}
+		for _, a := range slices.Concat(model.Families(s.ClusterIPs), s.External.IPs, s.External.Ingress) {
+			if list := model.Backends(port, a, endpoints, ""); o.serves(a) && len(list) > 0 {
+				out[netip.AddrPortFrom(a, port.Port)] = list
+			}
+		}
+	}
+	return out
+}

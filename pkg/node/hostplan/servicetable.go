@@ -1,0 +1,191 @@
+package hostplan
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// protocols are TCP, UDP and SCTP: those with ports.
+const protocols = "{ 6, 17, 132 }"
+
+// ServiceTable is the table [ServiceTableName] without the entries of Services.
+// sticky are the times for which backends of clients are remembered, each once.
+//
+// Per family:
+//   - inside: pods and hosts of the default Vpc, who reach all backends whatever the
+//     policy, as if they had asked the ClusterIP
+//   - nodes: InternalIPs of all nodes: OVN leads answers to them past this node
+//   - away: subnets whose answers leave by another node
+func ServiceTable(w World, sticky []time.Duration) Table {
+	t := Table{Name: ServiceTableName}
+	guard := Chain{Name: "guard", Type: "filter", Hook: "prerouting", Priority: "dstnat-10"}
+	pre := Chain{Name: "prerouting", Type: "nat", Hook: "prerouting", Priority: "dstnat"}
+	output := Chain{Name: "output", Type: "nat", Hook: "output", Priority: "-100"}
+	after := Chain{Name: "remember", Type: "filter", Hook: "prerouting", Priority: "dstnat+10"}
+	after.Rules = []Rule{{Text: "ct state new ct status dnat ct mark vmap @" + timeoutMap, Comment: "affinity"}}
+	t.Maps = append(t.Maps, Map{Name: timeoutMap, Type: "mark : verdict", Exact: true})
+	post := Chain{Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: "srcnat-10"}
+	for _, f := range families {
+		choose := chooseChain(f)
+		t.Sets = append(t.Sets, serviceSets(w, f)...)
+		t.Maps = append(t.Maps, serviceMaps(f)...)
+		guard.Rules = append(guard.Rules, Rule{
+			Text:    f.frontend() + " @" + guardedSet + f.digit + " " + f.frontend() + " . " + f.keyword + " saddr != @" + admittedSet + f.digit + " counter drop",
+			Comment: "loadBalancerSourceRanges",
+		})
+		cluster := Rule{Text: f.dnat() + f.frontend() + " map @" + clusterMap + f.digit, Comment: "OVN chooses"}
+		spread := Rule{Text: f.dnat() + f.draw(everywhereMap), Comment: "all backends, not those of a node"}
+		pre.Rules = append(pre.Rules, Rule{
+			Text:    f.keyword + " saddr != @inside" + f.digit + " " + f.frontend() + " @" + chosenSet + f.digit + " goto " + choose.Name,
+			Comment: "this node chooses",
+		}, spread, cluster)
+		output.Rules = append(output.Rules, spread, cluster)
+		for _, p := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
+			post.Rules = append(post.Rules, Rule{
+				Text:    f.translated(p) + " " + f.asked() + " @" + wideSet + f.digit + " masquerade fully-random",
+				Comment: "a backend on any node answers through this one",
+			})
+		}
+		post.Rules = append(post.Rules, f.comeBack()...)
+		t.Chains = append(t.Chains, choose)
+	}
+	t.Chains = append(append(t.Chains, rememberChains(sticky)...), guard, pre, output, after, post)
+	return t
+}
+
+// frontend is what a packet asks for.
+func (f family) frontend() string { return f.keyword + " daddr . meta l4proto . th dport" }
+
+// translated is the condition that the node has led a packet of a protocol on. nft
+// wants to see the protocol before it reads a port of the connection (ct proto-dst).
+func (f family) translated(p model.Protocol) string {
+	return "meta nfproto " + f.protocol + " meta l4proto " + number[p] + " ct status dnat"
+}
+
+// asked is what a connection asked for before it was led on.
+func (f family) asked() string {
+	return "ct original " + f.keyword + " daddr . meta l4proto . ct original proto-dst"
+}
+
+// client is who asks what: the number of a frontend and the client's address. The
+// number stands for the frontend since nft 1.0.6 cannot let a rule add longer keys.
+func (f family) client() string { return "ct mark . " + f.keyword + " saddr" }
+
+func (f family) dnat() string { return "dnat " + f.keyword + " to " }
+
+// draw is one of the backends of what a packet asks for.
+func (f family) draw(from string) string {
+	return fmt.Sprintf("%s . numgen random mod %d map @%s%s", f.frontend(), slots, from, f.digit)
+}
+
+// chooseChain draws a backend, unless that of the client is remembered.
+func chooseChain(f family) Chain {
+	return Chain{Name: "choose" + f.digit, Rules: []Rule{
+		{Text: "ct mark set " + f.frontend() + " map @" + stickyMap + f.digit, Comment: "affinity"},
+		{
+			Text:    "meta l4proto " + protocols + " " + f.dnat() + f.client() + " map @" + clientMap + f.digit + " : " + f.client() + " map @" + clientPortMap + f.digit,
+			Comment: "the backend that the client had",
+		},
+		{Text: f.dnat() + f.draw(backendMap), Comment: "one of the backends"},
+		{Text: "counter drop", Comment: "no backend on this node"},
+	}}
+}
+
+// comeBack has answers come back through this node where they would go elsewhere;
+// the backend does not see who asks it then.
+func (f family) comeBack() []Rule {
+	daddr := f.keyword + " daddr "
+	return []Rule{{
+		Text:    "ct status dnat " + f.keyword + " saddr @nodes" + f.digit + " " + daddr + "@inside" + f.digit + " masquerade fully-random",
+		Comment: "pods answer nodes through OVN",
+	}, {
+		Text:    "ct status dnat " + daddr + "@away" + f.digit + " masquerade fully-random",
+		Comment: "subnets that answer through a gateway node",
+	}}
+}
+
+func serviceSets(w World, f family) []Set {
+	key := f.kind + " . inet_proto . inet_service"
+	return []Set{
+		{Name: "inside" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(insidePrefixes(w), f.is4)},
+		{Name: "nodes" + f.digit, Type: f.kind, Elements: addresses(w.NodeAddresses, f.is4)},
+		{Name: "away" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(awayPrefixes(w), f.is4)},
+		{Name: chosenSet + f.digit, Type: key},
+		{Name: wideSet + f.digit, Type: key},
+		{Name: guardedSet + f.digit, Type: key},
+		{Name: admittedSet + f.digit, Type: key + " . " + f.kind, Interval: true},
+	}
+}
+
+func serviceMaps(f family) []Map {
+	key := f.kind + " . inet_proto . inet_service"
+	value := " : " + f.kind + " . inet_service"
+	// numgen has no name as a type.
+	choice := fmt.Sprintf("%s . numgen random mod %d : %s daddr . th dport", f.frontend(), slots, f.keyword)
+	return []Map{
+		{Name: clusterMap + f.digit, Type: key + value, Exact: true},
+		{Name: backendMap + f.digit, TypeOf: choice, Exact: true},
+		{Name: everywhereMap + f.digit, TypeOf: choice, Exact: true},
+		{Name: stickyMap + f.digit, Type: key + " : mark", Exact: true},
+		{Name: clientMap + f.digit, TypeOf: f.client() + " : " + f.keyword + " daddr", Exact: true, Learned: true},
+		{Name: clientPortMap + f.digit, TypeOf: f.client() + " : th dport", Exact: true, Learned: true},
+	}
+}
+
+func rememberChains(sticky []time.Duration) (out []Chain) {
+	sticky = slices.Clone(sticky)
+	slices.Sort(sticky)
+	for _, d := range slices.Compact(sticky) {
+		c := Chain{Name: rememberChain(d)}
+		for _, f := range families {
+			update := func(in, value string) Rule {
+				return Rule{
+					Text: fmt.Sprintf("meta nfproto %s meta l4proto %s update @%s%s { %s timeout %ds : %s }",
+						f.protocol, protocols, in, f.digit, f.client(), int64(d/time.Second), value),
+					Comment: "the client's backend",
+				}
+			}
+			c.Rules = append(c.Rules, update(clientMap, f.keyword+" daddr"), update(clientPortMap, "th dport"))
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// awayPrefixes are centralized subnets whose answers do not leave by this node alone.
+func awayPrefixes(w World) (out []netip.Prefix) {
+	for _, s := range w.Subnets {
+		if routed(w, s) && s.Centralized && !slices.Equal(s.ActiveGateways, []string{w.Node.Name}) {
+			out = append(out, s.CIDRs...)
+		}
+	}
+	return out
+}
+
+// Fill puts entries into the table's sets and maps. Of two Services that claim
+// the same key the caller has chosen one.
+func (t *Table) Fill(entries []Entry) {
+	of := map[string][]Entry{}
+	for _, e := range entries {
+		of[e.In] = append(of[e.In], e)
+	}
+	for i := range t.Sets {
+		s := &t.Sets[i]
+		for _, e := range of[s.Name] {
+			s.Elements = append(s.Elements, e.Key)
+		}
+		slices.Sort(s.Elements)
+	}
+	for i := range t.Maps {
+		m := &t.Maps[i]
+		for _, e := range of[m.Name] {
+			m.Elements = append(m.Elements, Element{Key: e.Key, Value: e.Value})
+		}
+		slices.SortFunc(m.Elements, func(a, b Element) int { return cmp.Compare(a.Key, b.Key) })
+	}
+}

@@ -1,0 +1,138 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wovensdn/woven/pkg/sandbox"
+	"github.com/wovensdn/woven/test/e2e/peer/wire"
+)
+
+// caller is somebody who goes on to send datagrams from one port to one address: one
+// connection to all who track connections.
+type caller struct {
+	*test
+	name string
+	mu   sync.Mutex
+	last wire.Echoed
+}
+
+// caller starts one, by the command that runs a program where it is.
+func (t *test) caller(name, to string, at func(argv ...string) ([]string, error)) *caller {
+	t.Helper()
+	program := t.peerPath()
+	if strings.HasPrefix(name, "pod") {
+		program = "/e2e/peer"
+	}
+	argv, err := at(program, "one-stream", to)
+	return t.keepsAsking(name, argv, err)
+}
+
+// keepsAsking starts a command that streams, until the test ends.
+func (t *test) keepsAsking(name string, argv []string, err error) *caller {
+	t.Helper()
+	t.must(err, "command of the client")
+	ctx, cancel := context.WithCancel(t.Context())
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	// The program that sends is a child of the one that enters the node.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	out, err := cmd.StdoutPipe()
+	t.must(err, "start the client")
+	t.must(cmd.Start(), "start the client")
+	c, done := &caller{test: t, name: name}, make(chan struct{})
+	go func() {
+		defer close(done)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			var a wire.Echoed
+			if json.Unmarshal(lines.Bytes(), &a) == nil {
+				c.mu.Lock()
+				c.last = a
+				c.mu.Unlock()
+			}
+		}
+		_ = cmd.Wait()
+	}()
+	t.after(func() { cancel(); <-done })
+	return c
+}
+
+// isAnsweredBy waits until a datagram that is sent from now on is answered by a pod.
+func (c *caller) isAnsweredBy(pod *corev1.Pod) {
+	c.Helper()
+	began := time.Now()
+	c.wait(20*time.Second, c.name+" has an answer of pod "+pod.Name, func(context.Context) string {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.last.Sent.After(began) && c.last.By == pod.Name {
+			return ""
+		}
+		return "the last answer was of " + c.last.By + " at " + c.last.Sent.String()
+	})
+	c.say("%s is answered by %s, %.1f s later", c.name, pod.Name, time.Since(began).Seconds())
+}
+
+// backendGoes: clients that never stop sending come to the next backend when theirs
+// goes, and to the first one although they began before it was there.
+func (t *test) backendGoes(namespace string) {
+	t.Helper()
+	local := func(s *corev1.ServiceSpec) {
+		nodePort(s)
+		s.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+	}
+	sticky := func(s *corev1.ServiceSpec) {
+		nodePort(s)
+		s.SessionAffinity = corev1.ServiceAffinityClientIP
+	}
+	selector := map[string]string{"app": "flows"}
+	first := t.becomesPod(namespace, "caller", nil)
+	var clients []*caller
+	for name, change := range map[string]func(*corev1.ServiceSpec){"flows": nodePort, "flows-local": local, "flows-sticky": sticky} {
+		s := t.published(namespace, name, selector, change)
+		for _, target := range t.atNodes(s, nil, 1) {
+			if target.How == wire.Send {
+				clients = append(clients, t.caller("outside → "+name+" "+target.Address, target.Address, t.cluster.OutsideCommand))
+			}
+		}
+		if name != "flows" {
+			continue
+		}
+		for _, address := range s.Spec.ClusterIPs {
+			to := hostPort(address, servicePort)
+			clients = append(clients,
+				t.caller("pod → "+to, to, func(argv ...string) ([]string, error) {
+					return t.cluster.KubectlCommand(append([]string{"-n", namespace, "exec", first.Name, "--"}, argv...)...)
+				}),
+				t.caller("host → "+to, to, func(argv ...string) ([]string, error) { return t.cluster.NodeCommand(2, argv...) }))
+		}
+	}
+	var before *corev1.Pod
+	for _, name := range []string{"flows-a", "flows-b", "flows-c"} {
+		now := t.becomesPod(namespace, name, selector)
+		if before != nil {
+			t.must(t.api.Delete(t.Context(), before, client.GracePeriodSeconds(0)), "delete pod %s", before.Name)
+		}
+		for _, c := range clients {
+			c.isAnsweredBy(now)
+		}
+		before = now
+	}
+}
+
+// becomesPod makes a pod on the first node and waits for it.
+func (t *test) becomesPod(namespace, name string, labels map[string]string) *corev1.Pod {
+	t.Helper()
+	pod := t.newPod(namespace, name, sandbox.NodeName(1), nil)
+	pod.Labels = labels
+	t.create(pod)
+	return t.becomes(namespace, name, 40*time.Second)
+}
