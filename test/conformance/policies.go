@@ -40,6 +40,10 @@ func (p policySuite) run(ctx context.Context, chosen selection) (summary, error)
 	if _, err := p.cluster.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=1m", "-f", p.dir); err != nil {
 		return done, fmt.Errorf("install the CRDs of %s: %w", p.name, err)
 	}
+	// Both parts name their namespaces alike.
+	if err := p.until(ctx, "the namespaces of an earlier suite are gone", "", "get", "namespaces", "-l", "conformance-house", "-o", "name"); err != nil {
+		return done, err
+	}
 	if !hasFeature("sctp") {
 		if err := p.withoutSCTP(ctx); err != nil {
 			return done, fmt.Errorf("do without SCTP in the pods of %s: %w", p.name, err)
@@ -75,20 +79,28 @@ func (p policySuite) withoutSCTP(ctx context.Context) error {
 		return err
 	}
 	// Nothing tells when a policy of admission has come into force but a request that it changes.
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	return p.until(ctx, "the policy of admission comes into force", "pause", "create", "--dry-run=server",
+		"-f", filepath.Join(p.logs, "sctp-probe.yaml"), "-o", "jsonpath={.spec.template.spec.containers[0].command[1]}")
+}
+
+// patience bounds how long the API server may take for what a suite needs before it begins.
+const patience = 2 * time.Minute
+
+// until asks kubectl again and again, until it prints just that.
+func (p policySuite) until(ctx context.Context, what, want string, args ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		out, err := p.cluster.Kubectl(ctx, "create", "--dry-run=server", "-f", filepath.Join(p.logs, "sctp-probe.yaml"),
-			"-o", "jsonpath={.spec.template.spec.containers[0].command[1]}")
+		out, err := p.cluster.Kubectl(ctx, args...)
 		if err != nil {
-			return err
+			return fmt.Errorf("wait until %s: %w", what, err)
 		}
-		if out == "pause" {
+		if out == want {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the policy of admission to come into force: %w", ctx.Err())
+			return fmt.Errorf("wait until %s: %w; last: %s", what, ctx.Err(), brief(out))
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

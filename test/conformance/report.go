@@ -122,11 +122,18 @@ func (s summary) print(out io.Writer) {
 			}
 		}
 	}
-	for _, name := range s.missing {
+	for i, name := range s.missing {
+		if i == mostMissing {
+			fmt.Fprintf(out, "  NOT RUN, and %d more\n", len(s.missing)-i)
+			break
+		}
 		fmt.Fprintf(out, "  NOT RUN %s\n", name)
 	}
 	fmt.Fprintf(out, "  logs: %s\n", filepath.Dir(s.log))
 }
+
+// mostMissing bounds how many specs that did not run are named.
+const mostMissing = 20
 
 // brief is the beginning of a message, on one line.
 func brief(message string) string {
