@@ -14,15 +14,22 @@ func DownAbandoned(ctx context.Context, home Home, prefix string, progress *Prog
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		number, ours := strings.CutPrefix(name, prefix+"-")
-		pid, err := strconv.Atoi(number)
-		if !ours || err != nil || syscall.Kill(pid, 0) == nil {
-			continue
-		}
+	alive := func(pid int) bool { return syscall.Kill(pid, 0) == nil }
+	for _, name := range abandoned(names, prefix, alive) {
 		if err := Down(ctx, home, name, progress); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func abandoned(names []string, prefix string, alive func(pid int) bool) (gone []string) {
+	for _, name := range names {
+		number, ours := strings.CutPrefix(name, prefix+"-")
+		pid, err := strconv.Atoi(number)
+		if ours && err == nil && !alive(pid) {
+			gone = append(gone, name)
+		}
+	}
+	return gone
 }
