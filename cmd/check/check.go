@@ -12,13 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/check"
 	"github.com/wovensdn/woven/pkg/check/onsandbox"
 	ovsdb "github.com/wovensdn/woven/pkg/ovsdb/client"
@@ -143,9 +140,9 @@ func (o *options) sources() (check.Sources, error) {
 	if err != nil {
 		return sources, err
 	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1.AddToScheme(scheme)); err != nil {
-		return sources, fmt.Errorf("register the API types: %w", err)
+	scheme, err := check.Scheme()
+	if err != nil {
+		return sources, err
 	}
 	if sources.API, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
 		return sources, fmt.Errorf("make a client of the API server: %w", err)

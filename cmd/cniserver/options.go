@@ -25,6 +25,7 @@ type options struct {
 	enableMirror          bool
 	mirrorIface           string
 	confDir, confName     string
+	binDir                string
 	bindAddress           string
 	verbosity             int
 	logJSON               bool
@@ -34,7 +35,7 @@ func defaults() *options {
 	return &options{
 		bindSocket: api.DefaultSocket, ovsSocket: "/run/openvswitch/db.sock", clusterRouter: "ovn-cluster",
 		leaseNamespace: model.HeartbeatNamespace,
-		enableMirror:   true, mirrorIface: "mirror0", confDir: "/etc/cni/net.d", confName: "01-woven.conflist",
+		enableMirror:   true, mirrorIface: "mirror0", confDir: "/etc/cni/net.d", confName: "01-woven.conflist", binDir: "/opt/cni/bin",
 		bindAddress: ":10665",
 	}
 }
@@ -51,6 +52,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.mirrorIface, "mirror-iface", o.mirrorIface, "name of that link")
 	f.StringVar(&o.confDir, "cni-conf-dir", o.confDir, "directory in which the container runtime looks for network configurations")
 	f.StringVar(&o.confName, "cni-conf-name", o.confName, "name of the network configuration file, written once the node works")
+	f.StringVar(&o.binDir, "cni-bin-dir", o.binDir, "directory in which the container runtime looks for plugins; if portmap is there, pods may have a hostPort")
 	f.StringVar(&o.bindAddress, "metrics-bind-address", o.bindAddress, "address of /metrics, /healthz and /readyz; 0 turns them off")
 	f.IntVarP(&o.verbosity, "verbosity", "v", o.verbosity, "log verbosity; 0 is what an operator wants to know")
 	f.BoolVar(&o.logJSON, "log-json", o.logJSON, "log one JSON object a line")
@@ -82,7 +84,7 @@ func (o *options) complete(nodeName string) error {
 		return fmt.Errorf("--cni-conf-name %q: want a file name that ends in .conflist", o.confName)
 	}
 	o.ovsSocket = strings.TrimPrefix(o.ovsSocket, "unix:")
-	for flag, path := range map[string]string{"--ovs-socket": o.ovsSocket, "--bind-socket": o.bindSocket, "--cni-conf-dir": o.confDir} {
+	for flag, path := range map[string]string{"--ovs-socket": o.ovsSocket, "--bind-socket": o.bindSocket, "--cni-conf-dir": o.confDir, "--cni-bin-dir": o.binDir} {
 		if !filepath.IsAbs(path) {
 			return fmt.Errorf("%s %q: want an absolute path", flag, path)
 		}

@@ -119,7 +119,7 @@ func (d *daemon) wire(o *options, api *rest.Config, leases node.Leases, trouble 
 	})
 	d.loop = node.New(node.Config{
 		NodeName: o.nodeName, DefaultVpc: o.clusterRouter, APIServers: model.APIServerAddresses(api.Host, os.Getenv("KUBERNETES_SERVICE_HOST")), MTU: o.mtu, Mirror: o.enableMirror, MirrorLink: o.mirrorIface,
-		Conf: node.ConfFile{Dir: o.confDir, Name: o.confName, Socket: o.bindSocket},
+		Conf: node.ConfFile{Dir: o.confDir, Name: o.confName, Socket: o.bindSocket, BinDir: o.binDir},
 	}, node.Edges{
 		Cache: d.mgr.GetCache(), API: d.mgr.GetClient(), Switch: d.ovs, Links: links,
 		Routes: routes, Rules: rules, Tables: &nft.Driver{}, World: d.services.SetWorld, NICs: plumber,

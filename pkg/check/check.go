@@ -16,6 +16,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
@@ -64,6 +66,11 @@ type Objects struct {
 	ServiceCIDRs   []networkingv1.ServiceCIDR
 	// VirtualMachines of KubeVirt do so, too; there are none where KubeVirt is not installed.
 	VirtualMachines []metav1.PartialObjectMetadata
+	// NetworkPolicies and its siblings, of which there are none where their kinds are not installed.
+	NetworkPolicies              []networkingv1.NetworkPolicy
+	AdminNetworkPolicies         []v1alpha1.AdminNetworkPolicy
+	BaselineAdminNetworkPolicies []v1alpha1.BaselineAdminNetworkPolicy
+	ClusterNetworkPolicies       []v1alpha2.ClusterNetworkPolicy
 }
 
 // Rows are those of an OVN database: table, then UUID, then a pointer to a row
@@ -101,7 +108,9 @@ func Compare(names Names, s State) []Difference {
 	c.records()
 	c.subnets()
 	c.addresses()
-	c.compiled()
+	w := c.world()
+	c.compiled(w)
+	c.groups(w)
 	c.owners()
 	c.podPorts()
 	c.nodes()
@@ -130,6 +139,7 @@ type comparison struct {
 	pool      map[string]*v1.IPPool
 	set       map[model.Ref]*model.StatefulSet
 	service   map[model.Ref]bool
+	policies  map[model.Ref]policy
 	vm        map[model.Ref]bool
 	ofPod     map[model.Ref]*nic               // the default NIC of each pod
 	ports     map[string]*nb.LogicalSwitchPort // by name
@@ -143,8 +153,8 @@ func newComparison(names Names, s State) *comparison {
 		subnet: map[string]*v1.Subnet{}, vpc: map[string]*v1.Vpc{}, node: map[string]*corev1.Node{},
 		record: map[string]*v1.IP{}, nics: map[string]*nic{}, networked: map[model.Ref]bool{}, namespace: map[string]bool{},
 		pool: map[string]*v1.IPPool{}, set: map[model.Ref]*model.StatefulSet{},
-		service: servicesOf(s.Objects.Services),
-		vm:      map[model.Ref]bool{}, ofPod: map[model.Ref]*nic{},
+		service: servicesOf(s.Objects.Services), policies: policiesOf(&s.Objects),
+		vm: map[model.Ref]bool{}, ofPod: map[model.Ref]*nic{},
 		ports: map[string]*nb.LogicalSwitchPort{}, switchOf: map[string]string{},
 	}
 	o := &c.Objects

@@ -404,7 +404,7 @@ func TestCompare(t *testing.T) {
 			},
 			[]string{
 				"nb: NB Load Balancer service/default/old/tcp is owned by Service default/old, which does not exist",
-				"nb: Service kubernetes: NB Load Balancer service/default/kubernetes/tcp: column vips is map[], not map[10.96.0.1:443:192.168.77.10:6443]",
+				"nb: Service default/kubernetes: NB Load Balancer service/default/kubernetes/tcp: column vips is map[], not map[10.96.0.1:443:192.168.77.10:6443]",
 			},
 		},
 		"on another chassis, down": {

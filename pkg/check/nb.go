@@ -79,32 +79,37 @@ func (c *comparison) absent(owner model.Ref) string {
 	case model.KindIP:
 		there = c.record[owner.Name] != nil
 	case model.KindService:
-		if there = c.service[owner]; !there {
-			return fmt.Sprintf("is owned by Service %s/%s, which does not exist", owner.Namespace, owner.Name)
-		}
+		there = c.service[owner]
 	case model.KindPod:
 		if there = c.networked[owner]; !there {
 			return fmt.Sprintf("has no pod: %s/%s is gone, has completed or has no network of its own", owner.Namespace, owner.Name)
 		}
+	case model.KindNetworkPolicy, model.KindAdminNetworkPolicy, model.KindBaselineAdminNetworkPolicy, model.KindClusterNetworkPolicy:
+		_, there = c.policies[owner]
 	default:
 		return fmt.Sprintf("is owned by %s, a kind that this program does not know", owner)
 	}
 	if !there {
-		return fmt.Sprintf("is owned by %s %s, which does not exist", owner.Kind, owner.Name)
+		return fmt.Sprintf("is owned by %s, which does not exist", titled(owner))
 	}
 	return ""
 }
+
+// titled is how messages name an object.
+func titled(owner model.Ref) string { return string(owner.Kind) + " " + world.ObjectKey(owner) }
 
 // rowName is how messages name a row: "NB port x" for ports, else table and name or UUID.
 func rowName(table *fact.Table, uuid string, row any) string {
 	name := table.RowName(row)
 	if name == "" {
 		name = uuid
-		if policy, ok := row.(*nb.LogicalRouterPolicy); ok {
-			name = fmt.Sprintf("%d %q", policy.Priority, policy.Match)
-		}
-		if route, ok := row.(*nb.LogicalRouterStaticRoute); ok {
-			name = fmt.Sprintf("%s via %s", route.IPPrefix, route.Nexthop)
+		switch row := row.(type) {
+		case *nb.LogicalRouterPolicy:
+			name = fmt.Sprintf("%d %q", row.Priority, row.Match)
+		case *nb.LogicalRouterStaticRoute:
+			name = fmt.Sprintf("%s via %s", row.IPPrefix, row.Nexthop)
+		case *nb.ACL:
+			name = fmt.Sprintf("%d %s %q", row.Priority, row.Direction, row.Match)
 		}
 	}
 	if table.Name == nb.LogicalSwitchPortTable {
@@ -115,8 +120,7 @@ func rowName(table *fact.Table, uuid string, row any) string {
 
 // compiled compares the rows of every object but pods with what the controller's own compile functions say: routers, switches,
 // their ports, policies, routes and address sets. Objects that do not compile are frozen and not compared.
-func (c *comparison) compiled() {
-	w := c.world()
+func (c *comparison) compiled(w *world.World) {
 	for kind, compileOne := range compile.Functions(c.names) {
 		if kind == model.KindPod {
 			continue // compared with annotations instead, which are what the node acts on
@@ -136,7 +140,7 @@ func (c *comparison) compiled() {
 	}
 }
 
-// world holds the projections of all objects but pods.
+// world holds the projections of all objects that compile functions read.
 func (c *comparison) world() *world.World {
 	w := world.New()
 	for i := range c.Objects.Vpcs {
@@ -171,6 +175,17 @@ func (c *comparison) world() *world.World {
 		o, problems := model.EndpointSliceFrom(&c.Objects.EndpointSlices[i])
 		put(w.EndpointSlices, world.PodKey(o.Namespace, o.Name), &o, problems)
 	}
+	for i := range c.Objects.Pods {
+		o, problems := model.PodFrom(&c.Objects.Pods[i])
+		put(w.Pods, world.PodKey(o.Namespace, o.Name), &o, problems)
+	}
+	for i := range c.Objects.VirtualMachines {
+		o, problems := model.VirtualMachineFrom(&c.Objects.VirtualMachines[i])
+		put(w.VirtualMachines, world.PodKey(o.Namespace, o.Name), &o, problems)
+	}
+	for ref, p := range c.policies {
+		put(w.Policies[ref.Kind], world.ObjectKey(ref), &p.Policy, p.problems)
+	}
 	return w
 }
 
@@ -200,6 +215,8 @@ func (c *comparison) refs(kind model.Kind) []model.Ref {
 		names = sortedKeys(c.record)
 	case model.KindService:
 		return slices.SortedFunc(maps.Keys(c.service), model.Ref.Compare)
+	case model.KindNetworkPolicy, model.KindAdminNetworkPolicy, model.KindBaselineAdminNetworkPolicy, model.KindClusterNetworkPolicy:
+		return c.policyRefs(kind)
 	}
 	var refs []model.Ref
 	for _, name := range names {
@@ -219,7 +236,7 @@ func (c *comparison) row(owner model.Ref, want *fact.Row) {
 		if c.foreign(table, want) {
 			note = "is missing: a row that is not ours has its name"
 		}
-		c.differ(checkNB, "%s %s: %s %s", owner.Kind, owner.Name, rowName(table, want.UUID, want.Columns), note)
+		c.differ(checkNB, "%s: %s %s", titled(owner), rowName(table, want.UUID, want.Columns), note)
 		return
 	}
 	for _, name := range table.Owned {
@@ -230,7 +247,7 @@ func (c *comparison) row(owner model.Ref, want *fact.Row) {
 			continue
 		}
 		if !sameValue(wanted, found) {
-			c.differ(checkNB, "%s %s: %s: column %s is %v, not %v", owner.Kind, owner.Name, rowName(table, want.UUID, want.Columns), name, shown(found), shown(wanted))
+			c.differ(checkNB, "%s: %s: column %s is %v, not %v", titled(owner), rowName(table, want.UUID, want.Columns), name, shown(found), shown(wanted))
 		}
 	}
 	c.parent(owner, table, want)
@@ -241,11 +258,11 @@ func (c *comparison) externalIDs(owner model.Ref, table *fact.Table, want *fact.
 	wanted := table.ExternalIDs(want.Columns)
 	for _, key := range sortedKeys(wanted) {
 		if ids[key] != wanted[key] {
-			c.differ(checkNB, "%s %s: %s: external_ids:%s is %s, not %s", owner.Kind, owner.Name, rowName(table, want.UUID, want.Columns), key, orNone(ids[key]), wanted[key])
+			c.differ(checkNB, "%s: %s: external_ids:%s is %s, not %s", titled(owner), rowName(table, want.UUID, want.Columns), key, orNone(ids[key]), wanted[key])
 		}
 	}
 	if table.NamePrefix == "" && !marked(ids) {
-		c.differ(checkNB, "%s %s: %s is not marked as ours", owner.Kind, owner.Name, rowName(table, want.UUID, want.Columns))
+		c.differ(checkNB, "%s: %s is not marked as ours", titled(owner), rowName(table, want.UUID, want.Columns))
 	}
 }
 
@@ -262,7 +279,7 @@ func (c *comparison) parent(owner model.Ref, table *fact.Table, want *fact.Row) 
 	column := table.ParentColumn(want.Parent.Table)
 	children, _ := parents.Column(column).Value(row).Interface().([]string)
 	if !slices.Contains(children, want.UUID) {
-		c.differ(checkNB, "%s %s: %s is not in column %s of %s", owner.Kind, owner.Name,
+		c.differ(checkNB, "%s: %s is not in column %s of %s", titled(owner),
 			rowName(table, want.UUID, want.Columns), column, rowName(parents, want.Parent.UUID, row))
 	}
 }
@@ -287,7 +304,7 @@ func (c *comparison) member(owner model.Ref, want fact.Member) {
 	}
 	elements, _ := table.Column(want.Column).Value(row).Interface().([]string)
 	if !slices.Contains(elements, want.Value) {
-		c.differ(checkNB, "%s %s: %s: column %s lacks %s", owner.Kind, owner.Name, rowName(table, want.UUID, row), want.Column, want.Value)
+		c.differ(checkNB, "%s: %s: column %s lacks %s", titled(owner), rowName(table, want.UUID, row), want.Column, want.Value)
 	}
 }
 

@@ -16,8 +16,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/fact"
@@ -42,7 +46,7 @@ type Hosts interface {
 
 // Sources are where the facts come from.
 type Sources struct {
-	// API reads live, not from a cache.
+	// API reads live, not from a cache. It must know the kinds of [Scheme].
 	API    client.Reader
 	NB, SB Database
 	// Hosts may be nil: the nodes' own state is then not compared.
@@ -66,6 +70,16 @@ func SBTables() []ovsdb.Table {
 		{Name: sb.ChassisTable, Only: []string{"name", "hostname"}},
 		{Name: sb.PortBindingTable, Only: []string{"logical_port", "chassis", "up", "external_ids"}},
 	}
+}
+
+// Scheme knows all kinds that are read.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	builder := runtime.NewSchemeBuilder(clientgoscheme.AddToScheme, v1.AddToScheme, v1alpha1.Install, v1alpha2.Install)
+	if err := builder.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("make scheme: %w", err)
+	}
+	return scheme, nil
 }
 
 // Differences reads everything and compares it. Sources are read one after the
@@ -132,26 +146,45 @@ func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 	var services corev1.ServiceList
 	var endpoints discoveryv1.EndpointSliceList
 	var ranges networkingv1.ServiceCIDRList
+	var policies networkingv1.NetworkPolicyList
+	var admin v1alpha1.AdminNetworkPolicyList
+	var baseline v1alpha1.BaselineAdminNetworkPolicyList
+	var cluster v1alpha2.ClusterNetworkPolicyList
 	vms := metav1.PartialObjectMetadataList{}
 	vms.SetGroupVersionKind(schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: "VirtualMachineList"})
-	g, ctx := errgroup.WithContext(ctx)
-	for what, list := range map[string]client.ObjectList{
-		"pods": &pods, "nodes": &nodes, "namespaces": &namespaces, "subnets": &subnets, "vpcs": &vpcs, "IP objects": &ips, "IPPools": &pools, "StatefulSets": &sets, "VirtualMachines": &vms,
-		"Services": &services, "EndpointSlices": &endpoints, "ServiceCIDRs": &ranges,
-	} {
-		g.Go(func() error {
-			if err := api.List(ctx, list); err != nil && (list != &vms || !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err)) {
-				return fmt.Errorf("list %s: %w", what, err)
-			}
-			return nil
-		})
-	}
-	err := g.Wait()
+	err := list(ctx, api, map[string]client.ObjectList{
+		"pods": &pods, "nodes": &nodes, "namespaces": &namespaces, "subnets": &subnets, "vpcs": &vpcs, "IP objects": &ips, "IPPools": &pools, "StatefulSets": &sets,
+		"Services": &services, "EndpointSlices": &endpoints, "ServiceCIDRs": &ranges, "NetworkPolicies": &policies,
+	}, map[string]client.ObjectList{
+		"VirtualMachines": &vms, "AdminNetworkPolicies": &admin, "BaselineAdminNetworkPolicies": &baseline, "ClusterNetworkPolicies": &cluster,
+	})
 	return Objects{
 		Pods: pods.Items, Nodes: nodes.Items, Namespaces: namespaces.Items,
 		Services: services.Items, EndpointSlices: endpoints.Items, ServiceCIDRs: ranges.Items,
 		Subnets: subnets.Items, Vpcs: vpcs.Items, IPs: ips.Items, IPPools: pools.Items, StatefulSets: sets.Items, VirtualMachines: vms.Items,
+		NetworkPolicies: policies.Items, AdminNetworkPolicies: admin.Items, BaselineAdminNetworkPolicies: baseline.Items, ClusterNetworkPolicies: cluster.Items,
 	}, err
+}
+
+// list fills the lists; optional ones are of kinds that a cluster need not serve.
+func list(ctx context.Context, api client.Reader, needed, optional map[string]client.ObjectList) error {
+	g, ctx := errgroup.WithContext(ctx)
+	read := func(what string, list client.ObjectList, optional bool) {
+		g.Go(func() error {
+			err := api.List(ctx, list)
+			if err == nil || optional && (meta.IsNoMatchError(err) || apierrors.IsNotFound(err)) {
+				return nil
+			}
+			return fmt.Errorf("list %s: %w", what, err)
+		})
+	}
+	for what, list := range needed {
+		read(what, list, false)
+	}
+	for what, list := range optional {
+		read(what, list, true)
+	}
+	return g.Wait()
 }
 
 func readRows(ctx context.Context, db Database, tables []ovsdb.Table, into Rows) error {

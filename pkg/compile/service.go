@@ -19,12 +19,17 @@ import (
 // alone owns: an event of it or of its endpoints is one operation on one row.
 func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 	s, ok := v.Service(ref.Namespace, ref.Name)
-	if !ok || s.ClusterIPs == (model.Addrs{}) {
+	if !ok {
+		return r
+	}
+	c.names(&r, v, s)
+	if s.ClusterIPs == (model.Addrs{}) {
 		return r
 	}
 	endpoints := v.EndpointSlicesOfService(s.Namespace, s.Name)
 	for _, protocol := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
 		vips := vipsOf(s, protocol, endpoints)
+		c.keepAsking(protocol, vips)
 		for _, row := range c.onEachNode(&r, v, s, protocol, vips, endpoints) {
 			c.balance(&r, c.ClusterRouter, s, row)
 		}
@@ -132,13 +137,7 @@ func (c Config) balance(r *Result, vpc string, s *model.Service, row *nb.LoadBal
 		// to a backend that is gone.
 		row.Options["ct_flush"] = "true"
 	}
-	if s.Affinity {
-		// Not by affinity_timeout: with it, ovn-northd 25.03 drops the first packet of each new client in order to
-		// learn from it ("commit_lb_aff(…); /* drop */" in ls_in_lb_aff_learn), and each repetition of that packet,
-		// because by then connection tracking has translated it: the client's first connection never comes about. See
-		// https://github.com/ovn-kubernetes/ovn-kubernetes/pull/4066.
-		row.SelectionFields = []string{nb.LoadBalancerSelectionFieldsIPSrc, nb.LoadBalancerSelectionFieldsIpv6Src}
-	}
+	stick(row, s)
 	lb := r.Row(nb.LoadBalancerTable, row.Name, row)
 	r.Member(fact.RefTo(nb.LoadBalancerGroupTable, loadBalancerGroup(vpc)), "load_balancer", lb.UUID)
 }

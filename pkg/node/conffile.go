@@ -13,6 +13,10 @@ import (
 // PluginType is the name of the CNI plugin's binary.
 const PluginType = "woven-cni"
 
+// portMapper is the plugin of containernetworking that leads ports of the node to
+// pods (hostPort). Kubernetes leaves that to the network's configuration.
+const portMapper = "portmap"
+
 // confVersion is the newest version of the CNI specification that every
 // supported container runtime reads in a configuration (containerd 1.6 knows
 // 1.0.0 and no later one).
@@ -25,6 +29,8 @@ type ConfFile struct {
 	Dir, Name string
 	// Socket is the path on which CNI requests are served.
 	Socket string
+	// BinDir is where the runtime finds plugins. If [portMapper] is among them, it is chained.
+	BinDir string
 }
 
 // Path of the file.
@@ -32,12 +38,37 @@ func (c ConfFile) Path() string { return filepath.Join(c.Dir, c.Name) }
 
 // Content of the file: a network configuration list (CNI specification, section 1).
 func (c ConfFile) Content() ([]byte, error) {
+	plugins := []map[string]any{{"type": PluginType, "server_socket": c.Socket}}
+	mapsPorts, err := c.mapsPorts()
+	if err != nil {
+		return nil, err
+	}
+	if mapsPorts {
+		// Whether it uses nft or iptables it finds out by itself: it runs with the programs of the node. With "snat" a pod reaches
+		// itself, and the node's loopback addresses reach it.
+		plugins = append(plugins, map[string]any{"type": portMapper, "snat": true, "capabilities": map[string]bool{"portMappings": true}})
+	}
 	b, err := json.MarshalIndent(map[string]any{
 		"cniVersion": confVersion,
 		"name":       "woven",
-		"plugins":    []map[string]any{{"type": PluginType, "server_socket": c.Socket}},
+		"plugins":    plugins,
 	}, "", "  ")
 	return append(b, '\n'), err
+}
+
+// mapsPorts tells whether the plugin is there: one that is not would make every ADD fail.
+func (c ConfFile) mapsPorts() (bool, error) {
+	if c.BinDir == "" {
+		return false, nil
+	}
+	info, err := os.Stat(filepath.Join(c.BinDir, portMapper))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for CNI plugin %s: %w", portMapper, err)
+	}
+	return info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0, nil
 }
 
 // Ensure writes the file if it is missing or another; no reader ever sees half of it.

@@ -50,19 +50,21 @@ func (p *planner) column(keys []desired.MemberKey) {
 
 func (p *planner) member(k desired.MemberKey, column fact.MemberColumn, present func(desired.MemberKey) bool) {
 	owner, wanted := p.desired.Member(k)
+	target := fact.Ref{Table: column.Refers, UUID: k.Value}
 	switch {
-	case wanted && !present(k):
+	// The database has no reference to a row that is not there (RFC 7047 §3.2), so that the set, which may be large, need not be searched.
+	case wanted && (p.inserts[target] || !present(k)):
 		// A weak reference to a row that is not there is dropped by the database without a word (RFC 7047 §3.2).
-		if target := (fact.Ref{Table: column.Refers, UUID: k.Value}); column.Refers != "" && !p.there(target) {
+		if column.Refers != "" && !p.there(target) {
 			p.result.Blocked = append(p.result.Blocked, Blocked{On: target, Member: k})
 			return
 		}
 		p.result.Units = append(p.result.Units, Unit{Owner: owner, Action: Link, Ref: k.Ref, Member: k, Links: []desired.MemberKey{k}})
 	case !wanted && p.deletes[k.Ref]:
-		// it goes with its row
-	case !wanted && column.Strong && p.deletes[fact.Ref{Table: column.Refers, UUID: k.Value}]:
+		// it goes with its row, of which nothing would be left to remove it from
+	case !wanted && column.Strong && p.deletes[target]:
 		// the deletion takes it along, see pointers
-	case !wanted && present(k) && !p.replaced(k):
+	case !wanted && (p.deletes[target] || present(k) && !p.replaced(k)):
 		p.result.Units = append(p.result.Units, Unit{Action: Unlink, Ref: k.Ref, Member: k, Unlinks: []desired.MemberKey{k}})
 	}
 }
@@ -120,12 +122,22 @@ func presence(table *fact.Table, column string, have any) func(desired.MemberKey
 		}
 	}
 	elements, _ := v.Interface().([]string)
-	set := make(map[string]struct{}, len(elements))
-	for _, e := range elements {
-		set[e] = struct{}{}
-	}
+	asked, set := 0, map[string]struct{}(nil)
 	return func(k desired.MemberKey) bool {
+		if asked++; asked <= fewElements {
+			return slices.Contains(elements, k.Value)
+		}
+		if set == nil {
+			set = make(map[string]struct{}, len(elements))
+			for _, e := range elements {
+				set[e] = struct{}{}
+			}
+		}
 		_, ok := set[k.Value]
 		return ok
 	}
 }
+
+// fewElements are looked for one by one: to make an index of a large set costs
+// about as much as twenty searches, and most of a pod's events ask for one element.
+const fewElements = 8

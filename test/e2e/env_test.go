@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -12,12 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/check"
 	"github.com/wovensdn/woven/pkg/check/onsandbox"
 	ovsdb "github.com/wovensdn/woven/pkg/ovsdb/client"
@@ -40,8 +36,8 @@ func newEnv(ctx context.Context, cluster *sandbox.Cluster) (*env, error) {
 	if err != nil {
 		return nil, err
 	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1.AddToScheme(scheme)); err != nil {
+	scheme, err := check.Scheme()
+	if err != nil {
 		return nil, err
 	}
 	if e.api, err = client.New(config, client.Options{Scheme: scheme}); err != nil {

@@ -44,8 +44,26 @@ func (m *memory) take(units []plan.Unit) {
 				row.Addresses = append(row.Addresses, u.Member.Value)
 			case *nb.LoadBalancerGroup:
 				row.LoadBalancer = append(row.LoadBalancer, u.Member.Value)
+			case *nb.PortGroup:
+				row.Ports = append(row.Ports, u.Member.Value)
 			}
-		case plan.Update, plan.Unlink:
+		case plan.Unlink:
+			if group, ok := m.rows[u.Ref].(*nb.PortGroup); ok {
+				drop(&group.Ports, u.Member.Value)
+			}
+		case plan.Update:
+		}
+	}
+}
+
+// drop takes out an element that is likely to be one of the last.
+func drop(from *[]string, element string) {
+	list := *from
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i] == element {
+			list[i] = list[len(list)-1]
+			*from = list[:len(list)-1]
+			return
 		}
 	}
 }
@@ -69,6 +87,8 @@ func rowOf(u plan.Unit) any {
 		return &nb.LoadBalancer{UUID: u.Ref.UUID, ExternalIDs: ids, Options: stringsOf(u.Row["options"]), Vips: stringsOf(u.Row["vips"])}
 	case nb.LoadBalancerGroupTable:
 		return &nb.LoadBalancerGroup{UUID: u.Ref.UUID}
+	case nb.PortGroupTable:
+		return &nb.PortGroup{UUID: u.Ref.UUID, ExternalIDs: ids}
 	case nb.AddressSetTable:
 		return &nb.AddressSet{UUID: u.Ref.UUID, ExternalIDs: ids}
 	default:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
@@ -47,12 +48,20 @@ func serviceStates(bound state) []state {
 		services.with("all draining", changed(slice("web-1", "web", back), func(e *model.EndpointSlice) { e.Draining = []netip.Addr{netip.MustParseAddr("10.16.0.5")} })),
 		services.with("one draining", changed(slice("web-1", "web", back, "10.16.0.6"), func(e *model.EndpointSlice) { e.Draining = []netip.Addr{netip.MustParseAddr("10.16.0.5")} })),
 		services.with("affinity", changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.Affinity = true })),
+		services.with("affinity with a timeout", remembered(20)),
+		services.with("affinity with another timeout", remembered(30)),
+		services.with("affinity with a timeout and rules", remembered(20), changed(blue, func(s *model.Subnet) { s.Private = true })),
 		services.with("headless now", changed(service("web", "10.96.0.80"), func(s *model.Service) { s.ClusterIPs = model.Addrs{} })),
 		services.with("two families", changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.ClusterIPs.V6 = netip.MustParseAddr("fd00:10:96::80") }),
 			slice("web-6", "web", back, "fd00:18::5")),
 		services.with("a subnet without Services", changed(blue, func(s *model.Subnet) { s.LoadBalancers = &no })),
 		services.with("a subnet with Services", changed(blue, func(s *model.Subnet) { s.LoadBalancers = &yes })),
 	}
+}
+
+// remembered is a Service whose clients are remembered for so many seconds.
+func remembered(seconds uint16) *model.Service {
+	return changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.Affinity, s.AffinityTimeout = true, time.Duration(seconds)*time.Second })
 }
 
 func balancer(b *bed, id string) *nb.LoadBalancer {
@@ -91,6 +100,37 @@ func TestServiceEventCost(t *testing.T) {
 		}
 		if got := b.compiled[model.KindService] - compiled; got != event.wakes {
 			t.Errorf("%s: %d Services compiled, want %d", event.what, got, event.wakes)
+		}
+	}
+}
+
+// Only the first Service with a timeout of affinity, and the last, concern the subnets.
+func TestAffinityTimeoutCost(t *testing.T) {
+	b := bedIn(t, "services")
+	subnets := 0
+	for ref := range b.objects {
+		if ref.Kind == model.KindSubnet {
+			subnets++
+		}
+	}
+	other := changed(service("other", "10.96.0.81", web...), func(s *model.Service) { s.Affinity, s.AffinityTimeout = true, 5*time.Second })
+	for _, event := range []struct {
+		what   string
+		ref    model.Ref
+		object any
+		wakes  int
+	}{
+		{"the first", refTo(remembered(20)), remembered(20), subnets},
+		{"another timeout", refTo(remembered(20)), remembered(30), 0},
+		{"a second", refTo(other), other, 0},
+		{"one less", refTo(other), nil, 0},
+		{"none", refTo(remembered(20)), nil, subnets},
+	} {
+		compiled := b.compiled[model.KindSubnet]
+		b.set(event.ref, event.object)
+		b.settle()
+		if got := b.compiled[model.KindSubnet] - compiled; got != event.wakes {
+			t.Errorf("%s: %d subnets compiled, want %d", event.what, got, event.wakes)
 		}
 	}
 }

@@ -1,0 +1,96 @@
+package check
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/wovensdn/woven/pkg/compile"
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+// policy is a policy of any kind, with what is wrong with it.
+type policy struct {
+	model.Policy
+	problems []model.Problem
+}
+
+func policiesOf(o *Objects) map[model.Ref]policy {
+	out := map[model.Ref]policy{}
+	project(out, model.KindNetworkPolicy, o.NetworkPolicies, model.NetworkPolicyFrom)
+	project(out, model.KindAdminNetworkPolicy, o.AdminNetworkPolicies, model.AdminNetworkPolicyFrom)
+	project(out, model.KindBaselineAdminNetworkPolicy, o.BaselineAdminNetworkPolicies, model.BaselineAdminNetworkPolicyFrom)
+	project(out, model.KindClusterNetworkPolicy, o.ClusterNetworkPolicies, model.ClusterNetworkPolicyFrom)
+	return out
+}
+
+func project[T any](into map[model.Ref]policy, kind model.Kind, objects []T, from func(*T) (model.Policy, []model.Problem)) {
+	for i := range objects {
+		p, problems := from(&objects[i])
+		into[model.Ref{Kind: kind, Namespace: p.Namespace, Name: p.Name}] = policy{Policy: p, problems: problems}
+	}
+}
+
+func (c *comparison) policyRefs(kind model.Kind) []model.Ref {
+	refs := slices.SortedFunc(maps.Keys(c.policies), model.Ref.Compare)
+	return slices.DeleteFunc(refs, func(r model.Ref) bool { return r.Kind != kind })
+}
+
+// groups compares the port groups that ports are in with those that policies select
+// them for, both ways. Pods that come, go or do not compile may be in any.
+func (c *comparison) groups(w *world.World) {
+	selected, exempt := c.memberships(w)
+	names := map[string]string{}
+	for _, port := range c.ports {
+		names[port.UUID] = port.Name
+	}
+	for _, row := range rowsOf[nb.PortGroup](c.NB, nb.PortGroupTable) {
+		group := rowName(fact.TableOf(nb.PortGroupTable), row.UUID, row)
+		wanted := selected[row.UUID]
+		for _, uuid := range sortedKeys(wanted) {
+			if !slices.Contains(row.Ports, uuid) {
+				c.differ(checkNB, "%s: NB port %s is not in %s (%s)", wanted[uuid], wanted[uuid].port, group, row.ExternalIDs["group"])
+			}
+		}
+		if !marked(row.ExternalIDs) {
+			continue
+		}
+		for _, uuid := range row.Ports {
+			name := names[uuid]
+			if port := c.ports[name]; port != nil && marked(port.ExternalIDs) && wanted[uuid] == nil && !exempt[name] {
+				c.differ(checkNB, "NB port %s is in %s (%s), which does not select it", name, group, row.ExternalIDs["group"])
+			}
+		}
+	}
+}
+
+// memberships tells which ports belong into which port groups: group → port → whose
+// it is. What it cannot tell of a port is exempt.
+func (c *comparison) memberships(w *world.World) (selected map[string]map[string]*nic, exempt map[string]bool) {
+	selected, exempt = map[string]map[string]*nic{}, map[string]bool{}
+	for name := range c.nics {
+		exempt[name] = true
+	}
+	compilePod := compile.Functions(c.names)[model.KindPod]
+	for _, n := range c.wanted() {
+		pod := model.Ref{Kind: model.KindPod, Namespace: n.pod.Namespace, Name: n.pod.Name}
+		var result compile.Result
+		if invalid := w.Read(pod, func(v *world.View) { result = compilePod(pod, v) }); len(invalid) > 0 || model.Fatal(result.Problems) {
+			continue
+		}
+		delete(exempt, n.port)
+		uuid := fact.UUIDOf(nb.LogicalSwitchPortTable, n.port)
+		for _, m := range result.Members {
+			if m.Table != nb.PortGroupTable || m.Value != uuid {
+				continue
+			}
+			if selected[m.UUID] == nil {
+				selected[m.UUID] = map[string]*nic{}
+			}
+			selected[m.UUID][uuid] = n
+		}
+	}
+	return selected, exempt
+}

@@ -1,0 +1,249 @@
+package world
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"pgregory.net/rapid"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// crowd is a small world in which everybody reads all that groups say, beside a
+// naive account of it.
+type crowd struct {
+	*World
+	selections []model.Selection // all that policies may speak of
+	readers    map[model.Ref]func(*View) any
+	seen       map[model.Ref]any
+}
+
+var (
+	crowdNamespaces = []string{"a", "b", "c"}
+	crowdPods       = []string{"p", "q", "r", "s"}
+	crowdSelectors  = []string{"", "app=x", "app in (x,y)", "app,tier!=t", "!tier", "app notin (x)"}
+	crowdLabels     = []map[string]string{nil, {"app": "x"}, {"app": "y"}, {"app": "x", "tier": "t"}, {"tier": "u"}}
+	crowdPorts      = []model.NamedPort{{}, {Protocol: model.TCP, Name: "http"}, {Protocol: model.UDP, Name: "dns"}}
+)
+
+func newCrowd() *crowd {
+	c := &crowd{World: New(), readers: map[model.Ref]func(*View) any{}, seen: map[model.Ref]any{}}
+	for _, pods := range crowdSelectors {
+		groups := []model.Group{{Namespace: "a", Pods: pods}, {Namespace: "b", Pods: pods}}
+		for _, namespaces := range crowdSelectors {
+			groups = append(groups, model.Group{Namespaces: namespaces, Pods: pods})
+		}
+		for _, g := range groups {
+			for _, port := range crowdPorts {
+				c.selections = append(c.selections, model.Selection{Group: g, Port: port})
+			}
+		}
+	}
+	for _, namespace := range crowdNamespaces {
+		for _, pod := range crowdPods {
+			c.readers[model.Ref{Kind: "reader of groups", Namespace: namespace, Name: pod}] = func(v *View) any { return v.Selections(namespace, pod) }
+		}
+	}
+	for _, s := range c.selections {
+		if s.Port.Name != "" {
+			c.readers[model.Ref{Kind: "reader of numbers", Name: s.Key()}] = func(v *View) any { return v.Numbers(s) }
+		}
+	}
+	return c
+}
+
+// selects is what a group's words mean.
+func (c *crowd) selects(g model.Group, pod *model.Pod) bool {
+	if g.Namespace != "" {
+		return g.Namespace == pod.Namespace && matches(g.Pods, pod.Labels)
+	}
+	namespace, ok := c.Namespaces.Get(pod.Namespace)
+	return ok && matches(g.Namespaces, namespace.Labels) && matches(g.Pods, pod.Labels)
+}
+
+func matches(text string, set map[string]string) bool {
+	return crowdParsed[text].Matches(labels.Set(set))
+}
+
+var crowdParsed = func() map[string]labels.Selector {
+	out := map[string]labels.Selector{}
+	for _, text := range crowdSelectors {
+		s, err := labels.Parse(text)
+		if err != nil {
+			panic(err)
+		}
+		out[text] = s
+	}
+	return out
+}()
+
+// expected is what each reader shall see, computed from nothing.
+func (c *crowd) expected() map[model.Ref]any {
+	asked := map[model.Selection]bool{}
+	for _, table := range c.Policies {
+		for _, p := range table.All() {
+			for _, s := range p.Selections() {
+				asked[s] = true
+			}
+		}
+	}
+	out := map[model.Ref]any{}
+	for ref := range c.readers {
+		switch ref.Kind {
+		case "reader of groups":
+			out[ref] = []model.Selection(nil)
+		default:
+			out[ref] = []uint16(nil)
+		}
+	}
+	for _, pod := range c.Pods.All() {
+		var in []model.Selection
+		for s := range asked {
+			if !c.selects(s.Group, pod) {
+				continue
+			}
+			in = append(in, s)
+			reader := model.Ref{Kind: "reader of numbers", Name: s.Key()}
+			if number := pod.NumberOf(s.Port); number != 0 {
+				numbers, _ := out[reader].([]uint16)
+				numbers = append(slices.Clone(numbers), number)
+				slices.Sort(numbers)
+				out[reader] = slices.Compact(numbers)
+			}
+		}
+		slices.SortFunc(in, func(a, b model.Selection) int { return cmp.Compare(a.Key(), b.Key()) })
+		out[model.Ref{Kind: "reader of groups", Namespace: pod.Namespace, Name: pod.Name}] = in
+	}
+	return out
+}
+
+// look compares what readers see with what they shall see, and who was woken with
+// whom it concerns. Who reads what a name means may also be woken where it has begun or
+// ceased to matter: that is the policy itself.
+func (c *crowd) look(t *rapid.T, woken []model.Ref, changed []model.Selection) {
+	begun := map[model.Ref]bool{}
+	for _, s := range changed {
+		begun[model.Ref{Kind: "reader of numbers", Name: s.Key()}] = true
+	}
+	expected := c.expected()
+	for _, ref := range slices.SortedFunc(maps.Keys(c.readers), model.Ref.Compare) {
+		var now any
+		c.Read(ref, func(v *View) { now = c.readers[ref](v) })
+		if !same(expected[ref], now) {
+			t.Fatalf("%v sees %v in place of %v", ref, now, expected[ref])
+		}
+		differs := c.seen[ref] != nil && !same(c.seen[ref], now)
+		switch is := slices.Contains(woken, ref); {
+		case differs && !is:
+			t.Fatalf("%v was not woken, but sees %v in place of %v", ref, now, c.seen[ref])
+		case is && !differs && !begun[ref]:
+			t.Fatalf("%v was woken, but sees %v as before", ref, now)
+		}
+		c.seen[ref] = now
+	}
+}
+
+func same(a, b any) bool {
+	switch x := a.(type) {
+	case []model.Selection:
+		y, ok := b.([]model.Selection)
+		return ok && slices.Equal(x, y)
+	case []uint16:
+		y, ok := b.([]uint16)
+		return ok && slices.Equal(x, y)
+	default:
+		return false
+	}
+}
+
+func drawGroup(t *rapid.T) model.Group {
+	g := model.Group{Pods: rapid.SampledFrom(crowdSelectors).Draw(t, "pods")}
+	if rapid.Bool().Draw(t, "by name") {
+		g.Namespace = rapid.SampledFrom(crowdNamespaces[:2]).Draw(t, "namespace")
+	} else {
+		g.Namespaces = rapid.SampledFrom(crowdSelectors).Draw(t, "namespaces")
+	}
+	return g
+}
+
+func drawPolicy(t *rapid.T, name string) *model.Policy {
+	p := &model.Policy{Meta: model.Meta{Name: name}, Kind: model.KindClusterNetworkPolicy, Subject: drawGroup(t)}
+	for range rapid.IntRange(0, 2).Draw(t, "rules") {
+		rule := model.PolicyRule{Groups: []model.Group{drawGroup(t)}}
+		if port := rapid.SampledFrom(crowdPorts).Draw(t, "port"); port.Name != "" {
+			rule.Ports = []model.PolicyPort{{Protocol: port.Protocol, Name: port.Name}}
+		}
+		if rapid.Bool().Draw(t, "ingress") {
+			p.Ingress.Rules = append(p.Ingress.Rules, rule)
+		} else {
+			p.Egress.Rules = append(p.Egress.Rules, rule)
+		}
+	}
+	return p
+}
+
+func drawPod(t *rapid.T, namespace, name string) *model.Pod {
+	pod := &model.Pod{Meta: model.Meta{Namespace: namespace, Name: name}, Labels: rapid.SampledFrom(crowdLabels).Draw(t, "labels")}
+	for _, port := range crowdPorts[1:] {
+		if number := rapid.SampledFrom([]uint16{0, 80, 81}).Draw(t, port.Name); number != 0 {
+			pod.Ports = append(pod.Ports, model.PolicyPort{Protocol: port.Protocol, Name: port.Name, First: number, Last: number})
+		}
+	}
+	return pod
+}
+
+// TestGroups: whatever comes, changes and goes, in whatever order: groups hold whom
+// their selectors select, names of ports mean what pods say, and those are woken whose
+// groups or numbers changed, and nobody else.
+func TestGroups(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := newCrowd()
+		c.look(t, nil, nil)
+		t.Repeat(map[string]func(*rapid.T){
+			"pod": func(t *rapid.T) {
+				namespace, name := rapid.SampledFrom(crowdNamespaces).Draw(t, "in"), rapid.SampledFrom(crowdPods).Draw(t, "name")
+				if rapid.IntRange(0, 3).Draw(t, "gone") == 0 {
+					c.look(t, c.Pods.Delete(PodKey(namespace, name)), nil)
+					return
+				}
+				c.look(t, c.Pods.Set(PodKey(namespace, name), drawPod(t, namespace, name)), nil)
+			},
+			"namespace": func(t *rapid.T) {
+				name := rapid.SampledFrom(crowdNamespaces).Draw(t, "name")
+				if rapid.IntRange(0, 3).Draw(t, "gone") == 0 {
+					c.look(t, c.Namespaces.Delete(name), nil)
+					return
+				}
+				now := &model.Namespace{Meta: model.Meta{Name: name}, Labels: rapid.SampledFrom(crowdLabels).Draw(t, "labels")}
+				c.look(t, c.Namespaces.Set(name, now), nil)
+			},
+			"policy": func(t *rapid.T) {
+				table, name := c.Policies[model.KindClusterNetworkPolicy], rapid.SampledFrom([]string{"k", "l", "m"}).Draw(t, "name")
+				var changed []model.Selection
+				if old, ok := table.Get(name); ok {
+					changed = old.Selections()
+				}
+				if rapid.IntRange(0, 3).Draw(t, "gone") == 0 {
+					c.look(t, table.Delete(name), changed)
+					return
+				}
+				now := drawPolicy(t, name)
+				c.look(t, table.Set(name, now), append(changed, now.Selections()...))
+			},
+		})
+		c.empty(t)
+	})
+}
+
+// empty tells whether nothing is kept when nobody asks any more.
+func (c *crowd) empty(t *rapid.T) {
+	for _, name := range []string{"k", "l", "m"} {
+		c.Policies[model.KindClusterNetworkPolicy].Delete(name)
+	}
+	if x := c.groups; len(x.groups)+len(x.byKey)+len(x.named)+len(x.indexes) > 0 {
+		t.Fatalf("without policies there are %d groups, %d keys, %d names and %d indexes", len(x.groups), len(x.byKey), len(x.named), len(x.indexes))
+	}
+}
