@@ -118,7 +118,12 @@ func (o *options) compile(servers []netip.Addr) compile.Config {
 	if err != nil {
 		source = model.Prefixes{} // validate has refused it
 	}
+	domain := ""
+	if o.enableDNS {
+		domain = o.domain()
+	}
 	return compile.Config{
+		DNSDomain:     domain,
 		ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS,
 		LoadBalancers: o.enableLB, ServiceSource: source, APIServers: servers,
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"go.uber.org/zap/zapcore"
+	"k8s.io/apimachinery/pkg/util/validation"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -38,6 +39,8 @@ type options struct {
 	serviceRange               string
 	enableLB                   bool
 	serviceSource              string
+	enableDNS                  bool
+	clusterDomain              string
 	lease                      kube.LeaseConfig
 	bindHost                   string
 	port                       int
@@ -52,7 +55,7 @@ func defaults() *options {
 		nbAddr: "tcp:127.0.0.1:6641", sbAddr: "tcp:127.0.0.1:6642", inactivitySeconds: 10,
 		apiWriters: kube.DefaultWriters, clusterRouter: model.DefaultVpc,
 		defaultLS: "ovn-default", defaultCIDR: "10.16.0.0/16",
-		nodeSwitch: "join", nodeCIDR: "100.64.0.0/16", serviceRange: "10.96.0.0/12", enableLB: true, serviceSource: model.PrefixesText(compile.DefaultServiceSource),
+		nodeSwitch: "join", nodeCIDR: "100.64.0.0/16", serviceRange: "10.96.0.0/12", enableLB: true, serviceSource: model.PrefixesText(compile.DefaultServiceSource), clusterDomain: "cluster.local",
 		lease: kube.LeaseConfig{
 			Namespace: "kube-system", Name: "woven-controller",
 			Duration: 30 * time.Second, RenewDeadline: 20 * time.Second, RetryPeriod: 6 * time.Second,
@@ -91,6 +94,9 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	f.BoolVar(&o.enableLB, "enable-lb", o.enableLB, "Pods of subnets whose spec.enableLb says nothing, and the nodes, reach Services through OVN; false: they need kube-proxy.")
 
 	f.StringVar(&o.serviceSource, "node-service-cidr", o.serviceSource, "CIDR of the addresses that hosts take towards Services, one for each node, a pair for dual stack; nobody else may use them.")
+
+	f.BoolVar(&o.enableDNS, "enable-ovn-dns", o.enableDNS, "OVN answers queries of pods for the names of Services (A, AAAA, PTR); all others go on to the cluster's DNS.")
+	f.StringVar(&o.clusterDomain, "cluster-domain", o.clusterDomain, "Domain of the cluster, as the kubelets have it, for --enable-ovn-dns.")
 
 	f = sets.FlagSet("leadership")
 	f.StringVar(&o.lease.Namespace, "leader-elect-resource-namespace", o.lease.Namespace, "Namespace of the Lease.")
@@ -147,9 +153,15 @@ func (o *options) validate() error {
 	if o.port < 0 || o.port > 65535 {
 		all = append(all, fmt.Errorf("flag --pprof-port: %d is no port", o.port))
 	}
+	if wrong := validation.IsDNS1123Subdomain(o.domain()); len(wrong) > 0 {
+		all = append(all, fmt.Errorf("flag --cluster-domain: %q: %s", o.clusterDomain, strings.Join(wrong, "; ")))
+	}
 	all = append(all, o.defaultsOfCluster().Validate("default-", "node-switch-"), o.validateRanges(), o.webhook.validate())
 	return errors.Join(all...)
 }
+
+// domain is the cluster's without a dot at its end.
+func (o *options) domain() string { return strings.TrimSuffix(o.clusterDomain, ".") }
 
 // validateRanges checks that pods, nodes and Services have addresses of their own.
 func (o *options) validateRanges() error {

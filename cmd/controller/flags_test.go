@@ -54,6 +54,7 @@ func TestAMistakeNamesItsFlag(t *testing.T) {
 		"--node-switch-cidr=10.16.128.0/17":    "--default-cidr and --node-switch-cidr overlap",
 		"--default-cidr=10.100.0.0/16":         "--default-cidr and --service-cluster-ip-range overlap",
 		"--service-cluster-ip-range=nonsense":  "--service-cluster-ip-range",
+		"--cluster-domain=Cluster.Local":       "--cluster-domain",
 		"--ovn-nb-addr=nowhere":                "--ovn-nb-addr",
 		"--ovn-sb-addr=udp:1.2.3.4:1":          "--ovn-sb-addr",
 		"--tls-cert=x":                         "--tls-key",

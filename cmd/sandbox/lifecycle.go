@@ -47,6 +47,7 @@ this one, run in the sandbox; "restart" takes newly built ones into use.`,
 	flags.BoolVar(&choice.DualStack, "dual-stack", false, "IPv4 and IPv6 for nodes, pods and services")
 	flags.BoolVar(&choice.Dev, "dev", false, "run Woven's own programs (woven-controller, woven-cniserver, woven-cni, next to this one)")
 	flags.BoolVar(&choice.DNS, "dns", true, "run CoreDNS (with --dev)")
+	flags.BoolVar(&choice.OVNDNS, "ovn-dns", false, "OVN answers queries for the names of Services (with --dev)")
 	flags.BoolVar(&proxy, "kube-proxy", false, "run kube-proxy on the nodes: for NodePort, or without --dev")
 	flags.StringVar(&mode, "kube-proxy-mode", mode, "how kube-proxy works: nftables or iptables")
 	flags.StringVar(&choice.Source, "source", "", "root of Woven's source tree (default: looked for above this program and the working directory)")

@@ -26,6 +26,9 @@ type Config struct {
 	LoadBalancers bool
 	// ServiceSource holds the addresses that hosts take towards Services, one for each node.
 	ServiceSource model.Prefixes
+	// DNSDomain is the domain of the cluster, without a dot at its end, if OVN answers
+	// queries for the names of Services; empty if it does not.
+	DNSDomain string
 	// APIServers are the addresses by which the controller reaches the API server: no subnet may hold them.
 	APIServers []netip.Addr
 }

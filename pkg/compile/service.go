@@ -19,12 +19,18 @@ import (
 // alone owns: an event of it or of its endpoints is one operation on one row.
 func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 	s, ok := v.Service(ref.Namespace, ref.Name)
-	if !ok || s.ClusterIPs == (model.Addrs{}) {
+	if !ok {
+		return r
+	}
+	c.names(&r, v, s)
+	if s.ClusterIPs == (model.Addrs{}) {
 		return r
 	}
 	endpoints := v.EndpointSlicesOfService(s.Namespace, s.Name)
+	c.sourceIsLost(&r, v, s, endpoints)
 	for _, protocol := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
 		vips := vipsOf(s, protocol, endpoints)
+		c.keepAsking(protocol, vips)
 		for _, row := range c.onEachNode(&r, v, s, protocol, vips, endpoints) {
 			c.balance(&r, c.ClusterRouter, s, row)
 		}
@@ -34,6 +40,30 @@ func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 		}
 	}
 	return r
+}
+
+// sourceIsLost says so where externalTrafficPolicy Local cannot keep the source: what
+// a pod of a centralized subnet answers leaves by a gateway node, and would pass by
+// the node that has to put the Service's address back.
+func (c Config) sourceIsLost(r *Result, v *world.View, s *model.Service, endpoints []*model.EndpointSlice) {
+	if !s.External.Local || !s.Any() {
+		return
+	}
+	for _, subnet := range v.SubnetsOfVpc(c.ClusterRouter) {
+		if subnet.GatewayType != model.GatewayCentralized || subnet.Name == c.NodeSwitch {
+			continue
+		}
+		for _, e := range endpoints {
+			if i := slices.IndexFunc(e.Ready, func(a netip.Addr) bool { return within(subnet.CIDR, a) }); i >= 0 {
+				r.problem("SourceNotKept", "spec.externalTrafficPolicy", "backend %s is in the centralized Subnet %s: it sees an address of its node and not the client's, unless that node is the gateway of the subnet", e.Ready[i], subnet.Name)
+				return
+			}
+		}
+	}
+}
+
+func within(cidr model.Prefixes, a netip.Addr) bool {
+	return cidr.V4.IsValid() && cidr.V4.Contains(a) || cidr.V6.IsValid() && cidr.V6.Contains(a)
 }
 
 func balancerName(s *model.Service, protocol model.Protocol) string {
@@ -132,13 +162,7 @@ func (c Config) balance(r *Result, vpc string, s *model.Service, row *nb.LoadBal
 		// to a backend that is gone.
 		row.Options["ct_flush"] = "true"
 	}
-	if s.Affinity {
-		// Not by affinity_timeout: with it, ovn-northd 25.03 drops the first packet of each new client in order to
-		// learn from it ("commit_lb_aff(…); /* drop */" in ls_in_lb_aff_learn), and each repetition of that packet,
-		// because by then connection tracking has translated it: the client's first connection never comes about. See
-		// https://github.com/ovn-kubernetes/ovn-kubernetes/pull/4066.
-		row.SelectionFields = []string{nb.LoadBalancerSelectionFieldsIPSrc, nb.LoadBalancerSelectionFieldsIpv6Src}
-	}
+	stick(row, s)
 	lb := r.Row(nb.LoadBalancerTable, row.Name, row)
 	r.Member(fact.RefTo(nb.LoadBalancerGroupTable, loadBalancerGroup(vpc)), "load_balancer", lb.UUID)
 }

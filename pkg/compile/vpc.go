@@ -32,6 +32,7 @@ func (c Config) vpc(ref model.Ref, v *world.View) (r Result) {
 		},
 	})
 	r.Row(nb.LoadBalancerGroupTable, loadBalancerGroup(vpc.Name), &nb.LoadBalancerGroup{Name: loadBalancerGroup(vpc.Name)})
+	c.dnsRows(&r, vpc)
 	if vpc.Name == c.ClusterRouter {
 		for _, family := range []string{"ip4", "ip6"} {
 			name := distributedSet(vpc.Name, family)

@@ -38,6 +38,8 @@ type MemberColumn struct {
 	Refers string
 	// Prefix limits what we own in a map column to the keys that begin with it.
 	Prefix string
+	// AllKeys tells that all keys of a map column are ours in rows of ours.
+	AllKeys bool
 	// Strong tells that the database refuses to delete a row that an element points to.
 	Strong bool
 }
@@ -164,9 +166,18 @@ var tables = []*Table{
 		Members: map[string]MemberColumn{"load_balancer": {Refers: nb.LoadBalancerTable}},
 	},
 	{
+		Name:    nb.DNSTable,
+		Owned:   []string{"external_ids"},
+		Keys:    []string{"part"},
+		Members: map[string]MemberColumn{"records": {AllKeys: true}},
+	},
+	{
 		Name: nb.LogicalSwitchTable, NameColumn: "name",
-		Owned:       []string{"name", "other_config", "external_ids"},
-		Members:     map[string]MemberColumn{"load_balancer_group": {Refers: nb.LoadBalancerGroupTable, Strong: true}},
+		Owned: []string{"name", "other_config", "external_ids"},
+		Members: map[string]MemberColumn{
+			"load_balancer_group": {Refers: nb.LoadBalancerGroupTable, Strong: true},
+			"dns_records":         {Refers: nb.DNSTable},
+		},
 		Unmonitored: []string{"ports"},
 	},
 	{
@@ -208,7 +219,7 @@ var tables = []*Table{
 	{ // before the ports, so that no port is on a switch before its rules
 		Name: nb.ACLTable, Late: true, Whole: true,
 		Parents: []Parent{{nb.LogicalSwitchTable, "acls"}, {nb.PortGroupTable, "acls"}},
-		Owned:   []string{"action", "direction", "match", "priority", "tier", "options", "log", "meter", "name", "severity", "external_ids"},
+		Owned:   []string{"action", "direction", "match", "priority", "tier", "options", "log", "meter", "name", "severity", "label", "external_ids"},
 		Keys:    []string{"subnet", "policy", "rule"},
 	},
 	{

@@ -35,6 +35,7 @@ type Service struct {
 	External        External
 	// InternalLocal has those who ask the ClusterIPs reach backends of their own node only.
 	InternalLocal bool
+	DNS           ServiceName
 }
 
 // ServicePort is one port of a Service.
@@ -58,6 +59,8 @@ type EndpointSlice struct {
 	Draining []netip.Addr
 	// Nodes tells where an address of these is, if the slice says it.
 	Nodes map[netip.Addr]string
+	// Named are those of Ready that have a host name, sorted.
+	Named []NamedEndpoint
 }
 
 // LabelProxyName names the proxy that serves a Service in place of the cluster's own (KEP-2447).
@@ -69,7 +72,7 @@ const labelHeadless = corev1.IsHeadlessService
 // ServiceFrom projects a Service.
 func ServiceFrom(o *corev1.Service) (Service, []Problem) {
 	p := problems{reason: ReasonServiceInvalid}
-	s := Service{Meta: metaOf(o)}
+	s := Service{Meta: metaOf(o), DNS: serviceName(o)}
 	_, other := o.Labels[LabelProxyName]
 	_, headless := o.Labels[labelHeadless]
 	if other || headless || o.Spec.Type == corev1.ServiceTypeExternalName {
@@ -124,11 +127,15 @@ func clusterIPs(p *problems, o *corev1.Service) (out Addrs) {
 func EndpointSliceFrom(o *discoveryv1.EndpointSlice) (EndpointSlice, []Problem) {
 	p := problems{reason: ReasonEndpointSliceInvalid}
 	s := EndpointSlice{Meta: metaOf(o), Service: o.Labels[discoveryv1.LabelServiceName]}
-	if _, headless := o.Labels[labelHeadless]; headless || o.AddressType == discoveryv1.AddressTypeFQDN {
+	if o.AddressType == discoveryv1.AddressTypeFQDN {
 		s.Service = ""
 		return s, nil
 	}
+	_, headless := o.Labels[labelHeadless]
 	for _, port := range o.Ports {
+		if headless {
+			break // its addresses are what a name stands for, and no backends
+		}
 		if port.Port == nil || *port.Port < 1 || *port.Port > 65535 {
 			continue // all ports, which no Service can mean
 		}
@@ -148,6 +155,7 @@ func EndpointSliceFrom(o *discoveryv1.EndpointSlice) (EndpointSlice, []Problem) 
 		s.endpoint(&p, &o.Endpoints[i])
 	}
 	s.Ready, s.Draining = sortedAddrs(s.Ready), sortedAddrs(s.Draining)
+	s.Named = sortedNamed(s.Named)
 	return s, p.list
 }
 
@@ -165,6 +173,7 @@ func (s *EndpointSlice) endpoint(p *problems, e *discoveryv1.Endpoint) {
 	switch {
 	case ready:
 		s.Ready = append(s.Ready, addr)
+		s.name(e, addr)
 	case serving && e.Conditions.Terminating != nil && *e.Conditions.Terminating:
 		s.Draining = append(s.Draining, addr)
 	default:

@@ -3,7 +3,6 @@ package model
 import (
 	"net/netip"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -32,16 +31,6 @@ func (e *External) Guarded(is4 bool) bool {
 // Any reports whether the Service is reached by more than its ClusterIPs.
 func (s *Service) Any() bool {
 	return len(s.External.IPs)+len(s.External.Ingress) > 0 || slices.ContainsFunc(s.Ports, func(p ServicePort) bool { return p.NodePort != 0 })
-}
-
-// defaultAffinityTimeout is that of the API (DefaultClientIPServiceAffinitySeconds).
-const defaultAffinityTimeout = time.Duration(corev1.DefaultClientIPServiceAffinitySeconds) * time.Second
-
-func affinityTimeout(c *corev1.SessionAffinityConfig) time.Duration {
-	if c == nil || c.ClientIP == nil || c.ClientIP.TimeoutSeconds == nil || *c.ClientIP.TimeoutSeconds <= 0 {
-		return defaultAffinityTimeout
-	}
-	return time.Duration(*c.ClientIP.TimeoutSeconds) * time.Second
 }
 
 func portNumber(n int32) uint16 {

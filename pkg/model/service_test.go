@@ -26,6 +26,11 @@ func serviceObject(change func(*corev1.Service)) *corev1.Service {
 	return o
 }
 
+func sticky(o *corev1.Service, seconds int32) {
+	o.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
+	o.Spec.SessionAffinityConfig = &corev1.SessionAffinityConfig{ClientIP: &corev1.ClientIPConfig{TimeoutSeconds: &seconds}}
+}
+
 func TestServiceFrom(t *testing.T) {
 	web := []ServicePort{{Name: "http", Protocol: TCP, Port: 80}}
 	for name, tc := range map[string]struct {
@@ -48,7 +53,21 @@ func TestServiceFrom(t *testing.T) {
 			},
 			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: []ServicePort{{Protocol: TCP, Port: 1}, {Protocol: UDP, Port: 2}, {Protocol: SCTP, Port: 65535}}},
 		},
-		"affinity":         {func(o *corev1.Service) { o.Spec.SessionAffinity = "ClientIP" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 3 * time.Hour}},
+		"affinity":                {func(o *corev1.Service) { o.Spec.SessionAffinity = "ClientIP" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 3 * time.Hour}},
+		"affinity with a timeout": {func(o *corev1.Service) { sticky(o, 20) }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 20 * time.Second}},
+		"the API server's timeout": {
+			func(o *corev1.Service) { sticky(o, corev1.DefaultClientIPServiceAffinitySeconds) },
+			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 3 * time.Hour},
+		},
+		"a timeout longer than OVN's": {func(o *corev1.Service) { sticky(o, 65536) }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 65536 * time.Second}},
+		"OVN's longest timeout": {
+			func(o *corev1.Service) { sticky(o, 65535) },
+			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 65535 * time.Second},
+		},
+		"a timeout without affinity": {
+			func(o *corev1.Service) { sticky(o, 20); o.Spec.SessionAffinity = "None" },
+			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web},
+		},
 		"no affinity":      {func(o *corev1.Service) { o.Spec.SessionAffinity = "None" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web}},
 		"headless":         {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "None", []string{"None"} }, Service{}},
 		"without address":  {func(o *corev1.Service) { o.Spec.ClusterIP, o.Spec.ClusterIPs = "", nil }, Service{}},
@@ -58,6 +77,7 @@ func TestServiceFrom(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, problems := ServiceFrom(serviceObject(tc.change))
 			tc.want.Meta = Meta{Namespace: "shop", Name: "web"}
+			got.DNS = ServiceName{} // see TestServiceNames
 			if diff := cmp.Diff(tc.want, got, compareNetip); diff != "" || len(problems) > 0 {
 				t.Error(diff, problems)
 			}
@@ -124,8 +144,8 @@ func TestEndpointSliceFrom(t *testing.T) {
 	}
 	headless := sliceObject(endpoint("10.0.0.2", "", "", ""))
 	headless.Labels["service.kubernetes.io/headless"] = ""
-	if got, _ := EndpointSliceFrom(headless); got.Service != "" || len(got.Ready) > 0 {
-		t.Errorf("it is not for proxies: %v", got)
+	if got, _ := EndpointSliceFrom(headless); len(got.Ports) > 0 || len(got.Ready) != 1 {
+		t.Errorf("it is for the DNS, and not for proxies: %v", got)
 	}
 	_, problems = EndpointSliceFrom(sliceObject(endpoint("10.0.0", "", "", "")))
 	if len(problems) != 1 || problems[0].Fatal || !strings.HasPrefix(problems[0].Error(), `endpoints: an endpoint is left out: "10.0.0" is not an address`) {
@@ -158,4 +178,12 @@ func FuzzEndpointSlice(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestRemembered(t *testing.T) {
+	for seconds, want := range map[int]uint16{20: 20, 65535: 65535, 65536: 0, int(corev1.DefaultClientIPServiceAffinitySeconds): 0} {
+		if got := (&Service{Affinity: true, AffinityTimeout: time.Duration(seconds) * time.Second}).Remembered(); got != want {
+			t.Errorf("%d s: OVN remembers %d s, want %d", seconds, got, want)
+		}
+	}
 }

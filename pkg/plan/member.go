@@ -61,7 +61,7 @@ func (p *planner) member(k desired.MemberKey, column fact.MemberColumn, present 
 		}
 		p.result.Units = append(p.result.Units, Unit{Owner: owner, Action: Link, Ref: k.Ref, Member: k, Links: []desired.MemberKey{k}})
 	case !wanted && p.deletes[k.Ref]:
-		// it goes with its row
+		// it goes with its row, of which nothing would be left to remove it from
 	case !wanted && column.Strong && p.deletes[target]:
 		// the deletion takes it along, see pointers
 	case !wanted && (p.deletes[target] || present(k) && !p.replaced(k)):

@@ -75,7 +75,7 @@ func stray(a Actual, column fact.MemberColumn, key, value string, frozen func(fa
 		owner, ours := fact.TableOf(column.Refers).OwnerOf(target)
 		return ours && !frozen(owner)
 	case key != "":
-		return column.Prefix != "" && strings.HasPrefix(key, column.Prefix)
+		return column.AllKeys && plain || column.Prefix != "" && strings.HasPrefix(key, column.Prefix)
 	default:
 		return plain
 	}

@@ -23,6 +23,7 @@ type Plan struct {
 	Dev       bool      `json:"dev"`       // run Woven's own programs directly
 	KubeProxy string    `json:"kubeProxy"` // one of the KubeProxy modes
 	DNS       bool      `json:"dns"`       // run CoreDNS; used with Dev
+	OVNDNS    bool      `json:"ovnDNS"`    // OVN answers names of Services; used with Dev
 	Artifacts Artifacts `json:"artifacts"`
 	Exe       string    `json:"exe"`      // this program
 	Source    string    `json:"source"`   // root of Woven's source tree: its manifests are applied with Dev

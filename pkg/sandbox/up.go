@@ -19,6 +19,7 @@ type Options struct {
 	Dev       bool   // also run Woven's own programs, found next to this one
 	KubeProxy string // one of the KubeProxy modes
 	DNS       bool   // with Dev: run CoreDNS
+	OVNDNS    bool   // with Dev: OVN answers queries for the names of Services
 	Source    string // root of Woven's source tree; empty: FindSource
 	Exe       string // the woven-sandbox program; empty: this program
 }
@@ -70,7 +71,7 @@ func makePlan(paths Paths, o Options) (Plan, error) {
 		}
 	}
 	plan := Plan{
-		Paths: paths, Nodes: o.Nodes, DualStack: o.DualStack, Dev: o.Dev, KubeProxy: o.KubeProxy, DNS: o.DNS,
+		Paths: paths, Nodes: o.Nodes, DualStack: o.DualStack, Dev: o.Dev, KubeProxy: o.KubeProxy, DNS: o.DNS, OVNDNS: o.OVNDNS,
 		Exe: exe, Source: source, WovenBin: filepath.Dir(exe), CgroupV2: cgroupsV2(),
 	}
 	if err := plan.Validate(); err != nil {
@@ -212,11 +213,14 @@ func writeNodeFiles(p Plan, n int, pki map[string][]byte) error {
 	return installCNI(p, n)
 }
 
-// installCNI copies the CNI programs into a node: the loopback plugin, and with Dev Woven's shim.
+// installCNI copies the CNI programs into a node: the plugins loopback and portmap (for ports of the host that lead to a pod), and
+// with Dev Woven's shim.
 func installCNI(p Plan, n int) error {
 	target := rootfs{dir: filepath.Join(p.ownDir(NodeName(n), "/opt/cni"), "bin")}
-	if err := target.copy(filepath.Join(p.Artifacts.CNI, "loopback"), "loopback", 0o755); err != nil {
-		return err
+	for _, plugin := range []string{"loopback", "portmap"} {
+		if err := target.copy(filepath.Join(p.Artifacts.CNI, plugin), plugin, 0o755); err != nil {
+			return err
+		}
 	}
 	if !p.Dev {
 		return nil

@@ -30,6 +30,9 @@ func (p Plan) controllerService() Service {
 			"--default-cidr="+join(true, podNet4, podNet6), "--node-switch-cidr="+join(true, joinNet4, joinNet6),
 			"--service-cluster-ip-range="+join(true, serviceNet4, serviceNet6))
 	}
+	if p.OVNDNS {
+		argv = append(argv, "--enable-ovn-dns")
+	}
 	return Service{Name: svcController, Argv: argv, After: []string{svcAPI, svcOVNNB, svcOVNSB}, Gate: p.Paths.Gate(gateWoven)}
 }
 

@@ -40,6 +40,7 @@ type World struct {
 	selection *selection
 	within    *within
 	groups    *groups
+	timed     *timed
 }
 
 // Names of the indexes and facets.
@@ -107,7 +108,7 @@ func New() *World {
 	for _, kind := range model.PolicyKinds() {
 		w.Policies[kind] = newTable[model.Policy](kind, &w.readers)
 	}
-	w.selection, w.within, w.groups = newSelection(w), newWithin(w), newGroups(w)
+	w.selection, w.within, w.groups, w.timed = newSelection(w), newWithin(w), newGroups(w), newTimed(w)
 	return w
 }
 

@@ -35,6 +35,7 @@ type database interface {
 // holds projections, and the core between the two.
 type bed struct {
 	t       testing.TB
+	config  compile.Config
 	db      database
 	objects map[model.Ref]any // the API server
 	// parsed holds what parsing found on objects that were read from files.
@@ -62,7 +63,7 @@ type bed struct {
 }
 
 func newBed(t testing.TB, db database) *bed {
-	b := &bed{t: t, db: db, objects: map[model.Ref]any{}, parsed: map[model.Ref][]model.Problem{}, now: time.Unix(1_700_000_000, 0), reports: map[model.Ref]engine.Report{}}
+	b := &bed{t: t, config: config, db: db, objects: map[model.Ref]any{}, parsed: map[model.Ref][]model.Problem{}, now: time.Unix(1_700_000_000, 0), reports: map[model.Ref]engine.Report{}}
 	b.restart()
 	return b
 }
@@ -83,7 +84,7 @@ func (b *bed) start() {
 	b.news = nil
 	b.reports = map[model.Ref]engine.Report{}
 	b.core = engine.NewCore(engine.Config{
-		Compile: config, Writer: b, Actual: b.view, Log: logr.Discard(),
+		Compile: b.config, Writer: b, Actual: b.view, Log: logr.Discard(),
 		Observer: b,
 		Now:      func() time.Time { return b.now },
 		Deliver:  func(d engine.WriteDone) { core := b.core; b.news = append(b.news, func() { core.Written(d) }) },

@@ -1,0 +1,250 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/sandbox"
+)
+
+// ovnTTL is what answers of OVN are valid for, in seconds (DNS_DEFAULT_RR_TTL of ovn-controller).
+// CoreDNS of the sandbox says 5 and less: so it is seen who answered.
+const ovnTTL = "3600"
+
+// TestNames: on a dual-stack sandbox whose OVN answers queries for names of Services,
+// pods ask the cluster's DNS, while it runs and while it does not.
+func TestNames(t *testing.T) {
+	var e *env
+	down, err := up(t.Context(), sandbox.Options{Name: sandboxName("e2en"), Nodes: 2, DualStack: true, DNS: true, OVNDNS: true}, &e)
+	t.Cleanup(func() {
+		if err := down(); err != nil {
+			t.Errorf("end the sandbox: %v", err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	te := begin(t, e)
+	te.consistent(30 * time.Second)
+	namespace := te.namespace("names", nil)
+	resolvers := te.resolvers(namespace)
+	addresses := te.service(namespace, "web", map[string]string{"app": "nobody"}, nil)
+	te.service(namespace, "db", map[string]string{"app": "resolver"}, func(s *corev1.ServiceSpec) { s.ClusterIP, s.Ports = corev1.ClusterIPNone, nil })
+	te.stands(resolvers, "web."+namespace, addresses)
+	te.stands(resolvers, "db."+namespace, podIPs(resolvers...))
+	te.stands(resolvers, "host-n2.db."+namespace, podIPs(resolvers[1]))
+	for _, address := range addresses {
+		te.reverse(resolvers, address, "web."+namespace)
+	}
+	te.fromOnePort(resolvers, "web."+namespace)
+	te.leftToServer(resolvers, namespace)
+	te.policed(resolvers[0], "web."+namespace, addresses)
+	te.recordsComeBack(resolvers, namespace, addresses)
+	te.withoutServer(resolvers, namespace, addresses)
+	te.must(te.api.Delete(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "web"}}), "delete Service")
+	te.stands(resolvers, "web."+namespace, nil)
+	te.consistent(30 * time.Second)
+}
+
+// resolvers are one pod on each node, with host names below the Service db.
+func (t *test) resolvers(namespace string) (pods []*corev1.Pod) {
+	t.Helper()
+	for n := 1; n <= t.cluster.Nodes(); n++ {
+		node := sandbox.NodeName(n)
+		pod := t.newPod(namespace, "on-"+node, node, nil)
+		pod.Labels = map[string]string{"app": "resolver"}
+		pod.Spec.Hostname, pod.Spec.Subdomain = "host-"+node, "db"
+		pod.Spec.Containers[0].Image = sandbox.AgnhostImage
+		t.create(pod)
+	}
+	for n := 1; n <= t.cluster.Nodes(); n++ {
+		pods = append(pods, t.becomes(namespace, "on-"+sandbox.NodeName(n), 40*time.Second))
+	}
+	return pods
+}
+
+func podIPs(pods ...*corev1.Pod) (out []string) {
+	for _, pod := range pods {
+		for _, ip := range pod.Status.PodIPs {
+			out = append(out, ip.IP)
+		}
+	}
+	return out
+}
+
+// dig lists the data of the records that a pod gets for a question, sorted; by OVN tells that
+// they have its time to live. The error is that of dig: nobody answered.
+func (t *test) dig(ctx context.Context, pod *corev1.Pod, question ...string) (data []string, byOVN bool, err error) {
+	args := append([]string{"dig", "+noall", "+answer", "+time=1", "+tries=2"}, question...)
+	out, err := t.inPod(ctx, pod, args...)
+	if err != nil {
+		return nil, false, err
+	}
+	byOVN = true
+	for line := range strings.Lines(out) {
+		fields := strings.Fields(line) // name, time to live, class, type, data
+		if len(fields) < 5 || strings.HasPrefix(line, ";") {
+			continue
+		}
+		byOVN = byOVN && fields[1] == ovnTTL
+		data = append(data, strings.Join(fields[4:], " "))
+	}
+	slices.Sort(data)
+	return data, byOVN && len(data) > 0, nil
+}
+
+// stands waits until OVN answers all pods that a name stands for these addresses; for none, until it does not answer.
+func (t *test) stands(pods []*corev1.Pod, name string, addresses []string) {
+	t.Helper()
+	start := time.Now()
+	want := map[string][]string{}
+	for _, a := range slices.Sorted(slices.Values(addresses)) {
+		kind := "A"
+		if netip.MustParseAddr(a).Is6() {
+			kind = "AAAA"
+		}
+		want[kind] = append(want[kind], a)
+	}
+	t.wait(20*time.Second, name+" stands for "+strings.Join(addresses, ", "), func(ctx context.Context) string {
+		for _, pod := range pods {
+			for _, kind := range []string{"A", "AAAA"} {
+				got, byOVN, err := t.dig(ctx, pod, name+".svc.cluster.local", kind)
+				if len(want[kind]) == 0 && !byOVN {
+					continue // nobody answers, or another
+				}
+				if err != nil || !byOVN || !slices.Equal(got, want[kind]) {
+					return fmt.Sprintf("%s is told %s %v, by OVN: %t, %v", pod.Name, kind, got, byOVN, err)
+				}
+			}
+		}
+		return ""
+	})
+	t.say("%s stands for %v (seen after %.1f s)", name, addresses, time.Since(start).Seconds())
+}
+
+func (t *test) reverse(pods []*corev1.Pod, address, name string) {
+	t.Helper()
+	for _, pod := range pods {
+		got, byOVN, err := t.dig(t.Context(), pod, "-x", address)
+		if err != nil || !byOVN || !slices.Equal(got, []string{name + ".svc.cluster.local."}) {
+			t.Errorf("%s: the name of %s is %v, by OVN: %t, %v", pod.Name, address, got, byOVN, err)
+		}
+	}
+}
+
+// fromOnePort: some resolvers ask for both families from one port, one after the other.
+func (t *test) fromOnePort(pods []*corev1.Pod, name string) {
+	t.Helper()
+	for _, pod := range pods {
+		for range 3 {
+			if got, byOVN, err := t.dig(t.Context(), pod, "-b", pod.Status.PodIP+"#5353", name+".svc.cluster.local"); err != nil || !byOVN {
+				t.Errorf("%s: %s asked from one port: %v, by OVN: %t, %v", pod.Name, name, got, byOVN, err)
+			}
+		}
+		if out, err := t.inPod(t.Context(), pod, "sh", "-c", "for i in $(seq 100); do getent ahosts "+name+" >/dev/null || exit 1; done"); err != nil {
+			t.Errorf("%s: 100 times getent ahosts %s: %q, %v", pod.Name, name, out, err)
+		}
+	}
+	t.say("queries for both families from one port are answered")
+}
+
+// policed: whom a policy does not let ask the cluster's DNS, OVN does not answer either.
+func (t *test) policed(pod *corev1.Pod, name string, addresses []string) {
+	t.Helper()
+	policy := &networkingv1.NetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: "asks-nobody"},
+		Spec:       networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}},
+	}
+	t.create(policy)
+	t.wait(20*time.Second, "nobody answers a pod that may ask nobody", func(ctx context.Context) string {
+		got, byOVN, err := t.dig(ctx, pod, name+".svc.cluster.local", "A")
+		if err == nil {
+			return fmt.Sprintf("answered %v, by OVN: %t", got, byOVN)
+		}
+		return ""
+	})
+	policy.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{To: []networkingv1.NetworkPolicyPeer{{
+		NamespaceSelector: &metav1.LabelSelector{}, PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"k8s-app": "kube-dns"}},
+	}}}}
+	t.must(t.api.Update(t.Context(), policy), "change policy")
+	t.stands([]*corev1.Pod{pod}, name, addresses)
+	t.must(t.api.Delete(t.Context(), policy), "delete policy")
+}
+
+// leftToServer: what OVN has no records for, and what is asked by TCP, the cluster's DNS answers.
+func (t *test) leftToServer(pods []*corev1.Pod, namespace string) {
+	t.Helper()
+	for _, question := range [][]string{
+		{"_tcp._tcp.web." + namespace + ".svc.cluster.local", "SRV"},
+		{"web." + namespace + ".svc.cluster.local", "A", "+tcp"},
+		{strings.ReplaceAll(pods[0].Status.PodIP, ".", "-") + "." + namespace + ".pod.cluster.local", "A"},
+	} {
+		for _, pod := range pods {
+			t.wait(20*time.Second, "CoreDNS answers "+strings.Join(question, " "), func(ctx context.Context) string {
+				got, byOVN, err := t.dig(ctx, pod, question...)
+				if err != nil || byOVN || len(got) != 1 {
+					return fmt.Sprintf("%v, by OVN: %t, %v", got, byOVN, err)
+				}
+				return ""
+			})
+		}
+	}
+	t.say("other questions are answered by CoreDNS")
+}
+
+// recordsComeBack: somebody deletes all rows of the table DNS.
+func (t *test) recordsComeBack(pods []*corev1.Pod, namespace string, addresses []string) {
+	t.Helper()
+	var rows []string
+	eachRow(t.sources.NB, nb.DNSTable, func(uuid string, _ any) bool {
+		rows = append(rows, uuid)
+		return true
+	})
+	t.nbctl(append([]string{"destroy", "DNS"}, rows...)...)
+	t.stands(pods, "web."+namespace, addresses)
+}
+
+// withoutServer: names of Services are known while the cluster's DNS has no pod at
+// all. The resolver of the C library asks for the name with its search list.
+func (t *test) withoutServer(pods []*corev1.Pod, namespace string, addresses []string) {
+	t.Helper()
+	t.scaleDNS(0)
+	t.wait(30*time.Second, "CoreDNS does not answer", func(ctx context.Context) string {
+		if got, _, err := t.dig(ctx, pods[0], "_tcp._tcp.web."+namespace+".svc.cluster.local", "SRV"); err == nil {
+			return fmt.Sprintf("answered %v", got)
+		}
+		return ""
+	})
+	t.stands(pods, "web."+namespace, addresses)
+	for _, address := range addresses {
+		t.reverse(pods, address, "web."+namespace)
+	}
+	for _, pod := range pods {
+		out, err := t.inPod(t.Context(), pod, "getent", "ahosts", "web")
+		for _, address := range addresses {
+			if err != nil || !strings.Contains(out, address) {
+				t.Errorf("%s: getent ahosts web: %q, %v, want %s", pod.Name, out, err, address)
+			}
+		}
+	}
+	t.scaleDNS(1)
+	t.leftToServer(pods, namespace)
+}
+
+func (t *test) scaleDNS(replicas int) {
+	t.Helper()
+	dns := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "coredns"}}
+	t.must(t.api.Patch(t.Context(), dns, client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas))), "scale CoreDNS")
+}
