@@ -120,11 +120,12 @@ func BenchmarkPolicies(b *testing.B) {
 			b.StopTimer()
 			c := connect(b, nbtest.Start(b).Endpoint())
 			b.StartTimer()
-			begin := time.Now()
+			begin, before := time.Now(), processorTime()
 			c.start(infrastructure, pods, policies)
 			c.core.Step()
 			b.ReportMetric(time.Since(begin).Seconds(), "compile-s")
 			c.drain()
+			b.ReportMetric((processorTime() - before).Seconds(), "client-cpu-s")
 			b.ReportMetric(float64(c.ops), "ops")
 			b.ReportMetric(float64(c.txns), "transactions")
 		}
