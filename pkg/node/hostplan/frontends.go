@@ -122,8 +122,8 @@ func (f Frontend) in(set string) string {
 type Lead struct {
 	// Entries are its elements, sorted.
 	Entries []Entry
-	// Targets are all that it may be led on to.
-	Targets []netip.AddrPort
+	// Targets are what packets from outside are led on to, and Inner those from inside.
+	Targets, Inner []netip.AddrPort
 	// Sticky is how long the backend of a client is remembered; 0 if it is not.
 	Sticky time.Duration
 }
@@ -166,7 +166,7 @@ func (o Outward) lead(s *model.Service, port model.ServicePort, f Frontend, clus
 		slices.SortFunc(d.Entries, func(a, b Entry) int { return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Key, b.Key)) })
 	}()
 	d.add(f, clusterMap, "", dnatTo(cluster))
-	d.Targets = append(d.Targets, cluster)
+	d.Targets, d.Inner = []netip.AddrPort{cluster}, []netip.AddrPort{cluster}
 	d.guard(f, s)
 	chosen := model.Backends(port, f.Addr(), endpoints, "")
 	switch {
@@ -174,6 +174,7 @@ func (o Outward) lead(s *model.Service, port model.ServicePort, f Frontend, clus
 		return d // OVN refuses
 	case s.InternalLocal:
 		d.choice(f, everywhereMap, chosen)
+		d.Inner = chosen
 	}
 	switch {
 	case s.External.Local:
@@ -185,6 +186,7 @@ func (o Outward) lead(s *model.Service, port model.ServicePort, f Frontend, clus
 	}
 	d.add(f, chosenSet, "", "")
 	d.choice(f, backendMap, chosen)
+	d.Targets = chosen
 	if s.Affinity {
 		d.Sticky = s.AffinityTimeout
 		d.add(f, stickyMap, "", f.number())
@@ -198,7 +200,6 @@ func (d *Lead) choice(f Frontend, in string, backends []netip.AddrPort) {
 	for slot := 0; slot < slots && len(backends) > 0; slot++ {
 		d.add(f, in, " . "+strconv.Itoa(slot), dnatTo(backends[slot%len(backends)]))
 	}
-	d.Targets = append(d.Targets, backends...)
 }
 
 // guard lets only some ask the addresses of a load balancer.

@@ -222,17 +222,20 @@ func TestStale(t *testing.T) {
 	for _, c := range []struct {
 		f       Frontend
 		answers string
+		inside  bool
 		want    bool
 	}{
-		{f, "10.16.0.5:53", false},
-		{f, "10.96.0.80:80", false},
-		{f, "10.16.0.6:53", true},
-		{f, "10.16.0.5:54", true},
-		{f, "192.168.77.11:30080", true},
-		{gone, "192.168.77.11:30081", false},
-		{gone, "10.16.0.5:53", true},
+		{f, "10.16.0.5:53", false, false},
+		{f, "10.96.0.80:80", false, true},
+		{f, "10.96.0.80:80", true, false},
+		{f, "10.16.0.5:53", true, true},
+		{f, "10.16.0.6:53", false, true},
+		{f, "10.16.0.5:54", false, true},
+		{f, "192.168.77.11:30080", false, true},
+		{gone, "192.168.77.11:30081", false, false},
+		{gone, "10.16.0.5:53", false, true},
 	} {
-		if got := l.Stale(c.f, netip.MustParseAddrPort(c.answers)); got != c.want {
+		if got := l.Stale(c.f, netip.MustParseAddrPort(c.answers), c.inside); got != c.want {
 			t.Errorf("%v answered by %s: stale %t", c.f, c.answers, got)
 		}
 	}

@@ -167,6 +167,12 @@ func awayPrefixes(w World) (out []netip.Prefix) {
 	return out
 }
 
+// Inside reports whether an address is one of those that reach all backends of a
+// Service: a pod's, or one that this node itself sends from.
+func Inside(w World, a netip.Addr) bool {
+	return slices.Contains(w.Node.InternalIPs, a) || slices.ContainsFunc(insidePrefixes(w), func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
 // Fill puts entries into the table's sets and maps. Of two Services that claim
 // the same key the caller has chosen one.
 func (t *Table) Fill(entries []Entry) {
