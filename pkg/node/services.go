@@ -336,6 +336,9 @@ func (s *Services) forget(ctx context.Context, w hostplan.World, c hostplan.Chan
 		}
 	}
 	var errs []error
+	if c.Clients { // first, so that no connection that is made anew asks for what they remember
+		errs = append(errs, s.forgetClients(ctx))
+	}
 	if len(udp) > 0 {
 		n, err := s.e.Flows.ForgetUDP(func(c conntrack.Flow) bool {
 			f := hostplan.Frontend{AddrPort: c.Asked, Protocol: model.UDP}
@@ -345,9 +348,6 @@ func (s *Services) forget(ctx context.Context, w hostplan.World, c hostplan.Chan
 			s.e.Log.V(1).Info("connections of UDP forgotten, their backends are gone", "count", n)
 		}
 		errs = append(errs, err)
-	}
-	if c.Clients {
-		errs = append(errs, s.forgetClients(ctx))
 	}
 	return errors.Join(errs...)
 }

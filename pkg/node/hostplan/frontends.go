@@ -37,6 +37,9 @@ const (
 	// stickyMap gives the number of a frontend whose clients keep their backend, and
 	// timeoutMap (one for both families) the chain that remembers these.
 	stickyMap, timeoutMap = "sticky", "timeouts"
+	// memberSet are the backends that may be remembered, by number: a connection to one that
+	// is gone must not bring it back.
+	memberSet = "members"
 	// clientMap and clientPortMap have these backends, by number and client. Only rules add to them.
 	clientMap, clientPortMap = "clients", "clientports"
 	// guardedSet are frontends that are not for everybody, and admittedSet who may ask them.
@@ -190,6 +193,9 @@ func (o Outward) lead(s *model.Service, port model.ServicePort, f Frontend, clus
 	if s.Affinity {
 		d.Sticky = s.AffinityTimeout
 		d.add(f, stickyMap, "", f.number())
+		for _, backend := range chosen {
+			d.Entries = append(d.Entries, Entry{In: f.in(memberSet), Key: f.number() + " . " + dnatTo(backend)})
+		}
 		d.Entries = append(d.Entries, Entry{In: timeoutMap, Key: f.number(), Value: "jump " + rememberChain(d.Sticky)})
 	}
 	return d

@@ -99,7 +99,7 @@ func TestServe(t *testing.T) {
 		"affinity": {v4only, frontendService(func(s *model.Service) { s.Affinity, s.AffinityTimeout = true, 3*time.Hour }), []*model.EndpointSlice{backendsOn("n2", "10.16.0.5")}, []string{
 			"backends4 192.168.77.11 . 6 . 30080 : 10.16.0.5 . 8080 ×60",
 			"chosen4 192.168.77.11 . 6 . 30080", "cluster4 192.168.77.11 . 6 . 30080 : 10.96.0.80 . 80",
-			"sticky4 192.168.77.11 . 6 . 30080 : " + number30080, "timeouts " + number30080 + " : jump remember-10800s", "wide4 192.168.77.11 . 6 . 30080",
+			"members4 " + number30080 + " . 10.16.0.5 . 8080", "sticky4 192.168.77.11 . 6 . 30080 : " + number30080, "timeouts " + number30080 + " : jump remember-10800s", "wide4 192.168.77.11 . 6 . 30080",
 		}},
 		"local inside and outside": {v4only, frontendService(func(s *model.Service) { s.InternalLocal, s.External.Local = true, true }), []*model.EndpointSlice{backendsOn("n1", "10.16.0.5"), backendsOn("n2", "10.16.0.7")}, []string{
 			"backends4 192.168.77.11 . 6 . 30080 : 10.16.0.5 . 8080 ×60",
