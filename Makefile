@@ -13,12 +13,14 @@ STEP    := hack/step.sh
 # Every command becomes bin/woven-<name>, except kubectl's plugins, which kubectl finds by their name.
 COMMANDS := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.go))))
 # What is tested without a cluster; directories that are there.
-PACKAGES := $(foreach d,api config pkg cmd hack test/state test/nbtest,$(if $(wildcard $(d)),./$(d)/...))
+PACKAGES := $(foreach d,api config pkg cmd hack test/state test/nbtest test/conformance,$(if $(wildcard $(d)),./$(d)/...))
 # How long each fuzz target runs.
 FUZZTIME ?= 1m
 # Benchmarks; test/api has those that run against a real API server.
 BENCHES  := $(foreach d,test/scale test/api,$(if $(wildcard $(d)),./$(d)/...))
 SANDBOX  := bin/woven-sandbox
+# The suites that every network of Kubernetes is judged by.
+CONFORMANCE := go run ./test/conformance
 
 .PHONY: help
 help: ## Show this list
@@ -88,6 +90,11 @@ e2e: check-go build ## End-to-end tests: a real API server, then real packets on
 	@$(STEP) "programs of the sandbox" $(SANDBOX) build
 	@$(STEP) "tests on a real API server" go test ./test/api/... -count=1 -timeout 10m
 	@$(STEP) "end-to-end tests" go test ./test/e2e/... -count=1 -v -timeout 30m
+	@$(STEP) "a part of Kubernetes' conformance specs" $(CONFORMANCE) -subset -nodes 2
+
+.PHONY: conformance
+conformance: check-go deps build ## Kubernetes' and network-policy-api's network conformance suites (as root; SUITE=…, SPEC=regex, KEEP=1)
+	@$(STEP) "conformance" $(CONFORMANCE) $(if $(SUITE),-suite '$(SUITE)') $(if $(SPEC),-spec '$(SPEC)') $(if $(KEEP),-keep)
 
 .PHONY: bench
 bench: check-go ## Benchmarks at scale

@@ -36,28 +36,37 @@ type builder struct {
 }
 
 // Build makes every artifact that is not in the cache. source is the root of Woven's source tree (see FindSource).
-func Build(ctx context.Context, home Home, source string, progress *Progress) (Artifacts, error) {
+func Build(ctx context.Context, home Home, source string, progress *Progress) (made Artifacts, err error) {
+	err = withBuilder(ctx, home, source, progress, func(b *builder) error {
+		made, err = b.all(ctx)
+		return err
+	})
+	return made, err
+}
+
+// withBuilder lets do build while nobody else does.
+func withBuilder(ctx context.Context, home Home, source string, progress *Progress, do func(*builder) error) error {
 	if err := checkMachine(); err != nil {
-		return Artifacts{}, err
+		return err
 	}
 	if err := makeDir(home.buildDir()); err != nil {
-		return Artifacts{}, err
+		return err
 	}
 	lock, err := acquire(ctx, home.lockFile("build"), func() { progress.Say("waiting for another build to end") })
 	if err != nil {
-		return Artifacts{}, err
+		return err
 	}
 	defer lock.release()
 	logFile, err := os.OpenFile(filepath.Join(home.buildDir(), "build.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return Artifacts{}, fmt.Errorf("open the build log: %w", err)
+		return fmt.Errorf("open the build log: %w", err)
 	}
 	defer func() { _ = logFile.Close() }()
 	b := &builder{home: home, source: source, progress: progress, log: logFile}
 	if err := b.removePartial(); err != nil {
-		return Artifacts{}, err
+		return err
 	}
-	return b.all(ctx)
+	return do(b)
 }
 
 func (b *builder) all(ctx context.Context) (Artifacts, error) {

@@ -1,22 +1,30 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // goProgram is a set of programs built from one module of hack/build. Each is a Go module of its own, so that what Kubernetes
 // needs does not get into Woven's go.mod.
 type goProgram struct {
-	module   string   // directory below hack/build
-	requires string   // the module whose version is the artifact's version
-	packages []string // what to build
+	name     string            // of the artifact; empty: module
+	module   string            // directory below hack/build
+	requires string            // the module whose version is the artifact's version
+	packages []string          // what to build
+	tests    map[string]string // test programs: name → package whose tests they run
+	files    map[string]string // files to add: name → path in the module that requires names; a path may be a pattern, then name is a directory
+	images   map[string]image  // container images of one program each: program → image, in <program>.tar
 	rename   map[string]string
 	tags     string
 	ldflags  func(version string) string
@@ -55,7 +63,7 @@ var goPrograms = []goProgram{
 	},
 	{
 		module: "cni", requires: "github.com/containernetworking/plugins", expect: "a few seconds",
-		packages: []string{"github.com/containernetworking/plugins/plugins/main/loopback"},
+		packages: []string{"github.com/containernetworking/plugins/plugins/main/loopback", "github.com/containernetworking/plugins/plugins/meta/portmap"},
 		ldflags:  func(string) string { return "" },
 		into:     func(a *Artifacts) *string { return &a.CNI },
 	},
@@ -107,20 +115,83 @@ func (b *builder) goModule(ctx context.Context, p goProgram) (string, error) {
 	}
 	ldflags := "-s -w" + p.ldflags(version)
 	return b.ensure(ctx, artifact{
-		name:   p.module + " " + strings.TrimPrefix(version, "v"),
-		inputs: strings.Join([]string{string(goMod), string(goSum), ldflags, p.tags, strings.Join(p.packages, " ")}, "\x00"),
-		expect: p.expect,
-		produce: func(ctx context.Context, out string) error {
-			if !present("go") {
-				return errors.New("go is not in PATH: install the version that go.mod names, or a newer one, from https://go.dev/dl/")
+		name:    cmp.Or(p.name, p.module) + " " + strings.TrimPrefix(version, "v"),
+		inputs:  strings.Join(append([]string{string(goMod), string(goSum), ldflags, p.tags, strings.Join(p.packages, " ")}, p.extras()...), "\x00"),
+		expect:  p.expect,
+		produce: func(ctx context.Context, out string) error { return b.compile(ctx, p, dir, out, ldflags) },
+	})
+}
+
+// extras are tests, files and images as the artifact's inputs.
+func (p goProgram) extras() (list []string) {
+	for _, from := range []map[string]string{p.tests, p.files} {
+		for _, name := range slices.Sorted(maps.Keys(from)) {
+			list = append(list, name+"="+from[name])
+		}
+	}
+	for _, program := range slices.Sorted(maps.Keys(p.images)) {
+		list = append(list, imageRecipe, program, p.images[program].names[0])
+	}
+	return list
+}
+
+// compile builds the programs of a module (in dir) into out.
+func (b *builder) compile(ctx context.Context, p goProgram, dir, out, ldflags string) error {
+	if !present("go") {
+		return errors.New("go is not in PATH: install the version that go.mod names, or a newer one, from https://go.dev/dl/")
+	}
+	env := []string{"CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off"}
+	flags := []string{"-trimpath", "-tags", p.tags, "-ldflags", ldflags, "-o"}
+	if len(p.packages) > 0 {
+		argv := slices.Concat([]string{"go", "build"}, flags, []string{out + "/"}, p.packages)
+		if err := b.run(ctx, dir, env, argv...); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.tests)) {
+		argv := slices.Concat([]string{"go", "test", "-c"}, flags, []string{filepath.Join(out, name), p.tests[name]})
+		if err := b.run(ctx, dir, env, argv...); err != nil {
+			return err
+		}
+	}
+	if err := b.addFiles(ctx, p, out); err != nil {
+		return err
+	}
+	for program, img := range p.images {
+		if err := programImage(out, program, img); err != nil {
+			return err
+		}
+	}
+	return renameAll(out, p.rename)
+}
+
+func (b *builder) addFiles(ctx context.Context, p goProgram, out string) error {
+	if len(p.files) == 0 {
+		return nil
+	}
+	source, err := b.moduleSource(ctx, p)
+	if err != nil {
+		return err
+	}
+	for name, from := range p.files {
+		matches, err := filepath.Glob(filepath.Join(source, from))
+		if err == nil && len(matches) == 0 {
+			err = fs.ErrNotExist
+		}
+		if err != nil {
+			return fmt.Errorf("find %s of %s: %w", from, p.requires, err)
+		}
+		for _, match := range matches {
+			target := name
+			if strings.ContainsRune(from, '*') {
+				target = filepath.Join(name, filepath.Base(match))
 			}
-			argv := append([]string{"go", "build", "-trimpath", "-tags", p.tags, "-ldflags", ldflags, "-o", out + "/"}, p.packages...)
-			if err := b.run(ctx, dir, []string{"CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off"}, argv...); err != nil {
+			if err := (rootfs{dir: out}).copy(match, target, 0o644); err != nil {
 				return err
 			}
-			return renameAll(out, p.rename)
-		},
-	})
+		}
+	}
+	return nil
 }
 
 func renameAll(dir string, names map[string]string) error {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,7 +92,7 @@ func TestSourceModules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range goPrograms {
+	for _, p := range append(slices.Clone(goPrograms), kubernetesSuite, clusterPolicySuite, adminPolicySuite) {
 		raw, err := os.ReadFile(filepath.Join(source, "hack", "build", p.module, "go.mod"))
 		if err != nil {
 			t.Fatal(err)
@@ -146,4 +147,19 @@ func TestLockIsExclusive(t *testing.T) {
 		t.Fatal(err)
 	}
 	second.release()
+}
+
+func TestExtrasAreInputs(t *testing.T) {
+	base := goProgram{tests: map[string]string{"b": "y", "a": "x"}, files: map[string]string{"c": "z"}, images: map[string]image{"d": {names: []string{"e:1"}}}}
+	if got, want := base.extras(), []string{"a=x", "b=y", "c=z", imageRecipe, "d", "e:1"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestAbandoned(t *testing.T) {
+	alive := func(pid int) bool { return pid == 7 }
+	got := abandoned([]string{"conf-7", "conf-8", "conf-x", "other-8", "conf"}, "conf", alive)
+	if want := []string{"conf-8"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
 }

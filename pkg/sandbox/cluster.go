@@ -133,16 +133,22 @@ func (c *Cluster) VSCommand(n int, args ...string) ([]string, error) {
 	return c.command(NodeName(n), append([]string{"ovs-vsctl"}, args...))
 }
 
-// KubectlCommand is kubectl as administrator. It sees the caller's files and the sandbox's network.
-func (c *Cluster) KubectlCommand(args ...string) ([]string, error) {
+// ControlCommand is the command line that runs argv in the network of the control plane, and for the rest as the caller would: it
+// sees the caller's files, and reaches the API server, nodes and pods.
+func (c *Cluster) ControlCommand(argv ...string) ([]string, error) {
 	process, err := c.process(controlCapsule)
 	if err != nil {
 		return nil, err
 	}
+	return append([]string{"nsenter", "--net=" + process.netnsPath(), "--"}, argv...), nil
+}
+
+// KubectlCommand is kubectl as administrator. It sees the caller's files and the sandbox's network.
+func (c *Cluster) KubectlCommand(args ...string) ([]string, error) {
 	// All sandboxes have the same address: a cache that they share would tell one what another serves.
 	cache := filepath.Join(c.state.Plan.Paths.Dir(), "kubectl-cache")
 	kubectl := filepath.Join(c.state.Plan.Artifacts.Kubernetes, "kubectl")
-	return append([]string{"nsenter", "--net=" + process.netnsPath(), "--", kubectl, "--kubeconfig=" + c.Kubeconfig(), "--cache-dir=" + cache}, args...), nil
+	return c.ControlCommand(append([]string{kubectl, "--kubeconfig=" + c.Kubeconfig(), "--cache-dir=" + cache}, args...)...)
 }
 
 // NodeExec runs argv inside node n and gives its standard output.

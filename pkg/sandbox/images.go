@@ -23,7 +23,7 @@ const (
 const e2eImages = "registry.k8s.io/e2e-test-images/"
 
 // imageRecipe changes whenever what images.go makes changes, so that a cached result is not taken for it.
-const imageRecipe = "2"
+const imageRecipe = "4"
 
 // agnhostTools are the programs of the Debian root that go into the agnhost image.
 var agnhostTools = []string{"arping", "bash", "curl", "dash", "dig", "getent", "ip", "iperf3", "nc.openbsd", "ncat", "ping", "tcpdump"}
@@ -126,12 +126,16 @@ func agnhostImage(dir, work, source string, made Artifacts, applets []string) er
 	if err := root.copy(filepath.Join(made.Kubernetes, "agnhost"), "agnhost", 0o755); err != nil {
 		return err
 	}
+	// Some specs run the DNS server that is in this image.
+	if err := root.copy(filepath.Join(made.CoreDNS, "coredns"), "coredns", 0o755); err != nil {
+		return err
+	}
 	for _, name := range []string{"localhost.crt", "localhost.key"} {
 		if err := root.copy(filepath.Join(source, "test/images/agnhost/porter", name), name, 0o644); err != nil {
 			return err
 		}
 	}
-	names := []string{AgnhostImage, e2eImages + "agnhost:2.55", e2eImages + "glibc-dns-testing:2.0.0"}
+	names := []string{AgnhostImage, e2eImages + "agnhost:2.55", e2eImages + "agnhost:2.45", e2eImages + "glibc-dns-testing:2.0.0"}
 	return writeImage(filepath.Join(dir, "agnhost.tar"), root.dir, image{names: names, entrypoint: []string{"/agnhost"}, cmd: []string{"pause"}})
 }
 
@@ -144,6 +148,22 @@ func corednsImage(dir, work string, made Artifacts) error {
 		return err
 	}
 	return writeImage(filepath.Join(dir, "coredns.tar"), root.dir, image{names: []string{CoreDNSImage}, entrypoint: []string{"/coredns"}})
+}
+
+// programImage makes the image of a program in dir that needs nothing else.
+func programImage(dir, program string, img image) error {
+	work := filepath.Join(dir, "root-"+program)
+	root, err := newRootfs(work)
+	if err != nil {
+		return err
+	}
+	if err := root.copy(filepath.Join(dir, program), program, 0o755); err != nil {
+		return err
+	}
+	if err := writeImage(filepath.Join(dir, program+".tar"), root.dir, img); err != nil {
+		return err
+	}
+	return wrap(os.RemoveAll(work), "remove the root of an image")
 }
 
 func writeImage(file, root string, img image) error {

@@ -65,15 +65,17 @@ func (p Plan) nodeMounts(name string) []Mount {
 	return append(mounts, Mount{MountBind, p.resolvConf(name), "/etc/resolv.conf"}, Mount{MountShared, "", "/"})
 }
 
+// importImage is the command that gives an OCI archive to a node's containerd.
+func (p Plan) importImage(file string) []string {
+	return []string{filepath.Join(p.Artifacts.Containerd, "ctr"), "--address", containerdSocket, "--namespace", "k8s.io", "images", "import", "--local=true", file}
+}
+
 func (p Plan) containerServices(n int) []Service {
 	name := NodeName(n)
 	var imports []Hook
 	for _, image := range []string{"pause", "busybox", "agnhost", "coredns"} {
 		file := filepath.Join(p.Artifacts.Images, image+".tar")
-		imports = append(imports, Hook{
-			Once: true,
-			Argv: []string{filepath.Join(p.Artifacts.Containerd, "ctr"), "--address", containerdSocket, "--namespace", "k8s.io", "images", "import", "--local=true", file},
-		})
+		imports = append(imports, Hook{Once: true, Argv: p.importImage(file)})
 	}
 	addrs := NodeAddr(n, false).String()
 	if p.DualStack {

@@ -213,11 +213,14 @@ func writeNodeFiles(p Plan, n int, pki map[string][]byte) error {
 	return installCNI(p, n)
 }
 
-// installCNI copies the CNI programs into a node: the loopback plugin, and with Dev Woven's shim.
+// installCNI copies the CNI programs into a node: the plugins loopback and portmap (for ports of the host that lead to a pod), and
+// with Dev Woven's shim.
 func installCNI(p Plan, n int) error {
 	target := rootfs{dir: filepath.Join(p.ownDir(NodeName(n), "/opt/cni"), "bin")}
-	if err := target.copy(filepath.Join(p.Artifacts.CNI, "loopback"), "loopback", 0o755); err != nil {
-		return err
+	for _, plugin := range []string{"loopback", "portmap"} {
+		if err := target.copy(filepath.Join(p.Artifacts.CNI, plugin), plugin, 0o755); err != nil {
+			return err
+		}
 	}
 	if !p.Dev {
 		return nil

@@ -224,9 +224,13 @@ func TestStale(t *testing.T) {
 		answers string
 		want    bool
 	}{
-		{f, "10.16.0.5:53", false}, {f, "10.96.0.80:80", false},
-		{f, "10.16.0.6:53", true}, {f, "10.16.0.5:54", true}, {f, "192.168.77.11:30080", true},
-		{gone, "192.168.77.11:30081", false}, {gone, "10.16.0.5:53", true},
+		{f, "10.16.0.5:53", false},
+		{f, "10.96.0.80:80", false},
+		{f, "10.16.0.6:53", true},
+		{f, "10.16.0.5:54", true},
+		{f, "192.168.77.11:30080", true},
+		{gone, "192.168.77.11:30081", false},
+		{gone, "10.16.0.5:53", true},
 	} {
 		if got := l.Stale(c.f, netip.MustParseAddrPort(c.answers)); got != c.want {
 			t.Errorf("%v answered by %s: stale %t", c.f, c.answers, got)

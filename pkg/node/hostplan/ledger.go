@@ -28,6 +28,8 @@ type Change struct {
 	Remove, Add []Entry
 	// Moved are the frontends that lead elsewhere now, or nowhere any more.
 	Moved []Frontend
+	// Clients tells that some may be remembered with a backend that is theirs no more.
+	Clients bool
 }
 
 // Set says how a Service's frontends lead on from now on; none means that the
@@ -92,9 +94,11 @@ func (c *Change) compare(f Frontend, old, now Lead) {
 	for e := range had {
 		c.Remove = append(c.Remove, e)
 	}
-	if !slices.Equal(old.Targets, now.Targets) {
+	moved := !slices.Equal(old.Targets, now.Targets)
+	if moved {
 		c.Moved = append(c.Moved, f)
 	}
+	c.Clients = c.Clients || old.Sticky > 0 && (moved || now.Sticky == 0)
 }
 
 // Lead says how a frontend leads on.

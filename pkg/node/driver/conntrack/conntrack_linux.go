@@ -25,7 +25,7 @@ func (Linux) ForgetUDP(stale func(Flow) bool) (int, error) {
 	count := 0
 	for _, family := range []netlink.InetFamily{unix.AF_INET, unix.AF_INET6} {
 		n, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, filter(stale))
-		count += int(n) //nolint:gosec // a count of connections fits
+		count += int(n)
 		if err != nil {
 			return count, fmt.Errorf("forget connections of UDP: %w", err)
 		}
