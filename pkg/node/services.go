@@ -251,7 +251,7 @@ func (s *Services) pass(ctx context.Context) error {
 		return err
 	}
 	s.begun, s.datagrams.told = true, true
-	err := errors.Join(s.forgetDatagrams(ctx), s.forget(ctx, change), s.e.Health.Set(ctx, s.health))
+	err := errors.Join(s.forgetDatagrams(ctx), s.forget(ctx, w.world, change), s.e.Health.Set(ctx, s.health))
 	s.begun = err == nil // else everything is looked at again
 	return err
 }
@@ -328,7 +328,7 @@ func (s *Services) expect(n int) {
 
 // forget has the kernel and the table forget where connections and clients went,
 // where that is not right any more.
-func (s *Services) forget(ctx context.Context, c hostplan.Change) error {
+func (s *Services) forget(ctx context.Context, w hostplan.World, c hostplan.Change) error {
 	udp := map[hostplan.Frontend]bool{}
 	for _, f := range c.Moved {
 		if f.Protocol == model.UDP {
@@ -336,18 +336,18 @@ func (s *Services) forget(ctx context.Context, c hostplan.Change) error {
 		}
 	}
 	var errs []error
+	if c.Clients { // first, so that no connection that is made anew asks for what they remember
+		errs = append(errs, s.forgetClients(ctx))
+	}
 	if len(udp) > 0 {
 		n, err := s.e.Flows.ForgetUDP(func(c conntrack.Flow) bool {
 			f := hostplan.Frontend{AddrPort: c.Asked, Protocol: model.UDP}
-			return udp[f] && s.ledger.Stale(f, c.Answers)
+			return udp[f] && s.ledger.Stale(f, c.Answers, hostplan.Inside(w, c.Source))
 		})
 		if n > 0 {
 			s.e.Log.V(1).Info("connections of UDP forgotten, their backends are gone", "count", n)
 		}
 		errs = append(errs, err)
-	}
-	if c.Clients {
-		errs = append(errs, s.forgetClients(ctx))
 	}
 	return errors.Join(errs...)
 }

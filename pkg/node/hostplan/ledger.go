@@ -94,7 +94,7 @@ func (c *Change) compare(f Frontend, old, now Lead) {
 	for e := range had {
 		c.Remove = append(c.Remove, e)
 	}
-	moved := !slices.Equal(old.Targets, now.Targets)
+	moved := !slices.Equal(old.Targets, now.Targets) || !slices.Equal(old.Inner, now.Inner)
 	if moved {
 		c.Moved = append(c.Moved, f)
 	}
@@ -133,11 +133,15 @@ func (l *Ledger) Services() []string { return slices.Collect(maps.Keys(l.of)) }
 
 // Stale reports whether a connection that asked a frontend and is answered by an
 // address has to be forgotten: its packets would go on to where the frontend does not
-// lead any more, or untranslated to where they went before it led anywhere.
-func (l *Ledger) Stale(asked Frontend, answers netip.AddrPort) bool {
+// lead any more, or untranslated to where they went before it led anywhere. inside
+// tells whether it is a pod or a host of the cluster that asks.
+func (l *Ledger) Stale(asked Frontend, answers netip.AddrPort, inside bool) bool {
 	lead, ok := l.Lead(asked)
-	if !ok {
+	switch {
+	case !ok:
 		return answers != asked.AddrPort
+	case inside:
+		return !slices.Contains(lead.Inner, answers)
 	}
 	return !slices.Contains(lead.Targets, answers)
 }
