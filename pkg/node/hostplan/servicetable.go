@@ -40,6 +40,9 @@ func ServiceTable(w World, sticky []time.Duration) Table {
 		cluster := Rule{Text: f.dnat() + f.frontend() + " map @" + clusterMap + f.digit, Comment: "OVN chooses"}
 		spread := Rule{Text: f.dnat() + f.draw(everywhereMap), Comment: "all backends, not those of a node"}
 		pre.Rules = append(pre.Rules, Rule{
+			Text:    f.frontend() + " @" + wideSet + f.digit + " goto " + choose.Name,
+			Comment: "this node chooses among all",
+		}, Rule{
 			Text:    f.keyword + " saddr != @" + ownSet + f.digit + " " + f.frontend() + " @" + chosenSet + f.digit + " goto " + choose.Name,
 			Comment: "this node chooses",
 		}, spread, cluster)
