@@ -17,7 +17,7 @@ PACKAGES := $(foreach d,api config pkg cmd hack test/state test/nbtest test/conf
 # How long each fuzz target runs.
 FUZZTIME ?= 1m
 # Benchmarks; test/api has those that run against a real API server.
-BENCHES  := $(foreach d,test/scale test/api,$(if $(wildcard $(d)),./$(d)/...))
+BENCHES  := $(foreach d,test/scale test/api pkg/node,$(if $(wildcard $(d)),./$(d)/...))
 SANDBOX  := bin/woven-sandbox
 # The suites that every network of Kubernetes is judged by.
 CONFORMANCE := go run ./test/conformance

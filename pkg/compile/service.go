@@ -27,6 +27,7 @@ func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 		return r
 	}
 	endpoints := v.EndpointSlicesOfService(s.Namespace, s.Name)
+	c.sourceIsLost(&r, v, s, endpoints)
 	for _, protocol := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
 		vips := vipsOf(s, protocol, endpoints)
 		c.keepAsking(protocol, vips)
@@ -39,6 +40,30 @@ func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 		}
 	}
 	return r
+}
+
+// sourceIsLost says so where externalTrafficPolicy Local cannot keep the source: what
+// a pod of a centralized subnet answers leaves by a gateway node, and would pass by
+// the node that has to put the Service's address back.
+func (c Config) sourceIsLost(r *Result, v *world.View, s *model.Service, endpoints []*model.EndpointSlice) {
+	if !s.External.Local || !s.Any() {
+		return
+	}
+	for _, subnet := range v.SubnetsOfVpc(c.ClusterRouter) {
+		if subnet.GatewayType != model.GatewayCentralized || subnet.Name == c.NodeSwitch {
+			continue
+		}
+		for _, e := range endpoints {
+			if i := slices.IndexFunc(e.Ready, func(a netip.Addr) bool { return within(subnet.CIDR, a) }); i >= 0 {
+				r.problem("SourceNotKept", "spec.externalTrafficPolicy", "backend %s is in the centralized Subnet %s: it sees an address of its node and not the client's, unless that node is the gateway of the subnet", e.Ready[i], subnet.Name)
+				return
+			}
+		}
+	}
+}
+
+func within(cidr model.Prefixes, a netip.Addr) bool {
+	return cidr.V4.IsValid() && cidr.V4.Contains(a) || cidr.V6.IsValid() && cidr.V6.Contains(a)
 }
 
 func balancerName(s *model.Service, protocol model.Protocol) string {

@@ -220,10 +220,11 @@ func (c *Core) activate() {
 // Audited takes in what the columns of a table hold that are not monitored; see [plan.Audit].
 func (c *Core) Audited(table *fact.Table, in string, parents map[string][]string) {
 	c.misplaced = plan.Audit(c.desired, c.cfg.Actual, table, in, parents)
+	var repaired repairs
 	for _, u := range c.misplaced {
-		c.cfg.Log.Info("a row hangs on another parent than it should and is put back", "table", table.Name, "row", c.describe(u.Ref))
-		c.cfg.Observer.Drift(table.Name)
+		c.repaired(&repaired, u)
 	}
+	c.tellRepairs(repaired)
 }
 
 func (c *Core) frozen(owner fact.Owner) bool {
@@ -273,14 +274,15 @@ func (c *Core) sort(d *desired.Dirty, result plan.Result) {
 			Message: t.Row.Table + " " + t.Name + " exists in the northbound database and is not Woven's (row " + t.Foreign + "); it is left alone, remove or rename it",
 		})
 	}
+	var repaired repairs
 	for _, u := range result.Units {
 		k := unitKey(u)
 		if _, ok := c.drifted[k]; ok {
-			c.cfg.Log.Info("the northbound database was changed by others and is repaired", "table", k.Table, "row", c.describe(k.Ref), "column", k.Column, "value", k.Value)
-			c.cfg.Observer.Drift(k.Table)
+			c.repaired(&repaired, u)
 		}
 		c.inflight[k] = struct{}{}
 	}
+	c.tellRepairs(repaired)
 	c.drifted = map[key]struct{}{} // see move
 	each(d, func(k key) {
 		_, written := c.inflight[k]

@@ -41,6 +41,8 @@ type Writer interface {
 	Finalize(f compile.Finalize, done func(error))
 	// Report replaces what is known of an object; the writer turns it into conditions and events.
 	Report(r Report)
+	// Repaired tells of changes by others that are put right; the writer bounds how many events it makes of them.
+	Repaired(r Repair)
 	// Usage replaces the counters of a subnet; the writer coalesces.
 	Usage(u Usage)
 }

@@ -86,6 +86,8 @@ func (a *api) Report(r engine.Report) {
 	a.reports[r.Ref] = r
 }
 
+func (a *api) Repaired(engine.Repair) {}
+
 func (a *api) Usage(u engine.Usage) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

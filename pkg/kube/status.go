@@ -12,10 +12,10 @@ import (
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -58,6 +58,9 @@ type Status struct {
 	usage   map[model.Ref]engine.Usage
 	last    map[model.Ref]time.Time // of the last write
 	told    map[model.Ref]map[string]struct{}
+	repairs map[model.Ref]repairNews
+
+	repairEvents flowcontrol.PassiveRateLimiter
 }
 
 // NewStatus makes a Status that keeps what it is told until [Status.Start].
@@ -69,6 +72,7 @@ func NewStatus(c client.Client, in *Intake, r events.EventRecorder, o Observer, 
 			workqueue.TypedRateLimitingQueueConfig[model.Ref]{Clock: clk}),
 		reports: map[model.Ref]engine.Report{}, usage: map[model.Ref]engine.Usage{},
 		last: map[model.Ref]time.Time{}, told: map[model.Ref]map[string]struct{}{},
+		repairs: map[model.Ref]repairNews{}, repairEvents: newRepairLimiter(clk),
 	}
 	in.notice(s.noticed)
 	return s
@@ -127,15 +131,7 @@ func (s *Status) tell(r engine.Report) {
 }
 
 func (s *Status) event(ref model.Ref, p model.Problem) {
-	k, ok := s.kinds[ref.Kind]
-	if !ok {
-		return
-	}
-	about := &corev1.ObjectReference{
-		Kind: string(ref.Kind), APIVersion: apiVersionOf(k),
-		Namespace: ref.Namespace, Name: ref.Name, UID: s.in.uid(ref),
-	}
-	s.events.Eventf(about, nil, corev1.EventTypeWarning, p.Reason, "Reconcile", "%s", clip(p.Error()))
+	s.warn(ref, p.Reason, "Reconcile", p.Error())
 }
 
 // Usage takes the counters of a subnet, or of a pool.
@@ -202,6 +198,7 @@ func (s *Status) noticed(now, before Object) {
 	delete(s.usage, ref)
 	delete(s.last, ref)
 	delete(s.told, ref)
+	delete(s.repairs, ref)
 }
 
 // Start writes until the context ends.

@@ -127,11 +127,15 @@ func clusterIPs(p *problems, o *corev1.Service) (out Addrs) {
 func EndpointSliceFrom(o *discoveryv1.EndpointSlice) (EndpointSlice, []Problem) {
 	p := problems{reason: ReasonEndpointSliceInvalid}
 	s := EndpointSlice{Meta: metaOf(o), Service: o.Labels[discoveryv1.LabelServiceName]}
-	if _, headless := o.Labels[labelHeadless]; headless || o.AddressType == discoveryv1.AddressTypeFQDN {
+	if o.AddressType == discoveryv1.AddressTypeFQDN {
 		s.Service = ""
 		return s, nil
 	}
+	_, headless := o.Labels[labelHeadless]
 	for _, port := range o.Ports {
+		if headless {
+			break // its addresses are what a name stands for, and no backends
+		}
 		if port.Port == nil || *port.Port < 1 || *port.Port > 65535 {
 			continue // all ports, which no Service can mean
 		}

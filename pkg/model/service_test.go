@@ -144,8 +144,8 @@ func TestEndpointSliceFrom(t *testing.T) {
 	}
 	headless := sliceObject(endpoint("10.0.0.2", "", "", ""))
 	headless.Labels["service.kubernetes.io/headless"] = ""
-	if got, _ := EndpointSliceFrom(headless); got.Service != "" || len(got.Ready) > 0 {
-		t.Errorf("it is not for proxies: %v", got)
+	if got, _ := EndpointSliceFrom(headless); len(got.Ports) > 0 || len(got.Ready) != 1 {
+		t.Errorf("it is for the DNS, and not for proxies: %v", got)
 	}
 	_, problems = EndpointSliceFrom(sliceObject(endpoint("10.0.0", "", "", "")))
 	if len(problems) != 1 || problems[0].Fatal || !strings.HasPrefix(problems[0].Error(), `endpoints: an endpoint is left out: "10.0.0" is not an address`) {

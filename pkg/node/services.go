@@ -238,10 +238,10 @@ func (s *Services) pass(ctx context.Context) error {
 	for _, name := range w.names {
 		c := s.serve(name)
 		change.Remove, change.Add = append(change.Remove, c.Remove...), append(change.Add, c.Add...)
-		change.Moved = append(change.Moved, c.Moved...)
+		change.Moved, change.Clients = append(change.Moved, c.Moved...), change.Clients || c.Clients
 	}
 	if !s.begun {
-		change.Moved = s.ledger.Frontends() // also what was before this process
+		change.Moved, change.Clients = s.ledger.Frontends(), true // also what was before this process
 	}
 	if err := s.write(ctx, w, change); err != nil {
 		s.mu.Lock()
@@ -251,7 +251,9 @@ func (s *Services) pass(ctx context.Context) error {
 		return err
 	}
 	s.begun, s.datagrams.told = true, true
-	return errors.Join(s.forgetDatagrams(ctx), s.forget(ctx, change.Moved), s.e.Health.Set(ctx, s.health))
+	err := errors.Join(s.forgetDatagrams(ctx), s.forget(ctx, w.world, change), s.e.Health.Set(ctx, s.health))
+	s.begun = err == nil // else everything is looked at again
+	return err
 }
 
 // serve brings the ledger up to date with one Service.
@@ -324,34 +326,28 @@ func (s *Services) expect(n int) {
 	s.own = max(0, s.own+n)
 }
 
-// forget has the kernel and the table forget where connections and clients of these
-// frontends went, where that is not right any more.
-func (s *Services) forget(ctx context.Context, moved []hostplan.Frontend) error {
-	if len(moved) == 0 {
-		return nil
-	}
+// forget has the kernel and the table forget where connections and clients went,
+// where that is not right any more.
+func (s *Services) forget(ctx context.Context, w hostplan.World, c hostplan.Change) error {
 	udp := map[hostplan.Frontend]bool{}
-	sticky := false
-	for _, f := range moved {
+	for _, f := range c.Moved {
 		if f.Protocol == model.UDP {
 			udp[f] = true
 		}
-		lead, _ := s.ledger.Lead(f)
-		sticky = sticky || lead.Sticky > 0
 	}
 	var errs []error
+	if c.Clients { // first, so that no connection that is made anew asks for what they remember
+		errs = append(errs, s.forgetClients(ctx))
+	}
 	if len(udp) > 0 {
 		n, err := s.e.Flows.ForgetUDP(func(c conntrack.Flow) bool {
 			f := hostplan.Frontend{AddrPort: c.Asked, Protocol: model.UDP}
-			return udp[f] && s.ledger.Stale(f, c.Answers)
+			return udp[f] && s.ledger.Stale(f, c.Answers, hostplan.Inside(w, c.Source))
 		})
 		if n > 0 {
 			s.e.Log.V(1).Info("connections of UDP forgotten, their backends are gone", "count", n)
 		}
 		errs = append(errs, err)
-	}
-	if sticky {
-		errs = append(errs, s.forgetClients(ctx))
 	}
 	return errors.Join(errs...)
 }

@@ -2,16 +2,21 @@ package e2e
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ovn-kubernetes/libovsdb/model"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/check"
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/sandbox"
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
@@ -43,6 +48,7 @@ func TestDrift(t *testing.T) {
 	te.comesBack("the default route", nb.LogicalRouterStaticRouteTable, "0.0.0.0/0", "lr-route-del", "ovn-cluster", "0.0.0.0/0")
 	te.comesBack("a whole switch", nb.LogicalSwitchTable, "join", "ls-del", "join")
 	te.changesBack(pods)
+	te.aclComesBack()
 
 	te.consistent(settle)
 	for table, names := range map[string][]string{
@@ -151,6 +157,56 @@ func (t *test) changesBack(pods []corev1.Pod) {
 	if answers, err := t.ask(t.Context(), &pods[0], []wire.Target{{How: wire.Hello, Address: hostPort(pods[1].Status.PodIP, wire.HelloPort)}}); err != nil || answers[0].Error != "" {
 		t.Errorf("traffic after repair: %v, %v", answers, err)
 	}
+}
+
+// aclComesBack: the rule that makes a subnet private is deleted by hand. It is back at
+// once, a counter has grown, and an event of the subnet says what was done.
+func (t *test) aclComesBack() {
+	t.Helper()
+	subnet := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "private"}, Spec: v1.SubnetSpec{CIDRBlock: "10.18.0.0/24", Private: true}}
+	t.create(subnet)
+	rule := ""
+	t.wait(20*time.Second, "the subnet is private", func(context.Context) string {
+		eachRow(t.sources.NB, nb.ACLTable, func(uuid string, row any) bool {
+			if acl, ok := row.(*nb.ACL); ok && acl.ExternalIDs["subnet"] == subnet.Name && acl.Action == nb.ACLActionDrop {
+				rule = uuid
+			}
+			return rule == ""
+		})
+		return map[bool]string{true: "no rule drops anything"}[rule == ""]
+	})
+	repairs := t.repairs(nb.ACLTable)
+	t.comesBack("a rule of a private subnet", nb.ACLTable, rule, "remove", "Logical_Switch", subnet.Name, "acls", rule)
+	t.wait(repairLimit, "the counter of repairs grows", func(context.Context) string {
+		if now := t.repairs(nb.ACLTable); now <= repairs {
+			return fmt.Sprintf("%d repairs before, %d now", repairs, now)
+		}
+		return ""
+	})
+	t.wait(20*time.Second, "an event says so", func(ctx context.Context) string {
+		out, err := t.cluster.Kubectl(ctx, "get", "events", "-A", "--field-selector=reason=DriftRepaired,involvedObject.kind=Subnet,involvedObject.name="+subnet.Name,
+			"-o", "jsonpath={range .items[*]}{.type} {.message}{end}")
+		if err != nil || !strings.HasPrefix(out, "Warning ") || !strings.Contains(out, "ACL "+subnet.Name+"/") || !strings.Contains(out, "was deleted: it is made again") {
+			return fmt.Sprintf("%q, %v", out, err)
+		}
+		return ""
+	})
+	t.say("drift: a counter (%d → %d) and an event tell of it", repairs, t.repairs(nb.ACLTable))
+}
+
+// repairs reads the controller's counter of what it put right in a table.
+func (t *test) repairs(table string) int {
+	t.Helper()
+	out, err := t.cluster.NodeExec(t.Context(), 1, "curl", "-s", "http://"+hostPort(sandbox.ControlAddr().String(), 10660)+"/metrics")
+	t.must(err, "read the controller's metrics")
+	for line := range strings.Lines(out) {
+		if value, ok := strings.CutPrefix(line, `woven_drift_repairs_total{table="`+table+`"} `); ok {
+			count, err := strconv.Atoi(strings.TrimSpace(value))
+			t.must(err, "read the counter of repairs")
+			return count
+		}
+	}
+	return 0
 }
 
 func eachRow(db check.Database, table string, fn func(uuid string, row any) bool) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -135,4 +136,11 @@ func (t *test) becomesPod(namespace, name string, labels map[string]string) *cor
 	pod.Labels = labels
 	t.create(pod)
 	return t.becomes(namespace, name, 40*time.Second)
+}
+
+// TestFlowsOutliveBackends: see [test.backendGoes].
+func TestFlowsOutliveBackends(t *testing.T) {
+	te := begin(t, shared)
+	te.consistent(settle)
+	te.backendGoes(te.namespace("flows", nil))
 }

@@ -16,7 +16,7 @@ import (
 const hostPortNumber = 18070
 
 // TestHostPort: a port of a node that leads to a pod is reached from that node, from
-// other nodes and from pods on either, and is closed when the pod is gone.
+// other nodes, from pods on either and from outside, and is closed when the pod is gone.
 func TestHostPort(t *testing.T) {
 	te := begin(t, shared)
 	namespace := te.namespace("hostport", nil)
@@ -47,6 +47,13 @@ func TestHostPort(t *testing.T) {
 	loopback := []wire.Target{{How: wire.Hello, Address: hostPort("127.0.0.1", hostPortNumber)}}
 	answers, err := te.askNode(t.Context(), 1, loopback)
 	te.throughHostPort("the loopback address of node n1", answers, err)
+	answers, err = te.askOutside(t.Context(), targets)
+	te.throughHostPort("the host outside", answers, err)
+	for _, a := range answers {
+		if a.SeenAs != sandbox.OutsideAddr(false).String() {
+			t.Errorf("the host outside is seen as %s", a.SeenAs)
+		}
+	}
 	te.consistent(10 * time.Second)
 	te.remove(web)
 	te.wait(20*time.Second, "the port is closed", func(ctx context.Context) string {

@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -49,6 +50,7 @@ func TestNames(t *testing.T) {
 	}
 	te.fromOnePort(resolvers, "web."+namespace)
 	te.leftToServer(resolvers, namespace)
+	te.policed(resolvers[0], "web."+namespace, addresses)
 	te.recordsComeBack(resolvers, namespace, addresses)
 	te.withoutServer(resolvers, namespace, addresses)
 	te.must(te.api.Delete(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "web"}}), "delete Service")
@@ -156,6 +158,29 @@ func (t *test) fromOnePort(pods []*corev1.Pod, name string) {
 		}
 	}
 	t.say("queries for both families from one port are answered")
+}
+
+// policed: whom a policy does not let ask the cluster's DNS, OVN does not answer either.
+func (t *test) policed(pod *corev1.Pod, name string, addresses []string) {
+	t.Helper()
+	policy := &networkingv1.NetworkPolicy{
+		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: "asks-nobody"},
+		Spec:       networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}},
+	}
+	t.create(policy)
+	t.wait(20*time.Second, "nobody answers a pod that may ask nobody", func(ctx context.Context) string {
+		got, byOVN, err := t.dig(ctx, pod, name+".svc.cluster.local", "A")
+		if err == nil {
+			return fmt.Sprintf("answered %v, by OVN: %t", got, byOVN)
+		}
+		return ""
+	})
+	policy.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{To: []networkingv1.NetworkPolicyPeer{{
+		NamespaceSelector: &metav1.LabelSelector{}, PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"k8s-app": "kube-dns"}},
+	}}}}
+	t.must(t.api.Update(t.Context(), policy), "change policy")
+	t.stands([]*corev1.Pod{pod}, name, addresses)
+	t.must(t.api.Delete(t.Context(), policy), "delete policy")
 }
 
 // leftToServer: what OVN has no records for, and what is asked by TCP, the cluster's DNS answers.

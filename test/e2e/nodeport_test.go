@@ -214,6 +214,7 @@ func (t *test) externalAddresses(pods []corev1.Pod) {
 	})
 	addresses := ofService(s, externalAddress, externalAddress6)
 	t.balanced(s.Namespace, s.Name, s.Spec.ClusterIPs[0], len(pods))
+	t.ledByNodes(addresses)
 	for n := 1; n <= t.cluster.Nodes(); n++ {
 		t.reachedBy(n, addresses...)
 		t.fromOutside("externalIPs at "+sandbox.NodeName(n), toServices(addresses, wire.Hello, wire.Send), itsError)
@@ -234,6 +235,7 @@ func (t *test) loadBalancer(pods []corev1.Pod) {
 	}
 	t.must(t.api.Status().Update(t.Context(), s), "write the addresses of the load balancer")
 	t.balanced(s.Namespace, s.Name, addresses[0], 1)
+	t.ledByNodes(addresses)
 	t.reachedBy(1, addresses...)
 	targets := toServices(addresses, wire.Hello, wire.Send)
 	t.fromOutside("a load balancer's addresses", targets, itself)
@@ -291,6 +293,26 @@ func (t *test) healthPort(s *corev1.Service) {
 		})
 	}
 	t.say("the health ports say which node has a backend")
+}
+
+// ledByNodes waits until each node leads these addresses to a Service. Before that it
+// sends what comes for them away, and may tell the host outside of a shorter way, which that one remembers.
+func (t *test) ledByNodes(addresses []string) {
+	t.Helper()
+	for n := 1; n <= t.cluster.Nodes(); n++ {
+		t.wait(20*time.Second, "addresses on "+sandbox.NodeName(n), func(ctx context.Context) string {
+			out, err := t.cluster.NodeExec(ctx, n, "nft", "list", "table", "inet", "woven-services")
+			if err != nil {
+				return err.Error()
+			}
+			for _, a := range addresses {
+				if !strings.Contains(out, a+" . tcp . ") {
+					return a + " is not there"
+				}
+			}
+			return ""
+		})
+	}
 }
 
 // chosenByNodes waits until each node has these many backends to choose from for a NodePort of TCP.

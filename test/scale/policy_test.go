@@ -120,11 +120,12 @@ func BenchmarkPolicies(b *testing.B) {
 			b.StopTimer()
 			c := connect(b, nbtest.Start(b).Endpoint())
 			b.StartTimer()
-			begin := time.Now()
+			begin, before := time.Now(), processorTime()
 			c.start(infrastructure, pods, policies)
 			c.core.Step()
 			b.ReportMetric(time.Since(begin).Seconds(), "compile-s")
 			c.drain()
+			b.ReportMetric((processorTime() - before).Seconds(), "client-cpu-s")
 			b.ReportMetric(float64(c.ops), "ops")
 			b.ReportMetric(float64(c.txns), "transactions")
 		}
@@ -178,6 +179,35 @@ func BenchmarkWidePolicy(b *testing.B) {
 		apply(b, c.core, []engine.Change{leave})
 		c.drain()
 		b.StartTimer()
+	}
+}
+
+// BenchmarkPodInWideGroups adds one pod at a time to a real ovsdb-server with 1,000 policies, without and
+// with two groups that hold all 10,000 pods.
+func BenchmarkPodInWideGroups(b *testing.B) {
+	for _, groups := range []int{0, 2} {
+		b.Run(fmt.Sprintf("groups=%d", groups), func(b *testing.B) {
+			p := newPoliced(10_000)
+			c := connect(b, nbtest.Start(b).Endpoint())
+			c.start(p.infrastructure(), p.all(), p.policies())
+			if groups > 0 {
+				apply(b, c.core, []engine.Change{wide()})
+			}
+			c.drain()
+			runtime.GC()
+			c.ops, c.txns = 0, 0
+			next := p.pods
+			b.ResetTimer()
+			before := processorTime()
+			for range b.N {
+				apply(b, c.core, p.pod(next))
+				next++
+				c.drain()
+			}
+			b.ReportMetric(float64((processorTime()-before).Microseconds())/float64(b.N), "client-µs/pod")
+			b.ReportMetric(float64(c.ops)/float64(b.N), "ops/pod")
+			b.ReportMetric(float64(c.txns)/float64(b.N), "transactions/pod")
+		})
 	}
 }
 

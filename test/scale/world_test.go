@@ -42,6 +42,7 @@ func (r recorder) SetGateway(g compile.SetGateway, _ func(error))             { 
 func (r recorder) Follow(compile.Follow, func(error))                         {}
 func (r recorder) Finalize(f compile.Finalize, _ func(error))                 { r.refuse(f) }
 func (r recorder) Report(engine.Report)                                       {}
+func (r recorder) Repaired(engine.Repair)                                     {}
 func (r recorder) Usage(engine.Usage)                                         {}
 
 // cluster makes the objects of a cluster whose pods are all recorded and annotated.

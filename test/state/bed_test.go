@@ -60,6 +60,7 @@ type bed struct {
 	turns    int   // of the loop until it is interrupted; 0 for no limit
 	newest   commit.Fence
 	drift    []string // tables of rows that others are said to have changed
+	repaired []engine.Repair
 }
 
 func newBed(t testing.TB, db database) *bed {
@@ -362,6 +363,8 @@ func (b *bed) finalize(f compile.Finalize) {
 func (b *bed) Report(r engine.Report) { b.reports[r.Ref] = r }
 
 // Usage implements engine.Writer.
+func (b *bed) Repaired(r engine.Repair) { b.repaired = append(b.repaired, r) }
+
 func (b *bed) Usage(u engine.Usage) {
 	if b.usage == nil {
 		b.usage = map[string]engine.Usage{}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -307,5 +308,38 @@ func TestWaitingForASubnet(t *testing.T) {
 	b.settle()
 	if port(b, "a.blue") == nil || len(b.reports[p].Problems) > 0 {
 		t.Errorf("port %v, problems %v", port(b, "a.blue"), b.reports[p].Problems)
+	}
+}
+
+// Of what others change, and we put right, the writer is told whose rows they were: once for all changes of an object.
+func TestRepairsAreTold(t *testing.T) {
+	b := bedIn(t, "services")
+	blue, _ := b.objects[ref(model.KindSubnet, "", "blue")].(*model.Subnet)
+	b.set(ref(model.KindSubnet, "", "blue"), changed(blue, func(s *model.Subnet) { s.Private = true }))
+	b.settle()
+	b.repaired = nil
+	acls := fact.TableOf(nb.ACLTable)
+	var drop []ovsdb.Operation
+	for _, uuid := range uuidsOf(b.db, nb.ACLTable) {
+		row := b.db.Peek(nb.ACLTable, uuid)
+		if acl, ok := row.(*nb.ACL); ok && acl.ExternalIDs["subnet"] == "blue" && acl.Action == nb.ACLActionAllowRelated {
+			drop = append(drop, unlinking(nb.LogicalSwitchTable, acls.ParentColumn(nb.LogicalSwitchTable), uuid))
+		}
+	}
+	web := fact.UUIDOf(nb.LoadBalancerTable, "service/default/web/tcp")
+	b.transact(append(drop, ovsdb.Operation{Op: "update", Table: nb.LoadBalancerTable, Where: where(web), Row: ovsdb.Row{"vips": ovsdb.OvsMap{GoMap: map[any]any{}}}},
+		unlinking(nb.LoadBalancerGroupTable, "load_balancer", web))...)
+	b.settle()
+	var got []string
+	for _, r := range b.repaired {
+		got = append(got, fmt.Sprintf("%s %d: %s", r.Ref, r.Changes, r.What))
+	}
+	slices.Sort(got)
+	want := []string{
+		"Service/default/web 2: Load_Balancer service/default/web/tcp, column vips: it is set right",
+		fmt.Sprintf("Subnet//blue %d: ACL blue/", len(drop)),
+	}
+	if len(drop) == 0 || len(got) != len(want) || got[0] != want[0] || !strings.HasPrefix(got[1], want[1]) || !strings.HasSuffix(got[1], " was deleted: it is made again") {
+		t.Errorf("told:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

@@ -3,6 +3,7 @@ package state
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,6 +29,19 @@ func slice(name, service string, ports []model.ServicePort, ready ...string) *mo
 	return s
 }
 
+// onNode says that all endpoints are on one node.
+func onNode(e *model.EndpointSlice, name string) *model.EndpointSlice {
+	e.Nodes = map[netip.Addr]string{}
+	for _, a := range e.Ready {
+		e.Nodes[a] = name
+	}
+	return e
+}
+
+func chassis(name, address, of string) *model.Node {
+	return changed(node(name, address), func(n *model.Node) { n.Chassis = of })
+}
+
 var (
 	web  = []model.ServicePort{{Name: "http", Protocol: model.TCP, Port: 80}, {Name: "https", Protocol: model.TCP, Port: 443}}
 	back = []model.ServicePort{{Name: "http", Protocol: model.TCP, Port: 8080}, {Name: "https", Protocol: model.TCP, Port: 8443}}
@@ -39,6 +53,9 @@ func serviceStates(bound state) []state {
 		service("dns", "10.96.0.10", dns...), slice("dns-1", "dns", dns, "10.16.0.7"))
 	blue, _ := bound.objects[ref(model.KindSubnet, "", "blue")].(*model.Subnet)
 	no, yes := false, true
+	localInside := changed(service("web", "10.96.0.80", web...), func(s *model.Service) {
+		s.ClusterIPs.V6, s.InternalLocal = netip.MustParseAddr("fd00:10:96::80"), true
+	})
 	return []state{
 		bound.with("a Service without endpoints", service("web", "10.96.0.80", web...)),
 		bound.with("endpoints without a Service", slice("web-1", "web", back, "10.16.0.5")),
@@ -54,6 +71,16 @@ func serviceStates(bound state) []state {
 		services.with("headless now", changed(service("web", "10.96.0.80"), func(s *model.Service) { s.ClusterIPs = model.Addrs{} })),
 		services.with("two families", changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.ClusterIPs.V6 = netip.MustParseAddr("fd00:10:96::80") }),
 			slice("web-6", "web", back, "fd00:18::5")),
+		services.with("addresses from outside", changed(service("web", "10.96.0.80", web...), func(s *model.Service) {
+			s.External = model.External{IPs: []netip.Addr{netip.MustParseAddr("203.0.113.1")}, Ingress: []netip.Addr{netip.MustParseAddr("203.0.113.2")}, Local: true}
+		})),
+		services.with("a load balancer that is not for all", changed(service("web", "10.96.0.80", web...), func(s *model.Service) {
+			s.External = model.External{Ingress: []netip.Addr{netip.MustParseAddr("203.0.113.2")}, Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}
+		})),
+		services.with("local inside", localInside, onNode(slice("web-1", "web", back, "10.16.0.5", "10.16.0.6"), "node1"), chassis("node1", "192.168.77.11", "chassis1")),
+		services.with("local inside, one has moved", localInside, onNode(slice("web-1", "web", back, "10.16.0.5"), "node1"), onNode(slice("web-2", "web", back, "10.16.0.6"), "node2"),
+			chassis("node1", "192.168.77.11", "chassis1"), chassis("node2", "192.168.77.12", "chassis2")),
+		services.with("local inside, of a node that OVN does not know", localInside, onNode(slice("web-1", "web", back, "10.16.0.5"), "node1")),
 		services.with("a subnet without Services", changed(blue, func(s *model.Subnet) { s.LoadBalancers = &no })),
 		services.with("a subnet with Services", changed(blue, func(s *model.Subnet) { s.LoadBalancers = &yes })),
 	}
@@ -87,6 +114,10 @@ func TestServiceEventCost(t *testing.T) {
 		{"no endpoint", slice("web-1", "web", back), 1, 1},
 		{"affinity", changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.Affinity = true }), 1, 1},
 		{"a slice that adds nothing", slice("web-2", "web", nil), 0, 1},
+		{"a NodePort", changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.Affinity = true; s.Ports = slices.Clone(web); s.Ports[0].NodePort = 30080 }), 0, 1},
+		{"an external address", changed(service("web", "10.96.0.80", web...), func(s *model.Service) {
+			s.Affinity, s.External.IPs = true, []netip.Addr{netip.MustParseAddr("203.0.113.1")}
+		}), 1, 1},
 		{"a new Service", service("new", "10.96.0.81", web...), 2, 1}, // its row, and the element of the group
 	} {
 		ops, txns, compiled := b.ops, b.txns, b.compiled[model.KindService]

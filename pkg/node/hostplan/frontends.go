@@ -37,6 +37,9 @@ const (
 	// stickyMap gives the number of a frontend whose clients keep their backend, and
 	// timeoutMap (one for both families) the chain that remembers these.
 	stickyMap, timeoutMap = "sticky", "timeouts"
+	// memberSet are the backends that may be remembered, by number: a connection to one that
+	// is gone must not bring it back.
+	memberSet = "members"
 	// clientMap and clientPortMap have these backends, by number and client. Only rules add to them.
 	clientMap, clientPortMap = "clients", "clientports"
 	// guardedSet are frontends that are not for everybody, and admittedSet who may ask them.
@@ -122,8 +125,8 @@ func (f Frontend) in(set string) string {
 type Lead struct {
 	// Entries are its elements, sorted.
 	Entries []Entry
-	// Targets are all that it may be led on to.
-	Targets []netip.AddrPort
+	// Targets are what packets from outside are led on to, and Inner those from inside.
+	Targets, Inner []netip.AddrPort
 	// Sticky is how long the backend of a client is remembered; 0 if it is not.
 	Sticky time.Duration
 }
@@ -166,7 +169,7 @@ func (o Outward) lead(s *model.Service, port model.ServicePort, f Frontend, clus
 		slices.SortFunc(d.Entries, func(a, b Entry) int { return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Key, b.Key)) })
 	}()
 	d.add(f, clusterMap, "", dnatTo(cluster))
-	d.Targets = append(d.Targets, cluster)
+	d.Targets, d.Inner = []netip.AddrPort{cluster}, []netip.AddrPort{cluster}
 	d.guard(f, s)
 	chosen := model.Backends(port, f.Addr(), endpoints, "")
 	switch {
@@ -174,6 +177,7 @@ func (o Outward) lead(s *model.Service, port model.ServicePort, f Frontend, clus
 		return d // OVN refuses
 	case s.InternalLocal:
 		d.choice(f, everywhereMap, chosen)
+		d.Inner = chosen
 	}
 	switch {
 	case s.External.Local:
@@ -185,9 +189,13 @@ func (o Outward) lead(s *model.Service, port model.ServicePort, f Frontend, clus
 	}
 	d.add(f, chosenSet, "", "")
 	d.choice(f, backendMap, chosen)
+	d.Targets = chosen
 	if s.Affinity {
 		d.Sticky = s.AffinityTimeout
 		d.add(f, stickyMap, "", f.number())
+		for _, backend := range chosen {
+			d.Entries = append(d.Entries, Entry{In: f.in(memberSet), Key: f.number() + " . " + dnatTo(backend)})
+		}
 		d.Entries = append(d.Entries, Entry{In: timeoutMap, Key: f.number(), Value: "jump " + rememberChain(d.Sticky)})
 	}
 	return d
@@ -198,7 +206,6 @@ func (d *Lead) choice(f Frontend, in string, backends []netip.AddrPort) {
 	for slot := 0; slot < slots && len(backends) > 0; slot++ {
 		d.add(f, in, " . "+strconv.Itoa(slot), dnatTo(backends[slot%len(backends)]))
 	}
-	d.Targets = append(d.Targets, backends...)
 }
 
 // guard lets only some ask the addresses of a load balancer.

@@ -99,7 +99,7 @@ func TestServe(t *testing.T) {
 		"affinity": {v4only, frontendService(func(s *model.Service) { s.Affinity, s.AffinityTimeout = true, 3*time.Hour }), []*model.EndpointSlice{backendsOn("n2", "10.16.0.5")}, []string{
 			"backends4 192.168.77.11 . 6 . 30080 : 10.16.0.5 . 8080 ×60",
 			"chosen4 192.168.77.11 . 6 . 30080", "cluster4 192.168.77.11 . 6 . 30080 : 10.96.0.80 . 80",
-			"sticky4 192.168.77.11 . 6 . 30080 : " + number30080, "timeouts " + number30080 + " : jump remember-10800s", "wide4 192.168.77.11 . 6 . 30080",
+			"members4 " + number30080 + " . 10.16.0.5 . 8080", "sticky4 192.168.77.11 . 6 . 30080 : " + number30080, "timeouts " + number30080 + " : jump remember-10800s", "wide4 192.168.77.11 . 6 . 30080",
 		}},
 		"local inside and outside": {v4only, frontendService(func(s *model.Service) { s.InternalLocal, s.External.Local = true, true }), []*model.EndpointSlice{backendsOn("n1", "10.16.0.5"), backendsOn("n2", "10.16.0.7")}, []string{
 			"backends4 192.168.77.11 . 6 . 30080 : 10.16.0.5 . 8080 ×60",
@@ -222,13 +222,20 @@ func TestStale(t *testing.T) {
 	for _, c := range []struct {
 		f       Frontend
 		answers string
+		inside  bool
 		want    bool
 	}{
-		{f, "10.16.0.5:53", false}, {f, "10.96.0.80:80", false},
-		{f, "10.16.0.6:53", true}, {f, "10.16.0.5:54", true}, {f, "192.168.77.11:30080", true},
-		{gone, "192.168.77.11:30081", false}, {gone, "10.16.0.5:53", true},
+		{f, "10.16.0.5:53", false, false},
+		{f, "10.96.0.80:80", false, true},
+		{f, "10.96.0.80:80", true, false},
+		{f, "10.16.0.5:53", true, true},
+		{f, "10.16.0.6:53", false, true},
+		{f, "10.16.0.5:54", false, true},
+		{f, "192.168.77.11:30080", false, true},
+		{gone, "192.168.77.11:30081", false, false},
+		{gone, "10.16.0.5:53", false, true},
 	} {
-		if got := l.Stale(c.f, netip.MustParseAddrPort(c.answers)); got != c.want {
+		if got := l.Stale(c.f, netip.MustParseAddrPort(c.answers), c.inside); got != c.want {
 			t.Errorf("%v answered by %s: stale %t", c.f, c.answers, got)
 		}
 	}

@@ -28,6 +28,8 @@ type Change struct {
 	Remove, Add []Entry
 	// Moved are the frontends that lead elsewhere now, or nowhere any more.
 	Moved []Frontend
+	// Clients tells that some may be remembered with a backend that is theirs no more.
+	Clients bool
 }
 
 // Set says how a Service's frontends lead on from now on; none means that the
@@ -92,9 +94,11 @@ func (c *Change) compare(f Frontend, old, now Lead) {
 	for e := range had {
 		c.Remove = append(c.Remove, e)
 	}
-	if !slices.Equal(old.Targets, now.Targets) {
+	moved := !slices.Equal(old.Targets, now.Targets) || !slices.Equal(old.Inner, now.Inner)
+	if moved {
 		c.Moved = append(c.Moved, f)
 	}
+	c.Clients = c.Clients || old.Sticky > 0 && (moved || now.Sticky == 0)
 }
 
 // Lead says how a frontend leads on.
@@ -129,11 +133,15 @@ func (l *Ledger) Services() []string { return slices.Collect(maps.Keys(l.of)) }
 
 // Stale reports whether a connection that asked a frontend and is answered by an
 // address has to be forgotten: its packets would go on to where the frontend does not
-// lead any more, or untranslated to where they went before it led anywhere.
-func (l *Ledger) Stale(asked Frontend, answers netip.AddrPort) bool {
+// lead any more, or untranslated to where they went before it led anywhere. inside
+// tells whether it is a pod or a host of the cluster that asks.
+func (l *Ledger) Stale(asked Frontend, answers netip.AddrPort, inside bool) bool {
 	lead, ok := l.Lead(asked)
-	if !ok {
+	switch {
+	case !ok:
 		return answers != asked.AddrPort
+	case inside:
+		return !slices.Contains(lead.Inner, answers)
 	}
 	return !slices.Contains(lead.Targets, answers)
 }

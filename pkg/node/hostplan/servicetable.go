@@ -117,6 +117,7 @@ func serviceSets(w World, f family) []Set {
 		{Name: "away" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(awayPrefixes(w), f.is4)},
 		{Name: chosenSet + f.digit, Type: key},
 		{Name: wideSet + f.digit, Type: key},
+		{Name: memberSet + f.digit, Type: "mark . " + f.kind + " . inet_service"},
 		{Name: guardedSet + f.digit, Type: key},
 		{Name: admittedSet + f.digit, Type: key + " . " + f.kind, Interval: true},
 	}
@@ -145,8 +146,8 @@ func rememberChains(sticky []time.Duration) (out []Chain) {
 		for _, f := range families {
 			update := func(in, value string) Rule {
 				return Rule{
-					Text: fmt.Sprintf("meta nfproto %s meta l4proto %s update @%s%s { %s timeout %ds : %s }",
-						f.protocol, protocols, in, f.digit, f.client(), int64(d/time.Second), value),
+					Text: fmt.Sprintf("meta nfproto %s meta l4proto %s ct mark . %s daddr . th dport @%s%s update @%s%s { %s timeout %ds : %s }",
+						f.protocol, protocols, f.keyword, memberSet, f.digit, in, f.digit, f.client(), int64(d/time.Second), value),
 					Comment: "the client's backend",
 				}
 			}
@@ -165,6 +166,12 @@ func awayPrefixes(w World) (out []netip.Prefix) {
 		}
 	}
 	return out
+}
+
+// Inside reports whether an address is one of those that reach all backends of a
+// Service: a pod's, or one that this node itself sends from.
+func Inside(w World, a netip.Addr) bool {
+	return slices.Contains(w.Node.InternalIPs, a) || slices.ContainsFunc(insidePrefixes(w), func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // Fill puts entries into the table's sets and maps. Of two Services that claim

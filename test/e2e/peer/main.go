@@ -6,6 +6,7 @@
 //	peer relay POD TARGETS    let the peer at address POD ask
 //	peer stream ADDRESS   send a datagram every 50 ms to an address that answers with whom it sees; print the answers
 //	peer one-stream ADDRESS   the same from one port
+//	peer associate ADDRESS   ask an address for an association of SCTP, until interrupted
 //	peer steady POD       ping POD a hundred times in ten seconds; fail if more than one in ten is lost
 package main
 
@@ -39,6 +40,13 @@ func main() {
 	}
 }
 
+// sending are the commands that send to an address until they are interrupted.
+var sending = map[string]func(ctx context.Context, address string, out io.Writer) error{
+	"stream":     wire.Stream,
+	"one-stream": wire.OneStream,
+	"associate":  func(ctx context.Context, address string, _ io.Writer) error { return wire.Associate(ctx, address) },
+}
+
 func run(ctx context.Context) error {
 	switch args := os.Args[1:]; {
 	case len(args) == 2 && args[0] == "check":
@@ -56,14 +64,12 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("%d of %d echo requests were lost", lost, sent)
 		}
 		return nil
-	case len(args) == 2 && args[0] == "stream":
-		return wire.Stream(ctx, args[1], os.Stdout)
-	case len(args) == 2 && args[0] == "one-stream":
-		return wire.OneStream(ctx, args[1], os.Stdout)
+	case len(args) == 2 && sending[args[0]] != nil:
+		return sending[args[0]](ctx, args[1], os.Stdout)
 	case len(args) == 1 && args[0] == "serve":
 		return serve(ctx)
 	}
-	return errors.New("usage: peer serve | peer check TARGETS | peer relay POD TARGETS | peer steady POD | peer stream ADDRESS | peer one-stream ADDRESS")
+	return errors.New("usage: peer serve | peer check TARGETS | peer relay POD TARGETS | peer steady POD | peer stream ADDRESS | peer one-stream ADDRESS | peer associate ADDRESS")
 }
 
 func relay(ctx context.Context, pod, targets string) error {

@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Flow is a connection: where its first packet was sent to, and who answers it.
+// Flow is a connection: who sent its first packet, where that was sent to, and who answers it.
 type Flow struct {
+	Source         netip.Addr
 	Asked, Answers netip.AddrPort
 }
 
@@ -25,7 +26,7 @@ func (Linux) ForgetUDP(stale func(Flow) bool) (int, error) {
 	count := 0
 	for _, family := range []netlink.InetFamily{unix.AF_INET, unix.AF_INET6} {
 		n, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, filter(stale))
-		count += int(n) //nolint:gosec // a count of connections fits
+		count += int(n)
 		if err != nil {
 			return count, fmt.Errorf("forget connections of UDP: %w", err)
 		}
@@ -38,7 +39,8 @@ type filter func(Flow) bool
 // MatchConntrackFlow implements netlink.CustomConntrackFilter.
 func (f filter) MatchConntrackFlow(c *netlink.ConntrackFlow) bool {
 	return c.Forward.Protocol == unix.IPPROTO_UDP && f(Flow{
-		Asked: addrPort(c.Forward.DstIP, c.Forward.DstPort), Answers: addrPort(c.Reverse.SrcIP, c.Reverse.SrcPort),
+		Source: addrPort(c.Forward.SrcIP, 0).Addr(),
+		Asked:  addrPort(c.Forward.DstIP, c.Forward.DstPort), Answers: addrPort(c.Reverse.SrcIP, c.Reverse.SrcPort),
 	})
 }
 

@@ -107,7 +107,7 @@ func insist(ctx context.Context, t Target, id int) Answer {
 
 // silent wants the question to have run into its time limit.
 func silent(a Answer, err error) Answer {
-	switch late := (net.Error)(nil); {
+	switch late := net.Error(nil); {
 	case err == nil:
 		a.Error = "it was answered, want silence"
 	case !errors.As(err, &late) || !late.Timeout():
