@@ -109,7 +109,7 @@ func (k kubernetesSuite) pass(ctx context.Context, p pass) ([]result, error) {
 		return nil, err
 	}
 	log := filepath.Join(k.logs, p.name+".log")
-	ended := runLogged(ctx, log, k.logs, []string{"KUBECACHEDIR=" + filepath.Join(k.logs, "kubectl-cache")}, argv, &specLines{count: p.count})
+	ended := runLogged(ctx, "ginkgo", log, k.logs, []string{"KUBECACHEDIR=" + filepath.Join(k.logs, "kubectl-cache")}, argv, &specLines{count: p.count})
 	raw, err := os.ReadFile(filepath.Join(k.logs, p.name+".json")) // #nosec G304 -- our own directory
 	if err != nil {
 		return nil, errors.Join(ended, fmt.Errorf("read the report of the specs (see %s): %w", log, err))
@@ -151,7 +151,7 @@ func (k kubernetesSuite) command(p pass) []string {
 const interruptGrace = 30 * time.Second
 
 // runLogged runs a command whose output goes to a file. When ctx ends, the command is interrupted, not killed at once.
-func runLogged(ctx context.Context, file, dir string, env, argv []string, also ...io.Writer) error {
+func runLogged(ctx context.Context, name, file, dir string, env, argv []string, also ...io.Writer) error {
 	log, err := os.Create(file) // #nosec G304 -- our own directory
 	if err != nil {
 		return fmt.Errorf("create a log: %w", err)
@@ -164,8 +164,13 @@ func runLogged(ctx context.Context, file, dir string, env, argv []string, also .
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = interruptGrace
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's interrupt is for us; we pass it on once
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("run %s: %w", filepath.Base(argv[len(argv)-1]), err)
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	err = cmd.Wait()
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // Ginkgo's workers outlive it if it has to be killed
+	if err != nil {
+		return fmt.Errorf("run %s: %w", name, err)
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func (p policySuite) run(ctx context.Context, chosen selection) (summary, error)
 		return done, err
 	}
 	lines := &verdicts{count: newCounter(p.out, time.Now, len(chosen.run)), told: map[string][]string{}}
-	ended := runLogged(ctx, done.log, p.logs, []string{"KUBECONFIG=" + p.cluster.Kubeconfig()}, argv, lines)
+	ended := runLogged(ctx, "conformance.test", done.log, p.logs, []string{"KUBECONFIG=" + p.cluster.Kubeconfig()}, argv, lines)
 	done.results = lines.leaves()
 	done.missing = missing(chosen.run, done.results)
 	if ended != nil && done.good() {
