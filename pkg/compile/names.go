@@ -14,6 +14,7 @@ import (
 // that users of Kube-OVN know from ovn-nbctl.
 const (
 	priorityToSubnet = 31000 // towards a subnet: stay in OVN
+	priorityAnswers  = 30001 // marked answers to a node, see [Config.answers]
 	priorityToNode   = 30000 // towards a node's own address
 	priorityNorth    = 29250 // a pod's own next hop
 	priorityEgress   = 29000 // everything else that leaves a subnet
@@ -42,8 +43,10 @@ func GatewayMAC(vpc, subnet string) string {
 // node of each pod. Address set names match [a-zA-Z_.][a-zA-Z_.0-9]* (ovn-nb(5),
 // Address_Set); "-" becomes "_", which no Kubernetes name has, so that no two
 // names meet.
-func distributedSet(vpc, family string) string {
-	return "vpc." + strings.ReplaceAll(vpc, "-", "_") + ".distributed." + family
+func distributedSet(vpc, family string) string { return vpcSet(vpc, "distributed", family) }
+
+func vpcSet(vpc, what, family string) string {
+	return "vpc." + strings.ReplaceAll(vpc, "-", "_") + "." + what + "." + family
 }
 
 // loadBalancerGroup names the load balancers of a Vpc.

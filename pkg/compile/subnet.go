@@ -41,6 +41,7 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 	c.knowNames(&r, subnet)
 	if subnet.Vpc == c.ClusterRouter {
 		c.leave(&r, subnet)
+		c.answers(&r, v, subnet)
 		c.gateway(&r, v, subnet)
 	}
 	return r

@@ -37,6 +37,10 @@ func (c Config) vpc(ref model.Ref, v *world.View) (r Result) {
 		for _, family := range []string{"ip4", "ip6"} {
 			name := distributedSet(vpc.Name, family)
 			r.Row(nb.AddressSetTable, name, &nb.AddressSet{Name: name})
+			if v.LocalServices() {
+				name := nodesSet(vpc.Name, family)
+				r.Row(nb.AddressSetTable, name, &nb.AddressSet{Name: name})
+			}
 		}
 	}
 	return r

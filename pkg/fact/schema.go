@@ -223,6 +223,12 @@ var tables = []*Table{
 		Keys:    []string{"subnet", "policy", "rule"},
 	},
 	{
+		Name: nb.QoSTable, Late: true,
+		Parents: []Parent{{nb.LogicalSwitchTable, "qos_rules"}},
+		Owned:   []string{"action", "direction", "match", "priority", "external_ids"},
+		Keys:    []string{"subnet"},
+	},
+	{
 		Name: nb.LogicalSwitchPortTable, NameColumn: "name", Late: true,
 		Parents: []Parent{{nb.LogicalSwitchTable, "ports"}},
 		Owned:   []string{"name", "type", "addresses", "port_security", "options", "dhcpv4_options", "dhcpv6_options", "external_ids"},

@@ -291,7 +291,7 @@ func (l *Loop) setPending(p []string) {
 
 // world reads everything that a plan depends on; own is nil if the Node object is not there.
 func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.World, err error) {
-	w = hostplan.World{DefaultVpc: l.cfg.DefaultVpc}
+	w = hostplan.World{DefaultVpc: l.cfg.DefaultVpc, Nodes: map[string][]netip.Addr{}}
 	if l.cfg.Mirror {
 		w.MirrorLink = l.cfg.MirrorLink
 	}
@@ -310,7 +310,9 @@ func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.World, e
 		return nil, w, fmt.Errorf("list nodes: %w", err)
 	}
 	for i := range nodes.Items {
-		w.NodeAddresses = append(w.NodeAddresses, internalIPs(&nodes.Items[i])...)
+		addresses := internalIPs(&nodes.Items[i])
+		w.Nodes[nodes.Items[i].Name] = addresses
+		w.NodeAddresses = append(w.NodeAddresses, addresses...)
 	}
 	var subnets v1.SubnetList
 	if err := l.e.Cache.List(ctx, &subnets); err != nil {

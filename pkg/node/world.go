@@ -143,6 +143,7 @@ func subnetOf(s *v1.Subnet, defaultVpc string) hostplan.Subnet {
 		Underlay:    s.Spec.Vlan != "" && !s.Spec.LogicalGateway,
 		NATOutgoing: s.Spec.NatOutgoing,
 		Centralized: s.Spec.GatewayType == v1.GatewayCentralized,
+		Untracked:   s.Spec.EnableLb != nil && !*s.Spec.EnableLb,
 	}
 	h.ActiveGateways = list(s.Status.ActivateGateway)
 	egress, problems := model.EgressFrom(s)

@@ -136,8 +136,11 @@ func encode(v reflect.Value, isUUID bool) any {
 		}
 		return set
 	case reflect.Map:
-		m, _ := v.Interface().(map[string]string)
-		return mapOf(m)
+		out := ovsdb.OvsMap{GoMap: make(map[any]any, v.Len())}
+		for i := v.MapRange(); i.Next(); {
+			out.GoMap[i.Key().Interface()] = i.Value().Interface()
+		}
+		return out
 	case reflect.Pointer:
 		if v.IsNil() {
 			return ovsdb.OvsSet{GoSet: []any{}}

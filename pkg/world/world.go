@@ -40,7 +40,8 @@ type World struct {
 	selection *selection
 	within    *within
 	groups    *groups
-	timed     *timed
+	timed     *anyService
+	local     *anyService
 }
 
 // Names of the indexes and facets.
@@ -108,7 +109,9 @@ func New() *World {
 	for _, kind := range model.PolicyKinds() {
 		w.Policies[kind] = newTable[model.Policy](kind, &w.readers)
 	}
-	w.selection, w.within, w.groups, w.timed = newSelection(w), newWithin(w), newGroups(w), newTimed(w)
+	w.selection, w.within, w.groups = newSelection(w), newWithin(w), newGroups(w)
+	w.timed = newAnyService(w, indexTimed, func(s *model.Service) bool { return s.Remembered() > 0 })
+	w.local = newAnyService(w, indexLocal, func(s *model.Service) bool { return s.External.Local })
 	return w
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -37,6 +38,8 @@ const (
 	// everywhereMap is the same of all backends, where the ClusterIP has those of each
 	// node only (internalTrafficPolicy Local): for those inside.
 	everywhereMap = "everywhere"
+	// elsewhereMap leads to other nodes' same NodePort, for the host itself.
+	elsewhereMap = "elsewhere"
 	// stickyMap gives the number of a frontend whose clients keep their backend, and
 	// timeoutMap (one for both families) the chain that remembers these.
 	stickyMap, timeoutMap = "sticky", "timeouts"
@@ -67,13 +70,15 @@ type Outward struct {
 	NodeName string
 	// Own are the node's addresses: each port of them is a NodePort.
 	Own []netip.Addr
+	// Nodes are the addresses of all nodes, by name.
+	Nodes map[string][]netip.Addr
 	// V4 and V6 say in which families the node serves at all: others are another proxy's.
 	V4, V6 bool
 }
 
 // OutwardOf picks it from a world.
 func OutwardOf(w World) Outward {
-	o := Outward{NodeName: w.Node.Name}
+	o := Outward{NodeName: w.Node.Name, Nodes: w.Nodes}
 	_, o.V4 = sourceOf(w.Node, families[0])
 	_, o.V6 = sourceOf(w.Node, families[1])
 	for _, a := range w.Node.InternalIPs {
@@ -87,7 +92,8 @@ func OutwardOf(w World) Outward {
 
 // Equal tells whether two make the same entries.
 func (o Outward) Equal(b Outward) bool {
-	return o.NodeName == b.NodeName && o.V4 == b.V4 && o.V6 == b.V6 && slices.Equal(o.Own, b.Own)
+	return o.NodeName == b.NodeName && o.V4 == b.V4 && o.V6 == b.V6 && slices.Equal(o.Own, b.Own) &&
+		maps.EqualFunc(o.Nodes, b.Nodes, slices.Equal)
 }
 
 func (o Outward) serves(a netip.Addr) bool {
@@ -196,6 +202,10 @@ func (o Outward) lead(s *model.Service, port model.ServicePort, f Frontend, clus
 	switch {
 	case s.External.Local:
 		chosen = model.Backends(port, f.Addr(), endpoints, o.NodeName)
+		if others := o.elsewhere(port, f, endpoints); len(chosen) == 0 && len(others) > 0 {
+			d.choice(f, elsewhereMap, others)
+			d.Inner = slices.Concat(d.Inner, others)
+		}
 	case s.Affinity, s.InternalLocal:
 		d.add(f, wideSet, "", "")
 	default:
@@ -213,6 +223,26 @@ func (o Outward) lead(s *model.Service, port model.ServicePort, f Frontend, clus
 		d.Entries = append(d.Entries, Entry{In: timeoutMap, Key: f.number(), Value: "jump " + rememberChain(d.Sticky)})
 	}
 	return d
+}
+
+// elsewhere are the same NodePort of other nodes that have backends: where a host that
+// asks its own one, and has none, is seen with its own address.
+func (o Outward) elsewhere(port model.ServicePort, f Frontend, endpoints []*model.EndpointSlice) (out []netip.AddrPort) {
+	if f.Port() != port.NodePort || !slices.Contains(o.Own, f.Addr()) {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Nodes)) {
+		if name == o.NodeName || len(model.Backends(port, f.Addr(), endpoints, name)) == 0 {
+			continue
+		}
+		for _, a := range o.Nodes[name] {
+			if a.Is4() == f.Addr().Is4() {
+				out = append(out, netip.AddrPortFrom(a, port.NodePort))
+				break
+			}
+		}
+	}
+	return out
 }
 
 // choice fills a map that a backend is drawn from.

@@ -48,7 +48,7 @@ func told(served Served) (lines []string) {
 	for _, f := range slices.SortedFunc(maps.Keys(served.Leads), func(a, b Frontend) int { return a.Compare(b.AddrPort) }) {
 		for _, e := range served.Leads[f].Entries {
 			switch name := strings.TrimRight(e.In, "46"); name {
-			case backendMap, everywhereMap:
+			case backendMap, everywhereMap, elsewhereMap:
 				slotsOf[e.In+" "+f.key()+" : "+e.Value]++
 			default:
 				lines = append(lines, strings.TrimSuffix(e.In+" "+e.Key+" : "+e.Value, " : "))
@@ -65,6 +65,8 @@ func told(served Served) (lines []string) {
 func TestServe(t *testing.T) {
 	v4only := worldWithServices()
 	v4only.Node.Services = prefixList("169.254.64.2/18")
+	three := v4only
+	three.Nodes = map[string][]netip.Addr{"n1": addrList("192.168.77.11"), "n2": addrList("2001:db8::12", "192.168.77.12"), "n3": addrList("192.168.77.13")}
 	local := func(s *model.Service) { s.External.Local = true }
 	for name, c := range map[string]struct {
 		world     World
@@ -81,6 +83,10 @@ func TestServe(t *testing.T) {
 		"no node ports": {v4only, frontendService(func(s *model.Service) { s.Ports[0].NodePort = 0 }), nil, nil},
 		"local, none here": {v4only, frontendService(local), []*model.EndpointSlice{backendsOn("n2", "10.16.0.5")}, []string{
 			"chosen4 192.168.77.11 . 6 . 30080", "cluster4 192.168.77.11 . 6 . 30080 : 10.96.0.80 . 80",
+		}},
+		"local, none here: the host asks the node that has one": {three, frontendService(local), []*model.EndpointSlice{backendsOn("n2", "10.16.0.5")}, []string{
+			"chosen4 192.168.77.11 . 6 . 30080", "cluster4 192.168.77.11 . 6 . 30080 : 10.96.0.80 . 80",
+			"elsewhere4 192.168.77.11 . 6 . 30080 : 192.168.77.12 . 30080 ×60",
 		}},
 		"local, none at all: OVN refuses": {v4only, frontendService(local), nil, []string{"cluster4 192.168.77.11 . 6 . 30080 : 10.96.0.80 . 80"}},
 		"local, two here": {v4only, frontendService(local), []*model.EndpointSlice{backendsOn("n1", "10.16.0.6", "10.16.0.5"), backendsOn("n2", "10.16.0.7")}, []string{

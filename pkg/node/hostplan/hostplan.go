@@ -58,6 +58,8 @@ type Subnet struct {
 	NATOutgoing bool
 	// Centralized subnets leave the cluster through gateway nodes, others through the node of each pod.
 	Centralized bool
+	// Untracked subnets have no load balancers (spec.enableLb is false): OVN does not know what is an answer there.
+	Untracked bool
 	// ActiveGateways are the nodes that a centralized subnet leaves through now (status.activateGateway).
 	ActiveGateways []string
 	Egress         model.Egress
@@ -75,6 +77,8 @@ type World struct {
 	Services []netip.Prefix
 	// NodeAddresses are the InternalIPs of all nodes, this one included.
 	NodeAddresses []netip.Addr
+	// Nodes has the same addresses by the names of nodes.
+	Nodes map[string][]netip.Addr
 	// DefaultVpc is the Vpc whose subnets the hosts can reach ("ovn-cluster").
 	DefaultVpc string
 	// MTU in bytes of ovn0 and of pods whose subnet names none; see [MTU].

@@ -18,7 +18,9 @@ const protocols = "{ 6, 17, 132 }"
 //
 // Per family:
 //   - inside: pods of the default Vpc, and hosts as these see them
-//   - nodes: InternalIPs of all nodes: OVN leads answers to them past this node
+//   - nodes: InternalIPs of all nodes: OVN leads answers to them past this node, but for
+//     those that the controller has it lead back while there are Services that nodes lead to their own backends
+//   - answering: subnets of pods whose answers are led back
 //   - away: subnets whose answers leave by another node
 func ServiceTable(w World, sticky []time.Duration) Table {
 	t := Table{Name: ServiceTableName}
@@ -46,13 +48,15 @@ func ServiceTable(w World, sticky []time.Duration) Table {
 			Text:    f.keyword + " saddr != @" + ownSet + f.digit + " " + f.frontend() + " @" + chosenSet + f.digit + " goto " + choose.Name,
 			Comment: "this node chooses",
 		}, spread, cluster)
-		output.Rules = append(output.Rules, spread, cluster)
+		elsewhere := Rule{Text: f.dnat() + f.draw(elsewhereMap), Comment: "other nodes, since there is no backend on this one"}
+		output.Rules = append(output.Rules, elsewhere, spread, cluster)
 		for _, p := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
 			post.Rules = append(post.Rules, Rule{
 				Text:    f.translated(p) + " " + f.asked() + " @" + wideSet + f.digit + " masquerade fully-random",
 				Comment: "a backend on any node answers through this one",
 			})
 		}
+		post.Rules = append(post.Rules, f.ledBack()...)
 		post.Rules = append(post.Rules, f.comeBack()...)
 		t.Chains = append(t.Chains, choose)
 	}
@@ -98,6 +102,19 @@ func chooseChain(f family) Chain {
 	}}
 }
 
+// ledBack leaves other nodes their address where the node chose one of its own
+// backends: OVN leads the answers back (see package compile). "accept" keeps the connection from the rules below.
+func (f family) ledBack() (out []Rule) {
+	for _, p := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
+		out = append(out, Rule{
+			Text: f.translated(p) + " " + f.keyword + " saddr @nodes" + f.digit + " " + "fib saddr type != local " +
+				f.keyword + " daddr @answering" + f.digit + " " + f.asked() + " @" + chosenSet + f.digit + " accept",
+			Comment: "answers to nodes come back through this one",
+		})
+	}
+	return out
+}
+
 // comeBack has answers come back through this node where they would go elsewhere;
 // the backend does not see who asks it then.
 func (f family) comeBack() []Rule {
@@ -116,6 +133,7 @@ func serviceSets(w World, f family) []Set {
 	return []Set{
 		{Name: "inside" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(insidePrefixes(w), f.is4)},
 		{Name: "nodes" + f.digit, Type: f.kind, Elements: addresses(w.NodeAddresses, f.is4)},
+		{Name: "answering" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(answeringPrefixes(w), f.is4)},
 		{Name: ownSet + f.digit, Type: f.kind},
 		{Name: "away" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(awayPrefixes(w), f.is4)},
 		{Name: chosenSet + f.digit, Type: key},
@@ -135,6 +153,7 @@ func serviceMaps(f family) []Map {
 		{Name: clusterMap + f.digit, Type: key + value, Exact: true},
 		{Name: backendMap + f.digit, TypeOf: choice, Exact: true},
 		{Name: everywhereMap + f.digit, TypeOf: choice, Exact: true},
+		{Name: elsewhereMap + f.digit, TypeOf: choice, Exact: true},
 		{Name: stickyMap + f.digit, Type: key + " : mark", Exact: true},
 		{Name: clientMap + f.digit, TypeOf: f.client() + " : " + f.keyword + " daddr", Exact: true, Learned: true},
 		{Name: clientPortMap + f.digit, TypeOf: f.client() + " : th dport", Exact: true, Learned: true},
@@ -157,6 +176,16 @@ func rememberChains(sticky []time.Duration) (out []Chain) {
 			c.Rules = append(c.Rules, update(clientMap, f.keyword+" daddr"), update(clientPortMap, "th dport"))
 		}
 		out = append(out, c)
+	}
+	return out
+}
+
+// answeringPrefixes are subnets whose pods' answers to nodes OVN leads to the pods' own node.
+func answeringPrefixes(w World) (out []netip.Prefix) {
+	for _, s := range w.Subnets {
+		if routed(w, s) && !s.Untracked && !(s.Centralized && !slices.Equal(s.ActiveGateways, []string{w.Node.Name})) {
+			out = append(out, s.CIDRs...)
+		}
 	}
 	return out
 }

@@ -149,7 +149,10 @@ func TestOutwardOnTheWire(t *testing.T) {
 
 	o.world.NodeAddresses = append(o.world.NodeAddresses, outside4)
 	o.become(outwardService(func(s *model.Service) { s.External.Local = true }), here...)
-	seen("local, of another node", outside4, node4, netip.MustParseAddr("10.20.0.1"))
+	seen("local, of another node", outside4, node4, outside4)
+	o.world.Subnets[0].Untracked = true
+	o.become(outwardService(func(s *model.Service) { s.External.Local = true }), here...)
+	seen("local, of another node, whose answers OVN does not know", outside4, node4, netip.MustParseAddr("10.20.0.1"))
 	seen("local, of somebody else", other4, node4, other4)
 }
 
