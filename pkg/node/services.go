@@ -74,7 +74,8 @@ type Services struct {
 	ledger    hostplan.Ledger
 	datagrams datagrams
 	outward   hostplan.Outward
-	base      string // the table without elements, as it was applied last
+	pods      map[hostplan.Entry]bool // of this node
+	base      string                  // the table without elements, as it was applied last
 	health    map[types.NamespacedName]healthport.Check
 	begun     bool
 }
@@ -240,6 +241,7 @@ func (s *Services) pass(ctx context.Context) error {
 		change.Remove, change.Add = append(change.Remove, c.Remove...), append(change.Add, c.Add...)
 		change.Moved, change.Clients = append(change.Moved, c.Moved...), change.Clients || c.Clients
 	}
+	s.ownPods(w.world, &change)
 	if !s.begun {
 		change.Moved, change.Clients = s.ledger.Frontends(), true // also what was before this process
 	}
@@ -254,6 +256,22 @@ func (s *Services) pass(ctx context.Context) error {
 	err := errors.Join(s.forgetDatagrams(ctx), s.forget(ctx, w.world, change), s.e.Health.Set(ctx, s.health))
 	s.begun = err == nil // else everything is looked at again
 	return err
+}
+
+// ownPods adds what pods of this node that came and went change.
+func (s *Services) ownPods(w hostplan.World, c *hostplan.Change) {
+	now := hostplan.OwnPods(w)
+	for e := range now {
+		if !s.pods[e] {
+			c.Add = append(c.Add, e)
+		}
+	}
+	for e := range s.pods {
+		if !now[e] {
+			c.Remove = append(c.Remove, e)
+		}
+	}
+	s.pods = now
 }
 
 // serve brings the ledger up to date with one Service.
@@ -302,7 +320,7 @@ func (s *Services) write(ctx context.Context, w work, change hostplan.Change) er
 }
 
 func (s *Services) apply(ctx context.Context, table hostplan.Table, base string) error {
-	table.Fill(s.ledger.Entries())
+	table.Fill(slices.AppendSeq(s.ledger.Entries(), maps.Keys(s.pods)))
 	s.expect(1)
 	did, err := s.e.Tables.Apply(ctx, table)
 	if err != nil || did == "" {

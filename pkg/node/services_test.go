@@ -194,6 +194,12 @@ func TestServiceEventChangesItsElements(t *testing.T) {
 			w.Node.InternalIPs = []netip.Addr{netip.MustParseAddr("192.168.77.99")}
 			h.services.SetWorld(w)
 		}, 40, 0},
+		{"a pod of this node", func() {
+			w := outwardWorld()
+			w.Node.InternalIPs = []netip.Addr{netip.MustParseAddr("192.168.77.99")}
+			w.Pods = []hostplan.Pod{{Subnet: "s", Addresses: []netip.Addr{netip.MustParseAddr("10.16.0.20")}}}
+			h.services.SetWorld(w)
+		}, 1, 0},
 		{"a subnet", func() {
 			w := outwardWorld()
 			w.Subnets = []hostplan.Subnet{{Name: "s", Vpc: "ovn-cluster", CIDRs: []netip.Prefix{netip.MustParsePrefix("10.16.0.0/16")}}}

@@ -140,7 +140,7 @@ func (t *test) nodePorts(pods []corev1.Pod) {
 }
 
 // localNodePorts: with externalTrafficPolicy Local a node answers with its own pods,
-// which see who asks. Those within the cluster reach all.
+// which see who asks, but for its own pods and itself: those reach all.
 func (t *test) localNodePorts(pods []corev1.Pod) {
 	t.Helper()
 	here := pods[slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Spec.NodeName == sandbox.NodeName(1) })]
@@ -152,8 +152,12 @@ func (t *test) localNodePorts(pods []corev1.Pod) {
 	t.balanced(s.Namespace, s.Name, s.Spec.ClusterIPs[0], 1)
 	t.silent("a local NodePort where no backend is", t.atNodes(s, nil, 2))
 	t.fromOutside("a local NodePort where its backend is", slices.Repeat(t.atNodes(s, nil, 1), 3), itself)
-	targets := t.atNodes(s, nil, 1, 2)
-	asked, wrong := t.mesh(pods, func(*corev1.Pod) []wire.Target { return targets }, answered)
+	asked, wrong := t.mesh(pods, func(from *corev1.Pod) []wire.Target {
+		if from.Spec.NodeName == sandbox.NodeName(2) {
+			return t.atNodes(s, nil, 1, 2)
+		}
+		return append(t.atNodes(s, nil, 1), t.atNodes(s, func(t *wire.Target) { t.Silent = true }, 2)...)
+	}, answered)
 	if len(wrong) > 0 {
 		t.Errorf("pods → local NodePorts, %d of %d failed:\n%s", len(wrong), asked, lines(wrong, 20))
 	}
@@ -166,7 +170,7 @@ func (t *test) localNodePorts(pods []corev1.Pod) {
 			}
 		}
 	}
-	t.say("pods reach all of a local NodePort, hosts what they have to (%d answers)", asked)
+	t.say("pods and hosts reach a local NodePort where there is a backend, and at their own node (%d answers)", asked)
 }
 
 // nodePortsOfHosts: the backend of a NodePort is the kubelet of a node.

@@ -132,7 +132,7 @@ func (t *test) servedByPods(pods []corev1.Pod) {
 	var backends []string
 	targets := slices.Repeat(toServices(addresses, wire.Hello, wire.Send), 4)
 	t.everybody("a Service of pods", pods, targets, func(from *corev1.Pod, a wire.Answer) string {
-		virtual := slices.Contains(addresses, a.SeenAs) // of a pod that was led to itself
+		virtual := slices.Contains(underItself(), a.SeenAs)
 		if a.Error == "" && from != nil && !hasIP(from, a.SeenAs) && !virtual {
 			return "seen as " + a.SeenAs
 		}
@@ -146,14 +146,18 @@ func (t *test) servedByPods(pods []corev1.Pod) {
 	}
 }
 
+// underItself are the addresses under which a pod sees what a Service leads back to it.
+func underItself() []string {
+	return []string{compile.DefaultServiceSource.V4.Addr().String(), compile.DefaultServiceSource.V6.Addr().String()}
+}
+
 func (t *test) servedByItself(pod *corev1.Pod) {
 	t.Helper()
 	t.must(t.api.Patch(t.Context(), pod, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"only":"one"}}}`))), "label pod")
 	addresses := t.service(pod.Namespace, "one", map[string]string{"only": "one"}, nil)
-	itself := []string{compile.DefaultServiceSource.V4.Addr().String(), compile.DefaultServiceSource.V6.Addr().String()}
 	t.everybody("a pod that serves itself, and others", []corev1.Pod{*pod}, toServices(addresses, wire.Hello, wire.Send), func(from *corev1.Pod, a wire.Answer) string {
-		if from != nil && a.Error == "" && !slices.Contains(itself, a.SeenAs) {
-			return fmt.Sprintf("seen as %s, want one of %v", a.SeenAs, itself)
+		if from != nil && a.Error == "" && !slices.Contains(underItself(), a.SeenAs) {
+			return fmt.Sprintf("seen as %s, want one of %v", a.SeenAs, underItself())
 		}
 		return a.Error
 	})

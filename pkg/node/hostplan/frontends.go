@@ -25,6 +25,9 @@ const ServiceTableName = "woven-services"
 const (
 	// clusterMap leads to the ClusterIP and its port.
 	clusterMap = "cluster"
+	// ownSet are the addresses of this node's pods, who are inside: they reach all backends of
+	// a Service whatever its externalTrafficPolicy, and so does the host.
+	ownSet = "own"
 	// chosenSet are frontends whose backend the node chooses for all that is not from inside.
 	chosenSet = "chosen"
 	// wideSet are those of chosenSet whose backends may be elsewhere: their answers have to come back by this node.
@@ -92,6 +95,17 @@ func (o Outward) serves(a netip.Addr) bool {
 		return o.V4
 	}
 	return o.V6
+}
+
+// OwnPods are the entries that tell this node's pods from others.
+func OwnPods(w World) map[Entry]bool {
+	out := map[Entry]bool{}
+	for _, p := range w.Pods {
+		for _, a := range p.Addresses {
+			out[Entry{In: ownSet + familyOf(a).digit, Key: a.String()}] = true
+		}
+	}
+	return out
 }
 
 // Frontend is an address and port at which a Service is reached from outside of OVN.
@@ -261,12 +275,17 @@ func rememberChain(d time.Duration) string { return fmt.Sprintf("remember-%ds", 
 // a Service, with the backends; none has an empty list.
 func (o Outward) Datagrams(s *model.Service, endpoints []*model.EndpointSlice) map[netip.AddrPort][]netip.AddrPort {
 	out := map[netip.AddrPort][]netip.AddrPort{}
+	clusterIPs := model.Families(s.ClusterIPs)
 	for _, port := range s.Ports {
 		if port.Protocol != model.UDP {
 			continue
 		}
-		for _, a := range slices.Concat(model.Families(s.ClusterIPs), s.External.IPs, s.External.Ingress) {
-			if list := model.Backends(port, a, endpoints, ""); o.serves(a) && len(list) > 0 {
+		for _, a := range slices.Concat(clusterIPs, s.External.IPs, s.External.Ingress) {
+			node := ""
+			if s.InternalLocal && slices.Contains(clusterIPs, a) {
+				node = o.NodeName
+			}
+			if list := model.Backends(port, a, endpoints, node); o.serves(a) && len(list) > 0 {
 				out[netip.AddrPortFrom(a, port.Port)] = list
 			}
 		}

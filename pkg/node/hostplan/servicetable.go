@@ -17,8 +17,7 @@ const protocols = "{ 6, 17, 132 }"
 // sticky are the times for which backends of clients are remembered, each once.
 //
 // Per family:
-//   - inside: pods and hosts of the default Vpc, who reach all backends whatever the
-//     policy, as if they had asked the ClusterIP
+//   - inside: pods of the default Vpc, and hosts as these see them
 //   - nodes: InternalIPs of all nodes: OVN leads answers to them past this node
 //   - away: subnets whose answers leave by another node
 func ServiceTable(w World, sticky []time.Duration) Table {
@@ -41,7 +40,10 @@ func ServiceTable(w World, sticky []time.Duration) Table {
 		cluster := Rule{Text: f.dnat() + f.frontend() + " map @" + clusterMap + f.digit, Comment: "OVN chooses"}
 		spread := Rule{Text: f.dnat() + f.draw(everywhereMap), Comment: "all backends, not those of a node"}
 		pre.Rules = append(pre.Rules, Rule{
-			Text:    f.keyword + " saddr != @inside" + f.digit + " " + f.frontend() + " @" + chosenSet + f.digit + " goto " + choose.Name,
+			Text:    f.frontend() + " @" + wideSet + f.digit + " goto " + choose.Name,
+			Comment: "this node chooses among all",
+		}, Rule{
+			Text:    f.keyword + " saddr != @" + ownSet + f.digit + " " + f.frontend() + " @" + chosenSet + f.digit + " goto " + choose.Name,
 			Comment: "this node chooses",
 		}, spread, cluster)
 		output.Rules = append(output.Rules, spread, cluster)
@@ -114,6 +116,7 @@ func serviceSets(w World, f family) []Set {
 	return []Set{
 		{Name: "inside" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(insidePrefixes(w), f.is4)},
 		{Name: "nodes" + f.digit, Type: f.kind, Elements: addresses(w.NodeAddresses, f.is4)},
+		{Name: ownSet + f.digit, Type: f.kind},
 		{Name: "away" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(awayPrefixes(w), f.is4)},
 		{Name: chosenSet + f.digit, Type: key},
 		{Name: wideSet + f.digit, Type: key},
@@ -168,10 +171,10 @@ func awayPrefixes(w World) (out []netip.Prefix) {
 	return out
 }
 
-// Inside reports whether an address is one of those that reach all backends of a
-// Service: a pod's, or one that this node itself sends from.
+// Inside reports whether an address reaches all backends of a Service: it is that of a
+// pod of this node, or one that the host itself sends from.
 func Inside(w World, a netip.Addr) bool {
-	return slices.Contains(w.Node.InternalIPs, a) || slices.ContainsFunc(insidePrefixes(w), func(p netip.Prefix) bool { return p.Contains(a) })
+	return slices.Contains(w.Node.InternalIPs, a) || slices.ContainsFunc(w.Pods, func(p Pod) bool { return slices.Contains(p.Addresses, a) })
 }
 
 // Fill puts entries into the table's sets and maps. Of two Services that claim
