@@ -291,7 +291,7 @@ func (l *Loop) setPending(p []string) {
 
 // world reads everything that a plan depends on; own is nil if the Node object is not there.
 func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.World, err error) {
-	w = hostplan.World{DefaultVpc: l.cfg.DefaultVpc, Nodes: map[string][]netip.Addr{}}
+	w = hostplan.World{DefaultVpc: l.cfg.DefaultVpc}
 	if l.cfg.Mirror {
 		w.MirrorLink = l.cfg.MirrorLink
 	}
@@ -309,11 +309,7 @@ func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.World, e
 	if err := l.e.Cache.List(ctx, &nodes); err != nil {
 		return nil, w, fmt.Errorf("list nodes: %w", err)
 	}
-	for i := range nodes.Items {
-		addresses := internalIPs(&nodes.Items[i])
-		w.Nodes[nodes.Items[i].Name] = addresses
-		w.NodeAddresses = append(w.NodeAddresses, addresses...)
-	}
+	addNodes(&w, nodes.Items)
 	var subnets v1.SubnetList
 	if err := l.e.Cache.List(ctx, &subnets); err != nil {
 		return nil, w, fmt.Errorf("list subnets: %w", err)
@@ -351,6 +347,16 @@ func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.World, e
 	}
 	w.PodPorts = podPorts(ports)
 	return own, w, nil
+}
+
+// addNodes notes the addresses of all nodes.
+func addNodes(w *hostplan.World, nodes []corev1.Node) {
+	w.Nodes = make(map[string][]netip.Addr, len(nodes))
+	for i := range nodes {
+		addresses := internalIPs(&nodes[i])
+		w.Nodes[nodes[i].Name] = addresses
+		w.NodeAddresses = append(w.NodeAddresses, addresses...)
+	}
 }
 
 // chooseMTU takes the MTU from the flag or from the link that carries the node's

@@ -9,18 +9,7 @@ import (
 
 // TestDualStack: on a second sandbox, pods have an address of each family and are reached by both.
 func TestDualStack(t *testing.T) {
-	var e *env
-	down, err := up(t.Context(), sandbox.Options{Name: sandboxName("e2e6"), Nodes: 2, DualStack: true}, &e)
-	t.Cleanup(func() {
-		if err := down(); err != nil {
-			t.Errorf("end the sandbox: %v", err)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	te := begin(t, e)
-	te.consistent(30 * time.Second)
+	te := alone(t, sandbox.Options{Name: sandboxName("e2e6")})
 	before := te.inventory()
 	namespace := te.namespace("both", nil)
 	te.spread(namespace, 4)

@@ -80,6 +80,30 @@ type test struct {
 	made  []client.Object // removed all at once: finalizers say who waits for whom
 }
 
+// alone begins a test on a sandbox of its own, with two nodes and both families,
+// which ends with the test; on the one that -sandbox names, if it names one.
+func alone(t *testing.T, o sandbox.Options) *test {
+	t.Helper()
+	var e *env
+	if *reuse != "" {
+		e = shared
+	} else {
+		o.Nodes, o.DualStack = 2, true
+		down, err := up(t.Context(), o, &e)
+		t.Cleanup(func() {
+			if err := down(); err != nil {
+				t.Errorf("end the sandbox: %v", err)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	te := begin(t, e)
+	te.consistent(30 * time.Second)
+	return te
+}
+
 // begin starts a test. A failed one shows what an engineer would look at first.
 func begin(t *testing.T, e *env) *test {
 	t.Helper()

@@ -26,18 +26,7 @@ const ovnTTL = "3600"
 // TestNames: on a dual-stack sandbox whose OVN answers queries for names of Services,
 // pods ask the cluster's DNS, while it runs and while it does not.
 func TestNames(t *testing.T) {
-	var e *env
-	down, err := up(t.Context(), sandbox.Options{Name: sandboxName("e2en"), Nodes: 2, DualStack: true, DNS: true, OVNDNS: true}, &e)
-	t.Cleanup(func() {
-		if err := down(); err != nil {
-			t.Errorf("end the sandbox: %v", err)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	te := begin(t, e)
-	te.consistent(30 * time.Second)
+	te := alone(t, sandbox.Options{Name: sandboxName("e2en"), DNS: true, OVNDNS: true})
 	namespace := te.namespace("names", nil)
 	resolvers := te.resolvers(namespace)
 	addresses := te.service(namespace, "web", map[string]string{"app": "nobody"}, nil)

@@ -26,21 +26,7 @@ const (
 // TestNodePorts: on a dual stack sandbox, Services are reached at ports of nodes and
 // at external addresses from outside, from pods and from hosts.
 func TestNodePorts(t *testing.T) {
-	e := shared
-	if *reuse == "" {
-		e = nil
-		down, err := up(t.Context(), sandbox.Options{Name: sandboxName("e2es"), Nodes: 2, DualStack: true, DNS: true}, &e)
-		t.Cleanup(func() {
-			if err := down(); err != nil {
-				t.Errorf("end the sandbox: %v", err)
-			}
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	te := begin(t, e)
-	te.consistent(30 * time.Second)
+	te := alone(t, sandbox.Options{Name: sandboxName("e2es"), DNS: true})
 	before := te.inventory()
 	namespace := te.namespace("nodeports", nil)
 	te.spread(namespace, 4)

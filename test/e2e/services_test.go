@@ -25,18 +25,7 @@ const servicePort = 80
 // Services: TCP and UDP, of pods and of hosts, from their own backends, with affinity
 // and without a backend.
 func TestServices(t *testing.T) {
-	var e *env
-	down, err := up(t.Context(), sandbox.Options{Name: sandboxName("e2es"), Nodes: 2, DualStack: true, DNS: true}, &e)
-	t.Cleanup(func() {
-		if err := down(); err != nil {
-			t.Errorf("end the sandbox: %v", err)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	te := begin(t, e)
-	te.consistent(30 * time.Second)
+	te := alone(t, sandbox.Options{Name: sandboxName("e2es"), DNS: true})
 	before := te.inventory()
 	namespace := te.namespace("services", nil)
 	te.spread(namespace, 4)
