@@ -81,7 +81,7 @@ func describe(s model.Selection, number uint16) string {
 	return strings.Join(words, " ")
 }
 
-// join puts a port into the groups of the policies that speak of its pod.
+// joinGroups puts a port into the groups of the policies that speak of its pod.
 func joinGroups(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, port fact.Ref) {
 	for _, s := range v.Selections(pod.Namespace, pod.Name) {
 		number := pod.NumberOf(s.Port)
