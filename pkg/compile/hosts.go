@@ -94,8 +94,8 @@ func (c Config) hairpin() string {
 	return strings.Join(texts, " ")
 }
 
-// hostVariable names what each chassis replaces by the addresses that its host has
-// towards pods (ovn-nb(5), Chassis_Template_Var).
+// hostVariable names what each chassis replaces by the address that its host asks pods
+// from (ovn-nb(5), Chassis_Template_Var).
 func hostVariable(ip string) string { return fact.TemplatePrefix + "host_" + ip }
 
 // hostAddresses are those that a host has towards pods: of its port, and towards Services.
@@ -103,8 +103,9 @@ func hostAddresses(ip *model.IP, source model.Addrs) []netip.Addr {
 	return append(model.Families(ip.Addrs), model.Families(source)...)
 }
 
-// variables are what rules call this host by.
-func (c Config) variables(r *Result, node *model.Node, ip *model.IP, source model.Addrs) {
+// variables are what rules call this host by: by the addresses that it asks pods from.
+// Not by those towards Services, behind which it also leads on what comes from outside and from pods of subnets without load balancers.
+func (c Config) variables(r *Result, node *model.Node, ip *model.IP) {
 	if node.Chassis == "" {
 		return
 	}
@@ -113,7 +114,7 @@ func (c Config) variables(r *Result, node *model.Node, ip *model.IP, source mode
 	})
 	for _, f := range []string{"ip4", "ip6"} {
 		var texts []string
-		for _, a := range hostAddresses(ip, source) {
+		for _, a := range model.Families(ip.Addrs) {
 			if family(a) == f {
 				texts = append(texts, a.String())
 			}

@@ -113,14 +113,16 @@ func TestNetworkPolicy(t *testing.T) {
 	}
 	s.policy("web", func(*networkingv1.NetworkPolicySpec) {})
 	te.wait(10*time.Second, "the policy is in the northbound database", func(ctx context.Context) string { return s.inDatabase(ctx, "web") })
-	s.seen("default deny", all, map[string]bool{"client": false, "web": true, "n1": true, "n2": false})
+	s.seen("default deny", all, map[string]bool{"client": false, "web": true, "n2": false})
+	s.seen("default deny, from the pod's own node", all[:1], map[string]bool{"n1": true})
+	s.seen("default deny, from the pod's own node through a Service", all[1:], map[string]bool{"n1": false})
 	s.policy("web", func(p *networkingv1.NetworkPolicySpec) {
 		rule := from(app("client"))
 		rule.Ports = ports(intstr.FromString("hello"))
 		p.Ingress = []networkingv1.NetworkPolicyIngressRule{rule, from(networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: sandbox.NodeAddr(2, false).String() + "/32"}})}
 	})
 	te.wait(10*time.Second, "the rules are in the northbound database", func(ctx context.Context) string { return s.inDatabase(ctx, fmt.Sprint("tcp.dst == ", wire.HelloPort)) })
-	s.seen("a peer and a node, and a port by its name", all, map[string]bool{"client": true, "other": false, "web": true, "n1": true, "n2": true})
+	s.seen("a peer and a node, and a port by its name", all, map[string]bool{"client": true, "other": false, "web": true, "n2": true})
 	s.rulesChange()
 	s.fromTheFirstPacketOn()
 	te.remove(&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "web"}})

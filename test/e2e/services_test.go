@@ -118,6 +118,7 @@ func answered(_ *corev1.Pod, a wire.Answer) string { return a.Error }
 func (t *test) servedByPods(pods []corev1.Pod) {
 	t.Helper()
 	addresses := t.service(pods[0].Namespace, "web", map[string]string{"app": "peer"}, nil)
+	t.balanced(pods[0].Namespace, "web", addresses[0], len(pods)) // until then the host asks for its pods
 	var backends []string
 	targets := slices.Repeat(toServices(addresses, wire.Hello, wire.Send), 4)
 	t.everybody("a Service of pods", pods, targets, func(from *corev1.Pod, a wire.Answer) string {
