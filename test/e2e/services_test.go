@@ -145,6 +145,7 @@ func (t *test) servedByItself(pod *corev1.Pod) {
 	t.Helper()
 	t.must(t.api.Patch(t.Context(), pod, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"only":"one"}}}`))), "label pod")
 	addresses := t.service(pod.Namespace, "one", map[string]string{"only": "one"}, nil)
+	t.balanced(pod.Namespace, "one", addresses[0], 1)
 	t.everybody("a pod that serves itself, and others", []corev1.Pod{*pod}, toServices(addresses, wire.Hello, wire.Send), func(from *corev1.Pod, a wire.Answer) string {
 		if from != nil && a.Error == "" && !slices.Contains(underItself(), a.SeenAs) {
 			return fmt.Sprintf("seen as %s, want one of %v", a.SeenAs, underItself())
