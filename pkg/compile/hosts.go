@@ -98,11 +98,6 @@ func (c Config) hairpin() string {
 // from (ovn-nb(5), Chassis_Template_Var).
 func hostVariable(ip string) string { return fact.TemplatePrefix + "host_" + ip }
 
-// hostAddresses are those that a host has towards pods: of its port, and towards Services.
-func hostAddresses(ip *model.IP, source model.Addrs) []netip.Addr {
-	return append(model.Families(ip.Addrs), model.Families(source)...)
-}
-
 // variables are what rules call this host by: by the addresses that it asks pods from.
 // Not by those towards Services, behind which it also leads on what comes from outside and from pods of subnets without load balancers.
 func (c Config) variables(r *Result, node *model.Node, ip *model.IP) {

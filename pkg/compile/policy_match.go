@@ -200,7 +200,8 @@ func (b *ruleBuilder) towardsPods(node *model.Node) []netip.Addr {
 	if !ok || !there {
 		return nil
 	}
-	return hostAddresses(ip, b.serviceSource(&Result{}, join, ip)) // problems are the node's
+	source := b.serviceSource(&Result{}, join, ip) // problems are the node's
+	return append(model.Families(ip.Addrs), model.Families(source)...)
 }
 
 func selects(selectors []string, node *model.Node) bool {

@@ -25,8 +25,7 @@ const (
 type groups struct {
 	w          *World
 	groups     map[model.Group]*group
-	named      map[string]set[*group] // by the one namespace that they are about
-	namespaces *selector.Index        // ids are keys of groups of several namespaces, objects are namespaces
+	namespaces *selector.Index // ids are keys of groups of several namespaces, objects are namespaces
 	byKey      map[string]*group
 	indexes    map[string]*podIndex   // by namespace
 	pods       map[string]set[string] // keys of all pods by namespace
@@ -56,7 +55,7 @@ type selected struct {
 
 func newGroups(w *World) *groups {
 	g := &groups{
-		w: w, groups: map[model.Group]*group{}, named: map[string]set[*group]{}, namespaces: selector.New(), byKey: map[string]*group{},
+		w: w, groups: map[model.Group]*group{}, namespaces: selector.New(), byKey: map[string]*group{},
 		indexes: map[string]*podIndex{}, pods: map[string]set[string]{},
 	}
 	w.Pods.changing = append(w.Pods.changing, g.pod)
@@ -130,10 +129,6 @@ func (x *groups) add(of model.Group) *group {
 	g := &group{Group: of, key: of.Key(), selector: parsed(of.Pods), selections: map[model.Selection]*selected{}}
 	x.groups[of], x.byKey[g.key] = g, g
 	if of.Namespace != "" {
-		if x.named[of.Namespace] == nil {
-			x.named[of.Namespace] = set[*group]{}
-		}
-		x.named[of.Namespace][g] = struct{}{}
 		x.enter(of.Namespace, g)
 		return g
 	}
@@ -145,10 +140,6 @@ func (x *groups) add(of model.Group) *group {
 
 func (x *groups) remove(g *group) {
 	if g.Namespace != "" {
-		delete(x.named[g.Namespace], g)
-		if len(x.named[g.Namespace]) == 0 {
-			delete(x.named, g.Namespace)
-		}
 		x.leave(g.Namespace, g)
 	} else {
 		for _, m := range x.namespaces.DeleteSelector(g.key).Removed {

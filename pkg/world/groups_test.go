@@ -243,7 +243,7 @@ func (c *crowd) empty(t *rapid.T) {
 	for _, name := range []string{"k", "l", "m"} {
 		c.Policies[model.KindClusterNetworkPolicy].Delete(name)
 	}
-	if x := c.groups; len(x.groups)+len(x.byKey)+len(x.named)+len(x.indexes) > 0 {
-		t.Fatalf("without policies there are %d groups, %d keys, %d names and %d indexes", len(x.groups), len(x.byKey), len(x.named), len(x.indexes))
+	if x := c.groups; len(x.groups)+len(x.byKey)+len(x.indexes) > 0 {
+		t.Fatalf("without policies there are %d groups, %d keys and %d indexes", len(x.groups), len(x.byKey), len(x.indexes))
 	}
 }
