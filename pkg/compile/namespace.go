@@ -53,7 +53,7 @@ func (c Config) namespace(ref model.Ref, v *world.View) (r Result) {
 func (c Config) wish(r *Result, n *model.Namespace, name string) {
 	if n.Wish == nil {
 		if len(n.LogicalSwitches) > 0 {
-			r.problem(model.ReasonNamespaceInvalid, "metadata.annotations["+annotations.LogicalSwitch+"]",
+			r.problem(model.ReasonNamespaceInvalid, model.AnnotationField(annotations.LogicalSwitch),
 				"there is no Subnet %s: pods of namespace %s wait for it (with the annotation %s it would be made)", name, n.Name, annotations.CIDR)
 		}
 		return

@@ -118,7 +118,7 @@ func (c Config) north(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 	if nic.Provider != annotations.DefaultProvider || pod.NorthGateway == (model.Addrs{}) {
 		return
 	}
-	const field = "metadata.annotations[" + annotations.NorthGateway + "]"
+	field := model.AnnotationField(annotations.NorthGateway)
 	if subnet.Vpc != c.ClusterRouter {
 		r.problem("NotSupported", field, "pod %s/%s is in Vpc %s: a north gateway works in %s only", pod.Namespace, pod.Name, subnet.Vpc, c.ClusterRouter)
 		return

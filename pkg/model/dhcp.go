@@ -127,10 +127,10 @@ func (p *problems) dhcp(spec *v1.SubnetSpec, s *Subnet) {
 func (p *problems) portDHCP(all map[string]string, nic *PodNIC) {
 	v4, v6 := annotations.Key(nic.Provider, annotations.SuffixDHCPv4Options), annotations.Key(nic.Provider, annotations.SuffixDHCPv6Options)
 	if text := all[v4]; text != "" {
-		nic.DHCP.V4 = p.options(annotationField(v4), text, dhcpV4Names)
+		nic.DHCP.V4 = p.options(AnnotationField(v4), text, dhcpV4Names)
 	}
 	if text := all[v6]; text != "" {
-		nic.DHCP.V6 = p.options(annotationField(v6), text, dhcpV6Names)
+		nic.DHCP.V6 = p.options(AnnotationField(v6), text, dhcpV6Names)
 	}
 }
 

@@ -42,7 +42,7 @@ func NamespaceFrom(o *corev1.Namespace) (Namespace, []Problem) {
 	}
 	for _, name := range n.LogicalSwitches {
 		if cause := notAName(name); cause != "" {
-			p.fatal(annotationField(annotations.LogicalSwitch), "%s is not the name of a Subnet: %s", quote(name), cause)
+			p.fatal(AnnotationField(annotations.LogicalSwitch), "%s is not the name of a Subnet: %s", quote(name), cause)
 		}
 	}
 	if len(n.LogicalSwitches) == 1 && o.Annotations[annotations.CIDR] != "" && !Fatal(p.list) {
@@ -81,14 +81,14 @@ func wish(o *corev1.Namespace, name string) *SubnetWish {
 	w := &SubnetWish{}
 	if private := a[annotations.Private]; private != "" && !strings.EqualFold(private, "true") && !strings.EqualFold(private, "false") {
 		w.Problems = append(w.Problems, Problem{
-			Reason: ReasonNamespaceInvalid, Field: annotationField(annotations.Private), Message: quote(private) + " is neither true nor false", Fatal: true,
+			Reason: ReasonNamespaceInvalid, Field: AnnotationField(annotations.Private), Message: quote(private) + " is neither true nor false", Fatal: true,
 		})
 	}
 	_, list := SubnetFrom(&s)
 	for _, problem := range list {
 		problem.Reason = ReasonNamespaceInvalid
 		if key, ok := wishFields[problem.Field]; ok {
-			problem.Field = annotationField(key)
+			problem.Field = AnnotationField(key)
 		}
 		w.Problems = append(w.Problems, problem)
 	}

@@ -203,7 +203,7 @@ func NamespaceProblems(n *Namespace, c Cluster) []Problem {
 			continue
 		}
 		if n.Wish == nil {
-			p.missing(annotationField(annotations.LogicalSwitch), "there is no Subnet %s yet; pods wait for it", name)
+			p.missing(AnnotationField(annotations.LogicalSwitch), "there is no Subnet %s yet; pods wait for it", name)
 			continue
 		}
 		p.list = append(p.list, n.Wish.Problems...)
@@ -220,7 +220,7 @@ func (p *problems) wished(name string, wish *SubnetWish, c Cluster) {
 	for _, problem := range SubnetProblems(&s, c) {
 		problem.Reason = p.reason
 		if key, ok := wishFields[problem.Field]; ok {
-			problem.Field = annotationField(key)
+			problem.Field = AnnotationField(key)
 		}
 		p.list = append(p.list, problem)
 	}

@@ -44,7 +44,7 @@ func nicProblems(pod *Pod, c Cluster, mine func(*IP) bool) []Problem {
 }
 
 func (p *problems) nicAmong(nic *PodNIC, namespace string, c Cluster, mine func(*IP) bool) {
-	field := func(suffix string) string { return annotationField(annotations.Key(nic.Provider, suffix)) }
+	field := func(suffix string) string { return AnnotationField(annotations.Key(nic.Provider, suffix)) }
 	if nic.Pool != "" && nic.IPs == (Addrs{}) {
 		p.pool(nic, field(annotations.SuffixIPPool), c)
 		return

@@ -100,7 +100,8 @@ func cloned(m map[string]string) map[string]string {
 	return out
 }
 
-func annotationField(key string) string { return "metadata.annotations[" + key + "]" }
+// AnnotationField is how a [Problem] names an annotation.
+func AnnotationField(key string) string { return "metadata.annotations[" + key + "]" }
 
 // notAName says why text cannot be the name of one of our objects; empty if it can.
 func notAName(text string) string {

@@ -153,7 +153,7 @@ func (p *problems) annotation(all map[string]string, key string, parse func(stri
 		return
 	}
 	if cause := parse(value); cause != "" {
-		p.fatal(annotationField(key), "%s: %s", quote(value), cause)
+		p.fatal(AnnotationField(key), "%s: %s", quote(value), cause)
 	}
 }
 

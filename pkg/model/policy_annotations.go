@@ -19,7 +19,7 @@ func (r *policyReader) networkPolicyAnnotations(p *Policy, all map[string]string
 	case "lax":
 		p.Lax = true
 	default:
-		r.warn(annotationField(annotations.PolicyEnforcement), "%s is neither standard nor lax; it is standard", quote(text))
+		r.warn(AnnotationField(annotations.PolicyEnforcement), "%s is neither standard nor lax; it is standard", quote(text))
 	}
 	r.policyFor(p, all[annotations.PolicyFor])
 	switch text := all[annotations.EnableLog]; {
@@ -29,7 +29,7 @@ func (r *policyReader) networkPolicyAnnotations(p *Policy, all map[string]string
 			p.Log.Deny = true // as with Kube-OVN
 		}
 	case text != "" && !strings.EqualFold(text, "false"):
-		r.warn(annotationField(annotations.EnableLog), "%s is neither true nor false", quote(text))
+		r.warn(AnnotationField(annotations.EnableLog), "%s is neither true nor false", quote(text))
 	}
 }
 
@@ -44,13 +44,13 @@ func (r *policyReader) policyLog(all map[string]string) (log PolicyLog) {
 		case "pass":
 			log.Pass = true
 		default:
-			r.warn(annotationField(annotations.LogACLActions), "%s is none of allow, drop and pass", quote(action))
+			r.warn(AnnotationField(annotations.LogACLActions), "%s is none of allow, drop and pass", quote(action))
 		}
 	}
 	if text := strings.TrimSpace(all[annotations.ACLLogMeterRate]); text != "" {
 		rate, err := strconv.ParseInt(text, 10, 32) // more lines a second nobody reads
 		if err != nil || rate < 1 {
-			r.warn(annotationField(annotations.ACLLogMeterRate), "%s is not a number of lines a second, from 1", quote(text))
+			r.warn(AnnotationField(annotations.ACLLogMeterRate), "%s is not a number of lines a second, from 1", quote(text))
 			return log
 		}
 		log.Rate = int(rate)
@@ -64,7 +64,7 @@ func (r *policyReader) policyFor(p *Policy, text string) {
 	if text == "" {
 		return
 	}
-	field := annotationField(annotations.PolicyFor)
+	field := AnnotationField(annotations.PolicyFor)
 	for token := range strings.SplitSeq(text, ",") {
 		token = strings.TrimSpace(token)
 		namespace, name, slash := strings.Cut(token, "/")

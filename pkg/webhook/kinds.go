@@ -135,7 +135,7 @@ func podProblems(o *corev1.Pod, known model.Cluster, among func(*model.Pod, mode
 		return list
 	}
 	if err := podnet.CheckRoutes(o.Annotations); err != nil {
-		list = append(list, model.Problem{Reason: model.ReasonPodInvalid, Field: "metadata.annotations[" + annotations.Routes + "]", Message: err.Error(), Fatal: true})
+		list = append(list, model.Problem{Reason: model.ReasonPodInvalid, Field: model.AnnotationField(annotations.Routes), Message: err.Error(), Fatal: true})
 	}
 	if known == nil || model.Fatal(list) {
 		return list
