@@ -47,7 +47,7 @@ const (
 	Gateway = "ovn.kubernetes.io/gateway"
 	// LogicalSwitch names the subnet; on a namespace it is a comma separated list in order of preference.
 	LogicalSwitch = "ovn.kubernetes.io/logical_switch"
-	// LogicalRouter names the Vpc.
+	// LogicalRouter names the Vpc; on a Service, the one that its backends are in.
 	LogicalRouter = "ovn.kubernetes.io/logical_router"
 	// PodNICType is "veth-pair".
 	PodNICType = "ovn.kubernetes.io/pod_nic_type"
@@ -80,6 +80,8 @@ const (
 	PolicyEnforcement = "ovn.kubernetes.io/network_policy_enforcement"
 	// PolicyFor limits a NetworkPolicy to some NICs of its pods: "ovn" and "<namespace>/<NetworkAttachmentDefinition>", comma separated.
 	PolicyFor = "ovn.kubernetes.io/network_policy_for"
+	// Vpc is written on Services: the Vpc in which they are reached.
+	Vpc = "ovn.kubernetes.io/vpc"
 	// PortName is written on nodes: "node-<node>".
 	PortName = "ovn.kubernetes.io/port_name"
 	// ServiceSource is written on nodes: the addresses that its host takes towards Services, each with the length

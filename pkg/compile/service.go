@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/wovensdn/woven/api/annotations"
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
@@ -15,7 +16,7 @@ import (
 )
 
 // service: a Service is one load balancer for each of its protocols, in the group
-// of the default Vpc. All its addresses and ports are one column, which the Service
+// of its Vpc. All its addresses and ports are one column, which the Service
 // alone owns: an event of it or of its endpoints is one operation on one row.
 func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 	s, ok := v.Service(ref.Namespace, ref.Name)
@@ -26,29 +27,40 @@ func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 	if s.ClusterIPs == (model.Addrs{}) {
 		return r
 	}
-	endpoints := v.EndpointSlicesOfService(s.Namespace, s.Name)
-	c.sourceIsLost(&r, v, s, endpoints)
+	vpc, endpoints := c.place(&r, v, s)
+	if s.Vpc != vpc {
+		r.want(Annotate{Object: ref, UID: s.UID, Annotations: map[string]string{annotations.Vpc: vpc}})
+	}
+	c.fromOutside(&r, v, s, vpc, endpoints)
 	for _, protocol := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
 		vips := vipsOf(s, protocol, endpoints)
 		c.keepAsking(protocol, vips)
 		for _, row := range c.onEachNode(&r, v, s, protocol, vips, endpoints) {
-			c.balance(&r, c.ClusterRouter, s, row)
+			c.balance(&r, vpc, s, row)
 		}
 		if len(vips) > 0 {
 			of := string(protocol)
-			c.balance(&r, c.ClusterRouter, s, &nb.LoadBalancer{Name: balancerName(s, protocol), Protocol: &of, Vips: vips})
+			c.balance(&r, vpc, s, &nb.LoadBalancer{Name: balancerName(s, protocol), Protocol: &of, Vips: vips})
 		}
 	}
 	return r
 }
 
+// fromOutside says what does not work for those who come to the Service through a node.
+func (c Config) fromOutside(r *Result, v *world.View, s *model.Service, vpc string, endpoints []*model.EndpointSlice) {
+	switch {
+	case !s.Any():
+	case vpc != c.ClusterRouter:
+		r.problem("NotReachedFromOutside", "", "the Service is in Vpc %s: pods of that Vpc reach it, but nobody by ports of nodes", vpc)
+	case s.External.Local:
+		c.sourceIsLost(r, v, endpoints)
+	}
+}
+
 // sourceIsLost says so where externalTrafficPolicy Local cannot keep the source: what
 // a pod of a centralized subnet answers leaves by a gateway node, and would pass by
 // the node that has to put the Service's address back.
-func (c Config) sourceIsLost(r *Result, v *world.View, s *model.Service, endpoints []*model.EndpointSlice) {
-	if !s.External.Local || !s.Any() {
-		return
-	}
+func (c Config) sourceIsLost(r *Result, v *world.View, endpoints []*model.EndpointSlice) {
 	for _, subnet := range v.SubnetsOfVpc(c.ClusterRouter) {
 		if subnet.GatewayType != model.GatewayCentralized || subnet.Name == c.NodeSwitch {
 			continue

@@ -54,7 +54,7 @@ func (a Adopt) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: a
 // Target is the IP object.
 func (f Follow) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: f.IP} }
 
-// Annotate wants annotations on a pod, node or namespace; one with an empty value is to go.
+// Annotate wants annotations on a pod, node, namespace or Service; one with an empty value is to go.
 type Annotate struct {
 	Object      model.Ref
 	UID         string // of the object meant: a namesake that follows it is not annotated

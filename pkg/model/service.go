@@ -8,6 +8,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/wovensdn/woven/api/annotations"
 )
 
 // Protocol of a port of a Service, spelled as ovn-nb(5) spells it.
@@ -36,7 +38,15 @@ type Service struct {
 	// InternalLocal has those who ask the ClusterIPs reach backends of their own node only.
 	InternalLocal bool
 	DNS           ServiceName
+	// Router and Switch are the Vpc and the Subnet in which a user says that the backends are; empty if nothing is said.
+	Router, Switch string
+	// Vpc is where the controller found them last: what stands on the Service.
+	Vpc string
 }
+
+// OnNodes reports whether nodes, and what comes through them from outside, reach the
+// Service. They reach those of the default Vpc, as one is taken to be until the controller has said where it is.
+func (s *Service) OnNodes() bool { return s.Vpc == "" || s.Vpc == DefaultVpc }
 
 // ServicePort is one port of a Service.
 type ServicePort struct {
@@ -59,6 +69,8 @@ type EndpointSlice struct {
 	Draining []netip.Addr
 	// Nodes tells where an address of these is, if the slice says it.
 	Nodes map[netip.Addr]string
+	// Pods names the pod behind an address, in the slice's namespace, if the slice says it; also behind one that is not ready.
+	Pods map[netip.Addr]string
 	// Named are those of Ready that have a host name, sorted.
 	Named []NamedEndpoint
 }
@@ -82,6 +94,7 @@ func ServiceFrom(o *corev1.Service) (Service, []Problem) {
 	if s.ClusterIPs == (Addrs{}) {
 		return s, p.list
 	}
+	s.Router, s.Switch, s.Vpc = o.Annotations[annotations.LogicalRouter], o.Annotations[annotations.LogicalSwitch], o.Annotations[annotations.Vpc]
 	for _, port := range o.Spec.Ports {
 		protocol, known := protocols[port.Protocol]
 		if !known || port.Port < 1 || port.Port > 65535 {
@@ -168,6 +181,9 @@ func (s *EndpointSlice) endpoint(p *problems, e *discoveryv1.Endpoint) {
 		p.warn("endpoints", "an endpoint is left out: %s", err)
 		return
 	}
+	if pod := e.TargetRef; pod != nil && pod.Kind == "Pod" && pod.Namespace == s.Namespace {
+		put(&s.Pods, addr, pod.Name)
+	}
 	ready := e.Conditions.Ready == nil || *e.Conditions.Ready
 	serving := e.Conditions.Serving == nil || *e.Conditions.Serving
 	switch {
@@ -180,11 +196,15 @@ func (s *EndpointSlice) endpoint(p *problems, e *discoveryv1.Endpoint) {
 		return
 	}
 	if e.NodeName != nil {
-		if s.Nodes == nil {
-			s.Nodes = map[netip.Addr]string{}
-		}
-		s.Nodes[addr] = *e.NodeName
+		put(&s.Nodes, addr, *e.NodeName)
 	}
+}
+
+func put(in *map[netip.Addr]string, addr netip.Addr, name string) {
+	if *in == nil {
+		*in = map[netip.Addr]string{}
+	}
+	(*in)[addr] = name
 }
 
 func compareServicePorts(a, b ServicePort) int {

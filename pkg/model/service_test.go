@@ -2,6 +2,8 @@ package model
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,6 +14,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/wovensdn/woven/api/annotations"
 )
 
 func serviceObject(change func(*corev1.Service)) *corev1.Service {
@@ -38,6 +42,12 @@ func TestServiceFrom(t *testing.T) {
 		want   Service
 	}{
 		"plain": {func(*corev1.Service) {}, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web}},
+		"of a Vpc": {
+			func(o *corev1.Service) {
+				o.Annotations = map[string]string{annotations.LogicalRouter: "red", annotations.LogicalSwitch: "blue", annotations.Vpc: "green"}
+			},
+			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Router: "red", Switch: "blue", Vpc: "green"},
+		},
 		"two families": {
 			func(o *corev1.Service) { o.Spec.ClusterIPs = []string{"fd00::5", "10.96.0.5"} },
 			Service{ClusterIPs: addrs("10.96.0.5", "fd00::5"), Ports: web},
@@ -136,6 +146,15 @@ func TestEndpointSliceFrom(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, compareNetip); diff != "" || len(problems) > 0 {
 		t.Error(diff, problems)
+	}
+	pods := sliceObject(endpoint("10.0.0.2", "", "", ""), endpoint("10.0.0.3", "false", "", ""), endpoint("10.0.0.4", "", "", ""), endpoint("10.0.0.5", "", "", ""))
+	for i, kind := range []string{"Pod", "Pod", "VirtualMachineInstance"} {
+		pods.Endpoints[i].TargetRef = &corev1.ObjectReference{Kind: kind, Namespace: pods.Namespace, Name: fmt.Sprint("p", i)}
+	}
+	pods.Endpoints[3].TargetRef = &corev1.ObjectReference{Kind: "Pod", Namespace: "elsewhere", Name: "p"}
+	behind := map[netip.Addr]string{netip.MustParseAddr("10.0.0.2"): "p0", netip.MustParseAddr("10.0.0.3"): "p1"}
+	if got, _ := EndpointSliceFrom(pods); !maps.Equal(got.Pods, behind) {
+		t.Errorf("pods are %v, want %v, also of one that is not ready", got.Pods, behind)
 	}
 	names := sliceObject(endpoint("a.example", "", "", ""))
 	names.AddressType = discoveryv1.AddressTypeFQDN

@@ -42,6 +42,7 @@ type World struct {
 	groups    *groups
 	timed     *anyService
 	local     *anyService
+	podVpcs   *podVpcs
 }
 
 // Names of the indexes and facets.
@@ -110,6 +111,7 @@ func New() *World {
 		w.Policies[kind] = newTable[model.Policy](kind, &w.readers)
 	}
 	w.selection, w.within, w.groups = newSelection(w), newWithin(w), newGroups(w)
+	w.podVpcs = newPodVpcs(w)
 	w.timed = newAnyService(w, indexTimed, func(s *model.Service) bool { return s.Remembered() > 0 })
 	w.local = newAnyService(w, indexLocal, func(s *model.Service) bool { return s.External.Local })
 	return w

@@ -129,3 +129,41 @@ func TestSelectedNamespaces(t *testing.T) {
 		t.Errorf("still selected by %v", got)
 	}
 }
+
+// Who asks where a namespace's pods are is woken by the first of a Vpc and the last.
+func TestVpcsOfPods(t *testing.T) {
+	w := world.New()
+	var got []string
+	read := func() { w.Read(owner("a"), func(v *world.View) { got = v.VpcsOfPods("ns") }) }
+	ip := func(name, subnet, namespace string) *model.IP {
+		return &model.IP{Meta: model.Meta{Name: name}, Subnet: subnet, Namespace: namespace, PodName: name}
+	}
+	read()
+	for _, step := range []struct {
+		what  string
+		do    func() []model.Ref
+		wakes bool
+		vpcs  []string
+	}{
+		{"a pod of a subnet that is not there yet", func() []model.Ref { return w.IPs.Set("one", ip("one", "blue", "ns")) }, false, nil},
+		{"the subnet comes", func() []model.Ref { return w.Subnets.Set("blue", subnet("blue", "red")) }, true, []string{"red"}},
+		{"another pod", func() []model.Ref { return w.IPs.Set("two", ip("two", "blue", "ns")) }, false, []string{"red"}},
+		{"a pod of another namespace", func() []model.Ref { return w.IPs.Set("three", ip("three", "blue", "other")) }, false, []string{"red"}},
+		{"a node", func() []model.Ref { return w.IPs.Set("node", ip("node", "blue", "")) }, false, []string{"red"}},
+		{"the subnet moves", func() []model.Ref { return w.Subnets.Set("blue", subnet("blue", "green")) }, true, []string{"green"}},
+		{"one pod goes", func() []model.Ref { return w.IPs.Delete("one") }, false, []string{"green"}},
+		{"the other moves to another subnet", func() []model.Ref { return w.IPs.Set("two", ip("two", "nowhere", "ns")) }, true, nil},
+		{"and back", func() []model.Ref { return w.IPs.Set("two", ip("two", "blue", "ns")) }, true, []string{"green"}},
+		{"the subnet goes", func() []model.Ref { return w.Subnets.Delete("blue") }, true, nil},
+		{"the pod goes", func() []model.Ref { return w.IPs.Delete("two") }, false, nil},
+	} {
+		var want []model.Ref
+		if step.wakes {
+			want = []model.Ref{owner("a")}
+		}
+		expect(t, step.what, step.do(), want...)
+		if read(); !slices.Equal(got, step.vpcs) {
+			t.Errorf("%s: pods are in %v, want %v", step.what, got, step.vpcs)
+		}
+	}
+}

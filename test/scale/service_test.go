@@ -2,6 +2,7 @@ package scale
 
 import (
 	"fmt"
+	"net/netip"
 	"runtime"
 	"testing"
 
@@ -17,7 +18,7 @@ func services(count, endpoints int) (out []engine.Change) {
 	for i := range count {
 		name := fmt.Sprint("s", i)
 		out = append(out, change(model.KindService, "default", name, &model.Service{
-			Meta: model.Meta{Namespace: "default", Name: name, UID: name, Created: 2}, ClusterIPs: model.Addrs{V4: address("10.96.0.1", i)}, Ports: ports,
+			Meta: model.Meta{Namespace: "default", Name: name, UID: name, Created: 2}, ClusterIPs: model.Addrs{V4: address("10.96.0.1", i)}, Ports: ports, Vpc: model.DefaultVpc,
 		}), endpointsOf(i, endpoints))
 	}
 	return out
@@ -28,9 +29,11 @@ func endpointsOf(service, endpoints int) engine.Change {
 	slice := &model.EndpointSlice{
 		Meta: model.Meta{Namespace: "default", Name: name + "-1", UID: name, Created: 3}, Service: name,
 		Ports: []model.ServicePort{{Name: "http", Protocol: model.TCP, Port: 8080}, {Name: "metrics", Protocol: model.TCP, Port: 9090}},
+		Pods:  map[netip.Addr]string{},
 	}
 	for i := range endpoints {
-		slice.Ready = append(slice.Ready, address("10.0.0.2", service*endpoints+i))
+		a := address("10.0.0.2", service*endpoints+i)
+		slice.Ready, slice.Pods[a] = append(slice.Ready, a), fmt.Sprint("p", i)
 	}
 	return change(model.KindEndpointSlice, "default", slice.Name, slice)
 }

@@ -245,6 +245,10 @@ func (b *bed) Annotate(a compile.Annotate, done func(error)) {
 					n.LogicalSwitches = nil // as NamespaceFrom reads it
 				}
 			}))
+		case *model.Service:
+			if o.UID == a.UID {
+				b.set(a.Object, changed(o, func(s *model.Service) { s.Vpc = a.Annotations[annotations.Vpc] }))
+			}
 		}
 		done(nil)
 	})

@@ -17,7 +17,7 @@ import (
 func service(name, address string, ports ...model.ServicePort) *model.Service {
 	return &model.Service{
 		Meta:       model.Meta{Namespace: "default", Name: name, UID: "service-" + name, Created: 6},
-		ClusterIPs: model.Addrs{V4: netip.MustParseAddr(address)}, Ports: ports,
+		ClusterIPs: model.Addrs{V4: netip.MustParseAddr(address)}, Ports: ports, Vpc: config.ClusterRouter,
 	}
 }
 

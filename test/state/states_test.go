@@ -160,5 +160,5 @@ func states() []state {
 		pods.with("dotted names", pod("default", "a.b", "n1"), pod("default", "a-b", "n1")),
 		pods.with("full subnet", changed(subnet("tiny", "10.19.0.0/30"), func(s *model.Subnet) { s.Namespaces = []string{"tiny"} }),
 			namespace("tiny"), pod("tiny", "a", "n1"), pod("tiny", "b", "n1")),
-	}, slices.Concat(addressStates(pods), serviceStates(bound), policyStates(bound))...)
+	}, slices.Concat(addressStates(pods), serviceStates(bound), placeStates(bound), policyStates(bound))...)
 }

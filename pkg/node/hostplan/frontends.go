@@ -161,6 +161,9 @@ type Served struct {
 // Serve says what the node does for a Service with these endpoints.
 func (o Outward) Serve(s *model.Service, endpoints []*model.EndpointSlice) Served {
 	out := Served{Leads: map[Frontend]Lead{}, LocalReady: o.localReady(s, endpoints)}
+	if !s.OnNodes() {
+		return out
+	}
 	for _, port := range s.Ports {
 		var at []netip.AddrPort
 		for _, a := range o.Own {

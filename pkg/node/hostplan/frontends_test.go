@@ -80,7 +80,11 @@ func TestServe(t *testing.T) {
 		"another proxy's family": {v4only, frontendService(func(s *model.Service) { s.External.IPs = addrList("203.0.113.1", "2001:db8::1") }), nil, []string{
 			"cluster4 192.168.77.11 . 6 . 30080 : 10.96.0.80 . 80", "cluster4 203.0.113.1 . 6 . 80 : 10.96.0.80 . 80",
 		}},
-		"no node ports": {v4only, frontendService(func(s *model.Service) { s.Ports[0].NodePort = 0 }), nil, nil},
+		"where the controller has found it in the default Vpc": {v4only, frontendService(func(s *model.Service) { s.Vpc = model.DefaultVpc }), nil, []string{
+			"cluster4 192.168.77.11 . 6 . 30080 : 10.96.0.80 . 80",
+		}},
+		"of another Vpc": {v4only, frontendService(func(s *model.Service) { s.Vpc, s.External.Local = "tenant", true }), []*model.EndpointSlice{backendsOn("n1", "10.16.0.5")}, nil},
+		"no node ports":  {v4only, frontendService(func(s *model.Service) { s.Ports[0].NodePort = 0 }), nil, nil},
 		"local, none here": {v4only, frontendService(local), []*model.EndpointSlice{backendsOn("n2", "10.16.0.5")}, []string{
 			"chosen4 192.168.77.11 . 6 . 30080", "cluster4 192.168.77.11 . 6 . 30080 : 10.96.0.80 . 80",
 		}},

@@ -1,0 +1,107 @@
+package compile
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/wovensdn/woven/api/annotations"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+// place gives the Vpc in which a Service is reached, and those of its endpoints that
+// are there: addresses of Vpcs may overlap, so that one of another Vpc would be somebody
+// else's. An endpoint that is no pod with an address of ours is wherever the Service is.
+func (c Config) place(r *Result, v *world.View, s *model.Service) (vpc string, endpoints []*model.EndpointSlice) {
+	endpoints = v.EndpointSlicesOfService(s.Namespace, s.Name)
+	where := c.whereabouts(v, s.Namespace, endpoints)
+	vpc = c.vpcOf(r, v, s, where)
+	if stranger, elsewhere := firstElsewhere(where, vpc); elsewhere {
+		r.problem("BackendsInOtherVpc", "", "endpoint %s is left out: it is in Vpc %s, and the Service in %s", stranger, where[stranger], vpc)
+		endpoints = only(endpoints, func(a netip.Addr) bool { return where[a] == "" || where[a] == vpc })
+	}
+	return vpc, endpoints
+}
+
+// vpcOf: what counts is, in this order, what a user says, where the pods are (the default
+// Vpc before others, and these by name), where the Service was last, and the default Vpc.
+func (c Config) vpcOf(r *Result, v *world.View, s *model.Service, where map[netip.Addr]string) string {
+	if s.Router != "" {
+		if c.standing(v, s.Router) {
+			return s.Router
+		}
+		r.problem(model.ReasonServiceInvalid, model.AnnotationField(annotations.LogicalRouter), "it is passed over: there is no Vpc %s", s.Router)
+	} else if s.Switch != "" {
+		if subnet, ok := v.SubnetNetwork(s.Switch); ok && c.there(v, subnet.Vpc) {
+			return subnet.Vpc
+		}
+		r.problem(model.ReasonServiceInvalid, model.AnnotationField(annotations.LogicalSwitch), "it is passed over: there is no Subnet %s", s.Switch)
+	}
+	vpcs := slices.Sorted(maps.Values(where))
+	if slices.Contains(vpcs, c.ClusterRouter) {
+		return c.ClusterRouter
+	}
+	for _, vpc := range slices.Compact(vpcs) {
+		if c.there(v, vpc) {
+			return vpc
+		}
+	}
+	if s.Vpc != "" && c.standing(v, s.Vpc) {
+		return s.Vpc
+	}
+	return c.ClusterRouter
+}
+
+// there tells whether a Vpc is there; while it has subnets it stays.
+func (c Config) there(v *world.View, name string) bool {
+	_, ok := v.Vpc(name)
+	return ok || name == c.ClusterRouter
+}
+
+// standing tells whether a Vpc is there and stays also without subnets.
+func (c Config) standing(v *world.View, name string) bool {
+	vpc, ok := v.Vpc(name)
+	return name == c.ClusterRouter || ok && !vpc.Deleting
+}
+
+// whereabouts are the Vpcs of those endpoints that are pods with an address of ours. As long as all
+// pods of a namespace are in the default Vpc, that is what it says without a look at each.
+func (c Config) whereabouts(v *world.View, namespace string, endpoints []*model.EndpointSlice) map[netip.Addr]string {
+	vpcs := v.VpcsOfPods(namespace)
+	if !slices.ContainsFunc(vpcs, func(vpc string) bool { return vpc != c.ClusterRouter }) {
+		return nil
+	}
+	where := map[netip.Addr]string{}
+	for _, e := range endpoints {
+		for a, pod := range e.Pods {
+			for _, ip := range v.IPsOfPod(namespace, pod) {
+				if subnet, ok := v.SubnetNetwork(ip.Subnet); ok && (ip.Addrs.V4 == a || ip.Addrs.V6 == a) {
+					where[a] = subnet.Vpc
+				}
+			}
+		}
+	}
+	return where
+}
+
+func firstElsewhere(where map[netip.Addr]string, vpc string) (first netip.Addr, ok bool) {
+	for a, its := range where {
+		if its != vpc && (!ok || a.Less(first)) {
+			first, ok = a, true
+		}
+	}
+	return first, ok
+}
+
+// only are the endpoints whose address is among some.
+func only(endpoints []*model.EndpointSlice, among func(netip.Addr) bool) []*model.EndpointSlice {
+	not := func(a netip.Addr) bool { return !among(a) }
+	out := make([]*model.EndpointSlice, 0, len(endpoints))
+	for _, e := range endpoints {
+		some := *e
+		some.Ready, some.Draining = slices.DeleteFunc(slices.Clone(e.Ready), not), slices.DeleteFunc(slices.Clone(e.Draining), not)
+		out = append(out, &some)
+	}
+	return out
+}

@@ -1,0 +1,86 @@
+package world
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// indexPodVpcs is read for the Vpcs in which a namespace has pods.
+const indexPodVpcs = "podvpcs"
+
+// podVpcs counts the NICs of each namespace's pods by Vpc, so that whoever asks where a
+// namespace's pods are does not have to read every pod.
+type podVpcs struct {
+	w     *World
+	count map[string]map[string]int // by namespace, then by Vpc
+}
+
+func newPodVpcs(w *World) *podVpcs {
+	p := &podVpcs{w: w, count: map[string]map[string]int{}}
+	w.IPs.changing = append(w.IPs.changing, p.ip)
+	w.Subnets.changing = append(w.Subnets.changing, p.subnet)
+	return p
+}
+
+func (p *podVpcs) ip(_ string, old, now *model.IP) (woken []model.Ref) {
+	if old != nil && now != nil && old.Namespace == now.Namespace && old.Subnet == now.Subnet {
+		return nil
+	}
+	for ip, n := range map[*model.IP]int{old: -1, now: 1} {
+		if ip == nil {
+			continue
+		}
+		if s, ok := p.w.Subnets.Get(ip.Subnet); ok {
+			woken = append(woken, p.add(ip, s.Vpc, n)...)
+		}
+	}
+	return woken
+}
+
+// subnet moves the NICs that are counted already.
+func (p *podVpcs) subnet(name string, old, now *model.Subnet) (woken []model.Ref) {
+	if old != nil && now != nil && old.Vpc == now.Vpc {
+		return nil
+	}
+	for _, key := range p.w.IPs.bucket(indexSubnet, name) {
+		ip, _ := p.w.IPs.Get(key)
+		if old != nil {
+			woken = append(woken, p.add(ip, old.Vpc, -1)...)
+		}
+		if now != nil {
+			woken = append(woken, p.add(ip, now.Vpc, 1)...)
+		}
+	}
+	return woken
+}
+
+// add wakes the readers when the first NIC comes or the last one goes.
+func (p *podVpcs) add(ip *model.IP, vpc string, n int) []model.Ref {
+	if ip.Namespace == "" {
+		return nil // of a node
+	}
+	in := p.count[ip.Namespace]
+	if in == nil {
+		in = map[string]int{}
+		p.count[ip.Namespace] = in
+	}
+	before := in[vpc]
+	if in[vpc] += n; in[vpc] == 0 {
+		delete(in, vpc)
+	}
+	if len(in) == 0 {
+		delete(p.count, ip.Namespace)
+	}
+	if (before > 0) == (before+n > 0) {
+		return nil
+	}
+	return p.w.readers.of(dep{model.KindIP, indexPodVpcs, ip.Namespace})
+}
+
+// VpcsOfPods lists the Vpcs in which a namespace has pods, by name.
+func (v *View) VpcsOfPods(namespace string) []string {
+	v.reads = append(v.reads, dep{model.KindIP, indexPodVpcs, namespace})
+	return slices.Sorted(maps.Keys(v.w.podVpcs.count[namespace]))
+}

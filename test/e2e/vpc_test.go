@@ -1,0 +1,133 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wovensdn/woven/api/annotations"
+	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/test/e2e/peer/wire"
+)
+
+// TestServiceOfVpc: a Service whose pods are in a Vpc with the addresses of the default one is reached
+// in that Vpc, by its own pods and by nobody else.
+func TestServiceOfVpc(t *testing.T) {
+	te := begin(t, shared)
+	before := te.inventory()
+	const cidr, address = "10.16.0.0/16", "10.16.200.9" // those of the default subnet
+	tenant := &v1.Vpc{ObjectMeta: metav1.ObjectMeta{Name: "tenant"}}
+	te.create(tenant)
+	net := subnet("tenant-net", cidr, "tenant")
+	net.Spec.Vpc, net.Spec.NatOutgoing = "tenant", false
+	te.create(net)
+	te.namespace("tenant", nil)
+	te.namespace("twin", nil)
+	te.create(te.unprobed("tenant", "backend", "n1", address))
+	te.create(te.unprobed("tenant", "client", "n2", ""))
+	pods := te.ready("tenant", 2, 40*time.Second)
+	backend, asker := &pods[0], &pods[1]
+	s := te.published("tenant", "web", map[string]string{"app": "peer"}, nodePort)
+	te.balanced("tenant", "web", s.Spec.ClusterIPs[0], 2)
+	te.annotated(s, "tenant")
+	te.warning(10*time.Second, s.Namespace, s.Name, "NotReachedFromOutside", "the Service is in Vpc tenant")
+	te.create(te.newPod("twin", "twin", "n1", map[string]string{annotations.IPAddress: address}))
+	twin := te.becomes("twin", "twin", 40*time.Second)
+
+	targets := slices.Repeat(toServices(s.Spec.ClusterIPs, wire.Hello, wire.Send), 8)
+	for _, pod := range pods {
+		te.insideVpc(&pod, targets, backend, asker)
+	}
+	te.silentTo("a pod of the default Vpc", func(ctx context.Context, targets []wire.Target) ([]wire.Answer, error) {
+		return te.ask(ctx, twin, targets)
+	}, s)
+	te.silentTo("a node", func(ctx context.Context, targets []wire.Target) ([]wire.Answer, error) {
+		return te.askNode(ctx, 1, targets)
+	}, s)
+	te.silent("NodePorts of the Service, whose backend has a twin", te.atNodes(s, nil, 1, 2))
+	te.say("nodes lead nothing to the twin")
+	te.consistent(10 * time.Second)
+	te.remove(te.made...)
+	te.wait(20*time.Second, "everything is as before", func(ctx context.Context) string {
+		now, err := te.count(ctx)
+		if err != nil {
+			return err.Error()
+		}
+		return compareCounts(before, now)
+	})
+	te.say("Vpc, Subnet, namespaces deleted: nothing is left")
+}
+
+// unprobed is a pod without a readiness probe: no node reaches those of other Vpcs than the default one.
+func (t *test) unprobed(namespace, name, node, address string) *corev1.Pod {
+	var own map[string]string
+	if address != "" {
+		own = map[string]string{annotations.IPAddress: address}
+	}
+	pod := t.newPod(namespace, name, node, own)
+	pod.Spec.Containers[0].ReadinessProbe = nil
+	return pod
+}
+
+// annotated waits until a Service says in which Vpc it is reached.
+func (t *test) annotated(s *corev1.Service, vpc string) {
+	t.Helper()
+	t.wait(10*time.Second, "annotation of Service "+s.Name, func(ctx context.Context) string {
+		if err := t.api.Get(ctx, client.ObjectKeyFromObject(s), s); err != nil {
+			return err.Error()
+		}
+		if got := s.Annotations[annotations.Vpc]; got != vpc {
+			return fmt.Sprintf("%s is %q, want %q", annotations.Vpc, got, vpc)
+		}
+		return ""
+	})
+}
+
+// insideVpc lets a pod that no node reaches ask, and wants all backends to answer.
+func (t *test) insideVpc(from *corev1.Pod, targets []wire.Target, backends ...*corev1.Pod) {
+	t.Helper()
+	body, err := json.Marshal(targets)
+	t.must(err, "encode targets")
+	out, err := t.inPod(t.Context(), from, "/e2e/peer", "check", string(body))
+	t.must(err, "ask from pod %s", from.Name)
+	var answers []wire.Answer
+	t.must(json.Unmarshal([]byte(out), &answers), "answers of pod %s", from.Name)
+	var by []string
+	for _, a := range answers {
+		if a.Error != "" {
+			t.Errorf("pod %s → %s %s: %s", from.Name, a.How, a.Address, a.Error)
+		}
+		by = append(by, a.By)
+	}
+	for _, b := range backends {
+		if !slices.ContainsFunc(by, func(address string) bool { return hasIP(b, address) }) {
+			t.Errorf("pod %s: backend %s never answered, but %s", from.Name, b.Name, strings.Join(by, " "))
+		}
+	}
+	t.say("pod %s in its Vpc: %d answers of %d backends", from.Name, len(answers), len(backends))
+}
+
+// silentTo wants no answer of a Service's ClusterIPs to somebody.
+func (t *test) silentTo(whom string, ask func(context.Context, []wire.Target) ([]wire.Answer, error), s *corev1.Service) {
+	t.Helper()
+	targets := toServices(s.Spec.ClusterIPs, wire.Hello, wire.Send)
+	for i := range targets {
+		targets[i].Silent = true
+	}
+	answers, err := ask(t.Context(), targets)
+	t.must(err, "ask from %s", whom)
+	for _, a := range answers {
+		if a.Error != "" {
+			t.Errorf("%s → %s %s: %s", whom, a.How, a.Address, a.Error)
+		}
+	}
+	t.say("%s has no answer of the Service", whom)
+}
