@@ -242,13 +242,19 @@ func (t *test) loadBalancer(pods []corev1.Pod) {
 	t.fromOutside("those that are named may ask", targets, itself)
 }
 
-// silent waits until the host outside is not answered, nor refused.
-func (t *test) silent(what string, targets []wire.Target) {
-	t.Helper()
+// silently are the same questions, to which no answer is wanted.
+func silently(targets []wire.Target) []wire.Target {
 	targets = slices.Clone(targets)
 	for i := range targets {
 		targets[i].Silent = true
 	}
+	return targets
+}
+
+// silent waits until the host outside is not answered, nor refused.
+func (t *test) silent(what string, targets []wire.Target) {
+	t.Helper()
+	targets = silently(targets)
 	t.wait(20*time.Second, what+": silence", func(ctx context.Context) string {
 		answers, err := t.askOutside(ctx, targets)
 		if err != nil {

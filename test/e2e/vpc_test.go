@@ -52,8 +52,7 @@ func TestServiceOfVpc(t *testing.T) {
 	te.silentTo("a node", func(ctx context.Context, targets []wire.Target) ([]wire.Answer, error) {
 		return te.askNode(ctx, 1, targets)
 	}, s)
-	te.silent("NodePorts of the Service, whose backend has a twin", te.atNodes(s, nil, 1, 2))
-	te.say("nodes lead nothing to the twin")
+	te.fromOutside("nodes refuse at the Service's ports, and ask no twin", te.atNodes(s, func(t *wire.Target) { t.Refused = true }, 1, 2), itsError)
 	te.consistent(10 * time.Second)
 	te.remove(te.made...)
 	te.wait(20*time.Second, "everything is as before", func(ctx context.Context) string {
@@ -118,11 +117,7 @@ func (t *test) insideVpc(from *corev1.Pod, targets []wire.Target, backends ...*c
 // silentTo wants no answer of a Service's ClusterIPs to somebody.
 func (t *test) silentTo(whom string, ask func(context.Context, []wire.Target) ([]wire.Answer, error), s *corev1.Service) {
 	t.Helper()
-	targets := toServices(s.Spec.ClusterIPs, wire.Hello, wire.Send)
-	for i := range targets {
-		targets[i].Silent = true
-	}
-	answers, err := ask(t.Context(), targets)
+	answers, err := ask(t.Context(), silently(toServices(s.Spec.ClusterIPs, wire.Hello, wire.Send)))
 	t.must(err, "ask from %s", whom)
 	for _, a := range answers {
 		if a.Error != "" {

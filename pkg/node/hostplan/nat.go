@@ -120,6 +120,7 @@ func makeTable(w World) Table {
 	}}}
 	post := Chain{Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: "srcnat"}
 	for _, f := range families {
+		t.Chains = append(t.Chains, behindChain(w, f))
 		t.Sets = append(t.Sets,
 			Set{Name: "pods" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(inside, f.is4)},
 			Set{Name: "nat" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(nat, f.is4)},
@@ -142,7 +143,7 @@ func makeTable(w World) Table {
 		})
 	}
 	leave.Rules = append(leave.Rules, Rule{Text: "masquerade fully-random", Comment: "else the node's own address"})
-	t.Chains = append(append([]Chain{leave, stray}, policyChains(w)...), forward, post)
+	t.Chains = append(append(append(t.Chains, leave, stray), policyChains(w)...), forward, post)
 	return t
 }
 
@@ -186,7 +187,7 @@ func natRules(f family) []Rule {
 	return []Rule{{
 		// Without this the answer would go straight back to the pod through OVN,
 		// from an address that the pod never asked.
-		Text:    saddr + "@pods" + f.digit + " ct status dnat masquerade fully-random",
+		Text:    saddr + "@pods" + f.digit + " ct status dnat goto " + f.behind(),
 		Comment: "what this node redirected comes back through it",
 	}, f.byPolicy(), {
 		Text:    saddr + "@nat" + f.digit + " " + f.outside() + " goto " + leaveChain,

@@ -70,3 +70,21 @@ func serviceRules(w World, f family) (post, forward []Rule) {
 	}}
 	return post, forward
 }
+
+// behindChain translates the source of what this node leads on, where the answer would
+// not come back through it. Pods see the node's address towards Services then, and not
+// the one that it asks pods from itself: policies let that one pass to the node's own pods,
+// and have to tell clients from the node. What the host itself sends may have it.
+func behindChain(w World, f family) Chain {
+	c := Chain{Name: f.behind()}
+	if source, ok := sourceOf(w.Node, f); ok {
+		c.Rules = append(c.Rules, Rule{
+			Text:    `oifname "` + NodeLink + `" fib saddr type != local snat ` + f.keyword + " to " + source.Addr().String() + " fully-random",
+			Comment: "clients behind this node",
+		})
+	}
+	c.Rules = append(c.Rules, Rule{Text: "masquerade fully-random", Comment: "the node itself, and what leaves by another way"})
+	return c
+}
+
+func (f family) behind() string { return "behind" + f.digit }

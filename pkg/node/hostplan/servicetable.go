@@ -52,13 +52,13 @@ func ServiceTable(w World, sticky []time.Duration) Table {
 		output.Rules = append(output.Rules, elsewhere, spread, cluster)
 		for _, p := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
 			post.Rules = append(post.Rules, Rule{
-				Text:    f.translated(p) + " " + f.asked() + " @" + wideSet + f.digit + " masquerade fully-random",
+				Text:    f.translated(p) + " " + f.asked() + " @" + wideSet + f.digit + " goto " + f.behind(),
 				Comment: "a backend on any node answers through this one",
 			})
 		}
 		post.Rules = append(post.Rules, f.ledBack()...)
 		post.Rules = append(post.Rules, f.comeBack()...)
-		t.Chains = append(t.Chains, choose)
+		t.Chains = append(t.Chains, choose, behindChain(w, f))
 	}
 	t.Chains = append(append(t.Chains, rememberChains(sticky)...), guard, pre, output, after, post)
 	return t
@@ -120,10 +120,14 @@ func (f family) ledBack() (out []Rule) {
 func (f family) comeBack() []Rule {
 	daddr := f.keyword + " daddr "
 	return []Rule{{
-		Text:    "ct status dnat " + f.keyword + " saddr @nodes" + f.digit + " " + daddr + "@inside" + f.digit + " masquerade fully-random",
+		// Before the plugin portmap translates, which comes later, to the address by which the node asks pods itself.
+		Text:    "ct status dnat " + f.keyword + " saddr @inside" + f.digit + " " + daddr + "@inside" + f.digit + " goto " + f.behind(),
+		Comment: "pods answer each other through OVN",
+	}, {
+		Text:    "ct status dnat " + f.keyword + " saddr @nodes" + f.digit + " " + daddr + "@inside" + f.digit + " goto " + f.behind(),
 		Comment: "pods answer nodes through OVN",
 	}, {
-		Text:    "ct status dnat " + daddr + "@away" + f.digit + " masquerade fully-random",
+		Text:    "ct status dnat " + daddr + "@away" + f.digit + " goto " + f.behind(),
 		Comment: "subnets that answer through a gateway node",
 	}}
 }

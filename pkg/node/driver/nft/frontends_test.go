@@ -119,6 +119,9 @@ func endpointsAt(node string, addresses ...netip.Addr) *model.EndpointSlice {
 	return e
 }
 
+// behind4 is what clients are seen as behind the node: its address towards Services.
+var behind4 = netip.MustParseAddr("169.254.64.2")
+
 // TestOutwardOnTheWire: who answers at a NodePort, and as whom the client is seen.
 func TestOutwardOnTheWire(t *testing.T) {
 	o := newOutward(t)
@@ -142,7 +145,7 @@ func TestOutwardOnTheWire(t *testing.T) {
 
 	o.world.Subnets[0].Centralized = true
 	o.become(outwardService(func(s *model.Service) { s.External.Local = true }), here...)
-	seen("local, centralized elsewhere", outside4, node4, netip.MustParseAddr("10.20.0.1"))
+	seen("local, centralized elsewhere", outside4, node4, behind4)
 	o.world.Subnets[0].ActiveGateways = []string{"n1"}
 	o.become(outwardService(func(s *model.Service) { s.External.Local = true }), here...)
 	seen("local, centralized here", outside4, node4, outside4)
@@ -152,7 +155,7 @@ func TestOutwardOnTheWire(t *testing.T) {
 	seen("local, of another node", outside4, node4, outside4)
 	o.world.Subnets[0].Untracked = true
 	o.become(outwardService(func(s *model.Service) { s.External.Local = true }), here...)
-	seen("local, of another node, whose answers OVN does not know", outside4, node4, netip.MustParseAddr("10.20.0.1"))
+	seen("local, of another node, whose answers OVN does not know", outside4, node4, behind4)
 	seen("local, of somebody else", other4, node4, other4)
 }
 
