@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os/exec"
 	"strings"
 	"sync"
@@ -71,7 +72,7 @@ func (t *test) keepsAsking(name string, argv []string, err error) *caller {
 func (c *caller) isAnsweredBy(pod *corev1.Pod) {
 	c.Helper()
 	began := time.Now()
-	c.wait(20*time.Second, c.name+" has an answer of pod "+pod.Name, func(context.Context) string {
+	missing := c.waitFor(20*time.Second, func(context.Context) string {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.last.Sent.After(began) && c.last.By == pod.Name {
@@ -79,7 +80,26 @@ func (c *caller) isAnsweredBy(pod *corev1.Pod) {
 		}
 		return "the last answer was of " + c.last.By + " at " + c.last.Sent.String()
 	})
+	if missing != "" {
+		c.tracked()
+		c.Fatalf("%s has no answer of pod %s, which has %v: %s", c.name, pod.Name, pod.Status.PodIPs, missing)
+	}
 	c.say("%s is answered by %s, %.1f s later", c.name, pod.Name, time.Since(began).Seconds())
+}
+
+// tracked shows what is tracked of UDP at the Services' port.
+func (t *test) tracked() {
+	t.Helper()
+	for n := 1; n <= t.cluster.Nodes(); n++ {
+		datapath, err := t.cluster.NodeExec(t.Context(), n, "ovs-appctl", "dpctl/dump-conntrack")
+		kernel, kernelErr := t.cluster.NodeExec(t.Context(), n, "cat", "/proc/net/nf_conntrack")
+		t.say("connections of UDP on %s (errors %v, %v)", sandbox.NodeName(n), err, kernelErr)
+		for line := range strings.Lines(datapath + kernel) {
+			if strings.Contains(strings.ToLower(line), "udp") && strings.Contains(line, fmt.Sprintf("dport=%d,", servicePort)) || strings.Contains(line, fmt.Sprintf("dport=%d ", servicePort)) {
+				t.Log(strings.TrimSpace(line))
+			}
+		}
+	}
 }
 
 // backendGoes: clients that never stop sending come to the next backend when theirs

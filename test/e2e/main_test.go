@@ -112,7 +112,7 @@ func up(ctx context.Context, o sandbox.Options, e **env) (down func() error, err
 	if err != nil {
 		return down, err
 	}
-	*e, err = newEnv(ctx, cluster)
+	*e, err = newEnv(context.WithoutCancel(ctx), cluster) // a failed test looks at it when its context has ended
 	return down, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wovensdn/woven/pkg/sandbox"
@@ -43,13 +44,13 @@ func TestNodePorts(t *testing.T) {
 	te.nothingLeft(before, namespace)
 }
 
-// published makes a Service and returns it as the API server completed it.
+// published makes a Service and returns it as the API server and the controller completed it.
 func (t *test) published(namespace, name string, selector map[string]string, change func(*corev1.ServiceSpec)) *corev1.Service {
 	t.Helper()
 	t.service(namespace, name, selector, change)
-	var s corev1.Service
-	t.must(t.api.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, &s), "get Service %s", name)
-	return &s
+	s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	t.inVpc(s, func(vpc string) bool { return vpc != "" })
+	return s
 }
 
 func nodePort(s *corev1.ServiceSpec) { s.Type = corev1.ServiceTypeNodePort }
