@@ -37,6 +37,8 @@ type outwardHost struct {
 	broken  error
 	flows   []conntrack.Flow // of UDP, that the kernel tracks
 	forgot  []string         // in Open vSwitch
+	tracked []conntrack.Flow // in Open vSwitch
+	looks   int              // at them
 	health  map[types.NamespacedName]healthport.Check
 	clock   *clocktesting.FakeClock
 }
@@ -72,6 +74,14 @@ type outwardDatapath struct{ *outwardHost }
 
 func (d outwardDatapath) ForgetUDP(_ context.Context, asked, answers netip.AddrPort) error {
 	d.forgot = append(d.forgot, asked.String()+" "+answers.String())
+	return nil
+}
+
+func (d outwardDatapath) EachUDP(_ context.Context, each func(asked, answers netip.AddrPort)) error {
+	d.looks++
+	for _, f := range d.tracked {
+		each(f.Asked, f.Answers)
+	}
 	return nil
 }
 
@@ -292,6 +302,55 @@ func TestConnectionsAreForgotten(t *testing.T) {
 	h.pass()
 	if len(h.health) > 0 || !slices.Contains(h.forgot, "10.96.0.80:53 10.16.0.6:5353") {
 		t.Errorf("the Service goes: health %v, Open vSwitch forgot %v", h.health, h.forgot)
+	}
+}
+
+// Some seconds after a change the connections to a Service that go to none of its
+// backends are forgotten, wherever they go; with one look for all Services.
+func TestConnectionsAreLookedAt(t *testing.T) {
+	h := newOutwardHost(t)
+	h.services.SetWorld(outwardWorld())
+	addresses := map[string]string{"web": "10.96.0.80", "other": "10.96.0.81"}
+	for name, address := range addresses {
+		h.services.ServiceChanged(outwardService(name, address, 0, nil), false)
+		h.services.SliceChanged(outwardSlice(name, "n1", "10.16.0.5", "10.16.0.6"), false)
+	}
+	h.pass()
+	h.clock.Step(time.Minute)
+	h.pass()
+	if h.looks > 0 {
+		t.Errorf("%d looks without a change", h.looks)
+	}
+	flow := func(asked, answers string) conntrack.Flow {
+		return conntrack.Flow{Asked: netip.MustParseAddrPort(asked), Answers: netip.MustParseAddrPort(answers)}
+	}
+	h.tracked = []conntrack.Flow{
+		flow("10.96.0.80:53", "253.0.0.16:5353"), flow("10.96.0.80:53", "10.96.0.80:53"), flow("10.96.0.80:53", "10.16.0.5:5353"),
+		flow("10.96.0.81:53", "10.16.0.5:5353"), flow("10.96.0.99:53", "10.16.0.99:53"),
+	}
+	for name := range addresses {
+		h.services.SliceChanged(outwardSlice(name, "n1", "10.16.0.5"), false)
+		h.pass()
+	}
+	h.forgot = nil
+	h.clock.Step(10 * time.Second)
+	h.pass()
+	slices.Sort(h.forgot)
+	if want := []string{"10.96.0.80:53 10.16.0.6:5353", "10.96.0.80:53 10.96.0.80:53", "10.96.0.80:53 253.0.0.16:5353", "10.96.0.81:53 10.16.0.6:5353"}; !slices.Equal(h.forgot, want) {
+		t.Errorf("Open vSwitch forgot %v, want %v", h.forgot, want)
+	}
+	h.clock.Step(time.Minute)
+	h.pass()
+	if _, more := h.services.datagrams.next(); more || h.looks != 2 {
+		t.Errorf("%d looks for two changes at once, want 2; more to do: %v", h.looks, more)
+	}
+	h.services.ServiceChanged(outwardService("web", "10.96.0.80", 0, nil), true)
+	h.pass()
+	h.forgot = nil
+	h.clock.Step(10 * time.Second)
+	h.pass()
+	if slices.Contains(h.forgot, "10.96.0.80:53 10.96.0.80:53") || !slices.Contains(h.forgot, "10.96.0.80:53 10.16.0.5:5353") {
+		t.Errorf("the Service is gone: Open vSwitch forgot %v", h.forgot)
 	}
 }
 

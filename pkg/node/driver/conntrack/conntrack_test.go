@@ -108,6 +108,66 @@ func TestDatapath(t *testing.T) {
 		t.Errorf("cut off: %v", err)
 	}
 	<-requests
+	replies <- `{"id":0,"result":"tcp,orig=(src=10.16.0.5,dst=10.96.0.80,sport=1,dport=80),reply=(src=10.16.0.3,dst=10.16.0.5,sport=80,dport=1),zone=7,protoinfo=(state=TIME_WAIT)\n` +
+		`udp,orig=(src=10.16.0.5,dst=10.96.248.66,sport=55337,dport=80),reply=(src=253.0.0.16,dst=10.16.0.5,sport=7000,dport=55337),zone=10,mark=2\n` +
+		`icmp,orig=(src=1.2.3.4,dst=1.2.3.4,id=1,type=8,code=0),reply=(src=1.2.3.4,dst=1.2.3.4,id=1,type=0,code=0)\n` +
+		`udp,orig=(src=fd00::5,dst=fd00::80,sport=1,dport=53),reply=(src=fd00::3,dst=fd00::5,sport=5353,dport=1),zone=10\n","error":null}`
+	if got, err := tracked(t, d); err != nil || !slices.Equal(got, []string{"10.96.248.66:80 253.0.0.16:7000", "[fd00::80]:53 [fd00::3]:5353"}) {
+		t.Errorf("tracked are %v, error %v", got, err)
+	}
+	if got, want := <-requests, `{"id":0,"method":"dpctl/dump-conntrack","params":[]}`; got != want {
+		t.Errorf("asked %s, want %s", got, want)
+	}
+	for reply, want := range map[string]string{
+		`{"id":0,"result":"","error":null}`:                   "<nil>",
+		`{"id":0,"error":"ovs-vswitchd: no such datapath\n"}`: "no such datapath",
+		`{"id":0,"result":"udp,orig=(src=10.16.0.5`:           "unexpected EOF",
+	} {
+		replies <- reply
+		if got, err := tracked(t, d); len(got) > 0 || !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%s: tracked are %v, error %v, want %s", reply, got, err, want)
+		}
+		<-requests
+	}
+}
+
+// BenchmarkEachUDP reads what Open vSwitch tells of 100,000 connections.
+func BenchmarkEachUDP(b *testing.B) {
+	dir := b.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "ovs-vswitchd.pid"), []byte("4711\n"), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	l, err := (&net.ListenConfig{}).Listen(b.Context(), "unix", filepath.Join(dir, "ovs-vswitchd.4711.ctl"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	const connections = 100_000
+	line := `udp,orig=(src=10.16.0.5,dst=10.96.248.66,sport=55337,dport=80),reply=(src=10.16.0.6,dst=10.16.0.5,sport=7000,dport=55337),zone=10,mark=2\n`
+	answer := `{"id":0,"result":"` + strings.Repeat(line, connections) + `","error":null}`
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = fmt.Fprint(conn, answer)
+		}
+	}()
+	b.ReportAllocs()
+	for b.Loop() {
+		count := 0
+		if err := (conntrack.Datapath{RunDir: dir}).EachUDP(b.Context(), func(_, _ netip.AddrPort) { count++ }); err != nil || count != connections {
+			b.Fatalf("%d connections, %v", count, err)
+		}
+	}
+}
+
+// tracked are the connections of UDP.
+func tracked(t *testing.T, d conntrack.Datapath) (list []string, err error) {
+	t.Helper()
+	err = d.EachUDP(t.Context(), func(asked, answers netip.AddrPort) { list = append(list, asked.String()+" "+answers.String()) })
+	return list, err
 }
 
 func nft(t *testing.T, text string) error {
