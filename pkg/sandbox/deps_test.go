@@ -1,7 +1,9 @@
 package sandbox
 
 import (
+	"os"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -16,6 +18,25 @@ func TestDependencies(t *testing.T) {
 	}
 	if present("no-such-program-anywhere") || present("/no/such/file") || !present("/proc/self/exe") {
 		t.Error("what is present is not seen")
+	}
+}
+
+// What the sandbox needs, hack/deps.sh installs too, for those who run the tests.
+func TestDependenciesAreInstalled(t *testing.T) {
+	text, err := os.ReadFile("../../hack/packages.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	installed := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) > 2 && fields[0] != "#" {
+			installed[fields[0]] = fields[1]
+		}
+	}
+	for _, dep := range Dependencies {
+		if got := installed[dep.Package]; got != dep.Program {
+			t.Errorf("hack/packages.txt has %q as the program of %s, want %q", got, dep.Package, dep.Program)
+		}
 	}
 }
 
