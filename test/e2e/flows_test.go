@@ -72,7 +72,7 @@ func (t *test) keepsAsking(name string, argv []string, err error) *caller {
 func (c *caller) isAnsweredBy(pod *corev1.Pod) {
 	c.Helper()
 	began := time.Now()
-	missing := c.waitFor(20*time.Second, func(context.Context) string {
+	missing := c.waitFor(30*time.Second, func(context.Context) string {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.last.Sent.After(began) && c.last.By == pod.Name {
