@@ -21,7 +21,7 @@ type Datapath interface {
 // of the change, and until then a client that goes on sending makes such a connection
 // anew; OVN's own ct_flush is made once and may come too early, too. Connections that
 // are as they must be are not touched, so that once more does no harm.
-var forgetAfter = []time.Duration{0, time.Second}
+var forgetAfter = []time.Duration{0, time.Second, 4 * time.Second, 15 * time.Second}
 
 // lookAfter is how long after a change all connections to a Service are looked at.
 // A few go where no backend of it ever was: an IPv4 connection was seen that was translated to the
@@ -143,16 +143,15 @@ func (s *Services) forgetDatagrams(ctx context.Context) error {
 	return errors.Join(append(errs, s.lookAtDatagrams(ctx, s.datagrams.takeLooks(now)))...)
 }
 
-// lookAtDatagrams has Open vSwitch forget connections to these addresses that go to none of the backends.
+// lookAtDatagrams has Open vSwitch forget connections to these addresses that go to none of the backends. Those that
+// nobody has translated stay: where the kernel's connections are Open vSwitch's, too, they are the host's own.
 func (s *Services) lookAtDatagrams(ctx context.Context, backends map[netip.AddrPort][]netip.AddrPort) error {
 	if len(backends) == 0 {
 		return nil
 	}
 	wrong := map[[2]netip.AddrPort]bool{}
 	err := s.e.Datapath.EachUDP(ctx, func(asked, answers netip.AddrPort) {
-		right, looked := backends[asked]
-		// Without a backend nothing is translated.
-		if looked && !slices.Contains(right, answers) && (len(right) > 0 || answers != asked) {
+		if right, looked := backends[asked]; looked && answers != asked && !slices.Contains(right, answers) {
 			wrong[[2]netip.AddrPort{asked, answers}] = true
 		}
 	})

@@ -143,7 +143,7 @@ func makeTable(w World) Table {
 		})
 	}
 	leave.Rules = append(leave.Rules, Rule{Text: "masquerade fully-random", Comment: "else the node's own address"})
-	t.Chains = append(append(append(t.Chains, leave, stray), policyChains(w)...), forward, post)
+	t.Chains = slices.Concat(t.Chains, []Chain{leave, stray}, policyChains(w), []Chain{forward, post})
 	return t
 }
 
