@@ -33,10 +33,15 @@ func (c Config) vpcOf(r *Result, v *world.View, s *model.Service, where map[neti
 		}
 		r.problem(model.ReasonServiceInvalid, model.AnnotationField(annotations.LogicalRouter), "it is passed over: there is no Vpc %s", s.Router)
 	} else if s.Switch != "" {
-		if subnet, ok := v.SubnetNetwork(s.Switch); ok && c.there(v, subnet.Vpc) {
+		subnet, ok := v.SubnetNetwork(s.Switch)
+		if ok && c.there(v, subnet.Vpc) {
 			return subnet.Vpc
 		}
-		r.problem(model.ReasonServiceInvalid, model.AnnotationField(annotations.LogicalSwitch), "it is passed over: there is no Subnet %s", s.Switch)
+		missing := "Subnet " + s.Switch
+		if ok {
+			missing = "Vpc " + subnet.Vpc + ", in which Subnet " + s.Switch + " is to be"
+		}
+		r.problem(model.ReasonServiceInvalid, model.AnnotationField(annotations.LogicalSwitch), "it is passed over: there is no %s", missing)
 	}
 	vpcs := slices.Sorted(maps.Values(where))
 	if slices.Contains(vpcs, c.ClusterRouter) {

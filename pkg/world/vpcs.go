@@ -28,14 +28,16 @@ func (p *podVpcs) ip(_ string, old, now *model.IP) (woken []model.Ref) {
 	if old != nil && now != nil && old.Namespace == now.Namespace && old.Subnet == now.Subnet {
 		return nil
 	}
-	for ip, n := range map[*model.IP]int{old: -1, now: 1} {
+	count := func(ip *model.IP, n int) {
 		if ip == nil {
-			continue
+			return
 		}
 		if s, ok := p.w.Subnets.Get(ip.Subnet); ok {
 			woken = append(woken, p.add(ip, s.Vpc, n)...)
 		}
 	}
+	count(now, 1) // first, so that a move within a Vpc wakes nobody
+	count(old, -1)
 	return woken
 }
 

@@ -154,6 +154,9 @@ func TestVpcsOfPods(t *testing.T) {
 		{"one pod goes", func() []model.Ref { return w.IPs.Delete("one") }, false, []string{"green"}},
 		{"the other moves to another subnet", func() []model.Ref { return w.IPs.Set("two", ip("two", "nowhere", "ns")) }, true, nil},
 		{"and back", func() []model.Ref { return w.IPs.Set("two", ip("two", "blue", "ns")) }, true, []string{"green"}},
+		{"another subnet of the Vpc", func() []model.Ref { return w.Subnets.Set("violet", subnet("violet", "green")) }, false, []string{"green"}},
+		{"to that one", func() []model.Ref { return w.IPs.Set("two", ip("two", "violet", "ns")) }, false, []string{"green"}},
+		{"and back again", func() []model.Ref { return w.IPs.Set("two", ip("two", "blue", "ns")) }, false, []string{"green"}},
 		{"the subnet goes", func() []model.Ref { return w.Subnets.Delete("blue") }, true, nil},
 		{"the pod goes", func() []model.Ref { return w.IPs.Delete("two") }, false, nil},
 	} {

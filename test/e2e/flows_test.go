@@ -95,8 +95,10 @@ func (t *test) tracked() {
 		kernel, kernelErr := t.cluster.NodeExec(t.Context(), n, "cat", "/proc/net/nf_conntrack")
 		t.say("connections of UDP on %s (errors %v, %v)", sandbox.NodeName(n), err, kernelErr)
 		for line := range strings.Lines(datapath + kernel) {
-			if strings.Contains(strings.ToLower(line), "udp") && strings.Contains(line, fmt.Sprintf("dport=%d)", servicePort)) || strings.Contains(line, fmt.Sprintf("dport=%d ", servicePort)) {
-				t.Log(strings.TrimSpace(line))
+			line = strings.TrimSpace(line)
+			port := fmt.Sprintf("dport=%d", servicePort)
+			if strings.Contains(line, "udp") && (strings.Contains(line, port+")") || strings.Contains(line, port+" ")) {
+				t.Log(line)
 			}
 		}
 	}

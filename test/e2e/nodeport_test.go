@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -94,16 +93,10 @@ func (t *test) fromOutside(what string, targets []wire.Target, verdict func(a wi
 	t.say("%s: %d answers to the host outside", what, len(answers))
 }
 
-func (t *test) askOutside(ctx context.Context, targets []wire.Target) (answers []wire.Answer, err error) {
-	body, err := json.Marshal(targets)
-	if err != nil {
-		return nil, err
-	}
-	out, err := t.cluster.OutsideExec(ctx, t.peerPath(), "check", string(body))
-	if err != nil {
-		return nil, err
-	}
-	return answers, json.Unmarshal([]byte(out), &answers)
+func (t *test) askOutside(ctx context.Context, targets []wire.Target) ([]wire.Answer, error) {
+	return answersOf(targets, func(questions string) (string, error) {
+		return t.cluster.OutsideExec(ctx, t.peerPath(), "check", questions)
+	})
 }
 
 func itsError(a wire.Answer) string { return a.Error }

@@ -227,30 +227,35 @@ func (e *env) deployment(namespace, name string, count int32) *appsv1.Deployment
 
 // ask lets a pod ask targets; it is told so by its node, which reaches pods of every subnet.
 func (t *test) ask(ctx context.Context, pod *corev1.Pod, targets []wire.Target) ([]wire.Answer, error) {
-	body, err := json.Marshal(targets)
-	if err != nil {
-		return nil, err
-	}
-	out, err := t.cluster.NodeExec(ctx, nodeNumber(pod.Spec.NodeName), t.peerPath(), "relay", pod.Status.PodIP, string(body))
+	answers, err := answersOf(targets, func(questions string) (string, error) {
+		return t.cluster.NodeExec(ctx, nodeNumber(pod.Spec.NodeName), t.peerPath(), "relay", pod.Status.PodIP, questions)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("ask pod %s/%s on %s: %w", pod.Namespace, pod.Name, pod.Spec.NodeName, err)
 	}
-	var answers []wire.Answer
-	return answers, json.Unmarshal([]byte(out), &answers)
+	return answers, nil
 }
 
 // askNode lets a node ask targets.
 func (t *test) askNode(ctx context.Context, n int, targets []wire.Target) ([]wire.Answer, error) {
-	body, err := json.Marshal(targets)
+	return answersOf(targets, func(questions string) (string, error) {
+		return t.cluster.NodeExec(ctx, n, t.peerPath(), "check", questions)
+	})
+}
+
+// answersOf puts questions to the peers' program, wherever that is run.
+func answersOf(targets []wire.Target, run func(questions string) (string, error)) ([]wire.Answer, error) {
+	questions, err := json.Marshal(targets)
 	if err != nil {
 		return nil, err
 	}
-	out, err := t.cluster.NodeExec(ctx, n, t.peerPath(), "check", string(body))
+	out, err := run(string(questions))
 	if err != nil {
 		return nil, err
 	}
 	var answers []wire.Answer
-	return answers, json.Unmarshal([]byte(out), &answers)
+	err = json.Unmarshal([]byte(out), &answers)
+	return answers, err
 }
 
 // askingPods bounds how many pods ask at a time: the first packet of each connection is work for

@@ -166,12 +166,9 @@ func (t *test) inventory() map[string]int {
 	return counts
 }
 
-// nothingLeft deletes a namespace and wants everything to be as before.
-func (t *test) nothingLeft(before map[string]int, namespace string) {
+// asBefore waits until there is as much of everything as there was.
+func (t *test) asBefore(before map[string]int) {
 	t.Helper()
-	start := time.Now()
-	t.remove(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
-	t.say("namespace %s deleted; its pods are gone after %.1f s", namespace, time.Since(start).Seconds())
 	t.wait(20*time.Second, "everything is as before", func(ctx context.Context) string {
 		now, err := t.count(ctx)
 		if err != nil {
@@ -179,6 +176,15 @@ func (t *test) nothingLeft(before map[string]int, namespace string) {
 		}
 		return compareCounts(before, now)
 	})
+}
+
+// nothingLeft deletes a namespace and wants everything to be as before.
+func (t *test) nothingLeft(before map[string]int, namespace string) {
+	t.Helper()
+	start := time.Now()
+	t.remove(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+	t.say("namespace %s deleted; its pods are gone after %.1f s", namespace, time.Since(start).Seconds())
+	t.asBefore(before)
 	t.consistent(10 * time.Second)
 	t.say("nothing is left: %v", before)
 }

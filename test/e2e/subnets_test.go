@@ -59,13 +59,7 @@ func TestSubnetOfNamespace(t *testing.T) {
 
 	te.subnetLeaves(blue, pods)
 	te.remove(te.made...)
-	te.wait(20*time.Second, "everything is as before", func(ctx context.Context) string {
-		now, err := te.count(ctx)
-		if err != nil {
-			return err.Error()
-		}
-		return compareCounts(before, now)
-	})
+	te.asBefore(before)
 	te.consistent(10 * time.Second)
 	te.say("namespaces and subnets deleted: nothing is left")
 }

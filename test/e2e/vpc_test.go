@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,13 +55,7 @@ func TestServiceOfVpc(t *testing.T) {
 	te.fromOutside("nodes refuse at the Service's ports, and ask no twin", te.atNodes(s, func(t *wire.Target) { t.Refused = true }, 1, 2), itsError)
 	te.consistent(10 * time.Second)
 	te.remove(te.made...)
-	te.wait(20*time.Second, "everything is as before", func(ctx context.Context) string {
-		now, err := te.count(ctx)
-		if err != nil {
-			return err.Error()
-		}
-		return compareCounts(before, now)
-	})
+	te.asBefore(before)
 	te.say("Vpc, Subnet, namespaces deleted: nothing is left")
 }
 
@@ -94,12 +87,10 @@ func (t *test) inVpc(s *corev1.Service, right func(vpc string) bool) {
 // insideVpc lets a pod that no node reaches ask, and wants all backends to answer.
 func (t *test) insideVpc(from *corev1.Pod, targets []wire.Target, backends ...*corev1.Pod) {
 	t.Helper()
-	body, err := json.Marshal(targets)
-	t.must(err, "encode targets")
-	out, err := t.inPod(t.Context(), from, "/e2e/peer", "check", string(body))
+	answers, err := answersOf(targets, func(questions string) (string, error) {
+		return t.inPod(t.Context(), from, "/e2e/peer", "check", questions)
+	})
 	t.must(err, "ask from pod %s", from.Name)
-	var answers []wire.Answer
-	t.must(json.Unmarshal([]byte(out), &answers), "answers of pod %s", from.Name)
 	var by []string
 	for _, a := range answers {
 		if a.Error != "" {
