@@ -24,6 +24,7 @@ import (
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/world"
 )
 
 // Difference is one thing that is not as it should be.
@@ -108,9 +109,8 @@ func Compare(names Names, s State) []Difference {
 	c.records()
 	c.subnets()
 	c.addresses()
-	w := c.world()
-	c.compiled(w)
-	c.groups(w)
+	c.compiled()
+	c.groups()
 	c.owners()
 	c.podPorts()
 	c.nodes()
@@ -129,18 +129,12 @@ func Compare(names Names, s State) []Difference {
 type comparison struct {
 	names Names
 	State
+	world     *world.World
 	subnet    map[string]*v1.Subnet
-	vpc       map[string]*v1.Vpc
 	node      map[string]*corev1.Node
 	record    map[string]*v1.IP
-	nics      map[string]*nic    // by the name of the port; pods that need a network
-	networked map[model.Ref]bool // pods that have interfaces
-	namespace map[string]bool
-	pool      map[string]*v1.IPPool
-	set       map[model.Ref]*model.StatefulSet
-	service   map[model.Ref]bool
-	policies  map[model.Ref]policy
-	vm        map[model.Ref]bool
+	nics      map[string]*nic                  // by the name of the port; pods that need a network
+	networked map[model.Ref]bool               // pods that have interfaces
 	ofPod     map[model.Ref]*nic               // the default NIC of each pod
 	ports     map[string]*nb.LogicalSwitchPort // by name
 	switchOf  map[string]string                // port UUID → name of the switch that refers to it
@@ -150,38 +144,19 @@ type comparison struct {
 func newComparison(names Names, s State) *comparison {
 	c := &comparison{
 		names: names, State: s,
-		subnet: map[string]*v1.Subnet{}, vpc: map[string]*v1.Vpc{}, node: map[string]*corev1.Node{},
-		record: map[string]*v1.IP{}, nics: map[string]*nic{}, networked: map[model.Ref]bool{}, namespace: map[string]bool{},
-		pool: map[string]*v1.IPPool{}, set: map[model.Ref]*model.StatefulSet{},
-		service: servicesOf(s.Objects.Services), policies: policiesOf(&s.Objects),
-		vm: map[model.Ref]bool{}, ofPod: map[model.Ref]*nic{},
+		world: worldOf(&s.Objects), subnet: map[string]*v1.Subnet{}, node: map[string]*corev1.Node{}, record: map[string]*v1.IP{},
+		nics: map[string]*nic{}, networked: map[model.Ref]bool{}, ofPod: map[model.Ref]*nic{},
 		ports: map[string]*nb.LogicalSwitchPort{}, switchOf: map[string]string{},
 	}
 	o := &c.Objects
 	for i := range o.Subnets {
 		c.subnet[o.Subnets[i].Name] = &o.Subnets[i]
 	}
-	for i := range o.Vpcs {
-		c.vpc[o.Vpcs[i].Name] = &o.Vpcs[i]
-	}
 	for i := range o.Nodes {
 		c.node[o.Nodes[i].Name] = &o.Nodes[i]
 	}
 	for i := range o.IPs {
 		c.record[o.IPs[i].Name] = &o.IPs[i]
-	}
-	for i := range o.IPPools {
-		c.pool[o.IPPools[i].Name] = &o.IPPools[i]
-	}
-	for i := range o.StatefulSets {
-		set, _ := model.StatefulSetFrom(&o.StatefulSets[i])
-		c.set[model.Ref{Kind: model.KindStatefulSet, Namespace: set.Namespace, Name: set.Name}] = &set
-	}
-	for i := range o.VirtualMachines {
-		c.vm[model.Ref{Kind: model.KindVirtualMachine, Namespace: o.VirtualMachines[i].Namespace, Name: o.VirtualMachines[i].Name}] = true
-	}
-	for i := range o.Namespaces {
-		c.namespace[o.Namespaces[i].Name] = true
 	}
 	for i := range o.Pods {
 		for _, n := range nicsOf(&o.Pods[i]) {
@@ -202,14 +177,6 @@ func newComparison(names Names, s State) *comparison {
 		}
 	}
 	return c
-}
-
-func servicesOf(services []corev1.Service) map[model.Ref]bool {
-	out := map[model.Ref]bool{}
-	for i := range services {
-		out[model.Ref{Kind: model.KindService, Namespace: services[i].Namespace, Name: services[i].Name}] = true
-	}
-	return out
 }
 
 func (c *comparison) differ(check, format string, args ...any) {

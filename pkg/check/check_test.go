@@ -98,10 +98,10 @@ func subnet(name, cidr string, using int64) v1.Subnet {
 func writeCompiled(t *testing.T, s *State) {
 	t.Helper()
 	c := newComparison(DefaultNames, *s)
-	w := c.world()
+	w := c.world
 	var all fact.Set
 	for kind, compileOne := range compile.Functions(DefaultNames) {
-		for _, ref := range c.refs(kind) {
+		for _, ref := range c.world.Refs(kind) {
 			var result compile.Result
 			w.Read(ref, func(v *world.View) { result = compileOne(ref, v) })
 			for _, row := range result.Rows {

@@ -2,10 +2,11 @@ package check
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/fact"
@@ -64,39 +65,20 @@ func (c *comparison) owners() {
 
 // absent says why an owner cannot have a row; empty if it can.
 func (c *comparison) absent(owner model.Ref) string {
-	there := false
-	switch owner.Kind {
-	case model.KindVpc:
-		there = c.vpc[owner.Name] != nil
-	case model.KindSubnet:
-		there = c.subnet[owner.Name] != nil
-	case model.KindNode:
-		there = c.node[owner.Name] != nil
-	case model.KindIPPool:
-		there = c.pool[owner.Name] != nil
-	case model.KindNamespace:
-		there = c.namespace[owner.Name]
-	case model.KindIP:
-		there = c.record[owner.Name] != nil
-	case model.KindService:
-		there = c.service[owner]
-	case model.KindPod:
-		if there = c.networked[owner]; !there {
-			return fmt.Sprintf("has no pod: %s/%s is gone, has completed or has no network of its own", owner.Namespace, owner.Name)
-		}
-	case model.KindNetworkPolicy, model.KindAdminNetworkPolicy, model.KindBaselineAdminNetworkPolicy, model.KindClusterNetworkPolicy:
-		_, there = c.policies[owner]
-	default:
+	if _, known := c.world.Table(owner.Kind); !known {
 		return fmt.Sprintf("is owned by %s, a kind that this program does not know", owner)
 	}
-	if !there {
+	if owner.Kind == model.KindPod && !c.networked[owner] {
+		return fmt.Sprintf("has no pod: %s/%s is gone, has completed or has no network of its own", owner.Namespace, owner.Name)
+	}
+	if _, there := c.world.Meta(owner); !there {
 		return fmt.Sprintf("is owned by %s, which does not exist", titled(owner))
 	}
 	return ""
 }
 
 // titled is how messages name an object.
-func titled(owner model.Ref) string { return string(owner.Kind) + " " + world.ObjectKey(owner) }
+func titled(owner model.Ref) string { return string(owner.Kind) + " " + world.KeyOf(owner).String() }
 
 // rowName is how messages name a row: "NB port x" for ports, else table and name or UUID.
 func rowName(table *fact.Table, uuid string, row any) string {
@@ -120,14 +102,14 @@ func rowName(table *fact.Table, uuid string, row any) string {
 
 // compiled compares the rows of every object but pods with what the controller's own compile functions say: routers, switches,
 // their ports, policies, routes and address sets. Objects that do not compile are frozen and not compared.
-func (c *comparison) compiled(w *world.World) {
+func (c *comparison) compiled() {
 	for kind, compileOne := range compile.Functions(c.names) {
 		if kind == model.KindPod {
 			continue // compared with annotations instead, which are what the node acts on
 		}
-		for _, ref := range c.refs(kind) {
+		for _, ref := range c.world.Refs(kind) {
 			var result compile.Result
-			if invalid := w.Read(ref, func(v *world.View) { result = compileOne(ref, v) }); len(invalid) > 0 || model.Fatal(result.Problems) {
+			if invalid := c.world.Read(ref, func(v *world.View) { result = compileOne(ref, v) }); len(invalid) > 0 || model.Fatal(result.Problems) {
 				continue
 			}
 			for i := range result.Rows {
@@ -140,89 +122,39 @@ func (c *comparison) compiled(w *world.World) {
 	}
 }
 
-// world holds the projections of all objects that compile functions read.
-func (c *comparison) world() *world.World {
+// worldOf holds the projections of all objects that compile functions read.
+func worldOf(o *Objects) *world.World {
 	w := world.New()
-	for i := range c.Objects.Vpcs {
-		o, problems := model.VpcFrom(&c.Objects.Vpcs[i])
-		put(w.Vpcs, o.Name, &o, problems)
-	}
-	for i := range c.Objects.Subnets {
-		o, problems := model.SubnetFrom(&c.Objects.Subnets[i])
-		put(w.Subnets, o.Name, &o, problems)
-	}
-	for i := range c.Objects.Nodes {
-		o, problems := model.NodeFrom(&c.Objects.Nodes[i])
-		put(w.Nodes, o.Name, &o, problems)
-	}
-	for i := range c.Objects.Namespaces {
-		o, problems := model.NamespaceFrom(&c.Objects.Namespaces[i])
-		put(w.Namespaces, o.Name, &o, problems)
-	}
-	for i := range c.Objects.IPPools {
-		o, problems := model.IPPoolFrom(&c.Objects.IPPools[i])
-		put(w.IPPools, o.Name, &o, problems)
-	}
-	for i := range c.Objects.IPs {
-		o, problems := model.IPFrom(&c.Objects.IPs[i])
-		put(w.IPs, o.Name, &o, problems)
-	}
-	for i := range c.Objects.Services {
-		o, problems := model.ServiceFrom(&c.Objects.Services[i])
-		put(w.Services, world.PodKey(o.Namespace, o.Name), &o, problems)
-	}
-	for i := range c.Objects.EndpointSlices {
-		o, problems := model.EndpointSliceFrom(&c.Objects.EndpointSlices[i])
-		put(w.EndpointSlices, world.PodKey(o.Namespace, o.Name), &o, problems)
-	}
-	for i := range c.Objects.Pods {
-		o, problems := model.PodFrom(&c.Objects.Pods[i])
-		put(w.Pods, world.PodKey(o.Namespace, o.Name), &o, problems)
-	}
-	for i := range c.Objects.VirtualMachines {
-		o, problems := model.VirtualMachineFrom(&c.Objects.VirtualMachines[i])
-		put(w.VirtualMachines, world.PodKey(o.Namespace, o.Name), &o, problems)
-	}
-	for ref, p := range c.policies {
-		put(w.Policies[ref.Kind], world.ObjectKey(ref), &p.Policy, p.problems)
-	}
+	put(w.Vpcs, o.Vpcs, model.VpcFrom)
+	put(w.Subnets, o.Subnets, model.SubnetFrom)
+	put(w.Nodes, o.Nodes, model.NodeFrom)
+	put(w.Namespaces, o.Namespaces, model.NamespaceFrom)
+	put(w.IPPools, o.IPPools, model.IPPoolFrom)
+	put(w.IPs, o.IPs, model.IPFrom)
+	put(w.StatefulSets, o.StatefulSets, model.StatefulSetFrom)
+	put(w.Services, o.Services, model.ServiceFrom)
+	put(w.EndpointSlices, o.EndpointSlices, model.EndpointSliceFrom)
+	put(w.Pods, o.Pods, model.PodFrom)
+	put(w.VirtualMachines, o.VirtualMachines, model.VirtualMachineFrom)
+	put(w.Policies[model.KindNetworkPolicy], o.NetworkPolicies, model.NetworkPolicyFrom)
+	put(w.Policies[model.KindAdminNetworkPolicy], o.AdminNetworkPolicies, model.AdminNetworkPolicyFrom)
+	put(w.Policies[model.KindBaselineAdminNetworkPolicy], o.BaselineAdminNetworkPolicies, model.BaselineAdminNetworkPolicyFrom)
+	put(w.Policies[model.KindClusterNetworkPolicy], o.ClusterNetworkPolicies, model.ClusterNetworkPolicyFrom)
 	return w
 }
 
-func put[T any](table *world.Table[T], key string, object *T, problems []model.Problem) {
-	if model.Fatal(problems) {
-		table.Invalidate(key)
-		return
+func put[O, T any, P interface {
+	*O
+	metav1.Object
+}](table *world.Table[T], objects []O, from func(P) (T, []model.Problem)) {
+	for i := range objects {
+		o := P(&objects[i])
+		if projection, problems := from(o); model.Fatal(problems) {
+			table.Invalidate(world.Key{Namespace: o.GetNamespace(), Name: o.GetName()})
+		} else {
+			table.Set(&projection)
+		}
 	}
-	table.Set(key, object)
-}
-
-// refs lists the objects of a kind that are compiled.
-func (c *comparison) refs(kind model.Kind) []model.Ref {
-	var names []string
-	switch kind {
-	case model.KindVpc:
-		names = sortedKeys(c.vpc)
-	case model.KindSubnet:
-		names = sortedKeys(c.subnet)
-	case model.KindNode:
-		names = sortedKeys(c.node)
-	case model.KindIPPool:
-		names = sortedKeys(c.pool)
-	case model.KindNamespace:
-		names = sortedKeys(c.namespace)
-	case model.KindIP:
-		names = sortedKeys(c.record)
-	case model.KindService:
-		return slices.SortedFunc(maps.Keys(c.service), model.Ref.Compare)
-	case model.KindNetworkPolicy, model.KindAdminNetworkPolicy, model.KindBaselineAdminNetworkPolicy, model.KindClusterNetworkPolicy:
-		return c.policyRefs(kind)
-	}
-	var refs []model.Ref
-	for _, name := range names {
-		refs = append(refs, model.Ref{Kind: kind, Name: name})
-	}
-	return refs
 }
 
 func (c *comparison) row(owner model.Ref, want *fact.Row) {

@@ -12,6 +12,7 @@ import (
 	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/world"
 )
 
 // nic is one network interface that a scheduled pod needs or has.
@@ -149,11 +150,12 @@ func (c *comparison) records() {
 func (c *comparison) kept(o *v1.IP) bool {
 	ip, _ := model.IPFrom(o)
 	if ip.PodType == model.PodTypeVirtualMachine {
-		return c.vm[model.Ref{Kind: model.KindVirtualMachine, Namespace: ip.Namespace, Name: ip.PodName}]
+		_, there := c.world.VirtualMachines.Get(world.Key{Namespace: ip.Namespace, Name: ip.PodName})
+		return there
 	}
 	name, ordinal, ok := model.OrdinalOf(ip.PodName)
-	set := c.set[model.Ref{Kind: model.KindStatefulSet, Namespace: ip.Namespace, Name: name}]
-	return ok && set != nil && ip.PodType == model.PodTypeStatefulSet && set.Makes(ordinal) && (ip.OwnerUID == "" || ip.OwnerUID == set.UID)
+	set, there := c.world.StatefulSets.Get(world.Key{Namespace: ip.Namespace, Name: name})
+	return ok && there && ip.PodType == model.PodTypeStatefulSet && set.Makes(ordinal) && (ip.OwnerUID == "" || ip.OwnerUID == set.UID)
 }
 
 func addrsOf(ip *v1.IP) string {

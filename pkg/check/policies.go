@@ -1,7 +1,6 @@
 package check
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/wovensdn/woven/pkg/compile"
@@ -11,37 +10,10 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// policy is a policy of any kind, with what is wrong with it.
-type policy struct {
-	model.Policy
-	problems []model.Problem
-}
-
-func policiesOf(o *Objects) map[model.Ref]policy {
-	out := map[model.Ref]policy{}
-	project(out, model.KindNetworkPolicy, o.NetworkPolicies, model.NetworkPolicyFrom)
-	project(out, model.KindAdminNetworkPolicy, o.AdminNetworkPolicies, model.AdminNetworkPolicyFrom)
-	project(out, model.KindBaselineAdminNetworkPolicy, o.BaselineAdminNetworkPolicies, model.BaselineAdminNetworkPolicyFrom)
-	project(out, model.KindClusterNetworkPolicy, o.ClusterNetworkPolicies, model.ClusterNetworkPolicyFrom)
-	return out
-}
-
-func project[T any](into map[model.Ref]policy, kind model.Kind, objects []T, from func(*T) (model.Policy, []model.Problem)) {
-	for i := range objects {
-		p, problems := from(&objects[i])
-		into[model.Ref{Kind: kind, Namespace: p.Namespace, Name: p.Name}] = policy{Policy: p, problems: problems}
-	}
-}
-
-func (c *comparison) policyRefs(kind model.Kind) []model.Ref {
-	refs := slices.SortedFunc(maps.Keys(c.policies), model.Ref.Compare)
-	return slices.DeleteFunc(refs, func(r model.Ref) bool { return r.Kind != kind })
-}
-
 // groups compares the port groups that ports are in with those that policies select
 // them for, both ways. Pods that come, go or do not compile may be in any.
-func (c *comparison) groups(w *world.World) {
-	selected, exempt := c.memberships(w)
+func (c *comparison) groups() {
+	selected, exempt := c.memberships()
 	names := map[string]string{}
 	for _, port := range c.ports {
 		names[port.UUID] = port.Name
@@ -68,7 +40,7 @@ func (c *comparison) groups(w *world.World) {
 
 // memberships tells which ports belong into which port groups: group → port → whose
 // it is. What it cannot tell of a port is exempt.
-func (c *comparison) memberships(w *world.World) (selected map[string]map[string]*nic, exempt map[string]bool) {
+func (c *comparison) memberships() (selected map[string]map[string]*nic, exempt map[string]bool) {
 	selected, exempt = map[string]map[string]*nic{}, map[string]bool{}
 	for name := range c.nics {
 		exempt[name] = true
@@ -77,7 +49,7 @@ func (c *comparison) memberships(w *world.World) (selected map[string]map[string
 	for _, n := range c.wanted() {
 		pod := model.Ref{Kind: model.KindPod, Namespace: n.pod.Namespace, Name: n.pod.Name}
 		var result compile.Result
-		if invalid := w.Read(pod, func(v *world.View) { result = compilePod(pod, v) }); len(invalid) > 0 || model.Fatal(result.Problems) {
+		if invalid := c.world.Read(pod, func(v *world.View) { result = compilePod(pod, v) }); len(invalid) > 0 || model.Fatal(result.Problems) {
 			continue
 		}
 		delete(exempt, n.port)

@@ -59,11 +59,11 @@ func policed(t *testing.T) *State {
 func writePolicies(t *testing.T, s *State) {
 	t.Helper()
 	c := newComparison(DefaultNames, *s)
-	w := c.world()
+	w := c.world
 	var all fact.Set
 	refs := []model.Ref{{Kind: model.KindPod, Namespace: "default", Name: "web-0"}, {Kind: model.KindPod, Namespace: "default", Name: "web-1"}}
 	for _, kind := range model.PolicyKinds() {
-		refs = append(refs, c.refs(kind)...)
+		refs = append(refs, c.world.Refs(kind)...)
 	}
 	for _, ref := range refs {
 		var result compile.Result

@@ -9,7 +9,7 @@ import (
 
 // Apply takes news of one object into the world and wakes whom it concerns.
 func (c *Core) Apply(ch Change) error {
-	woken, err := c.apply(ch)
+	woken, err := c.world.Apply(ch.Ref, ch.Object, ch.Object == nil && model.Fatal(ch.Problems))
 	if err != nil {
 		return fmt.Errorf("apply %s: %w", ch.Ref, err)
 	}
@@ -22,111 +22,41 @@ func (c *Core) Apply(ch Change) error {
 	return nil
 }
 
-func (c *Core) apply(ch Change) ([]model.Ref, error) {
-	invalid := ch.Object == nil && fatal(ch.Problems)
-	switch ch.Ref.Kind {
-	case model.KindVpc:
-		return store(c.world.Vpcs, ch.Ref, ch.Ref.Name, ch.Object, invalid)
-	case model.KindNode:
-		return store(c.world.Nodes, ch.Ref, ch.Ref.Name, ch.Object, invalid)
-	case model.KindNamespace:
-		return store(c.world.Namespaces, ch.Ref, ch.Ref.Name, ch.Object, invalid)
-	case model.KindPod:
-		woken, err := store(c.world.Pods, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
-		c.reconsider(ch.Ref)
-		return woken, err
-	case model.KindStatefulSet:
-		return store(c.world.StatefulSets, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
-	case model.KindVirtualMachine:
-		return store(c.world.VirtualMachines, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
-	case model.KindService:
-		return store(c.world.Services, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
-	case model.KindEndpointSlice:
-		return store(c.world.EndpointSlices, ch.Ref, world.PodKey(ch.Ref.Namespace, ch.Ref.Name), ch.Object, invalid)
-	case model.KindDefinition:
-		return store(c.world.Definitions, ch.Ref, ch.Ref.Name, ch.Object, invalid)
-	case model.KindHeartbeat:
-		return store(c.world.Heartbeats, ch.Ref, ch.Ref.Name, ch.Object, invalid)
-	case model.KindNetworkPolicy, model.KindAdminNetworkPolicy, model.KindBaselineAdminNetworkPolicy, model.KindClusterNetworkPolicy:
-		return store(c.world.Policies[ch.Ref.Kind], ch.Ref, world.ObjectKey(ch.Ref), ch.Object, invalid)
-	default:
-		return c.applyAddresses(ch, invalid)
-	}
+// listen keeps the allocator as the objects say. The API server is the truth.
+func (c *Core) listen() {
+	c.world.Subnets.OnApply(func(key world.Key, _, _ *model.Subnet) []model.Ref {
+		c.define(key.Name)
+		return nil
+	})
+	c.world.IPPools.OnApply(c.applyIPPool)
+	c.world.IPs.OnApply(c.applyIP)
+	c.world.Pods.OnApply(func(key world.Key, _, _ *model.Pod) []model.Ref {
+		c.reconsider(key.Ref(model.KindPod))
+		return nil
+	})
 }
 
-// applyAddresses takes in what the allocator knows of, too.
-func (c *Core) applyAddresses(ch Change, invalid bool) ([]model.Ref, error) {
-	switch ch.Ref.Kind {
-	case model.KindSubnet:
-		return c.applySubnet(ch, invalid)
-	case model.KindIPPool:
-		return c.applyIPPool(ch, invalid)
-	case model.KindIP:
-		return c.applyIP(ch, invalid)
-	default:
-		return nil, fmt.Errorf("unknown kind %q", ch.Ref.Kind)
-	}
-}
-
-// store puts an object into its table. A change wakes the readers, and the
-// object's own owner, which has read nothing before it is compiled for the first time.
-func store[T any](t *world.Table[T], ref model.Ref, key string, object any, invalid bool) ([]model.Ref, error) {
-	var woken []model.Ref
-	switch o, ok := object.(*T); {
-	case invalid:
-		woken = t.Invalidate(key)
-		return append(woken, ref), nil
-	case object == nil:
-		woken = t.Delete(key)
-	case !ok:
-		return nil, fmt.Errorf("%T is not a projection of this kind", object)
-	default:
-		old, had := t.Get(key)
-		if had && !t.Invalid(key) && model.Equal(*old, *o) {
-			return nil, nil
-		}
-		woken = t.Set(key, o)
-	}
-	return append(woken, ref), nil
-}
-
-// applySubnet keeps the allocator's ranges as the subnet says.
-func (c *Core) applySubnet(ch Change, invalid bool) ([]model.Ref, error) {
-	woken, err := store(c.world.Subnets, ch.Ref, ch.Ref.Name, ch.Object, invalid)
-	if err != nil || invalid || len(woken) == 0 {
-		return woken, err
-	}
-	c.define(ch.Ref.Name)
-	return woken, nil
-}
-
-// applyIP keeps the allocator as the records say: the API server is the truth.
-func (c *Core) applyIP(ch Change, invalid bool) ([]model.Ref, error) {
-	old, had := c.world.IPs.Get(ch.Ref.Name)
-	woken, err := store(c.world.IPs, ch.Ref, ch.Ref.Name, ch.Object, invalid)
-	if err != nil || len(woken) == 0 {
-		return nil, err
-	}
-	if had {
+// applyIP keeps the allocator as the records say.
+func (c *Core) applyIP(key world.Key, old, now *model.IP) (woken []model.Ref) {
+	if old != nil {
 		woken = append(woken, holder(old))
 		c.usage[old.Subnet] = struct{}{}
 	}
-	now, ok := c.world.IPs.Get(ch.Ref.Name)
-	if !ok {
-		c.problem(ch.Ref, sourceAddress)
-		if had {
+	if now == nil {
+		c.problem(key.Ref(model.KindIP), sourceAddress)
+		if old != nil {
 			c.uncontest(old)
-			c.lose(ch.Ref.Name, holder(old))
+			c.lose(key.Name, holder(old))
 		}
-		return woken, nil
+		return woken
 	}
-	if had && (old.Subnet != now.Subnet || old.Addrs != now.Addrs || old.MAC != now.MAC) {
+	if old != nil && (old.Subnet != now.Subnet || old.Addrs != now.Addrs || old.MAC != now.MAC) {
 		c.uncontest(old)
-		c.free(ch.Ref.Name)
+		c.free(key.Name)
 	}
 	c.usage[now.Subnet] = struct{}{}
 	woken = append(woken, c.hold(now)...)
-	return append(woken, holder(now)), nil
+	return append(woken, holder(now))
 }
 
 // holder is the object that uses a recorded address.

@@ -20,7 +20,7 @@ func (c *Core) onItsWayOut(of model.Ref) bool {
 	if len(c.writing) == 0 || of.Kind != model.KindPod {
 		return false
 	}
-	pod, ok := c.world.Pods.Get(world.PodKey(of.Namespace, of.Name))
+	pod, ok := c.world.Pods.Get(world.KeyOf(of))
 	if !ok {
 		return false
 	}
@@ -66,7 +66,7 @@ func (c *Core) carries(of model.Ref, held ipam.Allocation) bool {
 	if of.Kind != model.KindPod {
 		return false
 	}
-	pod, ok := c.world.Pods.Get(world.PodKey(of.Namespace, of.Name))
+	pod, ok := c.world.Pods.Get(world.KeyOf(of))
 	return ok && slices.Contains(carriedBy(pod), held)
 }
 
@@ -91,7 +91,7 @@ func (c *Core) reconsider(of model.Ref) {
 	ips := c.unrecorded[of]
 	delete(c.unrecorded, of)
 	for _, ip := range ips {
-		_, recorded := c.world.IPs.Get(ip)
+		_, recorded := c.world.IPs.Get(world.Key{Name: ip})
 		_, claiming := c.writing[writeKey{sort: sortClaim, target: model.Ref{Kind: model.KindIP, Name: ip}}]
 		if !recorded && !claiming {
 			c.lose(ip, of)
@@ -105,7 +105,7 @@ func (c *Core) keepCarried() {
 	var lost []*model.Pod
 	for _, pod := range c.world.Pods.All() {
 		for i := range pod.NICs {
-			if _, recorded := c.world.IPs.Get(pod.PortName(pod.NICs[i].Provider)); !recorded && len(pod.NICs[i].Written) > 0 {
+			if _, recorded := c.world.IPs.Get(world.Key{Name: pod.PortName(pod.NICs[i].Provider)}); !recorded && len(pod.NICs[i].Written) > 0 {
 				lost = append(lost, pod)
 				break
 			}
@@ -116,7 +116,7 @@ func (c *Core) keepCarried() {
 	})
 	for _, pod := range lost {
 		for _, a := range carriedBy(pod) {
-			if _, recorded := c.world.IPs.Get(a.Owner); recorded {
+			if _, recorded := c.world.IPs.Get(world.Key{Name: a.Owner}); recorded {
 				continue
 			}
 			if c.ipam.Record(a) == nil { // else somebody else has it, and the claim will say so

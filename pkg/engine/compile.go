@@ -36,20 +36,11 @@ func (c *Core) compile(owner fact.Owner) {
 			})
 		}
 	}
-	if len(invalid) > 0 || fatal(result.Problems) {
+	if len(invalid) > 0 || model.Fatal(result.Problems) {
 		c.freeze(owner, result.Problems)
 		return
 	}
 	c.accept(owner, result)
-}
-
-func fatal(problems []model.Problem) bool {
-	for _, p := range problems {
-		if p.Fatal {
-			return true
-		}
-	}
-	return false
 }
 
 // freeze leaves everything as it is: the facts that the owner had stay, and its
@@ -125,48 +116,12 @@ func (c *Core) conflicts(owner fact.Owner) {
 	c.problem(owner, sourceConflict, problems...)
 }
 
-// meta finds what all kinds carry.
-func (c *Core) meta(ref model.Ref) (model.Meta, bool) {
-	switch ref.Kind {
-	case model.KindVpc:
-		return metaOf(c.world.Vpcs, ref.Name, func(o *model.Vpc) model.Meta { return o.Meta })
-	case model.KindSubnet:
-		return metaOf(c.world.Subnets, ref.Name, func(o *model.Subnet) model.Meta { return o.Meta })
-	case model.KindNode:
-		return metaOf(c.world.Nodes, ref.Name, func(o *model.Node) model.Meta { return o.Meta })
-	case model.KindIPPool:
-		return metaOf(c.world.IPPools, ref.Name, func(o *model.IPPool) model.Meta { return o.Meta })
-	case model.KindNamespace:
-		return metaOf(c.world.Namespaces, ref.Name, func(o *model.Namespace) model.Meta { return o.Meta })
-	case model.KindVirtualMachine:
-		return metaOf(c.world.VirtualMachines, world.PodKey(ref.Namespace, ref.Name), func(o *model.VirtualMachine) model.Meta { return o.Meta })
-	case model.KindService:
-		return metaOf(c.world.Services, world.PodKey(ref.Namespace, ref.Name), func(o *model.Service) model.Meta { return o.Meta })
-	case model.KindEndpointSlice:
-		return metaOf(c.world.EndpointSlices, world.PodKey(ref.Namespace, ref.Name), func(o *model.EndpointSlice) model.Meta { return o.Meta })
-	case model.KindNetworkPolicy, model.KindAdminNetworkPolicy, model.KindBaselineAdminNetworkPolicy, model.KindClusterNetworkPolicy:
-		return metaOf(c.world.Policies[ref.Kind], world.ObjectKey(ref), func(o *model.Policy) model.Meta { return o.Meta })
-	case model.KindPod:
-		return metaOf(c.world.Pods, world.PodKey(ref.Namespace, ref.Name), func(o *model.Pod) model.Meta { return o.Meta })
-	default:
-		return model.Meta{}, false
-	}
-}
-
-func metaOf[T any](t *world.Table[T], key string, meta func(*T) model.Meta) (model.Meta, bool) {
-	o, ok := t.Get(key)
-	if !ok {
-		return model.Meta{}, t.Invalid(key)
-	}
-	return meta(o), true
-}
-
 func (c *Core) exists(ref model.Ref) bool {
-	_, ok := c.meta(ref)
+	_, ok := c.world.Meta(ref)
 	return ok
 }
 
 func (c *Core) age(ref model.Ref) int64 {
-	meta, _ := c.meta(ref)
+	meta, _ := c.world.Meta(ref)
 	return meta.Created
 }

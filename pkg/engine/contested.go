@@ -8,6 +8,7 @@ import (
 
 	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/world"
 )
 
 // hold has the allocator know a record. Of two records of one address, or one
@@ -21,7 +22,7 @@ func (c *Core) hold(ip *model.IP) (woken []model.Ref) {
 		if !errors.As(err, &conflict) {
 			break
 		}
-		other, recorded := c.world.IPs.Get(conflict.Holder)
+		other, recorded := c.world.IPs.Get(world.Key{Name: conflict.Holder})
 		if !recorded || older(other, ip) <= 0 {
 			break
 		}
@@ -79,7 +80,7 @@ func (c *Core) award(ip *model.IP, err error) []model.Ref {
 	}
 	changed := *ip
 	changed.Contested = cause
-	return append(c.world.IPs.Set(ip.Name, &changed), holder(ip))
+	return append(c.world.IPs.Set(&changed), holder(ip))
 }
 
 func (c *Core) uncontest(ip *model.IP) {
@@ -99,7 +100,7 @@ func (c *Core) contest(subnet string) {
 // contestants are the records of a subnet that have not got their addresses, the oldest first.
 func (c *Core) contestants(subnet string) (ips []*model.IP) {
 	for name := range c.contested[subnet] {
-		if ip, ok := c.world.IPs.Get(name); ok {
+		if ip, ok := c.world.IPs.Get(world.Key{Name: name}); ok {
 			ips = append(ips, ip)
 		}
 	}

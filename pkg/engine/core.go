@@ -88,7 +88,7 @@ func NewCore(cfg Config) *Core {
 		cfg.Observer = silent{}
 	}
 	wanted := desired.New()
-	return &Core{
+	c := &Core{
 		cfg: cfg, functions: compile.Functions(cfg.Compile),
 		world: world.New(), desired: wanted, ipam: ipam.New(),
 		toCompile: newOwners(), toSettle: newOwners(), dirty: newQueue(wanted.Wants),
@@ -99,6 +99,8 @@ func NewCore(cfg Config) *Core {
 		starving: map[string]map[fact.Owner]struct{}{}, writing: map[writeKey]compile.Want{},
 		usage: map[string]struct{}{}, redefine: map[string]struct{}{}, unrecorded: map[model.Ref][]string{}, contested: map[string]map[string]struct{}{},
 	}
+	c.listen()
+	return c
 }
 
 // KubeSynced says that the initial lists of all kinds have been applied.

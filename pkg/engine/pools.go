@@ -7,31 +7,26 @@ import (
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/world"
 )
 
 // applyIPPool keeps the allocator's pools as the objects say: with the next
 // step, so that many pools of one subnet, as at the start, are one change.
-func (c *Core) applyIPPool(ch Change, invalid bool) ([]model.Ref, error) {
-	old, had := c.world.IPPools.Get(ch.Ref.Name)
-	woken, err := store(c.world.IPPools, ch.Ref, ch.Ref.Name, ch.Object, invalid)
-	if err != nil || invalid || len(woken) == 0 {
-		return woken, err
-	}
-	now, ok := c.world.IPPools.Get(ch.Ref.Name)
-	if had && (!ok || now.Subnet != old.Subnet) {
+func (c *Core) applyIPPool(_ world.Key, old, now *model.IPPool) []model.Ref {
+	if old != nil && (now == nil || now.Subnet != old.Subnet) {
 		c.redefine[old.Subnet] = struct{}{}
 	}
-	if ok {
+	if now != nil {
 		c.redefine[now.Subnet] = struct{}{}
 	}
-	return woken, nil
+	return nil
 }
 
 // define tells the allocator what a subnet is, and looks again at the claims that
 // found it full.
 func (c *Core) define(name string) {
 	c.usage[name] = struct{}{}
-	subnet, ok := c.world.Subnets.Get(name)
+	subnet, ok := c.world.Subnets.Get(world.Key{Name: name})
 	if !ok {
 		c.ipam.DeleteSubnet(name)
 		return

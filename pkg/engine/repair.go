@@ -51,7 +51,7 @@ func (c *Core) repaired(r *repairs, u plan.Unit) {
 		}
 		owner = want.Owner
 	}
-	if c.known(owner) {
+	if c.exists(owner) {
 		r.add(owner, what)
 	}
 }

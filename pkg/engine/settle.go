@@ -143,9 +143,6 @@ func (s *ownerState) idle() bool {
 		(s.reported == nil || len(s.reported.Problems) == 0)
 }
 
-// known tells whether there is an object to report on.
-func (c *Core) known(owner fact.Owner) bool { return owner.Kind == model.KindIP || c.exists(owner) }
-
 // reportable kinds have a status that says how they are; of others only problems are told.
 func reportable(k model.Kind) bool {
 	return k == model.KindSubnet || k == model.KindVpc || k == model.KindIPPool
@@ -153,8 +150,8 @@ func reportable(k model.Kind) bool {
 
 func (c *Core) report(owner fact.Owner, s *ownerState) {
 	r := c.reportOf(owner, s)
-	meta, _ := c.meta(owner)
-	if s.reported != nil && (s.reportedUID != meta.UID || !c.known(owner)) {
+	meta, exists := c.world.Meta(owner)
+	if s.reported != nil && (s.reportedUID != meta.UID || !exists) {
 		c.forgetReport(owner, s)
 	}
 	switch {
@@ -162,7 +159,7 @@ func (c *Core) report(owner fact.Owner, s *ownerState) {
 		return
 	case s.reported != nil && s.reported.Programmed == r.Programmed && slices.Equal(s.reported.Problems, r.Problems):
 		return
-	case !c.leading || !c.known(owner):
+	case !c.leading || !exists:
 		return
 	}
 	s.reported, s.reportedUID = &r, meta.UID

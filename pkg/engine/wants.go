@@ -9,6 +9,7 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/world"
 )
 
 // writeKey is what a write is about: two writes of one sort to one object are
@@ -111,7 +112,7 @@ func (c *Core) adopt(owner fact.Owner, w compile.Adopt, k writeKey) {
 	allocation, err := c.ipam.Complete(w.IP)
 	if err != nil {
 		delete(c.writing, k)
-		if ip, ok := c.world.IPs.Get(w.IP); ok {
+		if ip, ok := c.world.IPs.Get(world.Key{Name: w.IP}); ok {
 			c.starve(owner, ip.Subnet)
 		}
 		c.problem(owner, sourceAddress, model.Problem{Reason: "AcquireAddressFailed", Message: "IP " + w.IP + ": " + err.Error()})
@@ -144,7 +145,7 @@ func (c *Core) choose(w compile.Claim) (ipam.Allocation, error) {
 		}
 		var held *ipam.HeldError
 		if errors.As(err, &held) { // of an earlier wish that was not written
-			if _, recorded := c.world.IPs.Get(w.IP); !recorded {
+			if _, recorded := c.world.IPs.Get(world.Key{Name: w.IP}); !recorded {
 				c.free(w.IP)
 				a, err = c.ipam.Claim(subnet, request)
 			}
@@ -166,7 +167,7 @@ func (c *Core) Written(d WriteDone) {
 	w := c.writing[d.Key]
 	delete(c.writing, d.Key)
 	if claim, ok := w.(compile.Claim); ok {
-		if _, recorded := c.world.IPs.Get(claim.IP); !recorded {
+		if _, recorded := c.world.IPs.Get(world.Key{Name: claim.IP}); !recorded {
 			c.lose(claim.IP, claim.For)
 		}
 	}

@@ -32,3 +32,6 @@ func ParseRef(s string) (Ref, error) {
 func (r Ref) Compare(o Ref) int {
 	return cmp.Or(cmp.Compare(r.Kind, o.Kind), cmp.Compare(r.Namespace, o.Namespace), cmp.Compare(r.Name, o.Name))
 }
+
+// Metadata is what every object carries: structs that embed [Meta] have it, so that an object of any kind can be asked.
+func (m *Meta) Metadata() *Meta { return m }

@@ -18,11 +18,11 @@ type anyService struct {
 
 func newAnyService(w *World, index string, is func(*model.Service) bool) *anyService {
 	a := &anyService{index: index, is: is, readers: &w.readers}
-	w.Services.changing = append(w.Services.changing, a.service)
+	w.Services.listeners = append(w.Services.listeners, a.service)
 	return a
 }
 
-func (a *anyService) service(_ string, old, now *model.Service) []model.Ref {
+func (a *anyService) service(_ Key, old, now *model.Service) []model.Ref {
 	before := a.count
 	if old != nil && a.is(old) {
 		a.count--
@@ -33,11 +33,11 @@ func (a *anyService) service(_ string, old, now *model.Service) []model.Ref {
 	if (before > 0) == (a.count > 0) {
 		return nil
 	}
-	return a.readers.of(dep{model.KindService, a.index, ""})
+	return a.readers.of(dep{model.KindService, a.index, Key{}})
 }
 
 func (a *anyService) there(v *View) bool {
-	v.reads = append(v.reads, dep{model.KindService, a.index, ""})
+	v.reads = append(v.reads, dep{model.KindService, a.index, Key{}})
 	return a.count > 0
 }
 

@@ -28,15 +28,16 @@ type groups struct {
 	namespaces *selector.Index // ids are keys of groups of several namespaces, objects are namespaces
 	byKey      map[string]*group
 	indexes    map[string]*podIndex   // by namespace
-	pods       map[string]set[string] // keys of all pods by namespace
+	pods       map[string]set[string] // names of all pods by namespace
 }
 
 type set[T comparable] = map[T]struct{}
 
-// podIndex is about the pods of one namespace: ids are keys of groups, objects are keys of pods.
+// podIndex is about the pods of one namespace: ids are keys of groups, objects are names of pods.
 type podIndex struct {
 	*selector.Index
-	groups int
+	namespace string
+	groups    int
 }
 
 type group struct {
@@ -48,9 +49,9 @@ type group struct {
 
 // selected is what is known of a selection.
 type selected struct {
-	policies int               // that speak of it
-	number   map[string]uint16 // what a named port means, by pod
-	pods     map[uint16]int    // that mean a number
+	policies int            // that speak of it
+	number   map[Key]uint16 // what a named port means, by pod
+	pods     map[uint16]int // that mean a number
 }
 
 func newGroups(w *World) *groups {
@@ -58,16 +59,16 @@ func newGroups(w *World) *groups {
 		w: w, groups: map[model.Group]*group{}, namespaces: selector.New(), byKey: map[string]*group{},
 		indexes: map[string]*podIndex{}, pods: map[string]set[string]{},
 	}
-	w.Pods.changing = append(w.Pods.changing, g.pod)
-	w.Namespaces.changing = append(w.Namespaces.changing, g.namespace)
+	w.Pods.listeners = append(w.Pods.listeners, g.pod)
+	w.Namespaces.listeners = append(w.Namespaces.listeners, g.namespace)
 	for _, t := range w.Policies {
-		t.changing = append(t.changing, g.policy)
+		t.listeners = append(t.listeners, g.policy)
 	}
 	return g
 }
 
 // policy has its selections counted.
-func (x *groups) policy(_ string, old, now *model.Policy) (woken []model.Ref) {
+func (x *groups) policy(_ Key, old, now *model.Policy) (woken []model.Ref) {
 	var before, after []model.Selection
 	if old != nil {
 		before = old.Selections()
@@ -97,7 +98,7 @@ func (x *groups) ask(s model.Selection) (woken []model.Ref) {
 		known.policies++
 		return nil
 	}
-	sel := &selected{policies: 1, number: map[string]uint16{}, pods: map[uint16]int{}}
+	sel := &selected{policies: 1, number: map[Key]uint16{}, pods: map[uint16]int{}}
 	g.selections[s] = sel
 	for _, key := range x.members(g) {
 		if pod, ok := x.w.Pods.Get(key); ok {
@@ -105,7 +106,7 @@ func (x *groups) ask(s model.Selection) (woken []model.Ref) {
 		}
 		woken = append(woken, x.readers(indexGroups, key)...)
 	}
-	return append(woken, x.readers(indexNumbers, s.Key())...)
+	return append(woken, x.readers(indexNumbers, Key{Name: s.Key()})...)
 }
 
 func (x *groups) drop(s model.Selection) (woken []model.Ref) {
@@ -121,7 +122,7 @@ func (x *groups) drop(s model.Selection) (woken []model.Ref) {
 	if len(g.selections) == 0 {
 		x.remove(g)
 	}
-	return append(woken, x.readers(indexNumbers, s.Key())...)
+	return append(woken, x.readers(indexNumbers, Key{Name: s.Key()})...)
 }
 
 // add makes a group known where it is about.
@@ -162,21 +163,21 @@ func parsed(text string) labels.Selector {
 func (x *groups) enter(namespace string, g *group) []model.Ref {
 	index := x.indexes[namespace]
 	if index == nil {
-		index = &podIndex{Index: selector.New()}
+		index = &podIndex{Index: selector.New(), namespace: namespace}
 		x.indexes[namespace] = index
-		for key := range x.pods[namespace] {
-			if pod, ok := x.w.Pods.Get(key); ok {
-				index.SetObject(key, pod.Labels)
+		for name := range x.pods[namespace] {
+			if pod, ok := x.w.Pods.Get(Key{namespace, name}); ok {
+				index.SetObject(name, pod.Labels)
 			}
 		}
 	}
 	index.groups++
-	return x.follow(index.SetSelector(g.key, g.selector))
+	return x.follow(index, index.SetSelector(g.key, g.selector))
 }
 
 func (x *groups) leave(namespace string, g *group) []model.Ref {
 	index := x.indexes[namespace]
-	woken := x.follow(index.DeleteSelector(g.key))
+	woken := x.follow(index, index.DeleteSelector(g.key))
 	if index.groups--; index.groups == 0 {
 		delete(x.indexes, namespace)
 	}
@@ -184,7 +185,8 @@ func (x *groups) leave(namespace string, g *group) []model.Ref {
 }
 
 // namespace has groups be about it as its labels say.
-func (x *groups) namespace(name string, _, now *model.Namespace) (woken []model.Ref) {
+func (x *groups) namespace(key Key, _, now *model.Namespace) (woken []model.Ref) {
+	name := key.Name
 	var d selector.Delta
 	if now == nil {
 		d = x.namespaces.DeleteObject(name)
@@ -200,52 +202,53 @@ func (x *groups) namespace(name string, _, now *model.Namespace) (woken []model.
 	return woken
 }
 
-func (x *groups) pod(key string, old, now *model.Pod) []model.Ref {
-	namespace := namespaceOf(key)
+func (x *groups) pod(key Key, old, now *model.Pod) []model.Ref {
 	switch {
 	case now == nil:
-		delete(x.pods[namespace], key)
-		if len(x.pods[namespace]) == 0 {
-			delete(x.pods, namespace)
+		delete(x.pods[key.Namespace], key.Name)
+		if len(x.pods[key.Namespace]) == 0 {
+			delete(x.pods, key.Namespace)
 		}
 	case old == nil:
-		if x.pods[namespace] == nil {
-			x.pods[namespace] = set[string]{}
+		if x.pods[key.Namespace] == nil {
+			x.pods[key.Namespace] = set[string]{}
 		}
-		x.pods[namespace][key] = struct{}{}
+		x.pods[key.Namespace][key.Name] = struct{}{}
 	}
-	index := x.indexes[namespace]
+	index := x.indexes[key.Namespace]
 	if index == nil {
 		return nil
 	}
 	if now == nil {
-		return x.follow(index.DeleteObject(key))
+		return x.follow(index, index.DeleteObject(key.Name))
 	}
-	woken := x.follow(index.SetObject(key, now.Labels))
+	woken := x.follow(index, index.SetObject(key.Name, now.Labels))
 	if old != nil && !slices.Equal(old.Ports, now.Ports) {
-		for _, id := range index.Selectors(key) {
+		for _, id := range index.Selectors(key.Name) {
 			woken = append(woken, x.mean(x.byKey[id], key, now)...)
 		}
 	}
 	return woken
 }
 
-// follow wakes the pods that groups have won or lost, and who reads what names of ports mean.
-func (x *groups) follow(d selector.Delta) (woken []model.Ref) {
+// follow wakes the pods that groups have won or lost, and the readers of what names of ports mean.
+func (x *groups) follow(in *podIndex, d selector.Delta) (woken []model.Ref) {
 	for _, m := range d.Added {
-		pod, _ := x.w.Pods.Get(m.Object)
-		woken = append(woken, x.mean(x.byKey[m.Selector], m.Object, pod)...)
-		woken = append(woken, x.readers(indexGroups, m.Object)...)
+		key := Key{in.namespace, m.Object}
+		pod, _ := x.w.Pods.Get(key)
+		woken = append(woken, x.mean(x.byKey[m.Selector], key, pod)...)
+		woken = append(woken, x.readers(indexGroups, key)...)
 	}
 	for _, m := range d.Removed {
-		woken = append(woken, x.mean(x.byKey[m.Selector], m.Object, nil)...)
-		woken = append(woken, x.readers(indexGroups, m.Object)...)
+		key := Key{in.namespace, m.Object}
+		woken = append(woken, x.mean(x.byKey[m.Selector], key, nil)...)
+		woken = append(woken, x.readers(indexGroups, key)...)
 	}
 	return woken
 }
 
 // mean notes what names of ports mean for a pod that is in a group; nil for one that is not any more.
-func (x *groups) mean(g *group, key string, pod *model.Pod) (woken []model.Ref) {
+func (x *groups) mean(g *group, key Key, pod *model.Pod) (woken []model.Ref) {
 	for s, sel := range g.selections {
 		var number uint16
 		if s.Port.Name == "" {
@@ -255,14 +258,14 @@ func (x *groups) mean(g *group, key string, pod *model.Pod) (woken []model.Ref) 
 			number = pod.NumberOf(s.Port)
 		}
 		if sel.mean(key, number) {
-			woken = append(woken, x.readers(indexNumbers, s.Key())...)
+			woken = append(woken, x.readers(indexNumbers, Key{Name: s.Key()})...)
 		}
 	}
 	return woken
 }
 
 // mean tells whether a number has come or gone by what it means for this pod.
-func (s *selected) mean(pod string, number uint16) (changed bool) {
+func (s *selected) mean(pod Key, number uint16) (changed bool) {
 	old := s.number[pod]
 	if old == number {
 		return false
@@ -283,33 +286,34 @@ func (s *selected) mean(pod string, number uint16) (changed bool) {
 }
 
 // members lists the keys of the pods in a group.
-func (x *groups) members(g *group) (keys []string) {
+func (x *groups) members(g *group) (keys []Key) {
 	about := []string{g.Namespace}
 	if g.Namespace == "" {
 		about = x.namespaces.Objects(g.key)
 	}
 	for _, namespace := range about {
 		if index := x.indexes[namespace]; index != nil {
-			keys = append(keys, index.Objects(g.key)...)
+			for _, name := range index.Objects(g.key) {
+				keys = append(keys, Key{namespace, name})
+			}
 		}
 	}
 	return keys
 }
 
-func (x *groups) readers(index, key string) []model.Ref {
+func (x *groups) readers(index string, key Key) []model.Ref {
 	return x.w.readers.of(dep{model.KindPod, index, key})
 }
 
 // Selections lists what policies speak of that a pod is in, sorted. Of those with
 // a port's name also such as the pod has no such port for.
 func (v *View) Selections(namespace, pod string) (out []model.Selection) {
-	key := PodKey(namespace, pod)
-	v.reads = append(v.reads, dep{model.KindPod, indexGroups, key})
+	v.reads = append(v.reads, dep{model.KindPod, indexGroups, Key{namespace, pod}})
 	index := v.w.groups.indexes[namespace]
 	if index == nil {
 		return nil
 	}
-	for _, id := range index.Selectors(key) {
+	for _, id := range index.Selectors(pod) {
 		out = slices.AppendSeq(out, maps.Keys(v.w.groups.byKey[id].selections))
 	}
 	slices.SortFunc(out, func(a, b model.Selection) int { return cmp.Compare(a.Key(), b.Key()) })
@@ -318,7 +322,7 @@ func (v *View) Selections(namespace, pod string) (out []model.Selection) {
 
 // Numbers lists what the port's name of a selection means for its pods, sorted.
 func (v *View) Numbers(s model.Selection) []uint16 {
-	v.reads = append(v.reads, dep{model.KindPod, indexNumbers, s.Key()})
+	v.reads = append(v.reads, dep{model.KindPod, indexNumbers, Key{Name: s.Key()}})
 	g := v.w.groups.groups[s.Group]
 	if g == nil || g.selections[s] == nil {
 		return nil

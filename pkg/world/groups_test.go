@@ -60,7 +60,7 @@ func (c *crowd) selects(g model.Group, pod *model.Pod) bool {
 	if g.Namespace != "" {
 		return g.Namespace == pod.Namespace && matches(g.Pods, pod.Labels)
 	}
-	namespace, ok := c.Namespaces.Get(pod.Namespace)
+	namespace, ok := c.Namespaces.Get(Key{Name: pod.Namespace})
 	return ok && matches(g.Namespaces, namespace.Labels) && matches(g.Pods, pod.Labels)
 }
 
@@ -206,32 +206,32 @@ func TestGroups(t *testing.T) {
 			"pod": func(t *rapid.T) {
 				namespace, name := rapid.SampledFrom(crowdNamespaces).Draw(t, "in"), rapid.SampledFrom(crowdPods).Draw(t, "name")
 				if rapid.IntRange(0, 3).Draw(t, "gone") == 0 {
-					c.look(t, c.Pods.Delete(PodKey(namespace, name)), nil)
+					c.look(t, c.Pods.Delete(Key{namespace, name}), nil)
 					return
 				}
-				c.look(t, c.Pods.Set(PodKey(namespace, name), drawPod(t, namespace, name)), nil)
+				c.look(t, c.Pods.Set(drawPod(t, namespace, name)), nil)
 			},
 			"namespace": func(t *rapid.T) {
 				name := rapid.SampledFrom(crowdNamespaces).Draw(t, "name")
 				if rapid.IntRange(0, 3).Draw(t, "gone") == 0 {
-					c.look(t, c.Namespaces.Delete(name), nil)
+					c.look(t, c.Namespaces.Delete(Key{Name: name}), nil)
 					return
 				}
 				now := &model.Namespace{Meta: model.Meta{Name: name}, Labels: rapid.SampledFrom(crowdLabels).Draw(t, "labels")}
-				c.look(t, c.Namespaces.Set(name, now), nil)
+				c.look(t, c.Namespaces.Set(now), nil)
 			},
 			"policy": func(t *rapid.T) {
 				table, name := c.Policies[model.KindClusterNetworkPolicy], rapid.SampledFrom([]string{"k", "l", "m"}).Draw(t, "name")
 				var changed []model.Selection
-				if old, ok := table.Get(name); ok {
+				if old, ok := table.Get(Key{Name: name}); ok {
 					changed = old.Selections()
 				}
 				if rapid.IntRange(0, 3).Draw(t, "gone") == 0 {
-					c.look(t, table.Delete(name), changed)
+					c.look(t, table.Delete(Key{Name: name}), changed)
 					return
 				}
 				now := drawPolicy(t, name)
-				c.look(t, table.Set(name, now), append(changed, now.Selections()...))
+				c.look(t, table.Set(now), append(changed, now.Selections()...))
 			},
 		})
 		c.empty(t)
@@ -241,7 +241,7 @@ func TestGroups(t *testing.T) {
 // empty tells whether nothing is kept when nobody asks any more.
 func (c *crowd) empty(t *rapid.T) {
 	for _, name := range []string{"k", "l", "m"} {
-		c.Policies[model.KindClusterNetworkPolicy].Delete(name)
+		c.Policies[model.KindClusterNetworkPolicy].Delete(Key{Name: name})
 	}
 	if x := c.groups; len(x.groups)+len(x.byKey)+len(x.indexes) > 0 {
 		t.Fatalf("without policies there are %d groups, %d keys and %d indexes", len(x.groups), len(x.byKey), len(x.indexes))

@@ -11,7 +11,7 @@ import (
 type dep struct {
 	kind  model.Kind
 	index string
-	key   string
+	key   Key
 }
 
 // readers is the dependency graph in both directions. Most dependencies have

@@ -22,12 +22,12 @@ type selection struct {
 
 func newSelection(w *World) *selection {
 	s := &selection{index: selector.New(), readers: &w.readers}
-	w.Subnets.changing = append(w.Subnets.changing, s.subnet)
-	w.Namespaces.changing = append(w.Namespaces.changing, s.namespace)
+	w.Subnets.listeners = append(w.Subnets.listeners, s.subnet)
+	w.Namespaces.listeners = append(w.Namespaces.listeners, s.namespace)
 	return s
 }
 
-func (s *selection) subnet(name string, old, now *model.Subnet) []model.Ref {
+func (s *selection) subnet(key Key, old, now *model.Subnet) []model.Ref {
 	var before, after []string
 	if old != nil {
 		before = old.NamespaceSelectors
@@ -41,26 +41,26 @@ func (s *selection) subnet(name string, old, now *model.Subnet) []model.Ref {
 		if err != nil {
 			parsed = labels.Nothing() // not the text that model writes
 		}
-		woken = append(woken, s.wake(s.index.SetSelector(selectorID(name, i), parsed))...)
+		woken = append(woken, s.wake(s.index.SetSelector(selectorID(key.Name, i), parsed))...)
 	}
 	for i := len(after); i < len(before); i++ {
-		woken = append(woken, s.wake(s.index.DeleteSelector(selectorID(name, i)))...)
+		woken = append(woken, s.wake(s.index.DeleteSelector(selectorID(key.Name, i)))...)
 	}
 	return woken
 }
 
-func (s *selection) namespace(name string, _, now *model.Namespace) []model.Ref {
+func (s *selection) namespace(key Key, _, now *model.Namespace) []model.Ref {
 	if now == nil {
-		return s.wake(s.index.DeleteObject(name))
+		return s.wake(s.index.DeleteObject(key.Name))
 	}
-	return s.wake(s.index.SetObject(name, now.Labels))
+	return s.wake(s.index.SetObject(key.Name, now.Labels))
 }
 
 func (s *selection) wake(d selector.Delta) []model.Ref {
 	var woken []model.Ref
 	for _, matches := range [][]selector.Match{d.Added, d.Removed} {
 		for _, m := range matches {
-			woken = append(woken, s.readers.of(dep{model.KindSubnet, indexSelected, m.Object})...)
+			woken = append(woken, s.readers.of(dep{model.KindSubnet, indexSelected, Key{Name: m.Object}})...)
 		}
 	}
 	return woken

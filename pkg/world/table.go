@@ -1,9 +1,10 @@
 package world
 
 import (
+	"fmt"
+	"iter"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/wovensdn/woven/pkg/model"
 )
@@ -11,19 +12,41 @@ import (
 // Table holds the objects of one kind.
 type Table[T any] struct {
 	kind    model.Kind
-	objects map[string]*T
-	invalid map[string]bool // exists, but its present state cannot be used
-	indexes []index[T]
-	buckets []map[string]map[string]struct{} // by index: bucket -> keys
+	objects map[Key]*T
+	invalid map[Key]bool // exists, but its present state cannot be used
+	meta    func(*T) *model.Meta
+	indexes []Index[T]
+	buckets []map[Key]map[Key]struct{} // by index: bucket -> keys
 	facets  []facet[T]
-	// changing are told of every change and return whom it wakes besides.
-	changing []func(key string, old, now *T) []model.Ref
+	// listeners keep the indexes that are wider than one table. They run on each change and return whom it wakes.
+	listeners []Listener[T]
+	// appliers run on the changes that [World.Apply] makes.
+	appliers []Listener[T]
 	readers  *readers
 }
 
-type index[T any] struct {
-	name string
-	keys func(*T) []string
+// Listener is called with a change of an object: old is nil when the object is new, now when it is gone. It returns
+// the owners that the change wakes besides the readers of the object.
+type Listener[T any] func(key Key, old, now *T) []model.Ref
+
+// AnyTable is a table for those who do not care what its objects are.
+type AnyTable interface {
+	Kind() model.Kind
+	// Len counts the valid objects.
+	Len() int
+	// Keys yields the objects that exist, valid or not, in no particular order.
+	Keys() iter.Seq[Key]
+	// Meta reads what every object carries, without recording it. It is empty for an object that exists and has never
+	// been valid; ok reports whether the object exists.
+	Meta(key Key) (meta model.Meta, ok bool)
+	// Apply takes an event of one object, see [World.Apply].
+	Apply(key Key, object any, invalid bool) ([]model.Ref, error)
+}
+
+// Index puts objects into buckets, each of which can be read as a whole.
+type Index[T any] struct {
+	Name    string
+	Buckets func(*T) []Key
 }
 
 // A facet is a part of an object that can be read on its own.
@@ -32,16 +55,30 @@ type facet[T any] struct {
 	project func(*T) any
 }
 
-func newTable[T any](kind model.Kind, r *readers, indexes ...index[T]) *Table[T] {
-	t := &Table[T]{kind: kind, objects: map[string]*T{}, invalid: map[string]bool{}, indexes: indexes, readers: r}
-	for range indexes {
-		t.buckets = append(t.buckets, map[string]map[string]struct{}{})
+// object is a pointer to a struct that embeds [model.Meta].
+type object[T any] interface {
+	*T
+	Metadata() *model.Meta
+}
+
+// AddTable gives a world a table for one more kind.
+func AddTable[T any, P object[T]](w *World, kind model.Kind, indexes ...Index[T]) *Table[T] {
+	t := &Table[T]{
+		kind: kind, objects: map[Key]*T{}, invalid: map[Key]bool{}, indexes: indexes, readers: &w.readers,
+		meta: func(o *T) *model.Meta { return P(o).Metadata() },
 	}
+	for range indexes {
+		t.buckets = append(t.buckets, map[Key]map[Key]struct{}{})
+	}
+	w.tables[kind] = t
 	return t
 }
 
+// Kind is what the table holds.
+func (t *Table[T]) Kind() model.Kind { return t.kind }
+
 // Get reads an object without recording it; for the engine and for tests.
-func (t *Table[T]) Get(key string) (*T, bool) {
+func (t *Table[T]) Get(key Key) (*T, bool) {
 	o, ok := t.objects[key]
 	return o, ok
 }
@@ -50,23 +87,89 @@ func (t *Table[T]) Get(key string) (*T, bool) {
 func (t *Table[T]) Len() int { return len(t.objects) }
 
 // All yields the valid objects by key, in no particular order.
-func (t *Table[T]) All() map[string]*T { return t.objects }
+func (t *Table[T]) All() map[Key]*T { return t.objects }
+
+// Keys yields the objects that exist, valid or not, in no particular order.
+func (t *Table[T]) Keys() iter.Seq[Key] {
+	return func(yield func(Key) bool) {
+		for key := range t.objects {
+			if !yield(key) {
+				return
+			}
+		}
+		for key := range t.invalid {
+			if _, also := t.objects[key]; !also && !yield(key) {
+				return
+			}
+		}
+	}
+}
+
+// Meta implements [AnyTable].
+func (t *Table[T]) Meta(key Key) (model.Meta, bool) {
+	if o, ok := t.objects[key]; ok {
+		return *t.meta(o), true
+	}
+	return model.Meta{}, t.invalid[key]
+}
+
+// OnApply has fn run on each change of an object that [World.Apply] makes, in the order of the calls of OnApply. It
+// does not run when the object's present state cannot be used, nor on [Table.Set] and [Table.Delete].
+func (t *Table[T]) OnApply(fn Listener[T]) { t.appliers = append(t.appliers, fn) }
+
+// Apply implements [AnyTable].
+func (t *Table[T]) Apply(key Key, object any, invalid bool) ([]model.Ref, error) {
+	ref := key.Ref(t.kind)
+	if invalid {
+		return append(t.Invalidate(key), ref), nil
+	}
+	now, ok := object.(*T)
+	if !ok && object != nil {
+		return nil, fmt.Errorf("%T is not a projection of kind %s", object, t.kind)
+	}
+	if now != nil && t.equal(key, now) {
+		return nil, nil
+	}
+	old := t.objects[key]
+	var woken []model.Ref
+	if now == nil {
+		woken = t.Delete(key)
+	} else {
+		woken = t.replace(key, now)
+	}
+	for _, fn := range t.appliers {
+		woken = append(woken, fn(key, old, now)...)
+	}
+	return append(woken, ref), nil
+}
 
 // Set stores an object and returns the owners that this wakes: none when the
 // projection is equal to the one that was there.
-func (t *Table[T]) Set(key string, o *T) []model.Ref {
-	old := t.objects[key]
-	wasInvalid := t.invalid[key]
-	if old != nil && !wasInvalid && model.Equal(*old, *o) {
+func (t *Table[T]) Set(o *T) []model.Ref {
+	meta := t.meta(o)
+	key := Key{Namespace: meta.Namespace, Name: meta.Name}
+	if t.equal(key, o) {
 		return nil
 	}
+	return t.replace(key, o)
+}
+
+// equal reports whether an object is there already, and valid.
+func (t *Table[T]) equal(key Key, o *T) bool {
+	old := t.objects[key]
+	return old != nil && !t.invalid[key] && model.Equal(*old, *o)
+}
+
+func (t *Table[T]) replace(key Key, o *T) []model.Ref {
+	old := t.objects[key]
+	wasInvalid := t.invalid[key]
 	delete(t.invalid, key)
 	t.objects[key] = o
 	return t.changed(key, old, o, wasInvalid)
 }
 
 // Delete removes an object and returns the owners that this wakes.
-func (t *Table[T]) Delete(key string) []model.Ref {
+func (t *Table[T]) Delete(key Key) []model.Ref {
 	old, ok := t.objects[key]
 	wasInvalid := t.invalid[key]
 	if !ok && !wasInvalid {
@@ -81,7 +184,7 @@ func (t *Table[T]) Delete(key string) []model.Ref {
 // last valid projection, if there is one, stays readable: nothing that worked
 // stops. Without one, owners that read the object are frozen until it is valid
 // or gone.
-func (t *Table[T]) Invalidate(key string) []model.Ref {
+func (t *Table[T]) Invalidate(key Key) []model.Ref {
 	if t.invalid[key] {
 		return nil
 	}
@@ -89,25 +192,35 @@ func (t *Table[T]) Invalidate(key string) []model.Ref {
 	return t.readers.of(dep{kind: t.kind, key: key})
 }
 
-// Invalid tells whether the object exists in a state that cannot be used.
-func (t *Table[T]) Invalid(key string) bool { return t.invalid[key] }
+// Read reads an object: the reader of the view is woken when it changes.
+func (t *Table[T]) Read(v *View, key Key) (*T, bool) {
+	v.reads = append(v.reads, dep{kind: t.kind, key: key})
+	return t.read(v, key)
+}
 
-func (t *Table[T]) read(v *View, key string) (*T, bool) {
+// ReadBucket reads the objects in one bucket of an index, by key: the reader of the view is woken when one of them
+// changes, and when one enters or leaves the bucket.
+func (t *Table[T]) ReadBucket(v *View, index string, bucket Key) []*T {
+	v.reads = append(v.reads, dep{t.kind, index, bucket})
+	keys := t.bucket(index, bucket)
+	out := make([]*T, 0, len(keys))
+	for _, k := range keys {
+		if o, ok := t.read(v, k); ok {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func (t *Table[T]) read(v *View, key Key) (*T, bool) {
 	o, ok := t.objects[key]
 	if !ok && t.invalid[key] {
-		v.invalid = append(v.invalid, refOf(t.kind, key))
+		v.invalid = append(v.invalid, key.Ref(t.kind))
 	}
 	return o, ok
 }
 
-func refOf(kind model.Kind, key string) model.Ref {
-	if namespace, name, ok := strings.Cut(key, "/"); ok {
-		return model.Ref{Kind: kind, Namespace: namespace, Name: name}
-	}
-	return model.Ref{Kind: kind, Name: key}
-}
-
-func (t *Table[T]) changed(key string, old, now *T, force bool) []model.Ref {
+func (t *Table[T]) changed(key Key, old, now *T, force bool) []model.Ref {
 	woken := t.readers.of(dep{kind: t.kind, key: key})
 	for _, f := range t.facets {
 		if force || old == nil || now == nil || !model.Equal(f.project(old), f.project(now)) {
@@ -116,20 +229,20 @@ func (t *Table[T]) changed(key string, old, now *T, force bool) []model.Ref {
 	}
 	for i, ix := range t.indexes {
 		for _, b := range t.reindex(i, ix, key, old, now) {
-			woken = append(woken, t.readers.of(dep{t.kind, ix.name, b})...)
+			woken = append(woken, t.readers.of(dep{t.kind, ix.Name, b})...)
 		}
 	}
-	for _, tell := range t.changing {
-		woken = append(woken, tell(key, old, now)...)
+	for _, fn := range t.listeners {
+		woken = append(woken, fn(key, old, now)...)
 	}
 	return sortedUnique(woken)
 }
 
 // reindex moves a key between buckets and returns the buckets that hold or held it.
-func (t *Table[T]) reindex(i int, ix index[T], key string, old, now *T) []string {
-	var touched []string
+func (t *Table[T]) reindex(i int, ix Index[T], key Key, old, now *T) []Key {
+	var touched []Key
 	if old != nil {
-		for _, b := range ix.keys(old) {
+		for _, b := range ix.Buckets(old) {
 			touched = append(touched, b)
 			delete(t.buckets[i][b], key)
 			if len(t.buckets[i][b]) == 0 {
@@ -138,22 +251,22 @@ func (t *Table[T]) reindex(i int, ix index[T], key string, old, now *T) []string
 		}
 	}
 	if now != nil {
-		for _, b := range ix.keys(now) {
+		for _, b := range ix.Buckets(now) {
 			touched = append(touched, b)
 			if t.buckets[i][b] == nil {
-				t.buckets[i][b] = map[string]struct{}{}
+				t.buckets[i][b] = map[Key]struct{}{}
 			}
 			t.buckets[i][b][key] = struct{}{}
 		}
 	}
-	slices.Sort(touched)
+	slices.SortFunc(touched, Key.Compare)
 	return slices.Compact(touched)
 }
 
-func (t *Table[T]) bucket(name, key string) []string {
+func (t *Table[T]) bucket(name string, key Key) []Key {
 	for i, ix := range t.indexes {
-		if ix.name == name {
-			return slices.Sorted(maps.Keys(t.buckets[i][key]))
+		if ix.Name == name {
+			return slices.SortedFunc(maps.Keys(t.buckets[i][key]), Key.Compare)
 		}
 	}
 	return nil

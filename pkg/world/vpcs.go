@@ -19,12 +19,12 @@ type podVpcs struct {
 
 func newPodVpcs(w *World) *podVpcs {
 	p := &podVpcs{w: w, count: map[string]map[string]int{}}
-	w.IPs.changing = append(w.IPs.changing, p.ip)
-	w.Subnets.changing = append(w.Subnets.changing, p.subnet)
+	w.IPs.listeners = append(w.IPs.listeners, p.ip)
+	w.Subnets.listeners = append(w.Subnets.listeners, p.subnet)
 	return p
 }
 
-func (p *podVpcs) ip(_ string, old, now *model.IP) (woken []model.Ref) {
+func (p *podVpcs) ip(_ Key, old, now *model.IP) (woken []model.Ref) {
 	if old != nil && now != nil && old.Namespace == now.Namespace && old.Subnet == now.Subnet {
 		return nil
 	}
@@ -32,7 +32,7 @@ func (p *podVpcs) ip(_ string, old, now *model.IP) (woken []model.Ref) {
 		if ip == nil {
 			return
 		}
-		if s, ok := p.w.Subnets.Get(ip.Subnet); ok {
+		if s, ok := p.w.Subnets.Get(Key{Name: ip.Subnet}); ok {
 			woken = append(woken, p.add(ip, s.Vpc, n)...)
 		}
 	}
@@ -42,12 +42,12 @@ func (p *podVpcs) ip(_ string, old, now *model.IP) (woken []model.Ref) {
 }
 
 // subnet moves the NICs that are counted already.
-func (p *podVpcs) subnet(name string, old, now *model.Subnet) (woken []model.Ref) {
+func (p *podVpcs) subnet(key Key, old, now *model.Subnet) (woken []model.Ref) {
 	if old != nil && now != nil && old.Vpc == now.Vpc {
 		return nil
 	}
-	for _, key := range p.w.IPs.bucket(indexSubnet, name) {
-		ip, _ := p.w.IPs.Get(key)
+	for _, record := range p.w.IPs.bucket(indexSubnet, key) {
+		ip, _ := p.w.IPs.Get(record)
 		if old != nil {
 			woken = append(woken, p.add(ip, old.Vpc, -1)...)
 		}
@@ -78,11 +78,11 @@ func (p *podVpcs) add(ip *model.IP, vpc string, n int) []model.Ref {
 	if (before > 0) == (before+n > 0) {
 		return nil
 	}
-	return p.w.readers.of(dep{model.KindIP, indexPodVpcs, ip.Namespace})
+	return p.w.readers.of(dep{model.KindIP, indexPodVpcs, Key{Name: ip.Namespace}})
 }
 
 // VpcsOfPods lists the Vpcs in which a namespace has pods, by name.
 func (v *View) VpcsOfPods(namespace string) []string {
-	v.reads = append(v.reads, dep{model.KindIP, indexPodVpcs, namespace})
+	v.reads = append(v.reads, dep{model.KindIP, indexPodVpcs, Key{Name: namespace}})
 	return slices.Sorted(maps.Keys(v.w.podVpcs.count[namespace]))
 }

@@ -20,11 +20,11 @@ type within struct {
 
 func newWithin(w *World) *within {
 	s := &within{asked: map[string]model.Prefixes{}, readers: &w.readers}
-	w.Nodes.changing = append(w.Nodes.changing, s.node)
+	w.Nodes.listeners = append(w.Nodes.listeners, s.node)
 	return s
 }
 
-func (s *within) node(_ string, old, now *model.Node) []model.Ref {
+func (s *within) node(_ Key, old, now *model.Node) []model.Ref {
 	var before, after []netip.Addr
 	if old != nil {
 		before = old.InternalIPs
@@ -37,7 +37,7 @@ func (s *within) node(_ string, old, now *model.Node) []model.Ref {
 	}
 	var woken []model.Ref
 	for key, prefixes := range s.asked {
-		readers := s.readers.of(dep{model.KindNode, indexWithin, key})
+		readers := s.readers.of(dep{model.KindNode, indexWithin, Key{Name: key}})
 		if len(readers) == 0 {
 			delete(s.asked, key)
 		} else if holdsAny(prefixes, before) || holdsAny(prefixes, after) {
@@ -55,7 +55,7 @@ func holdsAny(p model.Prefixes, addrs []netip.Addr) bool {
 func (v *View) NodesWithin(p model.Prefixes) []*model.Node {
 	key := model.PrefixesText(p)
 	v.w.within.asked[key] = p
-	v.reads = append(v.reads, dep{model.KindNode, indexWithin, key})
+	v.reads = append(v.reads, dep{model.KindNode, indexWithin, Key{Name: key}})
 	var out []*model.Node
 	for _, n := range v.w.Nodes.All() {
 		if holdsAny(p, n.InternalIPs) {

@@ -7,6 +7,7 @@
 package world
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,7 @@ type World struct {
 	// Policies holds a table for each of [model.PolicyKinds].
 	Policies map[model.Kind]*Table[model.Policy]
 
+	tables    map[model.Kind]AnyTable
 	readers   readers
 	selection *selection
 	within    *within
@@ -62,53 +64,44 @@ const (
 
 // New makes an empty world.
 func New() *World {
-	w := &World{readers: newReaders()}
-	w.Vpcs = newTable(model.KindVpc, &w.readers,
-		index[model.Vpc]{indexNamespace, func(o *model.Vpc) []string { return o.Namespaces }})
-	w.Subnets = newTable(model.KindSubnet, &w.readers,
-		index[model.Subnet]{indexAll, everything[model.Subnet]},
-		index[model.Subnet]{indexVpc, func(s *model.Subnet) []string { return []string{s.Vpc} }},
-		index[model.Subnet]{indexTable, func(s *model.Subnet) []string {
+	w := &World{readers: newReaders(), tables: map[model.Kind]AnyTable{}}
+	w.Vpcs = AddTable(w, model.KindVpc,
+		Index[model.Vpc]{indexNamespace, func(o *model.Vpc) []Key { return named(o.Namespaces) }})
+	w.Subnets = AddTable(w, model.KindSubnet,
+		Index[model.Subnet]{indexAll, everything[model.Subnet]},
+		Index[model.Subnet]{indexVpc, func(s *model.Subnet) []Key { return []Key{{Name: s.Vpc}} }},
+		Index[model.Subnet]{indexTable, func(s *model.Subnet) []Key {
 			if s.Gateways.Table == 0 {
 				return nil
 			}
-			return []string{strconv.FormatUint(uint64(s.Gateways.Table), 10)}
+			return []Key{routingTable(s.Gateways.Table)}
 		}},
-		index[model.Subnet]{indexNamespace, func(s *model.Subnet) []string { return s.Namespaces }},
+		Index[model.Subnet]{indexNamespace, func(s *model.Subnet) []Key { return named(s.Namespaces) }},
 	)
 	w.Subnets.facets = []facet[model.Subnet]{{facetNetwork, func(s *model.Subnet) any { return s.Network() }}}
-	w.Nodes = newTable(model.KindNode, &w.readers, index[model.Node]{indexAll, everything[model.Node]})
-	w.Namespaces = newTable[model.Namespace](model.KindNamespace, &w.readers)
+	w.Nodes = AddTable(w, model.KindNode, Index[model.Node]{indexAll, everything[model.Node]})
+	w.Namespaces = AddTable[model.Namespace](w, model.KindNamespace)
 	w.Namespaces.facets = []facet[model.Namespace]{{facetSwitches, func(n *model.Namespace) any { return n.LogicalSwitches }}}
-	w.Pods = newTable(model.KindPod, &w.readers, index[model.Pod]{indexVM, func(o *model.Pod) []string {
-		if o.VM == "" {
-			return nil
-		}
-		return []string{PodKey(o.Namespace, o.VM)}
-	}})
-	w.StatefulSets = newTable[model.StatefulSet](model.KindStatefulSet, &w.readers)
-	w.VirtualMachines = newTable[model.VirtualMachine](model.KindVirtualMachine, &w.readers)
-	w.Services = newTable[model.Service](model.KindService, &w.readers)
-	w.EndpointSlices = newTable(model.KindEndpointSlice, &w.readers, index[model.EndpointSlice]{indexService, func(o *model.EndpointSlice) []string {
-		if o.Service == "" {
-			return nil
-		}
-		return []string{PodKey(o.Namespace, o.Service)}
-	}})
-	w.Definitions = newTable[model.Definition](model.KindDefinition, &w.readers)
-	w.Heartbeats = newTable[model.Heartbeat](model.KindHeartbeat, &w.readers)
-	w.IPPools = newTable(model.KindIPPool, &w.readers,
-		index[model.IPPool]{indexSubnet, func(o *model.IPPool) []string { return []string{o.Subnet} }},
-		index[model.IPPool]{indexNamespace, func(o *model.IPPool) []string { return o.Namespaces }},
-		index[model.IPPool]{indexAddressSet, (*model.IPPool).SetNames},
+	w.Pods = AddTable(w, model.KindPod, Index[model.Pod]{indexVM, func(o *model.Pod) []Key { return sibling(o.Namespace, o.VM) }})
+	w.StatefulSets = AddTable[model.StatefulSet](w, model.KindStatefulSet)
+	w.VirtualMachines = AddTable[model.VirtualMachine](w, model.KindVirtualMachine)
+	w.Services = AddTable[model.Service](w, model.KindService)
+	w.EndpointSlices = AddTable(w, model.KindEndpointSlice,
+		Index[model.EndpointSlice]{indexService, func(o *model.EndpointSlice) []Key { return sibling(o.Namespace, o.Service) }})
+	w.Definitions = AddTable[model.Definition](w, model.KindDefinition)
+	w.Heartbeats = AddTable[model.Heartbeat](w, model.KindHeartbeat)
+	w.IPPools = AddTable(w, model.KindIPPool,
+		Index[model.IPPool]{indexSubnet, func(o *model.IPPool) []Key { return []Key{{Name: o.Subnet}} }},
+		Index[model.IPPool]{indexNamespace, func(o *model.IPPool) []Key { return named(o.Namespaces) }},
+		Index[model.IPPool]{indexAddressSet, func(o *model.IPPool) []Key { return named(o.SetNames()) }},
 	)
-	w.IPs = newTable(model.KindIP, &w.readers,
-		index[model.IP]{indexSubnet, func(o *model.IP) []string { return []string{o.Subnet} }},
-		index[model.IP]{indexPod, func(o *model.IP) []string { return []string{PodKey(o.Namespace, o.PodName)} }},
+	w.IPs = AddTable(w, model.KindIP,
+		Index[model.IP]{indexSubnet, func(o *model.IP) []Key { return []Key{{Name: o.Subnet}} }},
+		Index[model.IP]{indexPod, func(o *model.IP) []Key { return []Key{{o.Namespace, o.PodName}} }},
 	)
 	w.Policies = map[model.Kind]*Table[model.Policy]{}
 	for _, kind := range model.PolicyKinds() {
-		w.Policies[kind] = newTable[model.Policy](kind, &w.readers)
+		w.Policies[kind] = AddTable[model.Policy](w, kind)
 	}
 	w.selection, w.within, w.groups = newSelection(w), newWithin(w), newGroups(w)
 	w.podVpcs = newPodVpcs(w)
@@ -117,7 +110,68 @@ func New() *World {
 	return w
 }
 
-func everything[T any](*T) []string { return []string{""} }
+func everything[T any](*T) []Key { return []Key{{}} }
+
+// named are the buckets of cluster-scoped objects, and of other plain names.
+func named(names []string) []Key {
+	if len(names) == 0 {
+		return nil
+	}
+	keys := make([]Key, len(names))
+	for i, name := range names {
+		keys[i].Name = name
+	}
+	return keys
+}
+
+// sibling is the bucket of an object in the same namespace; none without a name.
+func sibling(namespace, name string) []Key {
+	if name == "" {
+		return nil
+	}
+	return []Key{{namespace, name}}
+}
+
+func routingTable(table uint32) Key { return Key{Name: strconv.FormatUint(uint64(table), 10)} }
+
+// Table finds the table of a kind.
+func (w *World) Table(kind model.Kind) (AnyTable, bool) {
+	t, ok := w.tables[kind]
+	return t, ok
+}
+
+// Apply takes an event of one object: its projection, nil if the object is gone. invalid says that the object exists in a
+// state that cannot be used. Apply returns the owners that this wakes, the object itself among them unless its projection
+// is what it was. It fails for a kind that has no table, and for a projection of another kind.
+func (w *World) Apply(ref model.Ref, object any, invalid bool) ([]model.Ref, error) {
+	t, ok := w.tables[ref.Kind]
+	if !ok {
+		return nil, fmt.Errorf("unknown kind %q", ref.Kind)
+	}
+	return t.Apply(KeyOf(ref), object, invalid)
+}
+
+// Meta reads what every object carries, see [AnyTable]. An object of a kind that has no table does not exist.
+func (w *World) Meta(ref model.Ref) (model.Meta, bool) {
+	if t, ok := w.tables[ref.Kind]; ok {
+		return t.Meta(KeyOf(ref))
+	}
+	return model.Meta{}, false
+}
+
+// Refs lists the objects of a kind, valid or not, by namespace and name.
+func (w *World) Refs(kind model.Kind) []model.Ref {
+	t, ok := w.tables[kind]
+	if !ok {
+		return nil
+	}
+	refs := make([]model.Ref, 0, t.Len())
+	for key := range t.Keys() {
+		refs = append(refs, key.Ref(kind))
+	}
+	slices.SortFunc(refs, model.Ref.Compare)
+	return refs
+}
 
 // View records what one owner reads. Its zero value is not usable; see [World.Read].
 type View struct {
@@ -143,15 +197,15 @@ func (w *World) Forget(owner model.Ref) { w.readers.set(owner, nil) }
 func (w *World) Readers() int { return len(w.readers.byOwner) }
 
 // Vpc reads a Vpc.
-func (v *View) Vpc(name string) (*model.Vpc, bool) { return get(v, v.w.Vpcs, name) }
+func (v *View) Vpc(name string) (*model.Vpc, bool) { return v.w.Vpcs.Read(v, Key{Name: name}) }
 
 // Subnet reads a whole Subnet: any change of its projection wakes the reader.
-func (v *View) Subnet(name string) (*model.Subnet, bool) { return get(v, v.w.Subnets, name) }
+func (v *View) Subnet(name string) (*model.Subnet, bool) { return v.w.Subnets.Read(v, Key{Name: name}) }
 
 // SubnetNetwork reads the facet of a Subnet that its pods depend on.
 func (v *View) SubnetNetwork(name string) (model.SubnetNetwork, bool) {
-	v.reads = append(v.reads, dep{model.KindSubnet, facetNetwork, name})
-	s, ok := v.w.Subnets.read(v, name)
+	v.reads = append(v.reads, dep{model.KindSubnet, facetNetwork, Key{Name: name}})
+	s, ok := v.w.Subnets.read(v, Key{Name: name})
 	if !ok {
 		return model.SubnetNetwork{}, false
 	}
@@ -160,21 +214,21 @@ func (v *View) SubnetNetwork(name string) (model.SubnetNetwork, bool) {
 
 // SubnetsOfVpc lists the subnets of a Vpc by name.
 func (v *View) SubnetsOfVpc(vpc string) []*model.Subnet {
-	return bucket(v, v.w.Subnets, indexVpc, vpc)
+	return v.w.Subnets.ReadBucket(v, indexVpc, Key{Name: vpc})
 }
 
 // SubnetsOfTable lists the subnets that use a routing table on the nodes, by name.
 func (v *View) SubnetsOfTable(table uint32) []*model.Subnet {
-	return bucket(v, v.w.Subnets, indexTable, strconv.FormatUint(uint64(table), 10))
+	return v.w.Subnets.ReadBucket(v, indexTable, routingTable(table))
 }
 
 // SubnetsOfNamespace lists the subnets whose spec.namespaces has this namespace,
 // or whose namespaceSelectors select it, by name.
 func (v *View) SubnetsOfNamespace(namespace string) []*model.Subnet {
-	out := bucket(v, v.w.Subnets, indexNamespace, namespace)
-	v.reads = append(v.reads, dep{model.KindSubnet, indexSelected, namespace})
+	out := v.w.Subnets.ReadBucket(v, indexNamespace, Key{Name: namespace})
+	v.reads = append(v.reads, dep{model.KindSubnet, indexSelected, Key{Name: namespace}})
 	for _, name := range v.w.selection.subnets(namespace) {
-		if s, ok := v.w.Subnets.read(v, name); ok {
+		if s, ok := v.w.Subnets.read(v, Key{Name: name}); ok {
 			out = append(out, s)
 		}
 	}
@@ -184,38 +238,40 @@ func (v *View) SubnetsOfNamespace(namespace string) []*model.Subnet {
 
 // VpcsOfNamespace lists the Vpcs whose spec.namespaces has this namespace, by name.
 func (v *View) VpcsOfNamespace(namespace string) []*model.Vpc {
-	return bucket(v, v.w.Vpcs, indexNamespace, namespace)
+	return v.w.Vpcs.ReadBucket(v, indexNamespace, Key{Name: namespace})
 }
 
 // IPsOfPod lists the IP objects of a pod, one for each of its NICs, by name.
 func (v *View) IPsOfPod(namespace, name string) []*model.IP {
-	return bucket(v, v.w.IPs, indexPod, PodKey(namespace, name))
+	return v.w.IPs.ReadBucket(v, indexPod, Key{namespace, name})
 }
 
 // IPsOfSubnet lists the IP objects of a subnet by name: as many as it has pods,
 // so that only a subnet that is being deleted may ask.
 func (v *View) IPsOfSubnet(subnet string) []*model.IP {
-	return bucket(v, v.w.IPs, indexSubnet, subnet)
+	return v.w.IPs.ReadBucket(v, indexSubnet, Key{Name: subnet})
 }
 
 // Nodes lists all nodes by name. Only owners of which there are few may read it.
-func (v *View) Nodes() []*model.Node { return bucket(v, v.w.Nodes, indexAll, "") }
+func (v *View) Nodes() []*model.Node { return v.w.Nodes.ReadBucket(v, indexAll, Key{}) }
 
 // Node reads a node.
-func (v *View) Node(name string) (*model.Node, bool) { return get(v, v.w.Nodes, name) }
+func (v *View) Node(name string) (*model.Node, bool) { return v.w.Nodes.Read(v, Key{Name: name}) }
 
 // Heartbeat reads what is known of a gateway node's sign of life.
 func (v *View) Heartbeat(node string) (*model.Heartbeat, bool) {
-	return get(v, v.w.Heartbeats, node)
+	return v.w.Heartbeats.Read(v, Key{Name: node})
 }
 
 // Namespace reads a namespace.
-func (v *View) Namespace(name string) (*model.Namespace, bool) { return get(v, v.w.Namespaces, name) }
+func (v *View) Namespace(name string) (*model.Namespace, bool) {
+	return v.w.Namespaces.Read(v, Key{Name: name})
+}
 
 // LogicalSwitches reads the subnets that a user chose for a namespace.
 func (v *View) LogicalSwitches(namespace string) ([]string, bool) {
-	v.reads = append(v.reads, dep{model.KindNamespace, facetSwitches, namespace})
-	n, ok := v.w.Namespaces.read(v, namespace)
+	v.reads = append(v.reads, dep{model.KindNamespace, facetSwitches, Key{Name: namespace}})
+	n, ok := v.w.Namespaces.read(v, Key{Name: namespace})
 	if !ok {
 		return nil, false
 	}
@@ -224,98 +280,64 @@ func (v *View) LogicalSwitches(namespace string) ([]string, bool) {
 
 // Pod reads a pod.
 func (v *View) Pod(namespace, name string) (*model.Pod, bool) {
-	return get(v, v.w.Pods, PodKey(namespace, name))
+	return v.w.Pods.Read(v, Key{namespace, name})
 }
 
 // PodsOfVM lists the pods that run a VM, by name.
 func (v *View) PodsOfVM(namespace, vm string) []*model.Pod {
-	return bucket(v, v.w.Pods, indexVM, PodKey(namespace, vm))
+	return v.w.Pods.ReadBucket(v, indexVM, Key{namespace, vm})
 }
 
 // VirtualMachine reads a KubeVirt VM.
 func (v *View) VirtualMachine(namespace, name string) (*model.VirtualMachine, bool) {
-	return get(v, v.w.VirtualMachines, PodKey(namespace, name))
+	return v.w.VirtualMachines.Read(v, Key{namespace, name})
 }
 
 // Definition reads the definition of an optional kind.
 func (v *View) Definition(name string) (*model.Definition, bool) {
-	return get(v, v.w.Definitions, name)
+	return v.w.Definitions.Read(v, Key{Name: name})
 }
 
 // StatefulSet reads a StatefulSet.
 func (v *View) StatefulSet(namespace, name string) (*model.StatefulSet, bool) {
-	return get(v, v.w.StatefulSets, PodKey(namespace, name))
+	return v.w.StatefulSets.Read(v, Key{namespace, name})
 }
 
 // Service reads a Service.
 func (v *View) Service(namespace, name string) (*model.Service, bool) {
-	return get(v, v.w.Services, PodKey(namespace, name))
+	return v.w.Services.Read(v, Key{namespace, name})
 }
 
 // EndpointSlicesOfService lists the slices that hold a Service's backends, by name.
 func (v *View) EndpointSlicesOfService(namespace, service string) []*model.EndpointSlice {
-	return bucket(v, v.w.EndpointSlices, indexService, PodKey(namespace, service))
+	return v.w.EndpointSlices.ReadBucket(v, indexService, Key{namespace, service})
 }
 
 // Policy reads a policy of any kind.
 func (v *View) Policy(ref model.Ref) (*model.Policy, bool) {
-	return get(v, v.w.Policies[ref.Kind], ObjectKey(ref))
+	return v.w.Policies[ref.Kind].Read(v, KeyOf(ref))
 }
 
 // IPPool reads an IPPool.
-func (v *View) IPPool(name string) (*model.IPPool, bool) { return get(v, v.w.IPPools, name) }
+func (v *View) IPPool(name string) (*model.IPPool, bool) { return v.w.IPPools.Read(v, Key{Name: name}) }
 
 // IPPoolsOfSubnet lists the IPPools of a subnet by name.
 func (v *View) IPPoolsOfSubnet(subnet string) []*model.IPPool {
-	return bucket(v, v.w.IPPools, indexSubnet, subnet)
+	return v.w.IPPools.ReadBucket(v, indexSubnet, Key{Name: subnet})
 }
 
 // IPPoolsOfNamespace lists the IPPools whose spec.namespaces has this namespace, by name.
 func (v *View) IPPoolsOfNamespace(namespace string) []*model.IPPool {
-	return bucket(v, v.w.IPPools, indexNamespace, namespace)
+	return v.w.IPPools.ReadBucket(v, indexNamespace, Key{Name: namespace})
 }
 
 // IPPoolsOfAddressSet lists the IPPools that want an address set of this name, by name.
 func (v *View) IPPoolsOfAddressSet(name string) []*model.IPPool {
-	return bucket(v, v.w.IPPools, indexAddressSet, name)
+	return v.w.IPPools.ReadBucket(v, indexAddressSet, Key{Name: name})
 }
 
 // IP reads an IP object.
-func (v *View) IP(name string) (*model.IP, bool) { return get(v, v.w.IPs, name) }
-
-// ObjectKey is the key of an object in its table.
-func ObjectKey(ref model.Ref) string {
-	if ref.Namespace == "" {
-		return ref.Name
-	}
-	return PodKey(ref.Namespace, ref.Name)
-}
-
-// PodKey is the key of a pod in [World.Pods], and of what else has a namespace.
-func PodKey(namespace, name string) string { return namespace + "/" + name }
-
-// namespaceOf is the namespace in a key.
-func namespaceOf(key string) string {
-	namespace, _, _ := strings.Cut(key, "/")
-	return namespace
-}
-
-func get[T any](v *View, t *Table[T], key string) (*T, bool) {
-	v.reads = append(v.reads, dep{kind: t.kind, key: key})
-	return t.read(v, key)
-}
-
-func bucket[T any](v *View, t *Table[T], index, key string) []*T {
-	v.reads = append(v.reads, dep{t.kind, index, key})
-	keys := t.bucket(index, key)
-	out := make([]*T, 0, len(keys))
-	for _, k := range keys {
-		if o, ok := t.read(v, k); ok {
-			out = append(out, o)
-		}
-	}
-	return out
-}
+func (v *View) IP(name string) (*model.IP, bool) { return v.w.IPs.Read(v, Key{Name: name}) }
 
 func sortedUnique(refs []model.Ref) []model.Ref {
 	slices.SortFunc(refs, model.Ref.Compare)

@@ -30,26 +30,26 @@ func TestReadsAreRecorded(t *testing.T) {
 	read("vpc", func(v *world.View) { v.SubnetsOfVpc("red") })
 	read("nothing", func(*world.View) {})
 
-	expect(t, "arrival of what was read as absent", w.Subnets.Set("blue", subnet("blue", "ovn-cluster")), owner("facet"), owner("key"))
-	expect(t, "an equal object", w.Subnets.Set("blue", subnet("blue", "ovn-cluster")))
+	expect(t, "arrival of what was read as absent", w.Subnets.Set(subnet("blue", "ovn-cluster")), owner("facet"), owner("key"))
+	expect(t, "an equal object", w.Subnets.Set(subnet("blue", "ovn-cluster")))
 	private := subnet("blue", "ovn-cluster")
 	private.Private = true
-	expect(t, "a field outside the facet", w.Subnets.Set("blue", private), owner("key"))
-	expect(t, "entering a bucket", w.Subnets.Set("blue", subnet("blue", "ovn-cluster", "ns")), owner("bucket"), owner("key"))
-	expect(t, "leaving a bucket", w.Subnets.Set("blue", subnet("blue", "ovn-cluster", "other")), owner("bucket"), owner("key"))
-	expect(t, "moving to another Vpc", w.Subnets.Set("blue", subnet("blue", "red", "other")), owner("facet"), owner("key"), owner("vpc"))
-	expect(t, "deletion", w.Subnets.Delete("blue"), owner("facet"), owner("key"), owner("vpc"))
-	expect(t, "deletion of what is not there", w.Subnets.Delete("blue"))
+	expect(t, "a field outside the facet", w.Subnets.Set(private), owner("key"))
+	expect(t, "entering a bucket", w.Subnets.Set(subnet("blue", "ovn-cluster", "ns")), owner("bucket"), owner("key"))
+	expect(t, "leaving a bucket", w.Subnets.Set(subnet("blue", "ovn-cluster", "other")), owner("bucket"), owner("key"))
+	expect(t, "moving to another Vpc", w.Subnets.Set(subnet("blue", "red", "other")), owner("facet"), owner("key"), owner("vpc"))
+	expect(t, "deletion", w.Subnets.Delete(world.Key{Name: "blue"}), owner("facet"), owner("key"), owner("vpc"))
+	expect(t, "deletion of what is not there", w.Subnets.Delete(world.Key{Name: "blue"}))
 }
 
 func TestReadsReplaceEarlierOnes(t *testing.T) {
 	w := world.New()
 	w.Read(owner("a"), func(v *world.View) { v.Vpc("one"); v.Vpc("one") })
 	w.Read(owner("a"), func(v *world.View) { v.Vpc("two") })
-	expect(t, "what is no longer read", w.Vpcs.Set("one", &model.Vpc{Meta: model.Meta{Name: "one"}}))
-	expect(t, "what is read now", w.Vpcs.Set("two", &model.Vpc{Meta: model.Meta{Name: "two"}}), owner("a"))
+	expect(t, "what is no longer read", w.Vpcs.Set(&model.Vpc{Meta: model.Meta{Name: "one"}}))
+	expect(t, "what is read now", w.Vpcs.Set(&model.Vpc{Meta: model.Meta{Name: "two"}}), owner("a"))
 	w.Forget(owner("a"))
-	expect(t, "what a forgotten owner read", w.Vpcs.Delete("two"))
+	expect(t, "what a forgotten owner read", w.Vpcs.Delete(world.Key{Name: "two"}))
 	if n := w.Readers(); n != 0 {
 		t.Errorf("%d readers are left", n)
 	}
@@ -61,10 +61,10 @@ func TestManyReadersOfOneObject(t *testing.T) {
 		w.Read(owner(name), func(v *world.View) { v.Node("n1") })
 	}
 	w.Read(owner("b"), func(*world.View) {})
-	expect(t, "a node", w.Nodes.Set("n1", &model.Node{Meta: model.Meta{Name: "n1"}}), owner("a"), owner("c"))
+	expect(t, "a node", w.Nodes.Set(&model.Node{Meta: model.Meta{Name: "n1"}}), owner("a"), owner("c"))
 	w.Read(owner("a"), func(*world.View) {})
 	w.Read(owner("c"), func(*world.View) {})
-	expect(t, "a node that nobody reads", w.Nodes.Delete("n1"))
+	expect(t, "a node that nobody reads", w.Nodes.Delete(world.Key{Name: "n1"}))
 }
 
 func TestInvalidObjects(t *testing.T) {
@@ -73,22 +73,22 @@ func TestInvalidObjects(t *testing.T) {
 		invalid = w.Read(owner("a"), func(v *world.View) { _, found = v.Subnet("blue") })
 		return found, invalid
 	}
-	w.Subnets.Invalidate("blue")
+	w.Subnets.Invalidate(world.Key{Name: "blue"})
 	if found, invalid := read(); found || len(invalid) != 1 || invalid[0] != (model.Ref{Kind: model.KindSubnet, Name: "blue"}) {
 		t.Errorf("never valid: found %v, invalid %v", found, invalid)
 	}
-	expect(t, "becoming valid", w.Subnets.Set("blue", subnet("blue", "ovn-cluster")), owner("a"))
-	expect(t, "becoming invalid", w.Subnets.Invalidate("blue"), owner("a"))
+	expect(t, "becoming valid", w.Subnets.Set(subnet("blue", "ovn-cluster")), owner("a"))
+	expect(t, "becoming invalid", w.Subnets.Invalidate(world.Key{Name: "blue"}), owner("a"))
 	if found, invalid := read(); !found || len(invalid) != 0 {
 		t.Errorf("the last valid state is not readable: found %v, invalid %v", found, invalid)
 	}
-	expect(t, "becoming valid as before", w.Subnets.Set("blue", subnet("blue", "ovn-cluster")), owner("a"))
+	expect(t, "becoming valid as before", w.Subnets.Set(subnet("blue", "ovn-cluster")), owner("a"))
 }
 
 func TestBucketsAreSorted(t *testing.T) {
 	w := world.New()
 	for _, name := range []string{"c", "a", "b"} {
-		w.Subnets.Set(name, subnet(name, "ovn-cluster"))
+		w.Subnets.Set(subnet(name, "ovn-cluster"))
 	}
 	var got []string
 	w.Read(owner("x"), func(v *world.View) {
@@ -117,14 +117,14 @@ func TestSelectedNamespaces(t *testing.T) {
 	lab := subnet("blue", "ovn-cluster")
 	lab.NamespaceSelectors = []string{"team=lab", "env=dev"}
 	selected()
-	w.Namespaces.Set("ns", namespace(nil))
-	expect(t, "a selector that does not match", w.Subnets.Set("blue", lab))
-	expect(t, "a label that matches", w.Namespaces.Set("ns", namespace(map[string]string{"team": "lab", "env": "dev"})), owner("a"))
+	w.Namespaces.Set(namespace(nil))
+	expect(t, "a selector that does not match", w.Subnets.Set(lab))
+	expect(t, "a label that matches", w.Namespaces.Set(namespace(map[string]string{"team": "lab", "env": "dev"})), owner("a"))
 	if got := selected(); !slices.Equal(got, []string{"blue"}) {
 		t.Errorf("selected by %v", got)
 	}
-	expect(t, "another label", w.Namespaces.Set("ns", namespace(map[string]string{"team": "lab", "env": "dev", "x": "y"})))
-	expect(t, "the subnet's end", w.Subnets.Delete("blue"), owner("a"))
+	expect(t, "another label", w.Namespaces.Set(namespace(map[string]string{"team": "lab", "env": "dev", "x": "y"})))
+	expect(t, "the subnet's end", w.Subnets.Delete(world.Key{Name: "blue"}), owner("a"))
 	if got := selected(); len(got) != 0 {
 		t.Errorf("still selected by %v", got)
 	}
@@ -145,20 +145,20 @@ func TestVpcsOfPods(t *testing.T) {
 		wakes bool
 		vpcs  []string
 	}{
-		{"a pod of a subnet that is not there yet", func() []model.Ref { return w.IPs.Set("one", ip("one", "blue", "ns")) }, false, nil},
-		{"the subnet comes", func() []model.Ref { return w.Subnets.Set("blue", subnet("blue", "red")) }, true, []string{"red"}},
-		{"another pod", func() []model.Ref { return w.IPs.Set("two", ip("two", "blue", "ns")) }, false, []string{"red"}},
-		{"a pod of another namespace", func() []model.Ref { return w.IPs.Set("three", ip("three", "blue", "other")) }, false, []string{"red"}},
-		{"a node", func() []model.Ref { return w.IPs.Set("node", ip("node", "blue", "")) }, false, []string{"red"}},
-		{"the subnet moves", func() []model.Ref { return w.Subnets.Set("blue", subnet("blue", "green")) }, true, []string{"green"}},
-		{"one pod goes", func() []model.Ref { return w.IPs.Delete("one") }, false, []string{"green"}},
-		{"the other moves to another subnet", func() []model.Ref { return w.IPs.Set("two", ip("two", "nowhere", "ns")) }, true, nil},
-		{"and back", func() []model.Ref { return w.IPs.Set("two", ip("two", "blue", "ns")) }, true, []string{"green"}},
-		{"another subnet of the Vpc", func() []model.Ref { return w.Subnets.Set("violet", subnet("violet", "green")) }, false, []string{"green"}},
-		{"to that one", func() []model.Ref { return w.IPs.Set("two", ip("two", "violet", "ns")) }, false, []string{"green"}},
-		{"and back again", func() []model.Ref { return w.IPs.Set("two", ip("two", "blue", "ns")) }, false, []string{"green"}},
-		{"the subnet goes", func() []model.Ref { return w.Subnets.Delete("blue") }, true, nil},
-		{"the pod goes", func() []model.Ref { return w.IPs.Delete("two") }, false, nil},
+		{"a pod of a subnet that is not there yet", func() []model.Ref { return w.IPs.Set(ip("one", "blue", "ns")) }, false, nil},
+		{"the subnet comes", func() []model.Ref { return w.Subnets.Set(subnet("blue", "red")) }, true, []string{"red"}},
+		{"another pod", func() []model.Ref { return w.IPs.Set(ip("two", "blue", "ns")) }, false, []string{"red"}},
+		{"a pod of another namespace", func() []model.Ref { return w.IPs.Set(ip("three", "blue", "other")) }, false, []string{"red"}},
+		{"a node", func() []model.Ref { return w.IPs.Set(ip("node", "blue", "")) }, false, []string{"red"}},
+		{"the subnet moves", func() []model.Ref { return w.Subnets.Set(subnet("blue", "green")) }, true, []string{"green"}},
+		{"one pod goes", func() []model.Ref { return w.IPs.Delete(world.Key{Name: "one"}) }, false, []string{"green"}},
+		{"the other moves to another subnet", func() []model.Ref { return w.IPs.Set(ip("two", "nowhere", "ns")) }, true, nil},
+		{"and back", func() []model.Ref { return w.IPs.Set(ip("two", "blue", "ns")) }, true, []string{"green"}},
+		{"another subnet of the Vpc", func() []model.Ref { return w.Subnets.Set(subnet("violet", "green")) }, false, []string{"green"}},
+		{"to that one", func() []model.Ref { return w.IPs.Set(ip("two", "violet", "ns")) }, false, []string{"green"}},
+		{"and back again", func() []model.Ref { return w.IPs.Set(ip("two", "blue", "ns")) }, false, []string{"green"}},
+		{"the subnet goes", func() []model.Ref { return w.Subnets.Delete(world.Key{Name: "blue"}) }, true, nil},
+		{"the pod goes", func() []model.Ref { return w.IPs.Delete(world.Key{Name: "two"}) }, false, nil},
 	} {
 		var want []model.Ref
 		if step.wakes {
