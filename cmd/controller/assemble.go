@@ -94,7 +94,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	writer := kube.NewWriter(direct, in, status, collectors, o.apiWriters)
 	keeper := kube.NewKeeper(direct, in, collectors, wanted, outage, clk, log.WithName("keeper"))
 	r.Engine = engine.New(engine.Config{
-		Compile: o.compile(servers), Writer: writer, Observer: r, Now: clk.Now, Log: log.WithName("engine"),
+		Functions: compile.Functions(o.compile(servers)), Writer: writer, Observer: r, Now: clk.Now, Log: log.WithName("engine"),
 	}, db)
 	leader, err := kube.NewLeader(api, o.ownLease(), outage, clk, log, collectors.Lead, writer.Lead, keeper.Lead, r.Engine.Lead)
 	if err != nil {
@@ -217,7 +217,7 @@ func newManager(o *options, api *rest.Config, outage *kube.Outage, ready func() 
 	}
 	wait := shutdownTime
 	mgr, err := ctrl.NewManager(api, ctrl.Options{
-		Scheme: scheme, Logger: log, Cache: kube.CacheOptions(outage), GracefulShutdownTimeout: &wait,
+		Scheme: scheme, Logger: log, Cache: kube.CacheOptions(kube.AllKinds(), outage), GracefulShutdownTimeout: &wait,
 		HealthProbeBindAddress: "0", // with the metrics, on one port
 		Metrics:                server.Options{BindAddress: o.bind(), ExtraHandlers: handlers(o.enablePprof, ready)},
 	})

@@ -13,7 +13,48 @@ import (
 type Want interface {
 	// Target is the object that is written.
 	Target() model.Ref
+	// Sort says what is written of it: two writes of one sort to one object are never under way at once.
+	Sort() Sort
 }
+
+// Sort is a sort of [Want].
+type Sort string
+
+// The sorts of wants.
+const (
+	SortClaim        Sort = "claim"
+	SortFollow       Sort = "follow"
+	SortAdopt        Sort = "adopt"
+	SortAnnotate     Sort = "annotate"
+	SortCreateSubnet Sort = "create"
+	SortRelease      Sort = "release"
+	SortFinalize     Sort = "finalize"
+	SortSetGateway   Sort = "gateway"
+)
+
+// Sort implements [Want].
+func (Claim) Sort() Sort { return SortClaim }
+
+// Sort implements [Want].
+func (Follow) Sort() Sort { return SortFollow }
+
+// Sort implements [Want].
+func (Adopt) Sort() Sort { return SortAdopt }
+
+// Sort implements [Want].
+func (Annotate) Sort() Sort { return SortAnnotate }
+
+// Sort implements [Want].
+func (CreateSubnet) Sort() Sort { return SortCreateSubnet }
+
+// Sort implements [Want].
+func (Release) Sort() Sort { return SortRelease }
+
+// Sort implements [Want].
+func (Finalize) Sort() Sort { return SortFinalize }
+
+// Sort implements [Want].
+func (SetGateway) Sort() Sort { return SortSetGateway }
 
 // Claim wants an address recorded as an IP object.
 type Claim struct {
@@ -27,6 +68,8 @@ type Claim struct {
 	NodeName string
 	PodType  string // see model.IP
 	OwnerUID string // see model.IP
+	// Allocation is what the engine chose, for the writer; empty in what compile functions return.
+	Allocation ipam.Allocation
 }
 
 // Target is the IP object.
@@ -46,6 +89,8 @@ type Adopt struct {
 	IP, UID  string
 	NodeName string // of the pod, if there is one
 	Reserved bool   // it outlives its pods
+	// Allocation is what the engine chose, for the writer; empty in what compile functions return.
+	Allocation ipam.Allocation
 }
 
 // Target is the IP object.

@@ -26,7 +26,7 @@ func (c *Core) onItsWayOut(of model.Ref) bool {
 	}
 	return slices.ContainsFunc(pod.NICs, func(nic model.PodNIC) bool {
 		ip := model.Ref{Kind: model.KindIP, Name: pod.PortName(nic.Provider)}
-		_, busy := c.writing[writeKey{sort: sortRelease, target: ip}]
+		_, busy := c.writing[writeKey{sort: compile.SortRelease, target: ip}]
 		return busy
 	})
 }
@@ -92,7 +92,7 @@ func (c *Core) reconsider(of model.Ref) {
 	delete(c.unrecorded, of)
 	for _, ip := range ips {
 		_, recorded := c.world.IPs.Get(world.Key{Name: ip})
-		_, claiming := c.writing[writeKey{sort: sortClaim, target: model.Ref{Kind: model.KindIP, Name: ip}}]
+		_, claiming := c.writing[writeKey{sort: compile.SortClaim, target: model.Ref{Kind: model.KindIP, Name: ip}}]
 		if !recorded && !claiming {
 			c.lose(ip, of)
 		}

@@ -22,7 +22,7 @@ func (c *Core) compileAll() {
 }
 
 func (c *Core) compile(owner fact.Owner) {
-	function, ok := c.functions[owner.Kind]
+	function, ok := c.cfg.Functions[owner.Kind]
 	if !ok {
 		return
 	}
@@ -74,7 +74,7 @@ func (c *Core) accept(owner fact.Owner, result compile.Result) {
 	if gone && len(result.Rows)+len(result.Members)+len(result.Wants) == 0 && !result.Watches {
 		c.world.Forget(owner)
 	}
-	if c.owners[owner] == nil && d.Len() == 0 && len(result.Wants)+len(result.Problems) == 0 && !reportable(owner.Kind) {
+	if c.owners[owner] == nil && d.Len() == 0 && len(result.Wants)+len(result.Problems) == 0 && !c.cfg.Writer.HasStatus(owner.Kind) {
 		return
 	}
 	s := c.state(owner)

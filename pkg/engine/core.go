@@ -26,23 +26,25 @@ const MaxUnits = 1000
 
 // Config is what a Core is made of.
 type Config struct {
-	Compile  compile.Config
-	Writer   Writer
-	Actual   plan.Actual
-	Observer Observer // may be nil
-	Now      func() time.Time
-	Log      logr.Logger
+	// World holds the objects; nil for an empty one.
+	World *world.World
+	// Functions compile the objects of each kind, see [compile.Functions].
+	Functions map[model.Kind]compile.Func
+	Writer    Writer
+	Actual    plan.Actual
+	Observer  Observer // may be nil
+	Now       func() time.Time
+	Log       logr.Logger
 	// Deliver brings the end of a write back to [Core.Written]; it is called from any goroutine.
 	Deliver func(WriteDone)
 }
 
 // Core holds the state of the loop. One goroutine owns it.
 type Core struct {
-	cfg       Config
-	functions map[model.Kind]compile.Func
-	world     *world.World
-	desired   *desired.State
-	ipam      *ipam.Allocator
+	cfg     Config
+	world   *world.World
+	desired *desired.State
+	ipam    *ipam.Allocator
 
 	toCompile *owners // woken
 	toSettle  *owners // to be looked at: wants, reports
@@ -87,10 +89,12 @@ func NewCore(cfg Config) *Core {
 	if cfg.Observer == nil {
 		cfg.Observer = silent{}
 	}
+	if cfg.World == nil {
+		cfg.World = world.New()
+	}
 	wanted := desired.New()
 	c := &Core{
-		cfg: cfg, functions: compile.Functions(cfg.Compile),
-		world: world.New(), desired: wanted, ipam: ipam.New(),
+		cfg: cfg, world: cfg.World, desired: wanted, ipam: ipam.New(),
 		toCompile: newOwners(), toSettle: newOwners(), dirty: newQueue(wanted.Wants),
 		inflight: map[key]struct{}{}, blocked: map[fact.Ref]map[key]struct{}{}, blockedOn: map[key]fact.Ref{},
 		drifted: map[key]struct{}{}, retrying: map[fact.Owner]struct{}{},

@@ -16,7 +16,6 @@ import (
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/fact"
-	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/ovsdb/client"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
@@ -48,35 +47,28 @@ func (a *api) tell(changes ...engine.Change) {
 	}
 }
 
-func (a *api) CreateIP(c compile.Claim, al ipam.Allocation, done func(error)) {
+func (a *api) HasStatus(kind model.Kind) bool { return kind == model.KindSubnet || kind == model.KindVpc }
+
+func (a *api) Write(w compile.Want, done func(error)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.fail > 0 {
-		a.fail--
-		go done(errors.New("the API server is busy"))
-		return
+	switch w := w.(type) {
+	case compile.Claim:
+		if a.fail > 0 {
+			a.fail--
+			go done(errors.New("the API server is busy"))
+			return
+		}
+		ip := &model.IP{
+			Meta: model.Meta{Name: w.IP, UID: w.IP, Finalized: true}, Subnet: w.Allocation.Subnet, Addrs: w.Allocation.Addrs, MAC: w.Allocation.MAC,
+			PodName: w.PodName, Namespace: w.For.Namespace, NodeName: w.NodeName,
+		}
+		a.ips[w.IP] = ip
+		a.tell(engine.Change{Ref: w.Target(), Object: ip})
+	case compile.Release:
+		delete(a.ips, w.IP)
+		a.tell(engine.Change{Ref: w.Target()})
 	}
-	ip := &model.IP{
-		Meta: model.Meta{Name: c.IP, UID: c.IP, Finalized: true}, Subnet: al.Subnet, Addrs: al.Addrs, MAC: al.MAC,
-		PodName: c.PodName, Namespace: c.For.Namespace, NodeName: c.NodeName,
-	}
-	a.ips[c.IP] = ip
-	a.tell(engine.Change{Ref: c.Target(), Object: ip})
-	go done(nil)
-}
-
-func (a *api) Annotate(_ compile.Annotate, done func(error))     { go done(nil) }
-func (a *api) Adopt(compile.Adopt, ipam.Allocation, func(error)) {}
-func (a *api) CreateSubnet(compile.CreateSubnet, func(error))    {}
-func (a *api) SetGateway(_ compile.SetGateway, done func(error)) { go done(nil) }
-func (a *api) Follow(_ compile.Follow, done func(error))         { go done(nil) }
-func (a *api) Finalize(_ compile.Finalize, done func(error))     { go done(nil) }
-
-func (a *api) Release(r compile.Release, done func(error)) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.ips, r.IP)
-	a.tell(engine.Change{Ref: r.Target()})
 	go done(nil)
 }
 
@@ -114,7 +106,7 @@ func run(t *testing.T, a *api, endpoint string) *controller {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.engine = engine.New(engine.Config{Compile: config, Writer: a, Log: logr.Discard(), Now: time.Now}, db)
+	h.engine = engine.New(engine.Config{Functions: compile.Functions(config), Writer: a, Log: logr.Discard(), Now: time.Now}, db)
 	a.mu.Lock()
 	a.engines = append(a.engines, h.engine)
 	a.mu.Unlock()

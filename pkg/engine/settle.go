@@ -127,7 +127,7 @@ func (c *Core) settleAll() {
 				}
 			}
 			c.report(owner, s)
-			if s.idle() && !(reportable(owner.Kind) && c.exists(owner)) {
+			if s.idle() && !(c.cfg.Writer.HasStatus(owner.Kind) && c.exists(owner)) {
 				delete(c.owners, owner)
 			}
 		}
@@ -143,11 +143,6 @@ func (s *ownerState) idle() bool {
 		(s.reported == nil || len(s.reported.Problems) == 0)
 }
 
-// reportable kinds have a status that says how they are; of others only problems are told.
-func reportable(k model.Kind) bool {
-	return k == model.KindSubnet || k == model.KindVpc || k == model.KindIPPool
-}
-
 func (c *Core) report(owner fact.Owner, s *ownerState) {
 	r := c.reportOf(owner, s)
 	meta, exists := c.world.Meta(owner)
@@ -155,7 +150,7 @@ func (c *Core) report(owner fact.Owner, s *ownerState) {
 		c.forgetReport(owner, s)
 	}
 	switch {
-	case s.reported == nil && len(r.Problems) == 0 && (!reportable(owner.Kind) || !r.Programmed):
+	case s.reported == nil && len(r.Problems) == 0 && (!c.cfg.Writer.HasStatus(owner.Kind) || !r.Programmed):
 		return
 	case s.reported != nil && s.reported.Programmed == r.Programmed && slices.Equal(s.reported.Problems, r.Problems):
 		return
@@ -167,7 +162,7 @@ func (c *Core) report(owner fact.Owner, s *ownerState) {
 }
 
 func (c *Core) reportOf(owner fact.Owner, s *ownerState) Report {
-	r := Report{Ref: owner, Programmed: reportable(owner.Kind) && c.active && s.outstanding == 0}
+	r := Report{Ref: owner, Programmed: c.cfg.Writer.HasStatus(owner.Kind) && c.active && s.outstanding == 0}
 	r.Problems = slices.Concat(s.input, s.compiled)
 	for _, source := range []string{sourceAddress, sourceWrite, sourceName, sourceConflict, sourceDatabase} {
 		r.Problems = append(r.Problems, s.other[source]...)
@@ -178,7 +173,7 @@ func (c *Core) reportOf(owner fact.Owner, s *ownerState) Report {
 // forgetReport: what was told of an object that is gone is news for its namesake.
 func (c *Core) forgetReport(owner fact.Owner, s *ownerState) {
 	s.reported = nil
-	if !reportable(owner.Kind) {
+	if !c.cfg.Writer.HasStatus(owner.Kind) {
 		c.cfg.Writer.Report(Report{Ref: owner})
 	}
 }

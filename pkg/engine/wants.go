@@ -15,7 +15,7 @@ import (
 // writeKey is what a write is about: two writes of one sort to one object are
 // never under way at once.
 type writeKey struct {
-	sort   string
+	sort   compile.Sort
 	target model.Ref
 }
 
@@ -28,7 +28,7 @@ type WriteDone struct {
 
 // carryOut starts the write that a want stands for, unless it is under way.
 func (c *Core) carryOut(owner fact.Owner, w compile.Want) {
-	k := writeKey{sort: sortOf(w), target: w.Target()}
+	k := writeKey{sort: w.Sort(), target: w.Target()}
 	if !c.begin(k, w) {
 		return
 	}
@@ -37,45 +37,8 @@ func (c *Core) carryOut(owner fact.Owner, w compile.Want) {
 		c.claim(owner, w, k)
 	case compile.Adopt:
 		c.adopt(owner, w, k)
-	case compile.Annotate:
-		c.cfg.Writer.Annotate(w, c.finish(owner, k))
-	case compile.Follow:
-		c.cfg.Writer.Follow(w, c.finish(owner, k))
-	case compile.CreateSubnet:
-		c.cfg.Writer.CreateSubnet(w, c.finish(owner, k))
-	case compile.SetGateway:
-		c.cfg.Writer.SetGateway(w, c.finish(owner, k))
-	case compile.Release:
-		c.cfg.Writer.Release(w, c.finish(owner, k))
-	case compile.Finalize:
-		c.cfg.Writer.Finalize(w, c.finish(owner, k))
-	}
-}
-
-// The sorts of writes that others ask about.
-const (
-	sortClaim   = "claim"
-	sortRelease = "release"
-)
-
-func sortOf(w compile.Want) string {
-	switch w.(type) {
-	case compile.Claim:
-		return sortClaim
-	case compile.Release:
-		return sortRelease
-	case compile.Adopt:
-		return "adopt"
-	case compile.Annotate:
-		return "annotate"
-	case compile.Follow:
-		return "follow"
-	case compile.CreateSubnet:
-		return "create"
-	case compile.SetGateway:
-		return "gateway"
 	default:
-		return "finalize"
+		c.cfg.Writer.Write(w, c.finish(owner, k))
 	}
 }
 
@@ -103,8 +66,8 @@ func (c *Core) claim(owner fact.Owner, w compile.Claim, k writeKey) {
 	}
 	c.problem(owner, sourceAddress)
 	c.usage[allocation.Subnet] = struct{}{}
-	done := c.finish(owner, k)
-	c.cfg.Writer.CreateIP(w, allocation, done)
+	w.Allocation = allocation
+	c.cfg.Writer.Write(w, c.finish(owner, k))
 }
 
 // adopt chooses what a record leaves open, and has it written.
@@ -119,7 +82,8 @@ func (c *Core) adopt(owner fact.Owner, w compile.Adopt, k writeKey) {
 		return
 	}
 	c.problem(owner, sourceAddress)
-	c.cfg.Writer.Adopt(w, allocation, c.finish(owner, k))
+	w.Allocation = allocation
+	c.cfg.Writer.Write(w, c.finish(owner, k))
 }
 
 // starve makes an owner look again when an address of the subnet is free.

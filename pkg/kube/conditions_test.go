@@ -36,7 +36,7 @@ func TestConditions(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []v1.Condition
-			setConditions(&got, aspectsOf(&v1.Subnet{}), tt.report, 7, noon)
+			SetConditions(&got, Reasons{Validated: reasonValidated, Ready: reasonOpen}, tt.report, 7, noon)
 			if diff := cmp.Diff(tt.want, summary(got)); diff != "" {
 				t.Error(diff)
 			}
@@ -59,9 +59,9 @@ func summary(conditions []v1.Condition) string {
 
 func TestConditionsKeepTheirTimes(t *testing.T) {
 	var conditions []v1.Condition
-	a := aspectsOf(&v1.Subnet{Spec: v1.SubnetSpec{Private: true}})
-	setConditions(&conditions, a, engine.Report{Problems: []model.Problem{{Reason: "Some", Message: "thing"}}}, 1, noon)
-	setConditions(&conditions, a, engine.Report{Programmed: true}, 1, afternoon)
+	a := Reasons{Validated: reasonValidated, Ready: reasonPrivate}
+	SetConditions(&conditions, a, engine.Report{Problems: []model.Problem{{Reason: "Some", Message: "thing"}}}, 1, noon)
+	SetConditions(&conditions, a, engine.Report{Programmed: true}, 1, afternoon)
 	if got, want := summary(conditions), "Validated=True/ValidateLogicalSwitchSuccess Ready=True/SetPrivateLogicalSwitchSuccess Error=False/Resolved"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -95,7 +95,7 @@ func TestSubnetStatus(t *testing.T) {
 		},
 		Ranges: ipam.RangeTexts{Using: model.Dual[string]{V4: "10.0.0.2-10.0.0.3"}, Available: model.Dual[string]{V4: "10.0.0.4-10.0.0.254"}},
 	}
-	got := subnetStatus(o, nil, u, noon)
+	got := subnetStatus(o, StatusInput{Usage: u, Now: noon}).Status
 	want := v1.SubnetStatus{
 		ActivateGateway: "n1", V4UsingIPs: "2", V4AvailableIPs: "251", V6AvailableIPs: "18446744073709551616",
 		V4UsingIPRange: "10.0.0.2-10.0.0.3", V4AvailableIPRange: "10.0.0.4-10.0.0.254",
@@ -110,15 +110,17 @@ func TestVpcStatus(t *testing.T) {
 	subnet := func(name, vpc string) Object {
 		return &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.SubnetSpec{Vpc: vpc, CIDRBlock: "10.0.0.0/24"}}
 	}
-	subnets := []Object{subnet("join", "ovn-cluster"), subnet("implied", ""), subnet("theirs", "other")}
-	cluster := vpcStatus(&v1.Vpc{ObjectMeta: metav1.ObjectMeta{Name: "ovn-cluster"}}, subnets, &engine.Report{Programmed: true}, names, noon)
+	known := func(model.Kind) []Object {
+		return []Object{subnet("join", "ovn-cluster"), subnet("implied", ""), subnet("theirs", "other")}
+	}
+	cluster := vpcStatus(&v1.Vpc{ObjectMeta: metav1.ObjectMeta{Name: "ovn-cluster"}}, StatusInput{Known: known, Report: &engine.Report{Programmed: true}, Names: names, Now: noon}).Status
 	if !cluster.Standby || !cluster.Default || cluster.Router != "ovn-cluster" || cluster.DefaultLogicalSwitch != "ovn-default" {
 		t.Errorf("%+v", cluster)
 	}
 	if diff := cmp.Diff([]string{"implied", "join"}, cluster.Subnets); diff != "" {
 		t.Error(diff)
 	}
-	other := vpcStatus(&v1.Vpc{ObjectMeta: metav1.ObjectMeta{Name: "other"}, Spec: v1.VpcSpec{DefaultSubnet: "theirs"}}, subnets, nil, names, noon)
+	other := vpcStatus(&v1.Vpc{ObjectMeta: metav1.ObjectMeta{Name: "other"}, Spec: v1.VpcSpec{DefaultSubnet: "theirs"}}, StatusInput{Known: known, Names: names, Now: noon}).Status
 	if other.Standby || other.Default || other.DefaultLogicalSwitch != "theirs" || len(other.Conditions) > 0 {
 		t.Errorf("%+v", other)
 	}
@@ -161,7 +163,7 @@ func TestPoolStatus(t *testing.T) {
 	u := engine.Usage{Subnet: "apps", Pool: "p", Stats: ipam.Stats{V4: stats, V6: ipam.FamilyStats{Using: new(big.Int), Available: new(big.Int)}}}
 	u.Ranges.Using.V4, u.Ranges.Available.V4 = "10.0.0.2", "10.0.0.3"
 	r := engine.Report{Programmed: true}
-	status := poolStatus(o, &r, &u, metav1.Now())
+	status := poolStatus(o, StatusInput{Report: &r, Usage: &u, Now: metav1.Now()}).Status
 	if status.V4UsingIPs.String() != "1" || status.V4AvailableIPRange != "10.0.0.3" || status.V6UsingIPs.String() != "0" {
 		t.Errorf("%+v", status)
 	}
@@ -169,7 +171,7 @@ func TestPoolStatus(t *testing.T) {
 		t.Errorf("%+v", status.Conditions)
 	}
 	r.Problems = []model.Problem{{Reason: model.ReasonIPPoolInvalid, Field: "spec.ips", Message: "outside", Fatal: true}}
-	status = poolStatus(o, &r, nil, metav1.Now())
+	status = poolStatus(o, StatusInput{Report: &r, Now: metav1.Now()}).Status
 	if c := v1.FindCondition(status.Conditions, v1.ConditionValidated); c == nil || c.Status != metav1.ConditionFalse || c.Message != "spec.ips: outside" {
 		t.Errorf("%+v", status.Conditions)
 	}

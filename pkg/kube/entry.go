@@ -21,7 +21,7 @@ type entry struct {
 	uid             types.UID
 	rv              uint64
 	change          *engine.Change // nil once taken
-	object          Object         // the object itself, for kinds that kindList says to keep
+	object          Object         // the object itself, for kinds with a status
 }
 
 var emptyMeta = &metav1.ObjectMeta{}
@@ -48,13 +48,13 @@ func resourceVersion(o metav1.Object) uint64 {
 	return rv
 }
 
-func newEntry(k kind, o Object) *entry {
-	change := k.project(o)
+func newEntry(k Kind, o Object) *entry {
+	change := k.Project(o)
 	e := &entry{
 		ObjectMeta: emptyMeta, namespace: o.GetNamespace(), name: o.GetName(), uid: o.GetUID(),
 		rv: resourceVersion(o), change: &change,
 	}
-	if k.keep {
+	if k.Status != nil {
 		o.SetManagedFields(nil)
 		e.object = o
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 func TestEntries(t *testing.T) {
-	transform := CacheOptions(&Outage{}).DefaultTransform
+	transform := CacheOptions(AllKinds(), &Outage{}).DefaultTransform
 	o, err := transform(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "ns", Name: "p", UID: "u", ResourceVersion: "12",
 		Annotations: map[string]string{"ovn.kubernetes.io/ip_address": "nonsense"},
@@ -50,7 +50,7 @@ func (discard) KubeSynced()            {}
 
 // BenchmarkStoredPod tells what stays in memory for a pod besides the world's projection.
 func BenchmarkStoredPod(b *testing.B) {
-	transform := CacheOptions(&Outage{}).DefaultTransform
+	transform := CacheOptions(AllKinds(), &Outage{}).DefaultTransform
 	in := NewIntake(discard{}, nil, nil, nil, nil)
 	h := &handler{in: in, kind: model.KindPod}
 	store := make([]any, 0, b.N)

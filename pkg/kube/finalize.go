@@ -16,9 +16,9 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Release deletes an IP object and takes our finalizer off, in this order: if
+// release deletes an IP object and takes our finalizer off, in this order: if
 // we die in between, the object is still there and says that it is leaving.
-func (w *Writer) Release(r compile.Release, done func(error)) {
+func (w *Writer) release(r compile.Release, done func(error)) {
 	ref, uid := r.Target(), types.UID(r.UID)
 	w.write(ref, done, func(ctx context.Context) error {
 		o := named(w.kinds[ref.Kind], ref)
@@ -68,9 +68,9 @@ func (w *Writer) unfinalize(ctx context.Context, ref model.Ref, uid types.UID) e
 	return err
 }
 
-// Finalize puts our finalizer on an object, in place of its deprecated name, or
+// finalize puts our finalizer on an object, in place of its deprecated name, or
 // takes both off.
-func (w *Writer) Finalize(f compile.Finalize, done func(error)) {
+func (w *Writer) finalize(f compile.Finalize, done func(error)) {
 	ref := f.Object
 	w.write(ref, done, func(ctx context.Context) error {
 		o, err := w.refinalize(ctx, ref, func(o Object) ([]string, error) {

@@ -5,12 +5,11 @@ import (
 
 	"github.com/wovensdn/woven/api/annotations"
 	"github.com/wovensdn/woven/pkg/compile"
-	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Follow patches what an IP object says of its pod: one request.
-func (w *Writer) Follow(f compile.Follow, done func(error)) {
+// follow patches what an IP object says of its pod: one request.
+func (w *Writer) follow(f compile.Follow, done func(error)) {
 	var owner, label any // nil removes what is not so any more
 	if f.OwnerUID != "" {
 		owner = f.OwnerUID
@@ -28,10 +27,10 @@ func (w *Writer) Follow(f compile.Follow, done func(error)) {
 	}, done)
 }
 
-// Adopt completes the record of a reserved address that a user made: one request.
-func (w *Writer) Adopt(a compile.Adopt, al ipam.Allocation, done func(error)) {
+// adopt completes the record of a reserved address that a user made: one request.
+func (w *Writer) adopt(a compile.Adopt, done func(error)) {
 	full := model.IPObject(model.IP{
-		Meta: model.Meta{Name: a.IP}, Subnet: al.Subnet, Addrs: al.Addrs, MAC: al.MAC, Reserved: a.Reserved, NodeName: a.NodeName,
+		Meta: model.Meta{Name: a.IP}, Subnet: a.Allocation.Subnet, Addrs: a.Allocation.Addrs, MAC: a.Allocation.MAC, Reserved: a.Reserved, NodeName: a.NodeName,
 	})
 	w.merge(a.Target(), "complete", map[string]any{
 		"metadata": map[string]any{"uid": a.UID, "labels": full.Labels},

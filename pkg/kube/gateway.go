@@ -19,9 +19,9 @@ import (
 // reasonGatewayMoved is the reason of the event that a centralized subnet's traffic leaves through other nodes.
 const reasonGatewayMoved = "GatewayMoved"
 
-// SetGateway records which nodes are a subnet's gateway now: one request. A
+// setGateway records which nodes are a subnet's gateway now: one request. A
 // subnet that is gone needs none.
-func (w *Writer) SetGateway(g compile.SetGateway, done func(error)) {
+func (w *Writer) setGateway(g compile.SetGateway, done func(error)) {
 	ref := g.Target()
 	w.write(ref, done, func(ctx context.Context) error {
 		patch, err := json.Marshal(map[string]any{
@@ -35,7 +35,7 @@ func (w *Writer) SetGateway(g compile.SetGateway, done func(error)) {
 		k := w.kinds[ref.Kind]
 		before, _ := w.in.object(ref).(*v1.Subnet)
 		o := named(k, ref)
-		err = w.told(k.kind+"/status", "patch", w.client.Status().Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager)))
+		err = w.told(k.Name+"/status", "patch", w.client.Status().Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager)))
 		if err == nil && before != nil {
 			w.moved(ref, before, g.Nodes)
 		}

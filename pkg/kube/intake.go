@@ -3,15 +3,12 @@ package kube
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
@@ -27,6 +24,8 @@ import (
 type Intake struct {
 	// Sink takes the news.
 	Sink Sink
+	// Kinds are what is watched: [AllKinds] unless the caller of [NewIntake] adds to it.
+	Kinds Kinds
 	// Cache makes the informers. Its options must come from [CacheOptions].
 	Cache cache.Cache
 	// Ready blocks until the API server serves everything that is watched.
@@ -43,7 +42,7 @@ type Intake struct {
 	objects  map[model.Ref]Object // of the kinds that are kept
 	stores   map[model.Kind]toolscache.Store
 	notices  []transition
-	noticed  []func(now, before Object)
+	noticed  []func(ref model.Ref, now, before Object)
 	complete []func()
 	verify   func(model.Ref)
 
@@ -54,7 +53,7 @@ type Intake struct {
 // NewIntake makes an intake that does nothing until [Intake.Start].
 func NewIntake(sink Sink, c cache.Cache, ready func(context.Context) error, outage *Outage, clk clock.WithTicker) *Intake {
 	return &Intake{
-		Sink: sink, Cache: c, Ready: ready, Outage: outage, Clock: clk,
+		Sink: sink, Kinds: AllKinds(), Cache: c, Ready: ready, Outage: outage, Clock: clk,
 		guard: newGuard(), objects: map[model.Ref]Object{}, stores: map[model.Kind]toolscache.Store{},
 		verify: func(model.Ref) {}, wake: make(chan struct{}, 1),
 	}
@@ -62,24 +61,14 @@ func NewIntake(sink Sink, c cache.Cache, ready func(context.Context) error, outa
 
 // CacheOptions makes informers store an object's identity only: the projection
 // goes to the world, and nothing else of the object is ever read.
-func CacheOptions(outage *Outage) cache.Options {
+func CacheOptions(kinds Kinds, outage *Outage) cache.Options {
 	// Not ByObject, which asks the API server before it is known to be there.
-	byType, byGVK := map[reflect.Type]kind{}, map[schema.GroupVersionKind]kind{}
-	for _, k := range kindsByName() {
-		if _, partly := k.new().(*metav1.PartialObjectMetadata); partly {
-			byGVK[k.gvk] = k
-		} else {
-			byType[reflect.TypeOf(k.new())] = k
-		}
-	}
+	kindOf := kinds.byType()
 	return cache.Options{
 		DefaultWatchErrorHandler: outage.WatchError,
 		DefaultTransform: func(o any) (any, error) {
-			k, ok := byType[reflect.TypeOf(o)]
+			k, ok := kindOf(o)
 			object, typed := o.(Object)
-			if m, partly := o.(*metav1.PartialObjectMetadata); partly {
-				k, ok = byGVK[m.GroupVersionKind()]
-			}
 			if !ok || !typed {
 				return o, nil // projected before
 			}
@@ -110,8 +99,11 @@ func (in *Intake) watch(ctx context.Context) error {
 		return err
 	}
 	var synced []<-chan struct{}
-	for _, k := range kindList() {
-		done, err := in.inform(ctx, k, &handler{in: in, kind: k.kind})
+	for _, k := range in.Kinds {
+		if k.Definition != "" {
+			continue
+		}
+		done, err := in.inform(ctx, k, &handler{in: in, kind: k.Name})
 		if err != nil {
 			return err
 		}
@@ -140,19 +132,19 @@ func (in *Intake) watch(ctx context.Context) error {
 	return nil
 }
 
-func (in *Intake) inform(ctx context.Context, k kind, h *handler) (<-chan struct{}, error) {
-	informer, err := in.Cache.GetInformer(ctx, k.new(), cache.BlockUntilSynced(false))
+func (in *Intake) inform(ctx context.Context, k Kind, h *handler) (<-chan struct{}, error) {
+	informer, err := in.Cache.GetInformer(ctx, k.New(), cache.BlockUntilSynced(false))
 	if err != nil {
-		return nil, fmt.Errorf("watch %s: %w", k.kind, err)
+		return nil, fmt.Errorf("watch %s: %w", k.Name, err)
 	}
 	if s, ok := informer.(interface{ GetStore() toolscache.Store }); ok {
 		in.mu.Lock()
-		in.stores[k.kind] = s.GetStore()
+		in.stores[k.Name] = s.GetStore()
 		in.mu.Unlock()
 	}
 	registered, err := informer.AddEventHandler(h)
 	if err != nil {
-		return nil, fmt.Errorf("watch %s: %w", k.kind, err)
+		return nil, fmt.Errorf("watch %s: %w", k.Name, err)
 	}
 	return registered.HasSyncedChecker().Done(), nil
 }
@@ -187,7 +179,7 @@ func (in *Intake) flush() {
 	in.mu.Unlock()
 	for _, n := range notices {
 		for _, fn := range in.noticed {
-			fn(n.now, n.before)
+			fn(n.ref, n.now, n.before)
 		}
 	}
 	if len(batch) > 0 {
@@ -197,11 +189,16 @@ func (in *Intake) flush() {
 
 // transition is a change of a kept object: before is nil for a new one, now for
 // one that is gone.
-type transition struct{ now, before Object }
+type transition struct {
+	ref         model.Ref
+	now, before Object
+}
 
 // notice calls fn with each change of a kept object. To be called before Start;
 // fn must not block.
-func (in *Intake) notice(fn func(now, before Object)) { in.noticed = append(in.noticed, fn) }
+func (in *Intake) notice(fn func(ref model.Ref, now, before Object)) {
+	in.noticed = append(in.noticed, fn)
+}
 
 // whenSynced calls fn once everything that existed at the start is known. To be
 // called before Start; fn must not block.
@@ -312,7 +309,7 @@ func (in *Intake) push(c engine.Change, o Object) {
 	} else {
 		in.objects[c.Ref] = o
 	}
-	in.notices = append(in.notices, transition{now: o, before: before})
+	in.notices = append(in.notices, transition{ref: c.Ref, now: o, before: before})
 }
 
 // tell hands over news that no informer of ours brings.
@@ -341,7 +338,7 @@ func (in *Intake) begin(ref model.Ref) {
 }
 
 // wrote hands over what the API server answered. When it returns, the sink has it.
-func (in *Intake) wrote(k kind, o Object) {
+func (in *Intake) wrote(k Kind, o Object) {
 	e := newEntry(k, o)
 	in.mu.Lock()
 	if in.guard.wrote(e.change.Ref, news{rv: e.rv, uid: e.uid}, in.Clock.Now()) {

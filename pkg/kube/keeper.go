@@ -46,12 +46,13 @@ type Keeper struct {
 	log      logr.Logger
 	queue    workqueue.TypedRateLimitingInterface[model.Ref]
 	leading  atomic.Bool
+	kinds    map[model.Kind]Kind
 }
 
 // NewKeeper makes a keeper that does nothing until it leads.
 func NewKeeper(c client.Client, in *Intake, o Observer, d Defaults, outage *Outage, clk clock.WithTicker, log logr.Logger) *Keeper {
 	k := &Keeper{
-		client: c, in: in, defaults: d, observer: o, outage: outage, log: log,
+		client: c, in: in, defaults: d, observer: o, outage: outage, log: log, kinds: in.Kinds.byName(),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[model.Ref](time.Second, 30*time.Second),
 			workqueue.TypedRateLimitingQueueConfig[model.Ref]{Clock: clk}),
@@ -81,14 +82,9 @@ func (k *Keeper) lookAtAll() {
 	}
 }
 
-func (k *Keeper) noticed(now, before Object) {
-	for _, o := range []Object{now, before} {
-		switch o.(type) {
-		case *v1.Subnet:
-			k.queue.Add(refOf(model.KindSubnet, o))
-		case *v1.Vpc:
-			k.queue.Add(refOf(model.KindVpc, o))
-		}
+func (k *Keeper) noticed(ref model.Ref, _, _ Object) {
+	if ref.Kind == model.KindSubnet || ref.Kind == model.KindVpc {
+		k.queue.Add(ref)
 	}
 }
 
@@ -147,7 +143,7 @@ func (k *Keeper) create(ctx context.Context, ref model.Ref) error {
 		}
 		return fmt.Errorf("create %s: %w", ref, err)
 	}
-	k.in.wrote(kindsByName()[ref.Kind], o)
+	k.in.wrote(k.kinds[ref.Kind], o)
 	k.log.Info("created", "object", ref.String())
 	return nil
 }
@@ -169,7 +165,7 @@ func (k *Keeper) spellOut(ctx context.Context, ref model.Ref, have *v1.Subnet) e
 		}
 		return fmt.Errorf("write defaults of %s: %w", ref, err)
 	}
-	k.in.wrote(kindsByName()[ref.Kind], want)
+	k.in.wrote(k.kinds[ref.Kind], want)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"reflect"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -10,69 +11,70 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v1 "github.com/wovensdn/woven/api/v1"
-	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Object is any Kubernetes object.
-type Object = client.Object
+// Kinds is the table of kinds: what is read from the API server, and what is given back to it.
+type Kinds []Kind
 
-// kind says how objects of one kind come in.
-type kind struct {
-	kind    model.Kind
-	gvk     schema.GroupVersionKind
-	new     func() Object
-	project func(Object) engine.Change
-	// keep holds on to whole objects: only for kinds of which there are few and
-	// whose spec or status is written.
-	keep bool
-}
-
-// kindList is all that is watched.
-func kindList() []kind {
+// AllKinds is the table of all kinds. A new kind is one more row here.
+func AllKinds() Kinds {
 	core := corev1.SchemeGroupVersion
-	return []kind{
-		kindOf(model.KindVpc, v1.GroupVersion, true, func() *v1.Vpc { return &v1.Vpc{} }, model.VpcFrom),
-		kindOf(model.KindSubnet, v1.GroupVersion, true, func() *v1.Subnet { return &v1.Subnet{} }, model.SubnetFrom),
-		kindOf(model.KindIPPool, v1.GroupVersion, true, func() *v1.IPPool { return &v1.IPPool{} }, model.IPPoolFrom),
-		kindOf(model.KindIP, v1.GroupVersion, false, func() *v1.IP { return &v1.IP{} }, model.IPFrom),
-		kindOf(model.KindNode, core, false, func() *corev1.Node { return &corev1.Node{} }, model.NodeFrom),
-		kindOf(model.KindNamespace, core, false, func() *corev1.Namespace { return &corev1.Namespace{} }, model.NamespaceFrom),
-		kindOf(model.KindStatefulSet, appsv1.SchemeGroupVersion, false, func() *appsv1.StatefulSet { return &appsv1.StatefulSet{} }, model.StatefulSetFrom),
-		kindOf(model.KindService, core, false, func() *corev1.Service { return &corev1.Service{} }, model.ServiceFrom),
-		kindOf(model.KindEndpointSlice, discoveryv1.SchemeGroupVersion, false, func() *discoveryv1.EndpointSlice { return &discoveryv1.EndpointSlice{} }, model.EndpointSliceFrom),
-		kindOf(model.KindNetworkPolicy, networkingv1.SchemeGroupVersion, false, func() *networkingv1.NetworkPolicy { return &networkingv1.NetworkPolicy{} }, model.NetworkPolicyFrom),
-		kindOf(model.KindPod, core, false, func() *corev1.Pod { return &corev1.Pod{} }, model.PodFrom),
+	return Kinds{
+		Row[*v1.Vpc, model.Vpc]{
+			Name: model.KindVpc, Version: v1.GroupVersion, Project: model.VpcFrom, Status: vpcStatus,
+			Admission: &Admission[model.Vpc]{InCluster: model.VpcProblems},
+		}.Kind(),
+		Row[*v1.Subnet, model.Subnet]{
+			Name: model.KindSubnet, Version: v1.GroupVersion, Project: model.SubnetFrom, Status: subnetStatus,
+			Admission: &Admission[model.Subnet]{InCluster: model.SubnetProblems, Removal: model.SubnetRemovalProblem},
+		}.Kind(),
+		Row[*v1.IPPool, model.IPPool]{
+			Name: model.KindIPPool, Version: v1.GroupVersion, Project: model.IPPoolFrom, Status: poolStatus,
+			Admission: &Admission[model.IPPool]{InCluster: model.IPPoolProblems},
+		}.Kind(),
+		Row[*v1.IP, model.IP]{
+			Name: model.KindIP, Version: v1.GroupVersion, Project: model.IPFrom,
+			Admission: &Admission[model.IP]{InCluster: model.IPProblems, Update: model.IPChangeProblems},
+		}.Kind(),
+		Row[*corev1.Node, model.Node]{Name: model.KindNode, Version: core, Project: model.NodeFrom}.Kind(),
+		Row[*corev1.Namespace, model.Namespace]{
+			Name: model.KindNamespace, Version: core, Project: model.NamespaceFrom,
+			Admission: &Admission[model.Namespace]{InCluster: model.NamespaceProblems},
+		}.Kind(),
+		Row[*appsv1.StatefulSet, model.StatefulSet]{
+			Name: model.KindStatefulSet, Version: appsv1.SchemeGroupVersion, Project: model.StatefulSetFrom,
+		}.Kind(),
+		Row[*corev1.Service, model.Service]{Name: model.KindService, Version: core, Project: model.ServiceFrom}.Kind(),
+		Row[*discoveryv1.EndpointSlice, model.EndpointSlice]{
+			Name: model.KindEndpointSlice, Version: discoveryv1.SchemeGroupVersion, Project: model.EndpointSliceFrom,
+		}.Kind(),
+		Row[*corev1.Pod, model.Pod]{Name: model.KindPod, Version: core, Project: model.PodFrom}.Kind(),
+		Row[*networkingv1.NetworkPolicy, model.Policy]{
+			Name: model.KindNetworkPolicy, Version: networkingv1.SchemeGroupVersion, Project: model.NetworkPolicyFrom,
+			Admission: &Admission[model.Policy]{},
+		}.Kind(),
+		Row[*v1alpha1.AdminNetworkPolicy, model.Policy]{
+			Name: model.KindAdminNetworkPolicy, Version: schema.GroupVersion(v1alpha1.GroupVersion), Project: model.AdminNetworkPolicyFrom,
+			Definition: "adminnetworkpolicies.policy.networking.k8s.io", Admission: &Admission[model.Policy]{},
+		}.Kind(),
+		Row[*v1alpha1.BaselineAdminNetworkPolicy, model.Policy]{
+			Name: model.KindBaselineAdminNetworkPolicy, Version: schema.GroupVersion(v1alpha1.GroupVersion), Project: model.BaselineAdminNetworkPolicyFrom,
+			Definition: "baselineadminnetworkpolicies.policy.networking.k8s.io", Admission: &Admission[model.Policy]{},
+		}.Kind(),
+		Row[*v1alpha2.ClusterNetworkPolicy, model.Policy]{
+			Name: model.KindClusterNetworkPolicy, Version: schema.GroupVersion(v1alpha2.GroupVersion), Project: model.ClusterNetworkPolicyFrom,
+			Definition: "clusternetworkpolicies.policy.networking.k8s.io", Admission: &Admission[model.Policy]{},
+		}.Kind(),
+		Row[*metav1.PartialObjectMetadata, model.VirtualMachine]{ // the metadata suffice
+			Name: model.KindVirtualMachine, Version: schema.GroupVersion{Group: "kubevirt.io", Version: "v1"}, Project: model.VirtualMachineFrom,
+			Definition: model.DefinitionVirtualMachine,
+		}.Kind(),
 	}
-}
-
-func kindOf[O Object, T any](k model.Kind, gv schema.GroupVersion, keep bool, fresh func() O, from func(O) (T, []model.Problem)) kind {
-	return kind{
-		kind: k, keep: keep, gvk: gv.WithKind(string(k)),
-		new: func() Object { return fresh() },
-		project: func(o Object) engine.Change {
-			change := engine.Change{Ref: refOf(k, o)}
-			typed, ok := o.(O)
-			if !ok {
-				return change
-			}
-			value, problems := from(typed)
-			change.Problems = problems
-			if !model.Fatal(problems) {
-				change.Object = &value
-			}
-			return change
-		},
-	}
-}
-
-func refOf(k model.Kind, o metav1.Object) model.Ref {
-	return model.Ref{Kind: k, Namespace: o.GetNamespace(), Name: o.GetName()}
 }
 
 // Scheme knows every kind that is read or written.
@@ -86,7 +88,61 @@ func Scheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
+// Of finds the row of a kind.
+func (ks Kinds) Of(name model.Kind) (Kind, bool) {
+	for _, k := range ks {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return Kind{}, false
+}
+
+// OfGroupKind finds the row of a kind by its name in the API.
+func (ks Kinds) OfGroupKind(gk schema.GroupKind) (Kind, bool) {
+	for _, k := range ks {
+		if k.GVK.GroupKind() == gk {
+			return k, true
+		}
+	}
+	return Kind{}, false
+}
+
+// HasStatus reports whether objects of a kind have a status that says how they are.
+func (ks Kinds) HasStatus(name model.Kind) bool {
+	k, _ := ks.Of(name)
+	return k.Status != nil
+}
+
+func (ks Kinds) byName() map[model.Kind]Kind {
+	out := map[model.Kind]Kind{}
+	for _, k := range ks {
+		out[k.Name] = k
+	}
+	return out
+}
+
+// of finds the row that describes an object, by its Go type.
+func (ks Kinds) byType() func(o any) (Kind, bool) {
+	types, partial := map[reflect.Type]Kind{}, map[schema.GroupVersionKind]Kind{}
+	for _, k := range ks {
+		if _, partly := k.New().(*metav1.PartialObjectMetadata); partly {
+			partial[k.GVK] = k
+		} else {
+			types[reflect.TypeOf(k.New())] = k
+		}
+	}
+	return func(o any) (Kind, bool) {
+		if m, partly := o.(*metav1.PartialObjectMetadata); partly {
+			k, ok := partial[m.GroupVersionKind()]
+			return k, ok
+		}
+		k, ok := types[reflect.TypeOf(o)]
+		return k, ok
+	}
+}
+
 // resource names the kind in errors.
-func (k kind) resource() schema.GroupResource {
-	return schema.GroupResource{Group: k.gvk.Group, Resource: strings.ToLower(k.gvk.Kind) + "s"}
+func (k Kind) resource() schema.GroupResource {
+	return schema.GroupResource{Group: k.GVK.Group, Resource: strings.ToLower(k.GVK.Kind) + "s"}
 }

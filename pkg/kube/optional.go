@@ -11,8 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
-	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
@@ -23,27 +21,15 @@ import (
 // that has other versions only never does.
 const unservedTime = 15 * time.Second
 
-// groupKubeVirt is that of KubeVirt's VirtualMachine.
-var groupKubeVirt = schema.GroupVersion{Group: "kubevirt.io", Version: "v1"}
-
-// optionalKinds are those that a cluster need not have, by the name of their
-// CustomResourceDefinition. Of VirtualMachines the metadata suffice.
-func optionalKinds() map[string]kind {
-	admin, cluster := schema.GroupVersion(v1alpha1.GroupVersion), schema.GroupVersion(v1alpha2.GroupVersion)
-	return map[string]kind{
-		model.DefinitionVirtualMachine: kindOf(model.KindVirtualMachine, groupKubeVirt, false, func() *metav1.PartialObjectMetadata {
-			return partial(groupKubeVirt.WithKind(string(model.KindVirtualMachine)))
-		}, model.VirtualMachineFrom),
-		"adminnetworkpolicies.policy.networking.k8s.io": kindOf(model.KindAdminNetworkPolicy, admin, false, func() *v1alpha1.AdminNetworkPolicy {
-			return &v1alpha1.AdminNetworkPolicy{}
-		}, model.AdminNetworkPolicyFrom),
-		"baselineadminnetworkpolicies.policy.networking.k8s.io": kindOf(model.KindBaselineAdminNetworkPolicy, admin, false, func() *v1alpha1.BaselineAdminNetworkPolicy {
-			return &v1alpha1.BaselineAdminNetworkPolicy{}
-		}, model.BaselineAdminNetworkPolicyFrom),
-		"clusternetworkpolicies.policy.networking.k8s.io": kindOf(model.KindClusterNetworkPolicy, cluster, false, func() *v1alpha2.ClusterNetworkPolicy {
-			return &v1alpha2.ClusterNetworkPolicy{}
-		}, model.ClusterNetworkPolicyFrom),
+// optional are the rows of kinds that a cluster need not have, by the name of their CustomResourceDefinition.
+func (ks Kinds) optional() map[string]Kind {
+	out := map[string]Kind{}
+	for _, k := range ks {
+		if k.Definition != "" {
+			out[k.Definition] = k
+		}
 	}
+	return out
 }
 
 func partial(gvk schema.GroupVersionKind) *metav1.PartialObjectMetadata {
@@ -57,7 +43,7 @@ func partial(gvk schema.GroupVersionKind) *metav1.PartialObjectMetadata {
 type options struct {
 	in    *Intake
 	ctx   context.Context //nolint:containedctx // informers live as long as the intake
-	kinds map[string]kind
+	kinds map[string]Kind
 
 	mu       sync.Mutex
 	followed map[string]*followed // of the kinds that have a definition
@@ -66,7 +52,7 @@ type options struct {
 // followed is an optional kind that has a definition.
 type followed struct {
 	name    string
-	kind    kind
+	kind    Kind
 	handler *handler
 	stop    context.CancelFunc
 	again   chan struct{} // a new version of the definition
@@ -77,7 +63,7 @@ type followed struct {
 // informOptional begins to follow the optional kinds. wait blocks until all that
 // exist are known; it returns false if the context ends before.
 func (in *Intake) informOptional(ctx context.Context) (wait func() bool, err error) {
-	o := &options{in: in, ctx: ctx, kinds: optionalKinds(), followed: map[string]*followed{}}
+	o := &options{in: in, ctx: ctx, kinds: in.Kinds.optional(), followed: map[string]*followed{}}
 	crds := partial(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
 	informer, err := in.Cache.GetInformer(ctx, crds, cache.BlockUntilSynced(false))
 	if err != nil {
@@ -132,7 +118,7 @@ func (o *options) defined(crd any) {
 	ctx, stop := context.WithCancel(o.ctx)
 	f := &followed{
 		name: name, kind: k, stop: stop, again: make(chan struct{}, 1), settled: make(chan struct{}),
-		handler: &handler{in: o.in, kind: k.kind, known: map[model.Ref]struct{}{}},
+		handler: &handler{in: o.in, kind: k.Name, known: map[model.Ref]struct{}{}},
 	}
 	f.settle = sync.OnceFunc(func() { close(f.settled) })
 	o.followed[name] = f
@@ -207,10 +193,10 @@ func (o *options) tell(name string, followed bool) {
 }
 
 // kindOf finds the optional kind that a definition is of.
-func (o *options) kindOf(crd any) (name string, k kind, ours bool) {
+func (o *options) kindOf(crd any) (name string, k Kind, ours bool) {
 	m, ok := crd.(*metav1.PartialObjectMetadata)
 	if !ok {
-		return "", kind{}, false
+		return "", Kind{}, false
 	}
 	k, ours = o.kinds[m.Name]
 	return m.Name, k, ours
@@ -231,7 +217,7 @@ func (o *options) undefined(crd any) {
 	}
 	f.stop()
 	delete(o.followed, name)
-	_ = o.in.Cache.RemoveInformer(o.ctx, f.kind.new()) // it fails only for kinds that it does not know
+	_ = o.in.Cache.RemoveInformer(o.ctx, f.kind.New()) // it fails only for kinds that it does not know
 	o.in.forget(f.handler)
 	o.in.tell(engine.Change{Ref: model.Ref{Kind: model.KindDefinition, Name: name}})
 }

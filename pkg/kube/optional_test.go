@@ -59,7 +59,7 @@ func (s *source) GetInformer(_ context.Context, o client.Object, _ ...cache.Info
 		return nil, &meta.NoKindMatchError{}
 	}
 	informer := toolscache.NewSharedIndexInformer(s.objects, o, 0, toolscache.Indexers{})
-	if err := informer.SetTransform(CacheOptions(&Outage{}).DefaultTransform); err != nil {
+	if err := informer.SetTransform(CacheOptions(AllKinds(), &Outage{}).DefaultTransform); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -91,7 +91,7 @@ func newOptionalBed(t *testing.T, clk clock.WithTicker, served func() bool) *opt
 		recorder: &recorder{last: map[model.Ref]any{}},
 	}
 	in := NewIntake(b.recorder, b.source, nil, &Outage{Log: logr.Discard(), Clock: clk}, clk)
-	b.o = &options{in: in, ctx: t.Context(), kinds: optionalKinds(), followed: map[string]*followed{}}
+	b.o = &options{in: in, ctx: t.Context(), kinds: AllKinds().optional(), followed: map[string]*followed{}}
 	return b
 }
 
@@ -159,7 +159,7 @@ func TestOptionalKindComesAndGoes(t *testing.T) {
 		if d := b.news(model.KindDefinition, definitionANP); d != nil {
 			t.Errorf("the definition is %+v", d)
 		}
-		late.OnAdd(newEntry(kindsByName()[model.KindAdminNetworkPolicy], policyObject("late")), false)
+		late.OnAdd(newEntry(AllKinds().byName()[model.KindAdminNetworkPolicy], policyObject("late")), false)
 		if p := b.news(model.KindAdminNetworkPolicy, "late"); p != nil {
 			t.Errorf("what comes late is told: %+v", p)
 		}

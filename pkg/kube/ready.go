@@ -69,8 +69,8 @@ func (p *Probe) missing(ctx context.Context) ([]string, error) {
 
 func missingFrom(served map[string]bool) []string {
 	var missing []string
-	for _, k := range kindList() {
-		if k.gvk.Group == v1.GroupName && !served[k.gvk.Kind] {
+	for _, k := range AllKinds() {
+		if k.Definition == "" && k.GVK.Group == v1.GroupName && !served[k.GVK.Kind] {
 			missing = append(missing, k.resource().String())
 		}
 	}

@@ -17,7 +17,7 @@ func repairing(size int) (*Status, *events.FakeRecorder, *clocktesting.FakeClock
 	clk := clocktesting.NewFakeClock(time.Unix(1_700_000_000, 0))
 	recorder := events.NewFakeRecorder(size)
 	return &Status{
-		clock: clk, events: recorder, kinds: kindsByName(), in: &Intake{}, leading: true,
+		clock: clk, events: recorder, kinds: AllKinds().byName(), in: &Intake{}, leading: true,
 		repairs: map[model.Ref]repairNews{}, repairEvents: newRepairLimiter(clk),
 	}, recorder, clk
 }

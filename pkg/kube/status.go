@@ -49,7 +49,7 @@ type Status struct {
 	outage   *Outage
 	log      logr.Logger
 	names    Names
-	kinds    map[model.Kind]kind
+	kinds    map[model.Kind]Kind
 	queue    workqueue.TypedRateLimitingInterface[model.Ref]
 
 	mu      sync.Mutex
@@ -66,7 +66,7 @@ type Status struct {
 // NewStatus makes a Status that keeps what it is told until [Status.Start].
 func NewStatus(c client.Client, in *Intake, r events.EventRecorder, o Observer, names Names, outage *Outage, clk clock.WithTicker, log logr.Logger) *Status {
 	s := &Status{
-		client: c, in: in, events: r, observer: o, clock: clk, outage: outage, log: log, names: names, kinds: kindsByName(),
+		client: c, in: in, events: r, observer: o, clock: clk, outage: outage, log: log, names: names, kinds: in.Kinds.byName(),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[model.Ref](statusInterval, time.Minute),
 			workqueue.TypedRateLimitingQueueConfig[model.Ref]{Clock: clk}),
@@ -96,12 +96,15 @@ func (s *Status) Lead(leading bool) {
 	s.leading = leading
 }
 
-// Report takes what is known of an object: for Subnets, Vpcs and IPPools it becomes
+// HasStatus reports whether objects of a kind have a status that says how they are.
+func (s *Status) HasStatus(kind model.Kind) bool { return s.kinds[kind].Status != nil }
+
+// Report takes what is known of an object: for kinds with a status it becomes
 // conditions; for all kinds, each problem that is new becomes an event.
 func (s *Status) Report(r engine.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.Ref.Kind == model.KindSubnet || r.Ref.Kind == model.KindVpc || r.Ref.Kind == model.KindIPPool {
+	if s.HasStatus(r.Ref.Kind) {
 		s.reports[r.Ref] = r
 		s.schedule(r.Ref)
 	}
@@ -172,7 +175,7 @@ func (s *Status) schedule(ref model.Ref) {
 }
 
 // noticed follows the subnets of each Vpc, their NAT rules, and what is gone.
-func (s *Status) noticed(now, before Object) {
+func (s *Status) noticed(ref model.Ref, now, before Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range []Object{now, before} {
@@ -186,13 +189,8 @@ func (s *Status) noticed(now, before Object) {
 	if now != nil || before == nil {
 		return
 	}
-	ref := model.Ref{Kind: model.KindVpc, Name: before.GetName()}
-	switch before.(type) {
-	case *v1.Subnet:
-		ref.Kind = model.KindSubnet
+	if ref.Kind == model.KindSubnet {
 		s.observer.SubnetGone(ref.Name)
-	case *v1.IPPool:
-		ref.Kind = model.KindIPPool
 	}
 	delete(s.reports, ref)
 	delete(s.usage, ref)
@@ -251,10 +249,12 @@ func (s *Status) write(ctx context.Context, ref model.Ref) error {
 		return nil
 	}
 	have := s.in.object(ref)
-	want := s.want(have, report, usage)
-	if want == nil {
+	if have == nil {
 		return nil
 	}
+	want := s.kinds[ref.Kind].Status(have, StatusInput{
+		Report: report, Usage: usage, Names: s.names, Known: s.in.known, Now: metav1.NewTime(s.clock.Now()),
+	})
 	patch, err := statusPatch(have, want)
 	if err != nil || patch == nil {
 		return err
@@ -263,26 +263,6 @@ func (s *Status) write(ctx context.Context, ref model.Ref) error {
 	s.last[ref] = s.clock.Now()
 	s.mu.Unlock()
 	return s.patch(ctx, ref, want, patch)
-}
-
-func (s *Status) want(have Object, r *engine.Report, u *engine.Usage) Object {
-	now := metav1.NewTime(s.clock.Now())
-	switch o := have.(type) {
-	case *v1.Subnet:
-		want := o.DeepCopy()
-		want.Status = subnetStatus(o, r, u, now)
-		return want
-	case *v1.IPPool:
-		want := o.DeepCopy()
-		want.Status = poolStatus(o, r, u, now)
-		return want
-	case *v1.Vpc:
-		want := o.DeepCopy()
-		want.Status = vpcStatus(o, s.in.known(model.KindSubnet), r, s.names, now)
-		return want
-	default:
-		return nil
-	}
 }
 
 func (s *Status) patch(ctx context.Context, ref model.Ref, o Object, patch []byte) error {
@@ -323,7 +303,7 @@ func statusPatch(have, want Object) ([]byte, error) {
 		return nil, nil
 	}
 	maps.Copy(full.Status, diff.Status)    // what is to be removed is null there
-	delete(full.Status, "activateGateway") // a recorded choice, see Writer.SetGateway
+	delete(full.Status, "activateGateway") // a recorded choice, see Writer.setGateway
 	return json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": have.GetUID()},
 		"status":   full.Status,

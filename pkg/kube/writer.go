@@ -16,7 +16,6 @@ import (
 
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
-	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
@@ -49,7 +48,7 @@ type Writer struct {
 	observer Observer
 	workers  int
 	lanes    *lanes
-	kinds    map[model.Kind]kind
+	kinds    map[model.Kind]Kind
 	leading  atomic.Bool
 	holds    func() bool
 	lost     func(node string) bool
@@ -63,20 +62,9 @@ func NewWriter(c client.Client, in *Intake, s *Status, o Observer, workers int) 
 	if workers <= 0 {
 		workers = DefaultWriters
 	}
-	w := &Writer{Status: s, client: c, in: in, observer: o, workers: workers, lanes: newLanes(), kinds: kindsByName(), holds: func() bool { return true }, lost: func(string) bool { return false }}
+	w := &Writer{Status: s, client: c, in: in, observer: o, workers: workers, lanes: newLanes(), kinds: in.Kinds.byName(), holds: func() bool { return true }, lost: func(string) bool { return false }}
 	in.verify = w.verify
 	return w
-}
-
-func kindsByName() map[model.Kind]kind {
-	out := map[model.Kind]kind{}
-	for _, k := range kindList() {
-		out[k.kind] = k
-	}
-	for _, k := range optionalKinds() {
-		out[k.kind] = k
-	}
-	return out
 }
 
 // NeedLeaderElection is false: [Writer.Lead] says when to write.
@@ -97,11 +85,35 @@ func (w *Writer) Lead(leading bool) {
 // called before Start.
 func (w *Writer) HoldWhile(holds func() bool) { w.holds = holds }
 
-// CreateIP records an allocation: one request, with labels and finalizer.
-func (w *Writer) CreateIP(c compile.Claim, a ipam.Allocation, done func(error)) {
+// Write implements [engine.Writer].
+func (w *Writer) Write(want compile.Want, done func(error)) {
+	switch want := want.(type) {
+	case compile.Claim:
+		w.createIP(want, done)
+	case compile.Annotate:
+		w.annotate(want, done)
+	case compile.Follow:
+		w.follow(want, done)
+	case compile.Adopt:
+		w.adopt(want, done)
+	case compile.Release:
+		w.release(want, done)
+	case compile.CreateSubnet:
+		w.createSubnet(want, done)
+	case compile.SetGateway:
+		w.setGateway(want, done)
+	case compile.Finalize:
+		w.finalize(want, done)
+	default:
+		done(fmt.Errorf("write %s: nothing here writes a %T", want.Target(), want))
+	}
+}
+
+// createIP records an allocation: one request, with labels and finalizer.
+func (w *Writer) createIP(c compile.Claim, done func(error)) {
 	w.write(c.Target(), done, func(ctx context.Context) error {
 		ref := c.Target()
-		o := model.IPObject(recordOf(c, a))
+		o := model.IPObject(recordOf(c))
 		err := w.told(ref.Kind, "create", w.client.Create(ctx, o, client.FieldOwner(fieldManager)))
 		if apierrors.IsAlreadyExists(err) {
 			if readErr := w.client.Get(ctx, client.ObjectKeyFromObject(o), o); readErr == nil {
@@ -118,7 +130,8 @@ func (w *Writer) CreateIP(c compile.Claim, a ipam.Allocation, done func(error)) 
 	})
 }
 
-func recordOf(c compile.Claim, a ipam.Allocation) model.IP {
+func recordOf(c compile.Claim) model.IP {
+	a := c.Allocation
 	return model.IP{
 		Meta:   model.Meta{Name: c.IP},
 		Subnet: a.Subnet, Addrs: a.Addrs, MAC: a.MAC,
@@ -127,9 +140,9 @@ func recordOf(c compile.Claim, a ipam.Allocation) model.IP {
 	}
 }
 
-// Annotate patches annotations: one request; an empty value takes one away. An object that is gone, or whose
+// annotate patches annotations: one request; an empty value takes one away. An object that is gone, or whose
 // name belongs to another one by now, needs none.
-func (w *Writer) Annotate(a compile.Annotate, done func(error)) {
+func (w *Writer) annotate(a compile.Annotate, done func(error)) {
 	values := make(map[string]any, len(a.Annotations))
 	for key, value := range a.Annotations {
 		if values[key] = value; value == "" {
@@ -150,13 +163,13 @@ func (w *Writer) merge(ref model.Ref, what string, body map[string]any, done fun
 		}
 		k := w.kinds[ref.Kind]
 		o := named(k, ref)
-		err = w.told(k.kind, "patch", w.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager)))
+		err = w.told(k.Name, "patch", w.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager)))
 		return w.patched(k, ref, o, what, err)
 	})
 }
 
 // patched ends a patch of one incarnation. If that is gone, nothing is left to do.
-func (w *Writer) patched(k kind, ref model.Ref, o Object, what string, err error) error {
+func (w *Writer) patched(k Kind, ref model.Ref, o Object, what string, err error) error {
 	if err == nil {
 		w.in.wrote(k, o)
 		return nil
@@ -234,8 +247,8 @@ func isGone(err error) bool {
 	return slices.ContainsFunc(status.Status().Details.Causes, func(c metav1.StatusCause) bool { return c.Field == "metadata.uid" })
 }
 
-func named(k kind, ref model.Ref) Object {
-	o := k.new()
+func named(k Kind, ref model.Ref) Object {
+	o := k.New()
 	o.SetNamespace(ref.Namespace)
 	o.SetName(ref.Name)
 	return o

@@ -87,7 +87,7 @@ func startEdges(t *testing.T, s *Server) *edges {
 	e := &edges{world: newWorld(), server: s, client: s.Client(Admin), events: events.NewFakeRecorder(100)}
 	config, log, clk := s.Config(Controller), testr.New(t), clock.RealClock{}
 	outage := &kube.Outage{Server: config.Host, Log: log, Clock: clk}
-	options := kube.CacheOptions(outage)
+	options := kube.CacheOptions(kube.AllKinds(), outage)
 	c := s.Client(Controller)
 	options.Scheme = c.Scheme()
 	informers, err := cache.New(config, options)
@@ -142,8 +142,8 @@ func finished(t *testing.T, start func(done func(error))) error {
 func (e *edges) createIP(t *testing.T, pod, address string) error {
 	t.Helper()
 	claim := compile.Claim{IP: pod + ".default", For: model.Ref{Kind: model.KindPod, Namespace: "default", Name: pod}, NodeName: "n1", Provider: "ovn"}
-	allocation := ipam.Allocation{Subnet: "ovn-default", Owner: claim.IP, MAC: "02:00:00:00:00:01", Addrs: model.Addrs{V4: netip.MustParseAddr(address)}}
-	return finished(t, func(done func(error)) { e.writer.CreateIP(claim, allocation, done) })
+	claim.Allocation = ipam.Allocation{Subnet: "ovn-default", Owner: claim.IP, MAC: "02:00:00:00:00:01", Addrs: model.Addrs{V4: netip.MustParseAddr(address)}}
+	return finished(t, func(done func(error)) { e.writer.Write(claim, done) })
 }
 
 func (e *edges) createPod(t *testing.T, name string) *corev1.Pod {

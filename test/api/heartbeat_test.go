@@ -107,7 +107,7 @@ func (e *edges) movesAway(t *testing.T) {
 	})
 	for _, nodes := range []string{"a", "b"} {
 		if err := finished(t, func(done func(error)) {
-			e.writer.SetGateway(compile.SetGateway{Subnet: s.Name, UID: string(s.UID), Nodes: nodes}, done)
+			e.writer.Write(compile.SetGateway{Subnet: s.Name, UID: string(s.UID), Nodes: nodes}, done)
 		}); err != nil {
 			t.Fatal(err)
 		}

@@ -74,7 +74,7 @@ func (e *edges) testAnnotate(t *testing.T) {
 	pod := e.createPod(t, "annotated")
 	want := map[string]string{annotations.Allocated: "true", annotations.IPAddress: "10.16.0.7", annotations.Routed: "true"}
 	a := compile.Annotate{Object: model.Ref{Kind: model.KindPod, Namespace: "default", Name: pod.Name}, UID: "another", Annotations: want}
-	write := func(done func(error)) { e.writer.Annotate(a, done) }
+	write := func(done func(error)) { e.writer.Write(a, done) }
 	if err := finished(t, write); err != nil {
 		t.Errorf("the pod of that UID is gone: %v", err)
 	}
@@ -105,7 +105,7 @@ func (e *edges) testFollow(t *testing.T) {
 	o := &v1.IP{ObjectMeta: metav1.ObjectMeta{Name: "moving.default"}}
 	e.get(t, o)
 	f := compile.Follow{IP: o.Name, UID: "another", NodeName: "n7", PodType: model.PodTypeStatefulSet, OwnerUID: "set"}
-	write := func(done func(error)) { e.writer.Follow(f, done) }
+	write := func(done func(error)) { e.writer.Write(f, done) }
 	if err := finished(t, write); err != nil {
 		t.Errorf("the object of that UID is gone: %v", err)
 	}
@@ -138,7 +138,7 @@ func (e *edges) testRelease(t *testing.T) {
 	o := &v1.IP{ObjectMeta: metav1.ObjectMeta{Name: "leaving.default"}}
 	e.get(t, o)
 	release := func(uid string) error {
-		return finished(t, func(done func(error)) { e.writer.Release(compile.Release{IP: o.Name, UID: uid}, done) })
+		return finished(t, func(done func(error)) { e.writer.Write(compile.Release{IP: o.Name, UID: uid}, done) })
 	}
 	if err := release("another"); err != nil {
 		t.Errorf("the object of that UID is gone: %v", err)
@@ -194,7 +194,7 @@ func (e *edges) testFinalize(t *testing.T) {
 		{true, []string{"example.com/hold", annotations.Finalizer}},
 		{false, []string{"example.com/hold"}},
 	} {
-		if err := finished(t, func(done func(error)) { e.writer.Finalize(compile.Finalize{Object: ref, Present: tt.present}, done) }); err != nil {
+		if err := finished(t, func(done func(error)) { e.writer.Write(compile.Finalize{Object: ref, Present: tt.present}, done) }); err != nil {
 			t.Fatal(err)
 		}
 		if e.get(t, subnet); !slices.Equal(subnet.Finalizers, tt.want) {
@@ -202,7 +202,7 @@ func (e *edges) testFinalize(t *testing.T) {
 		}
 	}
 	ref.Name = "nobody"
-	if err := finished(t, func(done func(error)) { e.writer.Finalize(compile.Finalize{Object: ref, Present: true}, done) }); err != nil {
+	if err := finished(t, func(done func(error)) { e.writer.Write(compile.Finalize{Object: ref, Present: true}, done) }); err != nil {
 		t.Errorf("an object that is gone: %v", err)
 	}
 }

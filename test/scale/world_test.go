@@ -17,33 +17,32 @@ import (
 	"github.com/wovensdn/woven/pkg/commit"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
-	"github.com/wovensdn/woven/pkg/ipam"
+	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/plan"
 )
 
 var config = compile.Config{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default"}
 
+var kinds = kube.AllKinds()
+
 // recorder is an API server in which everything is written already: it refuses
 // every write, so that a benchmark fails if one is wanted.
 type recorder struct{ t testing.TB }
 
-func (r recorder) refuse(w any) {
-	r.t.Helper()
-	r.t.Fatalf("an unexpected write: %+v", w)
+func (r recorder) Write(w compile.Want, _ func(error)) {
+	switch w.(type) {
+	case compile.Release, compile.Follow:
+	default:
+		r.t.Helper()
+		r.t.Fatalf("an unexpected write: %+v", w)
+	}
 }
 
-func (r recorder) CreateIP(c compile.Claim, _ ipam.Allocation, _ func(error)) { r.refuse(c) }
-func (r recorder) Annotate(a compile.Annotate, _ func(error))                 { r.refuse(a) }
-func (r recorder) Release(compile.Release, func(error))                       {}
-func (r recorder) Adopt(a compile.Adopt, _ ipam.Allocation, _ func(error))    { r.refuse(a) }
-func (r recorder) CreateSubnet(s compile.CreateSubnet, _ func(error))         { r.refuse(s) }
-func (r recorder) SetGateway(g compile.SetGateway, _ func(error))             { r.refuse(g) }
-func (r recorder) Follow(compile.Follow, func(error))                         {}
-func (r recorder) Finalize(f compile.Finalize, _ func(error))                 { r.refuse(f) }
-func (r recorder) Report(engine.Report)                                       {}
-func (r recorder) Repaired(engine.Repair)                                     {}
-func (r recorder) Usage(engine.Usage)                                         {}
+func (r recorder) HasStatus(kind model.Kind) bool { return kinds.HasStatus(kind) }
+func (r recorder) Report(engine.Report)           {}
+func (r recorder) Repaired(engine.Repair)         {}
+func (r recorder) Usage(engine.Usage)             {}
 
 // cluster makes the objects of a cluster whose pods are all recorded and annotated.
 type cluster struct {
@@ -166,7 +165,7 @@ func (c *cluster) pod(i int) []engine.Change {
 
 func newCore(t testing.TB, actual plan.Actual, observer engine.Observer) *engine.Core {
 	return engine.NewCore(engine.Config{
-		Compile: config, Writer: recorder{t}, Actual: actual, Observer: observer, Log: logr.Discard(), Now: time.Now,
+		Functions: compile.Functions(config), Writer: recorder{t}, Actual: actual, Observer: observer, Log: logr.Discard(), Now: time.Now,
 		Deliver: func(engine.WriteDone) {},
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -19,12 +20,15 @@ import (
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/fact"
-	"github.com/wovensdn/woven/pkg/ipam"
+	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
 // config is the cluster that all states are in.
 var config = compile.Config{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default", LoadBalancers: true, ServiceSource: compile.DefaultServiceSource, APIServers: []netip.Addr{netip.MustParseAddr("192.168.70.10")}}
+
+// kinds are those of the API server.
+var kinds = kube.AllKinds()
 
 // database is what a bed needs: the model database or a real one.
 type database interface {
@@ -85,7 +89,7 @@ func (b *bed) start() {
 	b.news = nil
 	b.reports = map[model.Ref]engine.Report{}
 	b.core = engine.NewCore(engine.Config{
-		Compile: b.config, Writer: b, Actual: b.view, Log: logr.Discard(),
+		Functions: compile.Functions(b.config), Writer: b, Actual: b.view, Log: logr.Discard(),
 		Observer: b,
 		Now:      func() time.Time { return b.now },
 		Deliver:  func(d engine.WriteDone) { core := b.core; b.news = append(b.news, func() { core.Written(d) }) },
@@ -203,55 +207,87 @@ func (r refusing) Transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovsdb
 	return r.database.Transact(ctx, ops...)
 }
 
-// CreateIP implements engine.Writer.
-func (b *bed) CreateIP(c compile.Claim, a ipam.Allocation, done func(error)) {
-	b.wrote(c)
-	ref := model.Ref{Kind: model.KindIP, Name: c.IP}
-	b.news = append(b.news, func() {
-		if _, exists := b.objects[ref]; exists {
-			done(fmt.Errorf("ips %q already exists", c.IP))
-			return
-		}
-		b.set(ref, &model.IP{
-			Meta: model.Meta{Name: c.IP, UID: "ip-" + c.IP, Finalized: true}, Labelled: true,
-			Subnet: a.Subnet, Addrs: a.Addrs, MAC: a.MAC, PodName: c.PodName, Namespace: c.For.Namespace, NodeName: c.NodeName,
-			PodType: c.PodType, OwnerUID: c.OwnerUID,
-		})
-		done(nil)
-	})
+// Write implements engine.Writer.
+func (b *bed) Write(w compile.Want, done func(error)) {
+	b.wrote(w)
+	b.news = append(b.news, func() { done(b.carryOut(w)) })
 }
 
-// Annotate implements engine.Writer.
-func (b *bed) Annotate(a compile.Annotate, done func(error)) {
-	b.wrote(a)
-	b.news = append(b.news, func() {
-		switch o := b.objects[a.Object].(type) {
-		case *model.Pod:
-			if o.UID == a.UID {
-				pod := *o
-				nic := pod.NICs[0]
-				nic.Written = merged(nic.Written, a.Annotations)
-				pod.NICs = []model.PodNIC{nic}
-				b.set(a.Object, &pod)
-			}
-		case *model.Node:
-			node := *o
-			node.Annotations = merged(node.Annotations, a.Annotations)
-			b.set(a.Object, &node)
-		case *model.Namespace:
-			b.set(a.Object, changed(o, func(n *model.Namespace) {
-				n.Written = merged(n.Written, a.Annotations)
-				if n.Written[annotations.LogicalSwitch] == n.Written[annotations.BoundSwitch] {
-					n.LogicalSwitches = nil // as NamespaceFrom reads it
-				}
-			}))
-		case *model.Service:
-			if o.UID == a.UID {
-				b.set(a.Object, changed(o, func(s *model.Service) { s.Vpc = a.Annotations[annotations.Vpc] }))
-			}
+// HasStatus implements engine.Writer.
+func (b *bed) HasStatus(kind model.Kind) bool { return kinds.HasStatus(kind) }
+
+func (b *bed) carryOut(w compile.Want) error {
+	switch w := w.(type) {
+	case compile.Claim:
+		return b.claim(w)
+	case compile.Annotate:
+		b.annotate(w)
+	case compile.Follow:
+		if ip, ok := b.objects[w.Target()].(*model.IP); ok && ip.UID == w.UID {
+			b.set(w.Target(), changed(ip, func(ip *model.IP) { ip.NodeName, ip.PodType, ip.OwnerUID = w.NodeName, w.PodType, w.OwnerUID }))
 		}
-		done(nil)
+	case compile.Adopt:
+		if ip, ok := b.objects[w.Target()].(*model.IP); ok && ip.UID == w.UID {
+			b.set(w.Target(), changed(ip, func(ip *model.IP) {
+				ip.Addrs, ip.MAC, ip.Reserved, ip.Labelled = w.Allocation.Addrs, w.Allocation.MAC, w.Reserved, true
+			}))
+		}
+	case compile.Release:
+		if ip, ok := b.objects[w.Target()].(*model.IP); ok && ip.UID == w.UID {
+			b.set(w.Target(), nil)
+		}
+	case compile.CreateSubnet:
+		b.createSubnet(w)
+	case compile.SetGateway:
+		if o, ok := b.objects[w.Target()].(*model.Subnet); ok && o.UID == w.UID {
+			b.set(w.Target(), changed(o, func(s *model.Subnet) { s.Gateways.Active = w.Nodes }))
+		}
+	case compile.Finalize:
+		b.finalize(w)
+	default:
+		b.t.Errorf("the API server of the tests does not write a %T", w)
+	}
+	return nil
+}
+
+func (b *bed) claim(w compile.Claim) error {
+	if _, exists := b.objects[w.Target()]; exists {
+		return fmt.Errorf("ips %q already exists", w.IP)
+	}
+	b.set(w.Target(), &model.IP{
+		Meta: model.Meta{Name: w.IP, UID: "ip-" + w.IP, Finalized: true}, Labelled: true,
+		Subnet: w.Allocation.Subnet, Addrs: w.Allocation.Addrs, MAC: w.Allocation.MAC, PodName: w.PodName, Namespace: w.For.Namespace, NodeName: w.NodeName,
+		PodType: w.PodType, OwnerUID: w.OwnerUID,
 	})
+	return nil
+}
+
+func (b *bed) annotate(a compile.Annotate) {
+	switch o := b.objects[a.Object].(type) {
+	case *model.Pod:
+		if o.UID == a.UID {
+			pod := *o
+			nic := pod.NICs[0]
+			nic.Written = merged(nic.Written, a.Annotations)
+			pod.NICs = []model.PodNIC{nic}
+			b.set(a.Object, &pod)
+		}
+	case *model.Node:
+		node := *o
+		node.Annotations = merged(node.Annotations, a.Annotations)
+		b.set(a.Object, &node)
+	case *model.Namespace:
+		b.set(a.Object, changed(o, func(n *model.Namespace) {
+			n.Written = merged(n.Written, a.Annotations)
+			if n.Written[annotations.LogicalSwitch] == n.Written[annotations.BoundSwitch] {
+				n.LogicalSwitches = nil // as NamespaceFrom reads it
+			}
+		}))
+	case *model.Service:
+		if o.UID == a.UID {
+			b.set(a.Object, changed(o, func(s *model.Service) { s.Vpc = a.Annotations[annotations.Vpc] }))
+		}
+	}
 }
 
 func merged(a, b map[string]string) map[string]string {
@@ -264,111 +300,54 @@ func merged(a, b map[string]string) map[string]string {
 	return out
 }
 
-// Follow implements engine.Writer.
-func (b *bed) Follow(f compile.Follow, done func(error)) {
-	b.wrote(f)
-	b.news = append(b.news, func() {
-		if ip, ok := b.objects[f.Target()].(*model.IP); ok && ip.UID == f.UID {
-			b.set(f.Target(), changed(ip, func(ip *model.IP) { ip.NodeName, ip.PodType, ip.OwnerUID = f.NodeName, f.PodType, f.OwnerUID }))
-		}
-		done(nil)
-	})
-}
-
-// Adopt implements engine.Writer.
-func (b *bed) Adopt(a compile.Adopt, al ipam.Allocation, done func(error)) {
-	b.wrote(a)
-	b.news = append(b.news, func() {
-		if ip, ok := b.objects[a.Target()].(*model.IP); ok && ip.UID == a.UID {
-			b.set(a.Target(), changed(ip, func(ip *model.IP) { ip.Addrs, ip.MAC, ip.Reserved, ip.Labelled = al.Addrs, al.MAC, a.Reserved, true }))
-		}
-		done(nil)
-	})
-}
-
-// Release implements engine.Writer.
-func (b *bed) Release(r compile.Release, done func(error)) {
-	b.wrote(r)
-	ref := r.Target()
-	b.news = append(b.news, func() {
-		if ip, ok := b.objects[ref].(*model.IP); ok && ip.UID == r.UID {
-			b.set(ref, nil)
-		}
-		done(nil)
-	})
-}
-
-// CreateSubnet implements engine.Writer.
-func (b *bed) CreateSubnet(s compile.CreateSubnet, done func(error)) {
-	b.wrote(s)
-	b.news = append(b.news, func() {
-		if _, exists := b.objects[s.Target()]; !exists {
-			subnet, problems := model.SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: s.Name, UID: createdUID}, Spec: s.Wish.Spec})
-			if len(problems) > 0 {
-				b.t.Errorf("the controller makes a Subnet with problems: %v", problems)
-			}
-			b.set(s.Target(), &subnet)
-		}
-		done(nil)
-	})
+func (b *bed) createSubnet(s compile.CreateSubnet) {
+	if _, exists := b.objects[s.Target()]; exists {
+		return
+	}
+	subnet, problems := model.SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: s.Name, UID: createdUID}, Spec: s.Wish.Spec})
+	if len(problems) > 0 {
+		b.t.Errorf("the controller makes a Subnet with problems: %v", problems)
+	}
+	b.set(s.Target(), &subnet)
 }
 
 // createdUID is that of Subnets which the controller made: users keep them.
 const createdUID = "created"
 
-// SetGateway implements engine.Writer.
-func (b *bed) SetGateway(g compile.SetGateway, done func(error)) {
-	b.wrote(g)
-	b.news = append(b.news, func() {
-		if o, ok := b.objects[g.Target()].(*model.Subnet); ok && o.UID == g.UID {
-			b.set(g.Target(), changed(o, func(s *model.Subnet) { s.Gateways.Active = g.Nodes }))
-		}
-		done(nil)
-	})
-}
-
-// Finalize implements engine.Writer.
-func (b *bed) Finalize(f compile.Finalize, done func(error)) {
-	b.wrote(f)
-	b.news = append(b.news, func() {
-		b.finalize(f)
-		done(nil)
-	})
-}
-
 func (b *bed) finalize(f compile.Finalize) {
-	switch o := b.objects[f.Object].(type) {
-	case *model.Subnet:
-		if o.Deleting && !f.Present {
-			b.set(f.Object, nil)
-			return
-		}
-		subnet := *o
-		subnet.Finalized = f.Present
-		b.set(f.Object, &subnet)
-	case *model.IPPool:
-		if o.Deleting && !f.Present {
-			b.set(f.Object, nil)
-			return
-		}
-		b.set(f.Object, changed(o, func(p *model.IPPool) { p.Finalized = f.Present }))
-	case *model.Vpc:
-		if o.Deleting && !f.Present {
-			b.set(f.Object, nil)
-			return
-		}
-		vpc := *o
-		vpc.Finalized = f.Present
-		b.set(f.Object, &vpc)
+	o := b.objects[f.Object]
+	switch {
+	case o == nil:
+	case metaOf(o).Deleting && !f.Present:
+		b.set(f.Object, nil)
+	default:
+		b.set(f.Object, withMeta(o, func(m *model.Meta) { m.Finalized = f.Present }))
 	}
+}
+
+// metaOf reads what every object carries.
+func metaOf(object any) *model.Meta {
+	if o, ok := object.(interface{ Metadata() *model.Meta }); ok {
+		return o.Metadata()
+	}
+	return &model.Meta{}
+}
+
+// withMeta is a copy of an object of any kind with some of what every object carries changed.
+func withMeta(object any, change func(*model.Meta)) any {
+	out := reflect.New(reflect.TypeOf(object).Elem())
+	out.Elem().Set(reflect.ValueOf(object).Elem())
+	change(metaOf(out.Interface()))
+	return out.Interface()
 }
 
 // Report implements engine.Writer.
 func (b *bed) Report(r engine.Report) { b.reports[r.Ref] = r }
 
-// Usage implements engine.Writer.
+// Repaired implements engine.Writer.
 func (b *bed) Repaired(r engine.Repair) { b.repaired = append(b.repaired, r) }
 
+// Usage implements engine.Writer.
 func (b *bed) Usage(u engine.Usage) {
 	if b.usage == nil {
 		b.usage = map[string]engine.Usage{}
@@ -437,45 +416,25 @@ func (b *bed) become(s state) {
 }
 
 func (b *bed) remove(ref model.Ref) {
-	switch o := b.objects[ref].(type) {
-	case *model.Subnet:
-		if o.UID == createdUID {
-			return
-		}
-		if o.Finalized {
-			b.set(ref, changed(o, func(s *model.Subnet) { s.Deleting = true }))
-			return
-		}
-	case *model.IPPool:
-		if o.Finalized {
-			b.set(ref, changed(o, func(p *model.IPPool) { p.Deleting = true }))
-			return
-		}
-	case *model.Vpc:
-		if o.Finalized {
-			b.set(ref, changed(o, func(v *model.Vpc) { v.Deleting = true }))
-			return
-		}
+	o := b.objects[ref]
+	switch {
+	case metaOf(o).UID == createdUID:
+	case metaOf(o).Finalized && kinds.HasStatus(ref.Kind):
+		b.set(ref, withMeta(o, func(m *model.Meta) { m.Deleting = true }))
+	default:
+		b.set(ref, nil)
 	}
-	b.set(ref, nil)
 }
 
 // put creates or changes an object and keeps what the controller wrote on it.
 func (b *bed) put(ref model.Ref, object any) {
+	if old, ok := b.objects[ref]; ok && kinds.HasStatus(ref.Kind) {
+		object = withMeta(object, func(m *model.Meta) { m.Finalized, m.Deleting = metaOf(old).Finalized, metaOf(old).Deleting })
+	}
 	switch o := object.(type) {
 	case *model.Subnet:
 		if old, ok := b.objects[ref].(*model.Subnet); ok {
-			object = changed(o, func(s *model.Subnet) {
-				s.Finalized, s.Deleting, s.Gateways.Active = old.Finalized, old.Deleting, old.Gateways.Active
-			})
-		}
-	case *model.IPPool:
-		if old, ok := b.objects[ref].(*model.IPPool); ok {
-			object = changed(o, func(p *model.IPPool) { p.Finalized, p.Deleting = old.Finalized, old.Deleting })
-		}
-	case *model.Vpc:
-		if old, ok := b.objects[ref].(*model.Vpc); ok {
-			object = changed(o, func(v *model.Vpc) { v.Finalized = old.Finalized; v.Deleting = old.Deleting })
+			object = changed(o, func(s *model.Subnet) { s.Gateways.Active = old.Gateways.Active })
 		}
 	case *model.Namespace:
 		if old, ok := b.objects[ref].(*model.Namespace); ok {

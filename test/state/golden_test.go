@@ -11,16 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
-	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 	"sigs.k8s.io/yaml"
 
-	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/test/nbtest"
@@ -141,55 +134,13 @@ func decode(doc []byte) (engine.Change, error) {
 	if err := yaml.Unmarshal(doc, &meta); err != nil {
 		return engine.Change{}, err
 	}
-	switch meta.Kind {
-	case "Vpc":
-		return project(doc, model.KindVpc, new(v1.Vpc), model.VpcFrom)
-	case "Subnet":
-		return project(doc, model.KindSubnet, new(v1.Subnet), model.SubnetFrom)
-	case "IPPool":
-		return project(doc, model.KindIPPool, new(v1.IPPool), model.IPPoolFrom)
-	case "IP":
-		return project(doc, model.KindIP, new(v1.IP), model.IPFrom)
-	case "Namespace":
-		return project(doc, model.KindNamespace, new(corev1.Namespace), model.NamespaceFrom)
-	case "Node":
-		return project(doc, model.KindNode, new(corev1.Node), model.NodeFrom)
-	case "StatefulSet":
-		return project(doc, model.KindStatefulSet, new(appsv1.StatefulSet), model.StatefulSetFrom)
-	case "Service":
-		return project(doc, model.KindService, new(corev1.Service), model.ServiceFrom)
-	case "EndpointSlice":
-		return project(doc, model.KindEndpointSlice, new(discoveryv1.EndpointSlice), model.EndpointSliceFrom)
-	case "Pod":
-		return project(doc, model.KindPod, new(corev1.Pod), model.PodFrom)
-	default:
-		return decodePolicy(doc, meta.Kind)
+	kind, ok := kinds.Of(model.Kind(meta.Kind))
+	if !ok {
+		return engine.Change{}, errors.New("kind " + meta.Kind + " is not read")
 	}
-}
-
-func decodePolicy(doc []byte, kind string) (engine.Change, error) {
-	switch model.Kind(kind) {
-	case model.KindNetworkPolicy:
-		return project(doc, model.KindNetworkPolicy, new(networkingv1.NetworkPolicy), model.NetworkPolicyFrom)
-	case model.KindAdminNetworkPolicy:
-		return project(doc, model.KindAdminNetworkPolicy, new(v1alpha1.AdminNetworkPolicy), model.AdminNetworkPolicyFrom)
-	case model.KindBaselineAdminNetworkPolicy:
-		return project(doc, model.KindBaselineAdminNetworkPolicy, new(v1alpha1.BaselineAdminNetworkPolicy), model.BaselineAdminNetworkPolicyFrom)
-	case model.KindClusterNetworkPolicy:
-		return project(doc, model.KindClusterNetworkPolicy, new(v1alpha2.ClusterNetworkPolicy), model.ClusterNetworkPolicyFrom)
-	default:
-		return engine.Change{}, errors.New("kind " + kind + " is not compiled")
-	}
-}
-
-func project[O metav1.Object, M any](doc []byte, kind model.Kind, o O, from func(O) (M, []model.Problem)) (engine.Change, error) {
+	o := kind.New()
 	if err := yaml.UnmarshalStrict(doc, o); err != nil {
 		return engine.Change{}, err
 	}
-	m, problems := from(o)
-	ch := engine.Change{Ref: model.Ref{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}, Problems: problems}
-	if !slices.ContainsFunc(problems, func(p model.Problem) bool { return p.Fatal }) {
-		ch.Object = &m
-	}
-	return ch, nil
+	return kind.Project(o), nil
 }

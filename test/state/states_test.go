@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	v1 "github.com/wovensdn/woven/api/v1"
@@ -33,38 +34,17 @@ func (s state) with(name string, objects ...any) state {
 	return out
 }
 
+// refTo names an object of any kind: types of package model have the names of their kinds.
 func refTo(object any) model.Ref {
 	switch o := object.(type) {
-	case *model.Vpc:
-		return ref(model.KindVpc, "", o.Name)
-	case *model.Subnet:
-		return ref(model.KindSubnet, "", o.Name)
-	case *model.Namespace:
-		return ref(model.KindNamespace, "", o.Name)
-	case *model.Node:
-		return ref(model.KindNode, "", o.Name)
-	case *model.IP:
-		return ref(model.KindIP, "", o.Name)
-	case *model.IPPool:
-		return ref(model.KindIPPool, "", o.Name)
 	case *model.Definition:
 		return ref(model.KindDefinition, "", o.Name)
-	case *model.VirtualMachine:
-		return ref(model.KindVirtualMachine, o.Namespace, o.Name)
-	case *model.Heartbeat:
-		return ref(model.KindHeartbeat, "", o.Name)
-	case *model.Service:
-		return ref(model.KindService, o.Namespace, o.Name)
-	case *model.EndpointSlice:
-		return ref(model.KindEndpointSlice, o.Namespace, o.Name)
 	case *model.Policy:
 		return o.Ref()
-	case *model.StatefulSet:
-		return ref(model.KindStatefulSet, o.Namespace, o.Name)
-	case *model.Pod:
-		return ref(model.KindPod, o.Namespace, o.Name)
+	default:
+		m := metaOf(object)
+		return ref(model.Kind(reflect.TypeOf(object).Elem().Name()), m.Namespace, m.Name)
 	}
-	return model.Ref{}
 }
 
 // changed is a copy of an object with some of it changed.

@@ -1,0 +1,134 @@
+package kube
+
+import (
+	"reflect"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wovensdn/woven/pkg/engine"
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// Object is any Kubernetes object.
+type Object = client.Object
+
+// Row describes a kind in its own types: O is a pointer to its API type, T its projection. Only Name, Version and Project
+// are required.
+type Row[O Object, T any] struct {
+	Name    model.Kind
+	Version schema.GroupVersion
+	// Definition is the name of the CustomResourceDefinition of a kind that a cluster need not have.
+	Definition string
+	// Project reads an object. A fatal problem means that its present state cannot be used.
+	Project func(O) (T, []model.Problem)
+	// Status gives a copy of an object with the status that it should have. Objects of kinds with a status are kept in
+	// memory as a whole, so that there must be few.
+	Status func(O, StatusInput) O
+	// Admission is given for kinds that the admission webhook validates.
+	Admission *Admission[T]
+}
+
+// Admission validates objects before they are stored, beyond what reading them finds.
+type Admission[T any] struct {
+	// InCluster finds what in the cluster speaks against an object; nil where nothing can.
+	InCluster func(*T, model.Cluster) []model.Problem
+	// Update finds what speaks against a change; nil where any change is as good as a creation.
+	Update func(before, after *T) []model.Problem
+	// Removal finds what speaks against a deletion; nil where any object may be deleted.
+	Removal func(name string, c model.Cluster) (model.Problem, bool)
+}
+
+// Kind is a [Row] for those who do not care what its types are.
+type Kind struct {
+	Name       model.Kind
+	GVK        schema.GroupVersionKind
+	Definition string // see [Row]
+	// New makes an empty object.
+	New func() Object
+	// Project makes an event of an object.
+	Project func(Object) engine.Change
+	// Status is nil for kinds without a status.
+	Status func(Object, StatusInput) Object
+	// Admission is nil for kinds that the webhook does not validate.
+	Admission *AnyAdmission
+}
+
+// AnyAdmission is an [Admission] for any object of its kind.
+type AnyAdmission struct {
+	// Problems are those of the object itself and, unless c is nil, what in the cluster speaks against it.
+	Problems func(o Object, c model.Cluster) []model.Problem
+	// Update has the problems of a change of objects that can be read.
+	Update  func(before, after Object) []model.Problem
+	Removal func(name string, c model.Cluster) (model.Problem, bool)
+}
+
+// Kind erases the types.
+func (r Row[O, T]) Kind() Kind {
+	k := Kind{Name: r.Name, GVK: r.Version.WithKind(string(r.Name)), Definition: r.Definition, New: r.fresh, Project: r.change}
+	if r.Status != nil {
+		k.Status = func(o Object, in StatusInput) Object {
+			if typed, ok := o.(O); ok {
+				return r.Status(typed, in)
+			}
+			return o
+		}
+	}
+	if r.Admission != nil {
+		k.Admission = &AnyAdmission{Problems: r.problems, Removal: r.Admission.Removal}
+		if r.Admission.Update != nil {
+			k.Admission.Update = r.updateProblems
+		}
+	}
+	return k
+}
+
+func (r Row[O, T]) fresh() Object {
+	o, ok := reflect.New(reflect.TypeFor[O]().Elem()).Interface().(Object)
+	if m, partly := o.(*metav1.PartialObjectMetadata); ok && partly {
+		m.SetGroupVersionKind(r.Version.WithKind(string(r.Name)))
+	}
+	return o
+}
+
+func (r Row[O, T]) change(o Object) engine.Change {
+	change := engine.Change{Ref: refOf(r.Name, o)}
+	if typed, ok := o.(O); ok {
+		value, problems := r.Project(typed)
+		if change.Problems = problems; !model.Fatal(problems) {
+			change.Object = &value
+		}
+	}
+	return change
+}
+
+func (r Row[O, T]) problems(o Object, c model.Cluster) []model.Problem {
+	typed, ok := o.(O)
+	if !ok {
+		return nil
+	}
+	value, problems := r.Project(typed)
+	if c == nil || r.Admission.InCluster == nil || model.Fatal(problems) {
+		return problems
+	}
+	return append(problems, r.Admission.InCluster(&value, c)...)
+}
+
+func (r Row[O, T]) updateProblems(before, after Object) []model.Problem {
+	old, ok := before.(O)
+	now, both := after.(O)
+	if !ok || !both {
+		return nil
+	}
+	from, _ := r.Project(old)
+	to, problems := r.Project(now)
+	if model.Fatal(problems) {
+		return nil // which is refused anyway
+	}
+	return r.Admission.Update(&from, &to)
+}
+
+func refOf(k model.Kind, o metav1.Object) model.Ref {
+	return model.Ref{Kind: k, Namespace: o.GetNamespace(), Name: o.GetName()}
+}
