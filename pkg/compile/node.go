@@ -40,8 +40,8 @@ func (c Config) node(ref model.Ref, v *world.View) (r Result) {
 			return r
 		}
 		r.want(Claim{
-			IP: name, Subnets: []string{join.Name}, For: ref, PodName: ref.Name, Provider: join.Provider, NodeName: node.Name,
-			Request: ipam.Request{Owner: name},
+			Subnets: []string{join.Name}, For: ref, PodName: ref.Name, Provider: join.Provider, NodeName: node.Name,
+			Request: ipam.Request{Owner: ipRef(name)},
 		})
 		return r
 	}

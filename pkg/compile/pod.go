@@ -47,8 +47,8 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 		r.problem("AddressConflict", "", "IP %s is recorded for %s/%s, not for pod %s/%s", name, ip.Namespace, ip.PodName, pod.Namespace, pod.Name)
 		return
 	}
-	if ip.Contested != "" {
-		r.problem("AddressConflict", "", "pod %s/%s cannot have the address of IP %s: %s", pod.Namespace, pod.Name, name, ip.Contested)
+	if cause := v.Contested(ip.AddressRecord().Owner); cause != "" {
+		r.problem("AddressConflict", "", "pod %s/%s cannot have the address of IP %s: %s", pod.Namespace, pod.Name, name, cause)
 		return
 	}
 	if leaving(ip, pod, nic) || !c.inherits(v, pod, nic, ip) {
@@ -199,7 +199,7 @@ func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 		if !ok {
 			return
 		}
-		request.Among = list
+		request.Candidates = list
 	}
 	subnets, pools := names(sources)
 	var missing []string
@@ -213,7 +213,7 @@ func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 		return
 	}
 	r.want(Claim{
-		IP: name, Subnets: subnets, Pools: pools, Provider: nic.Provider, NodeName: pod.Node, PodType: podType, OwnerUID: ownerUID,
+		Subnets: subnets, Pools: pools, Provider: nic.Provider, NodeName: pod.Node, PodType: podType, OwnerUID: ownerUID,
 		For:     model.Ref{Kind: model.KindPod, Namespace: pod.Namespace, Name: pod.Name},
 		PodName: pod.RecordName(),
 		Request: request,
@@ -248,7 +248,7 @@ func (c Config) choose(v *world.View, of string, nic *model.PodNIC, chosen []str
 // wishes is what a NIC asks for. One that carries addresses already, and has lost
 // its record, asks for the same ones in the same subnet: its pod is running.
 func wishes(nic *model.PodNIC, name string) (request ipam.Request, subnet string) {
-	request = ipam.Request{Owner: name, IPs: nic.IPs, MAC: nic.MAC, Family: families[nic.Family]}
+	request = ipam.Request{Owner: ipRef(name), IPs: nic.IPs, MAC: nic.MAC, Family: families[nic.Family]}
 	addrs, mac, subnet, ok := Carried(nic)
 	if !ok {
 		return request, ""

@@ -56,9 +56,8 @@ func (Finalize) Sort() Sort { return SortFinalize }
 // Sort implements [Want].
 func (SetGateway) Sort() Sort { return SortSetGateway }
 
-// Claim wants an address recorded as an IP object.
+// Claim wants an address recorded by the owner that its request names: an IP object.
 type Claim struct {
-	IP       string   // name of the IP object
 	Subnets  []string // in order of preference; the next is tried when one is full
 	Pools    []string // for each of the subnets, the pool of it; nil for none at all
 	Request  ipam.Request
@@ -72,8 +71,11 @@ type Claim struct {
 	Allocation ipam.Allocation
 }
 
-// Target is the IP object.
-func (c Claim) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: c.IP} }
+// Target is the object that records the address.
+func (c Claim) Target() model.Ref { return c.Request.Owner }
+
+// ipRef is the IP object of a name.
+func ipRef(name string) model.Ref { return model.Ref{Kind: model.KindIP, Name: name} }
 
 // Follow wants a record to say where its pod is now, and whose the pod is.
 type Follow struct {
@@ -94,10 +96,10 @@ type Adopt struct {
 }
 
 // Target is the IP object.
-func (a Adopt) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: a.IP} }
+func (a Adopt) Target() model.Ref { return ipRef(a.IP) }
 
 // Target is the IP object.
-func (f Follow) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: f.IP} }
+func (f Follow) Target() model.Ref { return ipRef(f.IP) }
 
 // Annotate wants annotations on a pod, node, namespace or Service; one with an empty value is to go.
 type Annotate struct {
@@ -125,7 +127,7 @@ type Release struct {
 }
 
 // Target is the IP object.
-func (r Release) Target() model.Ref { return model.Ref{Kind: model.KindIP, Name: r.IP} }
+func (r Release) Target() model.Ref { return ipRef(r.IP) }
 
 // Finalize wants our finalizer on an object, or off it.
 type Finalize struct {

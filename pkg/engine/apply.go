@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/wovensdn/woven/pkg/model"
-	"github.com/wovensdn/woven/pkg/world"
 )
 
 // Apply takes news of one object into the world and wakes whom it concerns.
@@ -22,67 +21,23 @@ func (c *Core) Apply(ch Change) error {
 	return nil
 }
 
-// listen keeps the allocator as the objects say. The API server is the truth.
-func (c *Core) listen() {
-	c.world.Subnets.OnApply(func(key world.Key, _, _ *model.Subnet) []model.Ref {
-		c.define(key.Name)
-		return nil
-	})
-	c.world.IPPools.OnApply(c.applyIPPool)
-	c.world.IPs.OnApply(c.applyIP)
-	c.world.Pods.OnApply(func(key world.Key, _, _ *model.Pod) []model.Ref {
-		c.reconsider(key.Ref(model.KindPod))
-		return nil
-	})
+// addressEvents is a Core as the listener of its registry of addresses.
+type addressEvents struct{ c *Core }
+
+func (e addressEvents) Wake(owners ...model.Ref) { e.c.toCompile.add(owners...) }
+
+func (e addressEvents) Retry(owner model.Ref) { e.c.toSettle.add(owner) }
+
+func (e addressEvents) Problem(of model.Ref, problems ...model.Problem) {
+	e.c.problem(of, sourceAddress, problems...)
 }
 
-// applyIP keeps the allocator as the records say.
-func (c *Core) applyIP(key world.Key, old, now *model.IP) (woken []model.Ref) {
-	if old != nil {
-		woken = append(woken, holder(old))
-		c.usage[old.Subnet] = struct{}{}
+// FlushUsage reports the counters of the subnets that have changed, and of their pools.
+func (c *Core) FlushUsage() {
+	if !c.active {
+		return
 	}
-	if now == nil {
-		c.problem(key.Ref(model.KindIP), sourceAddress)
-		if old != nil {
-			c.uncontest(old)
-			c.lose(key.Name, holder(old))
-		}
-		return woken
+	for _, u := range c.addresses.TakeUsage() {
+		c.cfg.Writer.Usage(u)
 	}
-	if old != nil && (old.Subnet != now.Subnet || old.Addrs != now.Addrs || old.MAC != now.MAC) {
-		c.uncontest(old)
-		c.free(key.Name)
-	}
-	c.usage[now.Subnet] = struct{}{}
-	woken = append(woken, c.hold(now)...)
-	return append(woken, holder(now))
-}
-
-// holder is the object that uses a recorded address.
-func holder(ip *model.IP) model.Ref {
-	if ip.Namespace == "" {
-		return model.Ref{Kind: model.KindNode, Name: ip.PodName}
-	}
-	if ip.PodType == model.PodTypeVirtualMachine {
-		return model.Ref{Kind: model.KindVirtualMachine, Namespace: ip.Namespace, Name: ip.PodName}
-	}
-	return model.Ref{Kind: model.KindPod, Namespace: ip.Namespace, Name: ip.PodName}
-}
-
-// free gives an address back and wakes those that wait for one.
-func (c *Core) free(ip string) {
-	if a, ok := c.ipam.Release(ip); ok {
-		c.usage[a.Subnet] = struct{}{}
-		c.contest(a.Subnet)
-		c.feed(a.Subnet)
-	}
-}
-
-// feed looks again at the claims that found a subnet full.
-func (c *Core) feed(subnet string) {
-	for owner := range c.starving[subnet] {
-		c.toSettle.add(owner)
-	}
-	delete(c.starving, subnet)
 }

@@ -11,10 +11,10 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/wovensdn/woven/pkg/addresses"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/desired"
 	"github.com/wovensdn/woven/pkg/fact"
-	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/plan"
 	"github.com/wovensdn/woven/pkg/world"
@@ -41,10 +41,10 @@ type Config struct {
 
 // Core holds the state of the loop. One goroutine owns it.
 type Core struct {
-	cfg     Config
-	world   *world.World
-	desired *desired.State
-	ipam    *ipam.Allocator
+	cfg       Config
+	world     *world.World
+	desired   *desired.State
+	addresses *addresses.Registry
 
 	toCompile *owners // woken
 	toSettle  *owners // to be looked at: wants, reports
@@ -58,14 +58,9 @@ type Core struct {
 	owners     map[fact.Owner]*ownerState
 	waiters    map[key][]fact.Owner // who is not programmed before this key is settled
 	quarantine map[fact.Owner]*quarantine
-	blind      map[fact.Owner]struct{}            // frozen, and never compiled since the start
-	starving   map[string]map[fact.Owner]struct{} // by the subnet that was full
-	retrying   map[fact.Owner]struct{}            // a write failed: see ownerState.retryAt
+	blind      map[fact.Owner]struct{} // frozen, and never compiled since the start
+	retrying   map[fact.Owner]struct{} // a write failed: see ownerState.retryAt
 	writing    map[writeKey]compile.Want
-	usage      map[string]struct{}
-	redefine   map[string]struct{}            // subnets whose pools have changed
-	contested  map[string]map[string]struct{} // by subnet, IPs whose address another one has
-	unrecorded map[model.Ref][]string         // by pod, IPs that have no record though the pod may carry them
 
 	kubeSynced, nbSynced, leading, active bool
 }
@@ -94,23 +89,22 @@ func NewCore(cfg Config) *Core {
 	}
 	wanted := desired.New()
 	c := &Core{
-		cfg: cfg, world: cfg.World, desired: wanted, ipam: ipam.New(),
+		cfg: cfg, world: cfg.World, desired: wanted,
 		toCompile: newOwners(), toSettle: newOwners(), dirty: newQueue(wanted.Wants),
 		inflight: map[key]struct{}{}, blocked: map[fact.Ref]map[key]struct{}{}, blockedOn: map[key]fact.Ref{},
 		drifted: map[key]struct{}{}, retrying: map[fact.Owner]struct{}{},
 		owners: map[fact.Owner]*ownerState{}, waiters: map[key][]fact.Owner{},
 		quarantine: map[fact.Owner]*quarantine{}, blind: map[fact.Owner]struct{}{},
-		starving: map[string]map[fact.Owner]struct{}{}, writing: map[writeKey]compile.Want{},
-		usage: map[string]struct{}{}, redefine: map[string]struct{}{}, unrecorded: map[model.Ref][]string{}, contested: map[string]map[string]struct{}{},
+		writing: map[writeKey]compile.Want{},
 	}
-	c.listen()
+	c.addresses = addresses.New(c.world, addressEvents{c})
 	return c
 }
 
 // KubeSynced says that the initial lists of all kinds have been applied.
 func (c *Core) KubeSynced() {
 	c.kubeSynced = true
-	c.keepCarried()
+	c.addresses.HoldCarried()
 }
 
 // Lead says whether this process may write.
@@ -190,10 +184,7 @@ func (c *Core) release(k key) {
 // Step compiles what is woken and, once the start barrier is passed, settles
 // what needs nothing of the database.
 func (c *Core) Step() {
-	for subnet := range c.redefine {
-		c.define(subnet)
-	}
-	clear(c.redefine)
+	c.addresses.Flush()
 	c.compileAll()
 	if c.active || !c.kubeSynced || !c.nbSynced || !c.leading {
 		c.settleAll()

@@ -1,8 +1,8 @@
 package engine
 
 import (
+	"github.com/wovensdn/woven/pkg/addresses"
 	"github.com/wovensdn/woven/pkg/compile"
-	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
@@ -32,7 +32,7 @@ type Writer interface {
 	// Repaired reports changes by others that are undone; the writer bounds how many events it makes of them.
 	Repaired(r Repair)
 	// Usage replaces the counters of a subnet; the writer coalesces.
-	Usage(u Usage)
+	Usage(u addresses.Usage)
 }
 
 // Report is what the engine knows of an object.
@@ -41,12 +41,4 @@ type Report struct {
 	Problems []model.Problem // none: the object is as it should be
 	// Programmed tells that the facts of the object's present state are committed.
 	Programmed bool
-}
-
-// Usage is the state of a subnet's addresses, or of those of a pool.
-type Usage struct {
-	Subnet string
-	Pool   string // empty for the subnet
-	Stats  ipam.Stats
-	Ranges ipam.RangeTexts
 }

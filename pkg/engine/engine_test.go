@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
+	"github.com/wovensdn/woven/pkg/addresses"
 	"github.com/wovensdn/woven/pkg/commit"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
@@ -34,11 +35,11 @@ type api struct {
 	ips     map[string]*model.IP
 	fail    int // so many creations are refused
 	reports map[model.Ref]engine.Report
-	usage   map[string]engine.Usage
+	usage   map[string]addresses.Usage
 }
 
 func newAPI() *api {
-	return &api{ips: map[string]*model.IP{}, reports: map[model.Ref]engine.Report{}, usage: map[string]engine.Usage{}}
+	return &api{ips: map[string]*model.IP{}, reports: map[model.Ref]engine.Report{}, usage: map[string]addresses.Usage{}}
 }
 
 func (a *api) tell(changes ...engine.Change) {
@@ -47,7 +48,9 @@ func (a *api) tell(changes ...engine.Change) {
 	}
 }
 
-func (a *api) HasStatus(kind model.Kind) bool { return kind == model.KindSubnet || kind == model.KindVpc }
+func (a *api) HasStatus(kind model.Kind) bool {
+	return kind == model.KindSubnet || kind == model.KindVpc
+}
 
 func (a *api) Write(w compile.Want, done func(error)) {
 	a.mu.Lock()
@@ -60,10 +63,10 @@ func (a *api) Write(w compile.Want, done func(error)) {
 			return
 		}
 		ip := &model.IP{
-			Meta: model.Meta{Name: w.IP, UID: w.IP, Finalized: true}, Subnet: w.Allocation.Subnet, Addrs: w.Allocation.Addrs, MAC: w.Allocation.MAC,
+			Meta: model.Meta{Name: w.Target().Name, UID: w.Target().Name, Finalized: true}, Subnet: w.Allocation.Subnet, Addrs: w.Allocation.Addrs, MAC: w.Allocation.MAC,
 			PodName: w.PodName, Namespace: w.For.Namespace, NodeName: w.NodeName,
 		}
-		a.ips[w.IP] = ip
+		a.ips[w.Target().Name] = ip
 		a.tell(engine.Change{Ref: w.Target(), Object: ip})
 	case compile.Release:
 		delete(a.ips, w.IP)
@@ -80,7 +83,7 @@ func (a *api) Report(r engine.Report) {
 
 func (a *api) Repaired(engine.Repair) {}
 
-func (a *api) Usage(u engine.Usage) {
+func (a *api) Usage(u addresses.Usage) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.usage[u.Subnet] = u

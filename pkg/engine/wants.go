@@ -1,13 +1,11 @@
 package engine
 
 import (
-	"errors"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/fact"
-	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/world"
 )
@@ -46,80 +44,31 @@ func (c *Core) begin(k writeKey, w compile.Want) bool {
 	if _, busy := c.writing[k]; busy {
 		return false
 	}
-	if _, announces := w.(compile.Annotate); announces && c.onItsWayOut(k.target) {
+	if _, announces := w.(compile.Annotate); announces && c.releasing(k.target) {
 		return false
 	}
 	c.writing[k] = w
 	return true
 }
 
-// claim chooses an address and has it recorded.
+// claim has the addresses recorded that are assigned to it.
 func (c *Core) claim(owner fact.Owner, w compile.Claim, k writeKey) {
-	allocation, err := c.choose(w)
-	if err != nil {
+	var ok bool
+	if w.Allocation, ok = c.addresses.Claim(owner, w); !ok {
 		delete(c.writing, k)
-		for _, subnet := range w.Subnets {
-			c.starve(owner, subnet)
-		}
-		c.problem(owner, sourceAddress, model.Problem{Reason: "AcquireAddressFailed", Message: describe(w.For) + ": " + err.Error()})
 		return
 	}
-	c.problem(owner, sourceAddress)
-	c.usage[allocation.Subnet] = struct{}{}
-	w.Allocation = allocation
 	c.cfg.Writer.Write(w, c.finish(owner, k))
 }
 
-// adopt chooses what a record leaves open, and has it written.
+// adopt has a record completed by what it leaves open.
 func (c *Core) adopt(owner fact.Owner, w compile.Adopt, k writeKey) {
-	allocation, err := c.ipam.Complete(w.IP)
-	if err != nil {
+	var ok bool
+	if w.Allocation, ok = c.addresses.Complete(owner, w.Target()); !ok {
 		delete(c.writing, k)
-		if ip, ok := c.world.IPs.Get(world.Key{Name: w.IP}); ok {
-			c.starve(owner, ip.Subnet)
-		}
-		c.problem(owner, sourceAddress, model.Problem{Reason: "AcquireAddressFailed", Message: "IP " + w.IP + ": " + err.Error()})
 		return
 	}
-	c.problem(owner, sourceAddress)
-	w.Allocation = allocation
 	c.cfg.Writer.Write(w, c.finish(owner, k))
-}
-
-// starve makes an owner look again when an address of the subnet is free.
-func (c *Core) starve(owner fact.Owner, subnet string) {
-	if c.starving[subnet] == nil {
-		c.starving[subnet] = map[fact.Owner]struct{}{}
-	}
-	c.starving[subnet][owner] = struct{}{}
-}
-
-// choose tries the subnets in order of preference; the next one only if one is
-// full or not there.
-func (c *Core) choose(w compile.Claim) (ipam.Allocation, error) {
-	var all error
-	for i, subnet := range w.Subnets {
-		request := w.Request
-		if len(w.Pools) > 0 {
-			request.Pool = w.Pools[i]
-		}
-		a, err := c.ipam.Claim(subnet, request)
-		if err == nil {
-			return a, nil
-		}
-		var held *ipam.HeldError
-		if errors.As(err, &held) { // of an earlier wish that was not written
-			if _, recorded := c.world.IPs.Get(world.Key{Name: w.IP}); !recorded {
-				c.free(w.IP)
-				a, err = c.ipam.Claim(subnet, request)
-			}
-		}
-		if err == nil {
-			return a, nil
-		}
-		all = errors.Join(all, err)
-	}
-	return ipam.Allocation{}, all
 }
 
 func (c *Core) finish(owner fact.Owner, k writeKey) func(error) {
@@ -131,9 +80,7 @@ func (c *Core) Written(d WriteDone) {
 	w := c.writing[d.Key]
 	delete(c.writing, d.Key)
 	if claim, ok := w.(compile.Claim); ok {
-		if _, recorded := c.world.IPs.Get(world.Key{Name: claim.IP}); !recorded {
-			c.lose(claim.IP, claim.For)
-		}
+		c.addresses.ClaimEnded(claim)
 	}
 	s := c.state(d.Owner)
 	if d.Err == nil {
@@ -158,11 +105,19 @@ func backoff(attempts int) time.Duration {
 	return first << (attempts - 1)
 }
 
-// describe names an object as kubectl users do: "pod default/web-0".
-func describe(ref model.Ref) string {
-	name := ref.Name
-	if ref.Namespace != "" {
-		name = ref.Namespace + "/" + name
+// releasing reports whether a record of a pod is being released. A recreated pod must not be told
+// that address: the record still exists, but not for long.
+func (c *Core) releasing(of model.Ref) bool {
+	if len(c.writing) == 0 || of.Kind != model.KindPod {
+		return false
 	}
-	return strings.ToLower(string(ref.Kind)) + " " + name
+	pod, ok := c.world.Pods.Get(world.KeyOf(of))
+	if !ok {
+		return false
+	}
+	return slices.ContainsFunc(pod.NICs, func(nic model.PodNIC) bool {
+		ip := model.Ref{Kind: model.KindIP, Name: pod.PortName(nic.Provider)}
+		_, busy := c.writing[writeKey{sort: compile.SortRelease, target: ip}]
+		return busy
+	})
 }

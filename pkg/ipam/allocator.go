@@ -20,16 +20,16 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// defaultRestLimit is how many released addresses of one family of a subnet
+// defaultCooldownLimit is how many released addresses of one family of a subnet
 // are kept apart from those never used.
-const defaultRestLimit = 1 << 16
+const defaultCooldownLimit = 1 << 16
 
 // Allocator holds the allocations of all subnets.
 type Allocator struct {
-	subnets   map[string]*subnet
-	owners    map[string]Allocation
-	macs      MACSource
-	restLimit int
+	subnets       map[string]*subnet
+	owners        map[model.Ref]*Allocation
+	macs          MACSource
+	cooldownLimit int
 }
 
 // subnet is what the allocator knows of one subnet. Without a definition it
@@ -38,8 +38,8 @@ type subnet struct {
 	def        *Subnet
 	spaces     model.Dual[space] // without the pools' addresses
 	pools      map[string]*pool
-	macs       map[string]string // to owner
-	gatewayMAC string            // empty for none
+	macs       map[string]*Allocation
+	gatewayMAC string // empty for none
 	held       int
 }
 
@@ -52,8 +52,8 @@ func WithMACSource(source MACSource) Option { return func(a *Allocator) { a.macs
 // New returns an allocator without subnets.
 func New(options ...Option) *Allocator {
 	a := &Allocator{
-		subnets: map[string]*subnet{}, owners: map[string]Allocation{},
-		macs: HashMAC, restLimit: defaultRestLimit,
+		subnets: map[string]*subnet{}, owners: map[model.Ref]*Allocation{},
+		macs: HashMAC, cooldownLimit: defaultCooldownLimit,
 	}
 	for _, o := range options {
 		o(a)
@@ -109,21 +109,23 @@ func (a *Allocator) DeleteSubnet(name string) {
 
 // Request asks for an allocation.
 type Request struct {
-	Owner  string        // name of the IP object
+	Owner  model.Ref     // the object that records the allocation
 	IPs    model.Addrs   // static addresses; an invalid one stands for any
 	MAC    string        // static MAC; empty for any
 	Family Family        // the families wanted; the zero value wants all that the subnet has
 	Pool   string        // of the subnet, for dynamic addresses; empty for those of no pool
 	Within []model.Range // limits dynamic addresses of the families it mentions; empty for no limit
-	// Among are static addresses, or pairs, one of which will do; empty for none. IPs go before it.
-	Among model.AddressList
+	// Candidates are static addresses, or pairs, any one of which satisfies the request; empty for none.
+	// IPs take precedence over them.
+	Candidates model.AddressList
 }
 
 // Allocation is what one owner holds: at most one address for each family.
 type Allocation struct {
-	Subnet, Owner string
-	Addrs         model.Addrs
-	MAC           string // lower case with colons; empty for none
+	Subnet string
+	Owner  model.Ref // the object that records it: an IP, or whatever else holds addresses
+	Addrs  model.Addrs
+	MAC    string // lower case with colons; empty for none
 }
 
 // Claim proposes an allocation and holds it; all of it or nothing. The owner
@@ -131,7 +133,7 @@ type Allocation struct {
 // subnet, static addresses or MAC, the error is a [*HeldError].
 //
 // Other errors are [*NoSubnetError], [*NoPoolError], [*ExhaustedError], [*OutsideError],
-// [*GatewayError], [*ConflictError], [*AmongError] and [ErrInvalid]. A static address may be
+// [*GatewayError], [*ConflictError], [*NoCandidateError] and [ErrInvalid]. A static address may be
 // an excluded one.
 func (a *Allocator) Claim(subnetName string, r Request) (Allocation, error) {
 	if err := checkRequest(r); err != nil {
@@ -142,30 +144,30 @@ func (a *Allocator) Claim(subnetName string, r Request) (Allocation, error) {
 		return Allocation{}, err
 	}
 	if held, ok := a.owners[r.Owner]; ok {
-		return again(held, subnetName, r, wanted)
+		return again(*held, subnetName, r, wanted)
 	}
 	s, ok := a.subnets[subnetName]
 	if !ok || s.def == nil {
 		return Allocation{}, &NoSubnetError{Subnet: subnetName}
 	}
 	al := Allocation{Subnet: subnetName, Owner: r.Owner}
-	choose := s.choose
-	if len(r.Among) > 0 && r.IPs == (model.Addrs{}) {
-		choose = s.chooseAmong
+	assign := s.assign
+	if len(r.Candidates) > 0 && r.IPs == (model.Addrs{}) {
+		assign = s.assignCandidate
 	}
-	if al.Addrs, err = choose(r); err != nil {
+	if al.Addrs, err = assign(r); err != nil {
 		return Allocation{}, err
 	}
-	if al.MAC, err = s.chooseMAC(r.Owner, wanted, a.macs); err != nil {
+	if al.MAC, err = s.assignMAC(r.Owner, wanted, a.macs); err != nil {
 		return Allocation{}, err
 	}
-	a.hold(s, al)
+	a.hold(s, &al)
 	return al, nil
 }
 
 func again(held Allocation, subnetName string, r Request, mac string) (Allocation, error) {
 	ips := r.IPs
-	if held.Subnet != subnetName || len(r.Among) > 0 && ips == (model.Addrs{}) && !r.Among.Holds(held.Addrs) ||
+	if held.Subnet != subnetName || len(r.Candidates) > 0 && ips == (model.Addrs{}) && !r.Candidates.Holds(held.Addrs) ||
 		ips.V4.IsValid() && ips.V4 != held.Addrs.V4 ||
 		ips.V6.IsValid() && ips.V6 != held.Addrs.V6 ||
 		mac != "" && mac != held.MAC {
@@ -189,8 +191,12 @@ func (a *Allocator) Record(al Allocation) error {
 		return err
 	}
 	al.MAC = normal
-	held, had := a.owners[al.Owner]
-	if had && held == al {
+	var held Allocation
+	holds, had := a.owners[al.Owner]
+	if had {
+		held = *holds
+	}
+	if held == al {
 		return nil
 	}
 	if s, ok := a.subnets[al.Subnet]; ok {
@@ -204,12 +210,12 @@ func (a *Allocator) Record(al Allocation) error {
 	if had {
 		a.Release(al.Owner)
 	}
-	a.hold(a.subnet(al.Subnet), al)
+	a.hold(a.subnet(al.Subnet), &al)
 	return nil
 }
 
 // Release takes back what owner holds; its addresses go to the end of the queue.
-func (a *Allocator) Release(owner string) (Allocation, bool) {
+func (a *Allocator) Release(owner model.Ref) (Allocation, bool) {
 	al, ok := a.owners[owner]
 	if !ok {
 		return Allocation{}, false
@@ -217,39 +223,45 @@ func (a *Allocator) Release(owner string) (Allocation, bool) {
 	delete(a.owners, owner)
 	s := a.subnets[al.Subnet]
 	s.held--
-	s.release(al.Addrs.V4, a.restLimit)
-	s.release(al.Addrs.V6, a.restLimit)
+	s.release(al.Addrs.V4, a.cooldownLimit)
+	s.release(al.Addrs.V6, a.cooldownLimit)
 	if al.MAC != "" {
 		delete(s.macs, al.MAC)
 	}
 	a.forgetIfEmpty(al.Subnet)
-	return al, true
+	return *al, true
 }
 
 // Get returns what owner holds.
-func (a *Allocator) Get(owner string) (Allocation, bool) {
+func (a *Allocator) Get(owner model.Ref) (Allocation, bool) {
 	al, ok := a.owners[owner]
-	return al, ok
+	if !ok {
+		return Allocation{}, false
+	}
+	return *al, true
 }
 
 // Holder returns the owner that holds ip in a subnet.
-func (a *Allocator) Holder(subnet string, ip netip.Addr) (string, bool) {
+func (a *Allocator) Holder(subnet string, ip netip.Addr) (model.Ref, bool) {
 	s, ok := a.subnets[subnet]
 	if !ok {
-		return "", false
+		return model.Ref{}, false
 	}
-	if owner, ok := s.spaces.V4.held[ip]; ok {
-		return owner, true
+	al, ok := s.spaces.V4.held[ip]
+	if !ok {
+		al, ok = s.spaces.V6.held[ip]
 	}
-	owner, ok := s.spaces.V6.held[ip]
-	return owner, ok
+	if !ok {
+		return model.Ref{}, false
+	}
+	return al.Owner, true
 }
 
 // subnet returns the named subnet, a new one without definition if need be.
 func (a *Allocator) subnet(name string) *subnet {
 	s, ok := a.subnets[name]
 	if !ok {
-		s = &subnet{spaces: model.Dual[space]{V4: newSpace(), V6: newSpace()}, macs: map[string]string{}}
+		s = &subnet{spaces: model.Dual[space]{V4: newSpace(), V6: newSpace()}, macs: map[string]*Allocation{}}
 		a.subnets[name] = s
 	}
 	return s
@@ -261,12 +273,12 @@ func (a *Allocator) forgetIfEmpty(name string) {
 	}
 }
 
-func (a *Allocator) hold(s *subnet, al Allocation) {
+func (a *Allocator) hold(s *subnet, al *Allocation) {
 	a.owners[al.Owner] = al
 	s.held++
-	s.hold(al.Addrs.V4, al.Owner)
-	s.hold(al.Addrs.V6, al.Owner)
+	s.hold(al.Addrs.V4, al)
+	s.hold(al.Addrs.V6, al)
 	if al.MAC != "" {
-		s.macs[al.MAC] = al.Owner
+		s.macs[al.MAC] = al
 	}
 }

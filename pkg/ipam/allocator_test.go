@@ -18,6 +18,9 @@ func addr(s string) netip.Addr {
 	return netip.MustParseAddr(s)
 }
 
+// ipRef names the IP object that records an allocation.
+func ipRef(name string) model.Ref { return model.Ref{Kind: model.KindIP, Name: name} }
+
 func addrs(v4, v6 string) model.Addrs { return model.Addrs{V4: addr(v4), V6: addr(v6)} }
 
 func rng(first, last string) model.Range { return model.Range{First: addr(first), Last: addr(last)} }
@@ -54,7 +57,7 @@ func newWith(t *testing.T, subnets ...Subnet) *Allocator {
 
 func claim(t *testing.T, a *Allocator, owner string) Allocation {
 	t.Helper()
-	al, err := a.Claim("s", Request{Owner: owner})
+	al, err := a.Claim("s", Request{Owner: ipRef(owner)})
 	if err != nil {
 		t.Fatalf("claim for %s: %v", owner, err)
 	}
@@ -69,8 +72,8 @@ func TestClaimTakesLowestNeverUsedThenLeastRecentlyReleased(t *testing.T) {
 	for i := range 3 {
 		got = append(got, claim(t, a, fmt.Sprint("p", i)).Addrs.V4)
 	}
-	a.Release("p1")
-	a.Release("p0")
+	a.Release(ipRef("p1"))
+	a.Release(ipRef("p0"))
 	for _, owner := range []string{"q0", "q1"} {
 		got = append(got, claim(t, a, owner).Addrs.V4)
 	}
@@ -83,7 +86,7 @@ func TestClaimTakesLowestNeverUsedThenLeastRecentlyReleased(t *testing.T) {
 func TestNeverUsedComesBeforeReleased(t *testing.T) {
 	a := newWith(t, small())
 	claim(t, a, "p0")
-	a.Release("p0")
+	a.Release(ipRef("p0"))
 	if got := claim(t, a, "p1").Addrs; got != addrs("10.0.0.3", "fd00::3") {
 		t.Errorf("got %v, want the next addresses never used", got)
 	}
@@ -95,19 +98,19 @@ func TestClaimAgainGivesTheSame(t *testing.T) {
 	if again := claim(t, a, "p"); again != first {
 		t.Errorf("second claim gave %v, first %v", again, first)
 	}
-	_, err := a.Claim("s", Request{Owner: "p", IPs: addrs("10.0.0.6", "")})
+	_, err := a.Claim("s", Request{Owner: ipRef("p"), IPs: addrs("10.0.0.6", "")})
 	var held *HeldError
 	if !errors.As(err, &held) || held.Held != first {
 		t.Errorf("claim of another static address: %v", err)
 	}
-	if _, err := a.Claim("elsewhere", Request{Owner: "p"}); !errors.Is(err, ErrHeld) {
+	if _, err := a.Claim("elsewhere", Request{Owner: ipRef("p")}); !errors.Is(err, ErrHeld) {
 		t.Errorf("claim in another subnet: %v", err)
 	}
 }
 
 func TestClaimErrors(t *testing.T) {
 	a := newWith(t, small())
-	if err := a.Record(Allocation{Subnet: "s", Owner: "other", Addrs: addrs("10.0.0.6", "fd00::6"), MAC: "02:00:00:00:00:06"}); err != nil {
+	if err := a.Record(Allocation{Subnet: "s", Owner: ipRef("other"), Addrs: addrs("10.0.0.6", "fd00::6"), MAC: "02:00:00:00:00:06"}); err != nil {
 		t.Fatal(err)
 	}
 	for name, tc := range map[string]struct {
@@ -123,9 +126,9 @@ func TestClaimErrors(t *testing.T) {
 		"outside":         {"s", Request{IPs: addrs("10.0.1.7", "")}, ErrOutside, "address 10.0.1.7 is no host address of subnet s (10.0.0.0/29,fd00::/125)"},
 		"network":         {"s", Request{IPs: addrs("10.0.0.0", "")}, ErrOutside, ""},
 		"broadcast":       {"s", Request{IPs: addrs("10.0.0.7", "")}, ErrOutside, ""},
-		"conflict":        {"s", Request{IPs: addrs("10.0.0.6", "")}, ErrConflict, "address 10.0.0.6 of subnet s belongs to other"},
-		"conflict v6":     {"s", Request{IPs: addrs("10.0.0.2", "fd00::6")}, ErrConflict, "address fd00::6 of subnet s belongs to other"},
-		"conflict MAC":    {"s", Request{MAC: "02:00:00:00:00:06"}, ErrConflict, "MAC 02:00:00:00:00:06 of subnet s belongs to other"},
+		"conflict":        {"s", Request{IPs: addrs("10.0.0.6", "")}, ErrConflict, "address 10.0.0.6 of subnet s belongs to IP other"},
+		"conflict v6":     {"s", Request{IPs: addrs("10.0.0.2", "fd00::6")}, ErrConflict, "address fd00::6 of subnet s belongs to IP other"},
+		"conflict MAC":    {"s", Request{MAC: "02:00:00:00:00:06"}, ErrConflict, "MAC 02:00:00:00:00:06 of subnet s belongs to IP other"},
 		"multicast MAC":   {"s", Request{MAC: "03:00:00:00:00:06"}, ErrInvalid, ""},
 		"bad MAC":         {"s", Request{MAC: "xyz"}, ErrInvalid, ""},
 		"family":          {"s", Request{IPs: addrs("10.0.0.2", ""), Family: FamilyV6}, ErrInvalid, ""},
@@ -134,7 +137,7 @@ func TestClaimErrors(t *testing.T) {
 		"within reversed": {"s", Request{Within: []model.Range{rng("10.0.0.6", "10.0.0.2")}}, ErrInvalid, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tc.req.Owner = "me"
+			tc.req.Owner = ipRef("me")
 			_, err := a.Claim(tc.subnet, tc.req)
 			if !errors.Is(err, tc.is) {
 				t.Fatalf("got %v, want %v", err, tc.is)
@@ -142,7 +145,7 @@ func TestClaimErrors(t *testing.T) {
 			if tc.text != "" && err.Error() != tc.text {
 				t.Errorf("got  %s\nwant %s", err, tc.text)
 			}
-			if al, ok := a.Get("me"); ok {
+			if al, ok := a.Get(ipRef("me")); ok {
 				t.Errorf("a failed claim left %v", al)
 			}
 		})
@@ -158,7 +161,7 @@ func TestDualStackIsBothOrNothing(t *testing.T) {
 		claim(t, a, fmt.Sprint("p", i))
 	}
 	before := a.Stats("s").V6.Available.String()
-	_, err := a.Claim("s", Request{Owner: "late"})
+	_, err := a.Claim("s", Request{Owner: ipRef("late")})
 	var exhausted *ExhaustedError
 	if !errors.As(err, &exhausted) || exhausted.Family != FamilyV4 || exhausted.Subnet != "s" {
 		t.Fatalf("got %v", err)
@@ -166,7 +169,7 @@ func TestDualStackIsBothOrNothing(t *testing.T) {
 	if after := a.Stats("s").V6.Available.String(); after != before {
 		t.Errorf("available IPv6 went from %s to %s", before, after)
 	}
-	al, err := a.Claim("s", Request{Owner: "late", Family: FamilyV6})
+	al, err := a.Claim("s", Request{Owner: ipRef("late"), Family: FamilyV6})
 	if err != nil || al.Addrs != addrs("", "fd00::5") {
 		t.Errorf("got %v, %v; want fd00::5", al, err)
 	}
@@ -174,11 +177,11 @@ func TestDualStackIsBothOrNothing(t *testing.T) {
 
 func TestStaticMayTakeExcluded(t *testing.T) {
 	a := newWith(t, small())
-	al, err := a.Claim("s", Request{Owner: "p", IPs: addrs("10.0.0.4", ""), MAC: "0A-00-00-00-00-02"})
+	al, err := a.Claim("s", Request{Owner: ipRef("p"), IPs: addrs("10.0.0.4", ""), MAC: "0A-00-00-00-00-02"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Allocation{Subnet: "s", Owner: "p", Addrs: addrs("10.0.0.4", "fd00::2"), MAC: "0a:00:00:00:00:02"}
+	want := Allocation{Subnet: "s", Owner: ipRef("p"), Addrs: addrs("10.0.0.4", "fd00::2"), MAC: "0a:00:00:00:00:02"}
 	if al != want {
 		t.Errorf("got %v, want %v", al, want)
 	}
@@ -186,7 +189,7 @@ func TestStaticMayTakeExcluded(t *testing.T) {
 	if st.V4.Using.Int64() != 0 || st.V4.Available.Int64() != 3 || st.V6.Using.Int64() != 1 || st.Held != 1 {
 		t.Errorf("got %+v: an address out of an excluded range must not count", st)
 	}
-	a.Release("p")
+	a.Release(ipRef("p"))
 	for i := range 3 {
 		if got := claim(t, a, fmt.Sprint("q", i)).Addrs.V4; got == addr("10.0.0.4") {
 			t.Error("an excluded address became dynamic when it was released")
@@ -199,15 +202,15 @@ func TestWithin(t *testing.T) {
 	pool := []model.Range{rng("10.0.0.6", "10.0.0.6"), rng("10.0.0.3", "10.0.0.5")}
 	var got []string
 	for i := range 2 {
-		al, err := a.Claim("s", Request{Owner: fmt.Sprint("p", i), Within: pool})
+		al, err := a.Claim("s", Request{Owner: ipRef(fmt.Sprint("p", i)), Within: pool})
 		if err != nil {
 			t.Fatal(err)
 		}
 		got = append(got, addrsText(al.Addrs))
 	}
-	a.Release("p1")
-	a.Release("p0")
-	al, err := a.Claim("s", Request{Owner: "q", Within: []model.Range{rng("10.0.0.3", "10.0.0.3")}})
+	a.Release(ipRef("p1"))
+	a.Release(ipRef("p0"))
+	al, err := a.Claim("s", Request{Owner: ipRef("q"), Within: []model.Range{rng("10.0.0.3", "10.0.0.3")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,8 +231,8 @@ func TestHighestAddresses(t *testing.T) {
 	a := newWith(t, Subnet{Name: "s", CIDR: prefixes("255.255.255.254/31", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127")})
 	claim(t, a, "p")
 	claim(t, a, "q")
-	a.Release("q")
-	a.Release("p")
+	a.Release(ipRef("q"))
+	a.Release(ipRef("p"))
 	if got := claim(t, a, "r").Addrs; got != addrs("255.255.255.255", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff") {
 		t.Errorf("got %v", got)
 	}
@@ -241,24 +244,24 @@ func TestRecord(t *testing.T) {
 		al Allocation
 		is error
 	}{
-		"first":             {Allocation{Subnet: "s", Owner: "p", Addrs: addrs("10.0.0.2", "fd00::2"), MAC: "02:00:00:00:00:02"}, nil},
-		"excluded":          {Allocation{Subnet: "s", Owner: "x", Addrs: addrs("10.0.0.5", "")}, nil},
-		"outside":           {Allocation{Subnet: "s", Owner: "o", Addrs: addrs("10.9.0.5", "")}, nil},
-		"subnet later":      {Allocation{Subnet: "later", Owner: "l", Addrs: addrs("10.0.0.2", "")}, nil},
-		"gateway":           {Allocation{Subnet: "s", Owner: "g", Addrs: addrs("10.0.0.1", "")}, ErrGateway},
-		"gateway MAC":       {Allocation{Subnet: "s", Owner: "g", Addrs: addrs("10.0.0.3", ""), MAC: "02:00:00:00:00:01"}, ErrGateway},
-		"nothing":           {Allocation{Subnet: "s", Owner: "n"}, ErrInvalid},
+		"first":             {Allocation{Subnet: "s", Owner: ipRef("p"), Addrs: addrs("10.0.0.2", "fd00::2"), MAC: "02:00:00:00:00:02"}, nil},
+		"excluded":          {Allocation{Subnet: "s", Owner: ipRef("x"), Addrs: addrs("10.0.0.5", "")}, nil},
+		"outside":           {Allocation{Subnet: "s", Owner: ipRef("o"), Addrs: addrs("10.9.0.5", "")}, nil},
+		"subnet later":      {Allocation{Subnet: "later", Owner: ipRef("l"), Addrs: addrs("10.0.0.2", "")}, nil},
+		"gateway":           {Allocation{Subnet: "s", Owner: ipRef("g"), Addrs: addrs("10.0.0.1", "")}, ErrGateway},
+		"gateway MAC":       {Allocation{Subnet: "s", Owner: ipRef("g"), Addrs: addrs("10.0.0.3", ""), MAC: "02:00:00:00:00:01"}, ErrGateway},
+		"nothing":           {Allocation{Subnet: "s", Owner: ipRef("n")}, ErrInvalid},
 		"no owner":          {Allocation{Subnet: "s", Addrs: addrs("10.0.0.3", "")}, ErrInvalid},
-		"wrong family":      {Allocation{Subnet: "s", Owner: "w", Addrs: model.Addrs{V4: addr("fd00::3")}}, ErrInvalid},
-		"multicast address": {Allocation{Subnet: "s", Owner: "w", MAC: "ff:ff:ff:ff:ff:ff"}, ErrInvalid},
+		"wrong family":      {Allocation{Subnet: "s", Owner: ipRef("w"), Addrs: model.Addrs{V4: addr("fd00::3")}}, ErrInvalid},
+		"multicast address": {Allocation{Subnet: "s", Owner: ipRef("w"), MAC: "ff:ff:ff:ff:ff:ff"}, ErrInvalid},
 	} {
 		if err := a.Record(tc.al); !errors.Is(err, tc.is) || err != nil && tc.is == nil {
 			t.Errorf("%s: got %v, want %v", name, err, tc.is)
 		}
 	}
-	second := Allocation{Subnet: "s", Owner: "second", Addrs: addrs("10.0.0.3", "fd00::2"), MAC: "02:00:00:00:00:09"}
+	second := Allocation{Subnet: "s", Owner: ipRef("second"), Addrs: addrs("10.0.0.3", "fd00::2"), MAC: "02:00:00:00:00:09"}
 	var conflict *ConflictError
-	if err := a.Record(second); !errors.As(err, &conflict) || conflict.Holder != "p" || conflict.IP != addr("fd00::2") {
+	if err := a.Record(second); !errors.As(err, &conflict) || conflict.Holder != ipRef("p") || conflict.IP != addr("fd00::2") {
 		t.Errorf("got %v, want a conflict with p about fd00::2", err)
 	}
 	if _, ok := a.Holder("s", addr("10.0.0.3")); ok {
@@ -269,11 +272,11 @@ func TestRecord(t *testing.T) {
 func TestRecordReplaces(t *testing.T) {
 	a := newWith(t, small())
 	claim(t, a, "p")
-	moved := Allocation{Subnet: "s", Owner: "p", Addrs: addrs("10.0.0.3", "fd00::2"), MAC: "02:00:00:00:00:07"}
+	moved := Allocation{Subnet: "s", Owner: ipRef("p"), Addrs: addrs("10.0.0.3", "fd00::2"), MAC: "02:00:00:00:00:07"}
 	if err := a.Record(moved); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := a.Get("p"); got != moved {
+	if got, _ := a.Get(ipRef("p")); got != moved {
 		t.Errorf("got %v, want %v", got, moved)
 	}
 	if owner, ok := a.Holder("s", addr("10.0.0.2")); ok {
@@ -293,17 +296,17 @@ func TestSubnetChangesKeepAllocations(t *testing.T) {
 	if err := a.SetSubnet(narrowed); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := a.Get("p"); got != p {
+	if got, _ := a.Get(ipRef("p")); got != p {
 		t.Errorf("got %v, want %v", got, p)
 	}
 	if err := a.Record(p); err != nil {
 		t.Errorf("an allocation that exists cannot be recorded again: %v", err)
 	}
-	if holder, _ := a.Holder("s", narrowed.Gateway.V6); holder != "p" {
+	if holder, _ := a.Holder("s", narrowed.Gateway.V6); holder != ipRef("p") {
 		t.Errorf("holder of the new gateway is %q", holder)
 	}
 	a.DeleteSubnet("s")
-	if _, err := a.Claim("s", Request{Owner: "q"}); !errors.Is(err, ErrNoSubnet) {
+	if _, err := a.Claim("s", Request{Owner: ipRef("q")}); !errors.Is(err, ErrNoSubnet) {
 		t.Errorf("claim in a deleted subnet: %v", err)
 	}
 	if err := a.SetSubnet(small()); err != nil {
@@ -312,8 +315,8 @@ func TestSubnetChangesKeepAllocations(t *testing.T) {
 	if got := claim(t, a, "q").Addrs; got != addrs("10.0.0.3", "fd00::3") {
 		t.Errorf("got %v: the subnet came back without its allocations", got)
 	}
-	a.Release("p")
-	a.Release("q")
+	a.Release(ipRef("p"))
+	a.Release(ipRef("q"))
 	a.DeleteSubnet("s")
 	if len(a.subnets)+len(a.owners) != 0 {
 		t.Errorf("%d subnets and %d owners are left behind", len(a.subnets), len(a.owners))
@@ -346,7 +349,7 @@ func TestRanges(t *testing.T) {
 	a := newWith(t, small())
 	claim(t, a, "p")
 	claim(t, a, "q")
-	if _, err := a.Claim("s", Request{Owner: "x", IPs: addrs("10.0.0.5", "fd00::6")}); err != nil {
+	if _, err := a.Claim("s", Request{Owner: ipRef("x"), IPs: addrs("10.0.0.5", "fd00::6")}); err != nil {
 		t.Fatal(err)
 	}
 	want := RangeTexts{
@@ -365,7 +368,7 @@ func TestRangesAreBounded(t *testing.T) {
 	a := newWith(t, Subnet{Name: "s", CIDR: prefixes("10.0.0.0/16", "")})
 	ip := addr("10.0.0.1")
 	for i := range 2 * maxRanges {
-		if err := a.Record(Allocation{Subnet: "s", Owner: fmt.Sprint(i), Addrs: model.Addrs{V4: ip}}); err != nil {
+		if err := a.Record(Allocation{Subnet: "s", Owner: ipRef(fmt.Sprint(i)), Addrs: model.Addrs{V4: ip}}); err != nil {
 			t.Fatal(err)
 		}
 		ip = ip.Next().Next()
@@ -401,7 +404,7 @@ func TestMACsAvoidTakenOnes(t *testing.T) {
 	if err := stuck.SetSubnet(s); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stuck.Claim("s", Request{Owner: "p"}); !errors.Is(err, ErrInvalid) {
+	if _, err := stuck.Claim("s", Request{Owner: ipRef("p")}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("a source without a free MAC: %v", err)
 	}
 	if stuck.Stats("s").Held != 0 {
@@ -411,14 +414,14 @@ func TestMACsAvoidTakenOnes(t *testing.T) {
 
 func TestRestIsBounded(t *testing.T) {
 	a := newWith(t, Subnet{Name: "s", CIDR: prefixes("", "fd00::/64")})
-	a.restLimit = 8
+	a.cooldownLimit = 8
 	for i := range 1000 {
 		claim(t, a, fmt.Sprint(i))
-		a.Release(fmt.Sprint(i))
+		a.Release(ipRef(fmt.Sprint(i)))
 	}
 	sp := &a.subnets["s"].spaces.V6
-	if sp.resting.len() != 8 || len(sp.resting.queue) > 64 || sp.free.Len() > 10 {
+	if sp.cooling.len() != 8 || len(sp.cooling.queue) > 64 || sp.free.Len() > 10 {
 		t.Errorf("%d addresses rest, the queue has %d entries, free space %d ranges",
-			sp.resting.len(), len(sp.resting.queue), sp.free.Len())
+			sp.cooling.len(), len(sp.cooling.queue), sp.free.Len())
 	}
 }

@@ -29,7 +29,7 @@ func benchRecordsOf(s Subnet) []Allocation {
 			continue
 		}
 		seen[x] = true
-		al := Allocation{Subnet: "s", Owner: fmt.Sprintf("pod-%d.namespace", len(out)), MAC: fmt.Sprintf("02:00:00:%02x:%02x:%02x", byte(x>>16), byte(x>>8), byte(x))}
+		al := Allocation{Subnet: "s", Owner: ipRef(fmt.Sprintf("pod-%d.namespace", len(out))), MAC: fmt.Sprintf("02:00:00:%02x:%02x:%02x", byte(x>>16), byte(x>>8), byte(x))}
 		if s.CIDR.V4.IsValid() {
 			al.Addrs.V4 = netip.AddrFrom4([4]byte{10, byte(x >> 16), byte(x >> 8), byte(x)})
 		} else {

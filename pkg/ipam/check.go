@@ -54,7 +54,7 @@ func checkSubnet(def Subnet) (gatewayMAC string, err error) {
 }
 
 func checkRequest(r Request) error {
-	if r.Owner == "" {
+	if r.Owner == (model.Ref{}) {
 		return invalidf("a request needs an owner")
 	}
 	if r.IPs.V4.IsValid() && r.Family == FamilyV6 || r.IPs.V6.IsValid() && r.Family == FamilyV4 {
@@ -67,11 +67,11 @@ func checkRequest(r Request) error {
 }
 
 func checkRecord(al Allocation) error {
-	if al.Owner == "" || al.Subnet == "" {
-		return invalidf("a record needs an owner and a subnet, not %q and %q", al.Owner, al.Subnet)
+	if al.Owner == (model.Ref{}) || al.Subnet == "" {
+		return invalidf("a record needs an owner and a subnet, not %q and %q", al.Owner.Text(), al.Subnet)
 	}
 	if !al.Addrs.V4.IsValid() && !al.Addrs.V6.IsValid() && al.MAC == "" {
-		return invalidf("the record of %s has neither an address nor a MAC", al.Owner)
+		return invalidf("the record of %s has neither an address nor a MAC", al.Owner.Text())
 	}
 	return checkAddrs("recorded address", al.Addrs)
 }

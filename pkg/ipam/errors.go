@@ -41,16 +41,16 @@ type ExhaustedError struct {
 	Family Family
 	Within bool // the request was limited to some ranges of the subnet
 	Pool   string
-	Holder string // of an address of the pool; empty if the pool has none of the family
+	Holder model.Ref // of an address of the pool; zero if the pool has none of the family
 }
 
 func (e *ExhaustedError) Error() string {
 	where := ""
 	switch {
-	case e.Pool != "" && e.Holder == "":
+	case e.Pool != "" && e.Holder == (model.Ref{}):
 		return fmt.Sprintf("pool %s of subnet %s has no %s address to give out", e.Pool, e.Subnet, e.Family)
 	case e.Pool != "":
-		return fmt.Sprintf("pool %s of subnet %s has no free %s address, all are in use, one of them by %s", e.Pool, e.Subnet, e.Family, e.Holder)
+		return fmt.Sprintf("pool %s of subnet %s has no free %s address, all are in use, one of them by %s", e.Pool, e.Subnet, e.Family, e.Holder.Text())
 	}
 	if e.Within {
 		where = " in the requested ranges"
@@ -99,7 +99,7 @@ type ConflictError struct {
 	Subnet string
 	IP     netip.Addr // invalid when it is about the MAC
 	MAC    string
-	Holder string
+	Holder model.Ref
 }
 
 func (e *ConflictError) Error() string {
@@ -107,7 +107,7 @@ func (e *ConflictError) Error() string {
 	if e.IP.IsValid() {
 		what = "address " + e.IP.String()
 	}
-	return fmt.Sprintf("%s of subnet %s belongs to %s", what, e.Subnet, e.Holder)
+	return fmt.Sprintf("%s of subnet %s belongs to %s", what, e.Subnet, e.Holder.Text())
 }
 
 // Is reports whether target is [ErrConflict].
@@ -119,7 +119,7 @@ type HeldError struct{ Held Allocation }
 
 func (e *HeldError) Error() string {
 	return fmt.Sprintf("%s holds %s, MAC %s, in subnet %s; that must be released first",
-		e.Held.Owner, addrsText(e.Held.Addrs), e.Held.MAC, e.Held.Subnet)
+		e.Held.Owner.Text(), addrsText(e.Held.Addrs), e.Held.MAC, e.Held.Subnet)
 }
 
 // Is reports whether target is [ErrHeld].

@@ -27,7 +27,7 @@ func (e *NoPoolError) Is(target error) bool { return target == ErrNoSubnet }
 
 type pool struct{ spaces model.Dual[space] }
 
-// setPools makes the spaces of the pools anew; what rests in one goes on resting.
+// setPools makes the spaces of the pools anew; their addresses go on cooling down.
 func (s *subnet) setPools(def Subnet) {
 	old := s.pools
 	s.pools = map[string]*pool{}
@@ -47,9 +47,9 @@ func (s *space) setPart(whole *space, ranges, exclude []model.Range) {
 	mine := clip(ranges, whole.hosts)
 	exclude = append(slices.Clone(exclude), complement(whole.hosts, mine)...)
 	clear(s.held)
-	for addr, owner := range whole.held {
+	for addr, al := range whole.held {
 		if slices.ContainsFunc(mine, func(r model.Range) bool { return r.Contains(addr) }) {
-			s.held[addr] = owner
+			s.held[addr] = al
 		}
 	}
 	s.set(whole.prefix, whole.gateway, exclude)
@@ -80,9 +80,9 @@ func (s *subnet) family(name string, family Family) (*space, error) {
 	return &spaces.V6, nil
 }
 
-// hold tells the pools that an address of theirs is taken.
-func (s *subnet) hold(addr netip.Addr, owner string) {
-	s.each(addr, func(sp *space) { sp.hold(addr, owner) })
+// hold takes an address in the subnet, and in the pool that it lies in.
+func (s *subnet) hold(addr netip.Addr, al *Allocation) {
+	s.each(addr, func(sp *space) { sp.hold(addr, al) })
 }
 
 func (s *subnet) release(addr netip.Addr, limit int) {
@@ -108,15 +108,18 @@ func (s *subnet) each(addr netip.Addr, fn func(*space)) {
 	}
 }
 
-// anyHolder is the owner of the lowest address that is taken; empty if none is.
-func (s *space) anyHolder() string {
+// anyHolder is the owner of the lowest address that is taken; zero if none is.
+func (s *space) anyHolder() (owner model.Ref) {
 	var lowest netip.Addr
 	for addr := range s.held {
 		if s.inPool(addr) && (!lowest.IsValid() || addr.Less(lowest)) {
 			lowest = addr
 		}
 	}
-	return s.held[lowest]
+	if al, ok := s.held[lowest]; ok {
+		return al.Owner
+	}
+	return owner
 }
 
 // PoolStats returns the counters of a pool; all are zero for one that is not there. O(1).

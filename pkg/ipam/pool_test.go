@@ -82,7 +82,7 @@ func (m *poolMachine) Claim(t *rapid.T) {
 	}
 	free := m.free(name)
 	known := name == "" || slices.ContainsFunc(m.def.Pools, func(p Pool) bool { return p.Name == name })
-	al, err := m.a.Claim("s", Request{Owner: owner, Pool: name})
+	al, err := m.a.Claim("s", Request{Owner: ipRef(owner), Pool: name})
 	switch {
 	case !known && errors.As(err, new(*NoPoolError)), known && len(free) == 0 && errors.Is(err, ErrExhausted):
 	case err != nil || !slices.Contains(free, al.Addrs.V4):
@@ -97,14 +97,14 @@ func (m *poolMachine) Static(t *rapid.T) {
 	if _, ok := m.held[owner]; ok {
 		return
 	}
-	if al, err := m.a.Claim("s", Request{Owner: owner, IPs: model.Addrs{V4: drawV4.Draw(t, "ip")}}); err == nil {
+	if al, err := m.a.Claim("s", Request{Owner: ipRef(owner), IPs: model.Addrs{V4: drawV4.Draw(t, "ip")}}); err == nil {
 		m.held[owner] = al
 	}
 }
 
 func (m *poolMachine) Release(t *rapid.T) {
 	owner := fmt.Sprint("p", rapid.IntRange(0, 30).Draw(t, "owner"))
-	m.a.Release(owner)
+	m.a.Release(ipRef(owner))
 	delete(m.held, owner)
 }
 

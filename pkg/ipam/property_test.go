@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -14,12 +13,12 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// naive is the allocator said again as lists: what rests, in order, and who
+// naive is the allocator said again as lists: what cools down, in order, and who
 // holds what. Everything else is computed from scratch.
 type naive struct {
 	defs    map[string]Subnet
-	held    map[string]Allocation
-	resting map[string][]netip.Addr // by subnet; both families
+	held    map[model.Ref]Allocation
+	cooling map[string][]netip.Addr // by subnet; both families
 	limit   int
 }
 
@@ -33,13 +32,13 @@ func (n *naive) eligible(def Subnet, ip netip.Addr) bool {
 		ip != gw && !slices.ContainsFunc(def.Exclude, in)
 }
 
-func (n *naive) holder(subnet string, ip netip.Addr) string {
+func (n *naive) holder(subnet string, ip netip.Addr) model.Ref {
 	for owner, al := range n.held {
 		if al.Subnet == subnet && (al.Addrs.V4 == ip || al.Addrs.V6 == ip) {
 			return owner
 		}
 	}
-	return ""
+	return model.Ref{}
 }
 
 // pick is the address that a dynamic claim must give, or an invalid one.
@@ -52,26 +51,26 @@ func (n *naive) pick(subnet string, prefix netip.Prefix, within []model.Range) n
 		return prefix.Contains(ip) && (len(within) == 0 || slices.ContainsFunc(within, in))
 	}
 	for ip := prefix.Addr(); prefix.Contains(ip); ip = ip.Next() {
-		if wanted(ip) && n.eligible(n.defs[subnet], ip) && n.holder(subnet, ip) == "" && !slices.Contains(n.resting[subnet], ip) {
+		if wanted(ip) && n.eligible(n.defs[subnet], ip) && n.holder(subnet, ip) == (model.Ref{}) && !slices.Contains(n.cooling[subnet], ip) {
 			return ip
 		}
 	}
-	i := slices.IndexFunc(n.resting[subnet], wanted)
+	i := slices.IndexFunc(n.cooling[subnet], wanted)
 	if i < 0 {
 		return netip.Addr{}
 	}
-	return n.resting[subnet][i]
+	return n.cooling[subnet][i]
 }
 
 func (n *naive) hold(al Allocation) {
 	n.release(al.Owner)
 	n.held[al.Owner] = al
-	n.resting[al.Subnet] = slices.DeleteFunc(n.resting[al.Subnet], func(ip netip.Addr) bool {
+	n.cooling[al.Subnet] = slices.DeleteFunc(n.cooling[al.Subnet], func(ip netip.Addr) bool {
 		return ip == al.Addrs.V4 || ip == al.Addrs.V6
 	})
 }
 
-func (n *naive) release(owner string) {
+func (n *naive) release(owner model.Ref) {
 	al, ok := n.held[owner]
 	if !ok {
 		return
@@ -82,24 +81,24 @@ func (n *naive) release(owner string) {
 		if !ok || !ip.IsValid() || !n.eligible(def, ip) {
 			continue
 		}
-		n.resting[al.Subnet] = append(n.resting[al.Subnet], ip)
+		n.cooling[al.Subnet] = append(n.cooling[al.Subnet], ip)
 		same := func(other netip.Addr) bool { return other.Is4() == ip.Is4() }
 		count := 0
-		for _, other := range n.resting[al.Subnet] {
+		for _, other := range n.cooling[al.Subnet] {
 			if same(other) {
 				count++
 			}
 		}
 		if count > n.limit {
-			i := slices.IndexFunc(n.resting[al.Subnet], same)
-			n.resting[al.Subnet] = slices.Delete(n.resting[al.Subnet], i, i+1)
+			i := slices.IndexFunc(n.cooling[al.Subnet], same)
+			n.cooling[al.Subnet] = slices.Delete(n.cooling[al.Subnet], i, i+1)
 		}
 	}
 }
 
 func (n *naive) define(def Subnet) {
 	n.defs[def.Name] = def
-	n.resting[def.Name] = slices.DeleteFunc(n.resting[def.Name], func(ip netip.Addr) bool { return !n.eligible(def, ip) })
+	n.cooling[def.Name] = slices.DeleteFunc(n.cooling[def.Name], func(ip netip.Addr) bool { return !n.eligible(def, ip) })
 }
 
 // machine drives the allocator and the model side by side.
@@ -110,7 +109,7 @@ type machine struct {
 
 var (
 	subnetNames = rapid.SampledFrom([]string{"s0", "s1"})
-	ownerNames  = rapid.Map(rapid.IntRange(0, 15), func(i int) string { return fmt.Sprint("p", i) })
+	ownerNames  = rapid.Map(rapid.IntRange(0, 15), func(i int) model.Ref { return ipRef(fmt.Sprint("p", i)) })
 	drawV4      = rapid.Map(rapid.IntRange(0, 35), func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}) })
 	drawV6      = rapid.Map(rapid.IntRange(0, 35), func(i int) netip.Addr { return netip.AddrFrom16([16]byte{0: 0xfd, 15: byte(i)}) })
 	maybeV4     = rapid.OneOf(rapid.Just(netip.Addr{}), drawV4)
@@ -157,7 +156,7 @@ func (m *machine) DeleteSubnet(t *rapid.T) {
 	name := subnetNames.Draw(t, "name")
 	m.a.DeleteSubnet(name)
 	delete(m.n.defs, name)
-	delete(m.n.resting, name)
+	delete(m.n.cooling, name)
 }
 
 func (m *machine) ClaimDynamic(t *rapid.T) {
@@ -211,7 +210,7 @@ func (m *machine) ClaimStatic(t *rapid.T) {
 		if pair[0].IsValid() && pair[0] != pair[1] {
 			t.Fatalf("asked for %v, got %v", r, al)
 		}
-		if pair[1].IsValid() && m.n.holder(name, pair[1]) != "" {
+		if pair[1].IsValid() && m.n.holder(name, pair[1]) != (model.Ref{}) {
 			t.Fatalf("%s was given twice", pair[1])
 		}
 	}
@@ -235,18 +234,18 @@ func (m *machine) ClaimAmong(t *rapid.T) {
 	}
 	def, defined := m.n.defs[name]
 	_, held := m.n.held[owner]
-	al, err := m.a.Claim(name, Request{Owner: owner, Among: list, Family: FamilyV4})
+	al, err := m.a.Claim(name, Request{Owner: owner, Candidates: list, Family: FamilyV4})
 	if held || !defined {
 		return // checkAll sees that nothing changed
 	}
 	var want netip.Addr
-	turn := len(m.n.resting[name]) + 1
+	turn := len(m.n.cooling[name]) + 1
 	for a := range list.All() {
 		prefix := def.CIDR.V4
-		if !prefix.IsValid() || !prefix.Contains(a.V4) || !prefix.Contains(a.V4.Prev()) || !prefix.Contains(a.V4.Next()) || a.V4 == def.Gateway.V4 || m.n.holder(name, a.V4) != "" {
+		if !prefix.IsValid() || !prefix.Contains(a.V4) || !prefix.Contains(a.V4.Prev()) || !prefix.Contains(a.V4.Next()) || a.V4 == def.Gateway.V4 || m.n.holder(name, a.V4) != (model.Ref{}) {
 			continue
 		}
-		if i := slices.Index(m.n.resting[name], a.V4); i+1 < turn {
+		if i := slices.Index(m.n.cooling[name], a.V4); i+1 < turn {
 			want, turn = a.V4, i+1
 		}
 	}
@@ -268,13 +267,13 @@ func (m *machine) Record(t *rapid.T) {
 		Addrs: model.Addrs{V4: maybeV4.Draw(t, "v4"), V6: maybeV6.Draw(t, "v6")},
 	}
 	err := m.a.Record(al)
-	holder := ""
+	var holder model.Ref
 	for _, ip := range []netip.Addr{al.Addrs.V4, al.Addrs.V6} {
-		if h := m.n.holder(al.Subnet, ip); ip.IsValid() && h != "" && h != al.Owner {
+		if h := m.n.holder(al.Subnet, ip); ip.IsValid() && h != (model.Ref{}) && h != al.Owner {
 			holder = h
 		}
 	}
-	if holder != "" && err == nil {
+	if holder != (model.Ref{}) && err == nil {
 		t.Fatalf("recorded %v though %s holds an address of it", al, holder)
 	}
 	if err == nil {
@@ -292,7 +291,7 @@ func (m *machine) Release(t *rapid.T) {
 }
 
 func (m *machine) ReleaseAll(*rapid.T) {
-	for _, owner := range slices.Sorted(maps.Keys(m.n.held)) {
+	for _, owner := range slices.SortedFunc(maps.Keys(m.n.held), model.Ref.Compare) {
 		m.a.Release(owner)
 		m.n.release(owner)
 	}
@@ -301,12 +300,12 @@ func (m *machine) ReleaseAll(*rapid.T) {
 // Restart rebuilds the allocator from the records, in any order.
 func (m *machine) Restart(t *rapid.T) {
 	fresh := New()
-	fresh.restLimit = m.a.restLimit
+	fresh.cooldownLimit = m.a.cooldownLimit
 	var records []Allocation
 	for _, al := range m.n.held {
 		records = append(records, al)
 	}
-	slices.SortFunc(records, func(a, b Allocation) int { return strings.Compare(a.Owner, b.Owner) })
+	slices.SortFunc(records, func(a, b Allocation) int { return a.Owner.Compare(b.Owner) })
 	records = rapid.Permutation(records).Draw(t, "order")
 	for _, al := range records {
 		if err := fresh.Record(al); err != nil {
@@ -318,7 +317,7 @@ func (m *machine) Restart(t *rapid.T) {
 			t.Fatal(err)
 		}
 	}
-	m.a, m.n.resting = fresh, map[string][]netip.Addr{}
+	m.a, m.n.cooling = fresh, map[string][]netip.Addr{}
 }
 
 // Check runs after each action: nothing lost, nothing twice, counts add up.
@@ -334,7 +333,7 @@ func (m *machine) Check(t *rapid.T) {
 	for name, def := range m.n.defs {
 		m.checkFamily(t, name, def, def.CIDR.V4, &m.a.subnets[name].spaces.V4)
 		m.checkFamily(t, name, def, def.CIDR.V6, &m.a.subnets[name].spaces.V6)
-		macs := map[string]string{}
+		macs := map[string]model.Ref{}
 		for owner, al := range m.n.held {
 			if other, ok := macs[al.MAC]; ok && al.Subnet == name && al.MAC != "" {
 				t.Fatalf("%s and %s share MAC %s", owner, other, al.MAC)
@@ -356,15 +355,15 @@ func (m *machine) checkFamily(t *rapid.T, name string, def Subnet, prefix netip.
 		if !m.n.eligible(def, ip) {
 			continue
 		}
-		if holder != "" {
+		if holder != (model.Ref{}) {
 			using++
 			continue
 		}
 		available++
 		r, ok := sp.freeAround(ip)
 		free := ok && r.Contains(ip)
-		_, rests := sp.resting.turns[ip]
-		if want := slices.Contains(m.n.resting[name], ip); rests != want || free == rests {
+		_, rests := sp.cooling.turns[ip]
+		if want := slices.Contains(m.n.cooling[name], ip); rests != want || free == rests {
 			t.Fatalf("%s: rests %v, want %v; free %v", ip, rests, want, free)
 		}
 	}
@@ -384,14 +383,14 @@ func (m *machine) checkFamily(t *rapid.T, name string, def Subnet, prefix netip.
 
 func newMachine(limit int) *machine {
 	a := New()
-	a.restLimit = limit
+	a.cooldownLimit = limit
 	return &machine{a: a, n: &naive{
-		defs: map[string]Subnet{}, held: map[string]Allocation{}, resting: map[string][]netip.Addr{}, limit: limit,
+		defs: map[string]Subnet{}, held: map[model.Ref]Allocation{}, cooling: map[string][]netip.Addr{}, limit: limit,
 	}}
 }
 
 func runMachine(t *rapid.T) {
-	m := newMachine(rapid.SampledFrom([]int{1, 2, defaultRestLimit}).Draw(t, "rest limit"))
+	m := newMachine(rapid.SampledFrom([]int{1, 2, defaultCooldownLimit}).Draw(t, "rest limit"))
 	m.SetSubnet(t)
 	t.Repeat(map[string]func(*rapid.T){
 		"": m.Check, "SetSubnet": m.SetSubnet, "DeleteSubnet": m.DeleteSubnet, "ClaimDynamic": m.ClaimDynamic,

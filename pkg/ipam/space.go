@@ -13,7 +13,7 @@ import (
 // space is one family of one subnet.
 //
 // The pool is the host addresses of the prefix without the excluded ones. It is
-// the disjoint union of free, resting and those held addresses that lie in it.
+// the disjoint union of free, cooling and those held addresses that lie in it.
 // Held addresses outside the pool are possible: recorded before the subnet was
 // narrowed, or taken statically out of an excluded range.
 type space struct {
@@ -23,23 +23,23 @@ type space struct {
 	excluded []model.Range // inside hosts, sorted, disjoint, not adjacent
 	capacity *big.Int      // size of the pool
 
-	held    map[netip.Addr]string
+	held    map[netip.Addr]*Allocation
 	counted int // held addresses that lie in the pool
 	free    *btree.BTree[model.Range]
-	resting rest
+	cooling cooldown
 }
 
 const btreeDegree = 16
 
 func newSpace() space {
-	return space{capacity: new(big.Int), held: map[netip.Addr]string{}, free: newFree(), resting: newRest()}
+	return space{capacity: new(big.Int), held: map[netip.Addr]*Allocation{}, free: newFree(), cooling: newCooldown()}
 }
 
 func newFree() *btree.BTree[model.Range] {
 	return btree.New(btreeDegree, func(a, b model.Range) bool { return a.First.Less(b.First) })
 }
 
-// set changes what the pool is. Held addresses stay; resting ones keep their
+// set changes what the pool is. Held addresses stay; those that cool down keep their
 // order as far as they are still in the pool. An address that was excluded in
 // the meantime counts as never used.
 func (s *space) set(prefix netip.Prefix, gateway netip.Addr, exclude []model.Range) {
@@ -64,7 +64,7 @@ func (s *space) set(prefix netip.Prefix, gateway netip.Addr, exclude []model.Ran
 			s.takeFree(addr)
 		}
 	}
-	s.resting.retain(s.takeFree)
+	s.cooling.retain(s.takeFree)
 }
 
 // inPool reports whether addr may be given out dynamically, be it free or not.
@@ -83,50 +83,49 @@ func (s *space) isHost(addr netip.Addr) bool {
 	return s.hosts.First.IsValid() && s.hosts.Contains(addr)
 }
 
-// hold gives addr to owner; nobody may hold it.
-func (s *space) hold(addr netip.Addr, owner string) {
-	s.held[addr] = owner
+// hold gives addr to an allocation; it must be free.
+func (s *space) hold(addr netip.Addr, al *Allocation) {
+	s.held[addr] = al
 	if !s.inPool(addr) {
 		return
 	}
 	s.counted++
 	if !s.takeFree(addr) {
-		s.resting.remove(addr)
+		s.cooling.remove(addr)
 	}
 }
 
-// release takes addr back. It rests, and once more than limit addresses rest
-// the one that did so longest is as good as never used: memory stays bounded
-// on a huge prefix.
+// release takes addr back. It cools down; once more than limit addresses do, the one released
+// longest ago counts as never used, so that memory stays bounded on a huge prefix.
 func (s *space) release(addr netip.Addr, limit int) {
 	delete(s.held, addr)
 	if !s.inPool(addr) {
 		return
 	}
 	s.counted--
-	s.resting.push(addr)
-	if s.resting.len() > limit {
-		oldest, _ := s.resting.first(nil)
-		s.resting.remove(oldest)
+	s.cooling.push(addr)
+	if s.cooling.len() > limit {
+		oldest, _ := s.cooling.first(nil)
+		s.cooling.remove(oldest)
 		s.giveFree(oldest)
 	}
 }
 
-// propose returns the lowest address never used, else the one that has rested
-// longest; within limits the choice unless it is empty. It changes nothing.
+// propose returns the lowest address never used, else the one that was released
+// longest ago; within limits the choice unless it is empty. It changes nothing.
 func (s *space) propose(within []model.Range) (netip.Addr, bool) {
 	if len(within) == 0 {
 		if r, ok := s.free.Min(); ok {
 			return r.First, true
 		}
-		return s.resting.first(nil)
+		return s.cooling.first(nil)
 	}
 	for _, w := range clip(within, s.hosts) {
 		if addr, ok := s.lowestFree(w); ok {
 			return addr, true
 		}
 	}
-	return s.resting.first(func(addr netip.Addr) bool {
+	return s.cooling.first(func(addr netip.Addr) bool {
 		return slices.ContainsFunc(within, func(w model.Range) bool { return w.Contains(addr) })
 	})
 }

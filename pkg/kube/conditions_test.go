@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/addresses"
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
@@ -88,7 +89,7 @@ func TestMessagesAreBounded(t *testing.T) {
 
 func TestSubnetStatus(t *testing.T) {
 	o := &v1.Subnet{Status: v1.SubnetStatus{ActivateGateway: "n1", V4UsingIPs: v1.BigIntOf(9)}}
-	u := &engine.Usage{
+	u := &addresses.Usage{
 		Stats: ipam.Stats{
 			V4: ipam.FamilyStats{Using: big.NewInt(2), Available: big.NewInt(251)},
 			V6: ipam.FamilyStats{Using: big.NewInt(0), Available: new(big.Int).Lsh(big.NewInt(1), 64)},
@@ -160,7 +161,7 @@ func TestStatusPatch(t *testing.T) {
 func TestPoolStatus(t *testing.T) {
 	o := &v1.IPPool{Spec: v1.IPPoolSpec{Subnet: "apps", IPs: []string{"10.0.0.2..10.0.0.3"}}}
 	stats := ipam.FamilyStats{Using: big.NewInt(1), Available: big.NewInt(1)}
-	u := engine.Usage{Subnet: "apps", Pool: "p", Stats: ipam.Stats{V4: stats, V6: ipam.FamilyStats{Using: new(big.Int), Available: new(big.Int)}}}
+	u := addresses.Usage{Subnet: "apps", Pool: "p", Stats: ipam.Stats{V4: stats, V6: ipam.FamilyStats{Using: new(big.Int), Available: new(big.Int)}}}
 	u.Ranges.Using.V4, u.Ranges.Available.V4 = "10.0.0.2", "10.0.0.3"
 	r := engine.Report{Programmed: true}
 	status := poolStatus(o, StatusInput{Report: &r, Usage: &u, Now: metav1.Now()}).Status

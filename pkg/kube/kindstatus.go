@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/addresses"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
@@ -14,8 +15,8 @@ import (
 
 // StatusInput is what a status is made of, besides the object itself.
 type StatusInput struct {
-	Report *engine.Report // nil if there is none yet
-	Usage  *engine.Usage  // nil if the object has no addresses, or none are counted yet
+	Report *engine.Report   // nil if there is none yet
+	Usage  *addresses.Usage // nil if the object has no addresses, or none are counted yet
 	Names  Names
 	// Known lists the objects of a kind with a status, by name.
 	Known func(model.Kind) []Object
@@ -28,7 +29,7 @@ type counters struct {
 	usingRange, availableRange *string
 }
 
-func setUsage(u engine.Usage, v4, v6 counters) {
+func setUsage(u addresses.Usage, v4, v6 counters) {
 	*v4.using, *v4.available = v1.NewBigInt(u.Stats.V4.Using), v1.NewBigInt(u.Stats.V4.Available)
 	*v6.using, *v6.available = v1.NewBigInt(u.Stats.V6.Using), v1.NewBigInt(u.Stats.V6.Available)
 	*v4.usingRange, *v4.availableRange = u.Ranges.Using.V4, u.Ranges.Available.V4

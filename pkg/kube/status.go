@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/addresses"
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
 )
@@ -55,7 +56,7 @@ type Status struct {
 	mu      sync.Mutex
 	leading bool
 	reports map[model.Ref]engine.Report
-	usage   map[model.Ref]engine.Usage
+	usage   map[model.Ref]addresses.Usage
 	last    map[model.Ref]time.Time // of the last write
 	told    map[model.Ref]map[string]struct{}
 	repairs map[model.Ref]repairNews
@@ -70,7 +71,7 @@ func NewStatus(c client.Client, in *Intake, r events.EventRecorder, o Observer, 
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[model.Ref](statusInterval, time.Minute),
 			workqueue.TypedRateLimitingQueueConfig[model.Ref]{Clock: clk}),
-		reports: map[model.Ref]engine.Report{}, usage: map[model.Ref]engine.Usage{},
+		reports: map[model.Ref]engine.Report{}, usage: map[model.Ref]addresses.Usage{},
 		last: map[model.Ref]time.Time{}, told: map[model.Ref]map[string]struct{}{},
 		repairs: map[model.Ref]repairNews{}, repairEvents: newRepairLimiter(clk),
 	}
@@ -138,7 +139,7 @@ func (s *Status) event(ref model.Ref, p model.Problem) {
 }
 
 // Usage takes the counters of a subnet, or of a pool.
-func (s *Status) Usage(u engine.Usage) {
+func (s *Status) Usage(u addresses.Usage) {
 	ref := model.Ref{Kind: model.KindSubnet, Name: u.Subnet}
 	if u.Pool != "" {
 		ref = model.Ref{Kind: model.KindIPPool, Name: u.Pool}
@@ -151,7 +152,7 @@ func (s *Status) Usage(u engine.Usage) {
 }
 
 // count tells the metrics of the families that the subnet has.
-func (s *Status) count(ref model.Ref, u engine.Usage) {
+func (s *Status) count(ref model.Ref, u addresses.Usage) {
 	o, ok := s.in.object(ref).(*v1.Subnet)
 	if !ok {
 		return

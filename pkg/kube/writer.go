@@ -133,7 +133,7 @@ func (w *Writer) createIP(c compile.Claim, done func(error)) {
 func recordOf(c compile.Claim) model.IP {
 	a := c.Allocation
 	return model.IP{
-		Meta:   model.Meta{Name: c.IP},
+		Meta:   model.Meta{Name: c.Target().Name},
 		Subnet: a.Subnet, Addrs: a.Addrs, MAC: a.MAC,
 		PodName: c.PodName, Namespace: c.For.Namespace,
 		NodeName: c.NodeName, PodType: c.PodType, OwnerUID: c.OwnerUID,

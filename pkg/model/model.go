@@ -186,8 +186,7 @@ type IP struct {
 	PodType   string // what the address outlives its pod for: [PodTypeStatefulSet], [PodTypeVirtualMachine], or empty
 	OwnerUID  string // of the workload that PodType names; empty if it is not recorded
 	Reserved  bool
-	Labelled  bool   // has the labels that the controller gives
-	Contested string // why the address cannot be used: another record has it; of the engine's making
+	Labelled  bool // has the labels that the controller gives
 }
 
 // Complete tells whether a record has all that a port needs: a MAC and, unless its

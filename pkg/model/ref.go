@@ -35,3 +35,11 @@ func (r Ref) Compare(o Ref) int {
 
 // Metadata is what every object carries: structs that embed [Meta] have it, so that an object of any kind can be asked.
 func (m *Meta) Metadata() *Meta { return m }
+
+// Text names the object for people: "Pod default/web-0", "IP web-0.default".
+func (r Ref) Text() string {
+	if r.Namespace == "" {
+		return string(r.Kind) + " " + r.Name
+	}
+	return string(r.Kind) + " " + r.Namespace + "/" + r.Name
+}

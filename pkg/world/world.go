@@ -39,6 +39,7 @@ type World struct {
 
 	tables    map[model.Kind]AnyTable
 	readers   readers
+	contested map[model.Ref]string // by record, why it does not have its addresses
 	selection *selection
 	within    *within
 	groups    *groups
@@ -64,7 +65,7 @@ const (
 
 // New makes an empty world.
 func New() *World {
-	w := &World{readers: newReaders(), tables: map[model.Kind]AnyTable{}}
+	w := &World{readers: newReaders(), tables: map[model.Kind]AnyTable{}, contested: map[model.Ref]string{}}
 	w.Vpcs = AddTable(w, model.KindVpc,
 		Index[model.Vpc]{indexNamespace, func(o *model.Vpc) []Key { return named(o.Namespaces) }})
 	w.Subnets = AddTable(w, model.KindSubnet,

@@ -141,8 +141,8 @@ func finished(t *testing.T, start func(done func(error))) error {
 
 func (e *edges) createIP(t *testing.T, pod, address string) error {
 	t.Helper()
-	claim := compile.Claim{IP: pod + ".default", For: model.Ref{Kind: model.KindPod, Namespace: "default", Name: pod}, NodeName: "n1", Provider: "ovn"}
-	claim.Allocation = ipam.Allocation{Subnet: "ovn-default", Owner: claim.IP, MAC: "02:00:00:00:00:01", Addrs: model.Addrs{V4: netip.MustParseAddr(address)}}
+	claim := compile.Claim{Request: ipam.Request{Owner: model.Ref{Kind: model.KindIP, Name: pod + ".default"}}, For: model.Ref{Kind: model.KindPod, Namespace: "default", Name: pod}, NodeName: "n1", Provider: "ovn"}
+	claim.Allocation = ipam.Allocation{Subnet: "ovn-default", Owner: claim.Target(), MAC: "02:00:00:00:00:01", Addrs: model.Addrs{V4: netip.MustParseAddr(address)}}
 	return finished(t, func(done func(error)) { e.writer.Write(claim, done) })
 }
 

@@ -193,7 +193,7 @@ func (b *rows) daemonSetAndJob(t *testing.T) {
 	job := b.pod(t, "default", "sum-x", "Job", "sum", wish...)
 	b.served(t, job)
 	next := b.pod(t, "default", "sum-y", "Job", "sum", wish...)
-	b.told(t, next, "address 10.16.41.7 of subnet ovn-default belongs to sum-x.default")
+	b.told(t, next, "address 10.16.41.7 of subnet ovn-default belongs to IP sum-x.default")
 	job.Status.Phase = corev1.PodSucceeded
 	if err := b.client.Status().Update(t.Context(), job); err != nil {
 		t.Fatal(err)
@@ -270,7 +270,7 @@ func (b *rows) reservation(t *testing.T) {
 	}}
 	b.create(t, ip)
 	thief := b.pod(t, "default", "thief", "", "", annotations.SuffixIPAddress, "10.16.44.4")
-	b.told(t, thief, "address 10.16.44.4 of subnet ovn-default belongs to booked.default")
+	b.told(t, thief, "address 10.16.44.4 of subnet ovn-default belongs to IP booked.default")
 	for range 2 {
 		pod := b.pod(t, "default", "booked", "", "")
 		if now := b.served(t, pod); now != "10.16.44.4" || pod.Annotations[annotations.MACAddress] != "02:00:00:00:44:04" {
@@ -340,8 +340,8 @@ func (b *rows) refused(t *testing.T) {
 		{annotations.SuffixIPAddress, "10.46.0.1", "address 10.46.0.1 belongs to the gateway of subnet refused"},
 		{annotations.SuffixMACAddress, compile.GatewayMAC("ovn-cluster", "refused"), "belongs to the gateway of subnet refused"},
 		{annotations.SuffixIPAddress, "10.47.0.9", "address 10.47.0.9 is no host address of subnet refused (10.46.0.0/24)"},
-		{annotations.SuffixIPAddress, holder.Annotations[annotations.IPAddress], "belongs to holder.refused"},
-		{annotations.SuffixMACAddress, "02:00:00:00:46:46", "MAC 02:00:00:00:46:46 of subnet refused belongs to holder.refused"},
+		{annotations.SuffixIPAddress, holder.Annotations[annotations.IPAddress], "belongs to IP holder.refused"},
+		{annotations.SuffixMACAddress, "02:00:00:00:46:46", "MAC 02:00:00:00:46:46 of subnet refused belongs to IP holder.refused"},
 		{annotations.SuffixIPAddress, "10.46.0.300", "10.46.0.300"},
 		{annotations.SuffixIPFamily, "ipv7", "ipv7"},
 		{annotations.SuffixIPPool, "10.46.0.9..10.46.0.3", "10.46.0.9..10.46.0.3"},

@@ -13,6 +13,8 @@ import (
 // records is how many allocations an allocator has when it is measured.
 const records = 100_000
 
+func ipRef(name string) model.Ref { return model.Ref{Kind: model.KindIP, Name: name} }
+
 // ranges are the subnets that it is measured with.
 func ranges() []ipam.Subnet {
 	return []ipam.Subnet{
@@ -27,7 +29,7 @@ func scattered(s ipam.Subnet) []ipam.Allocation {
 	out := make([]ipam.Allocation, records)
 	for i, x := range random.Perm(1<<24 - 4)[:records] {
 		x += 2
-		out[i] = ipam.Allocation{Subnet: s.Name, Owner: fmt.Sprintf("pod-%d.namespace", i), MAC: mac(x)}
+		out[i] = ipam.Allocation{Subnet: s.Name, Owner: ipRef(fmt.Sprintf("pod-%d.namespace", i)), MAC: mac(x)}
 		if s.CIDR.V4.IsValid() {
 			out[i].Addrs.V4 = address("10.0.0.0", x)
 		} else {
@@ -58,10 +60,10 @@ func BenchmarkClaimRelease(b *testing.B) {
 			a := rebuilt(b, s, scattered(s))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := a.Claim(s.Name, ipam.Request{Owner: "p"}); err != nil {
+				if _, err := a.Claim(s.Name, ipam.Request{Owner: ipRef("p")}); err != nil {
 					b.Fatal(err)
 				}
-				a.Release("p")
+				a.Release(ipRef("p"))
 			}
 		})
 	}

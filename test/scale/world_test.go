@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/wovensdn/woven/api/annotations"
+	"github.com/wovensdn/woven/pkg/addresses"
 	"github.com/wovensdn/woven/pkg/commit"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
@@ -42,7 +43,7 @@ func (r recorder) Write(w compile.Want, _ func(error)) {
 func (r recorder) HasStatus(kind model.Kind) bool { return kinds.HasStatus(kind) }
 func (r recorder) Report(engine.Report)           {}
 func (r recorder) Repaired(engine.Repair)         {}
-func (r recorder) Usage(engine.Usage)             {}
+func (r recorder) Usage(addresses.Usage)          {}
 
 // cluster makes the objects of a cluster whose pods are all recorded and annotated.
 type cluster struct {

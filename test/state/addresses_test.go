@@ -323,7 +323,7 @@ func TestListOfAddresses(t *testing.T) {
 	if waiting.Name == "" {
 		t.Fatal("three pods share two addresses")
 	}
-	if !hasProblem(b, waiting, "none of the addresses 10.16.5.1..10.16.5.2 can be had in subnet ovn-default") || !hasProblem(b, waiting, "belongs to "+holder.Name+".default") {
+	if !hasProblem(b, waiting, "none of the addresses 10.16.5.1..10.16.5.2 can be assigned in subnet ovn-default") || !hasProblem(b, waiting, "belongs to IP "+holder.Name+".default") {
 		t.Errorf("problems are %v", b.reports[waiting].Problems)
 	}
 	was := addressOf(t, b, holder.Name+".default")
@@ -432,7 +432,7 @@ func TestPoolIsSetAside(t *testing.T) {
 		}
 	}
 	waiting := ref(model.KindPod, "default", "f3")
-	if !hasProblem(b, waiting, "pool front of subnet ovn-default has no free IPv4 address, all are in use, one of them by f1.default") {
+	if !hasProblem(b, waiting, "pool front of subnet ovn-default has no free IPv4 address, all are in use, one of them by IP f1.default") {
 		t.Errorf("problems are %v", b.reports[waiting].Problems)
 	}
 	b.core.FlushUsage()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/addresses"
 	"github.com/wovensdn/woven/pkg/commit"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
@@ -54,7 +55,7 @@ type bed struct {
 	writes  int // at the API server
 	written []string
 	observe func(written string)
-	usage   map[string]engine.Usage     // by "subnet/pool"
+	usage   map[string]addresses.Usage  // by "subnet/pool"
 	refuse  func([]ovsdb.Operation) int // index of an operation that the database refuses
 	// compiled counts the runs of compile functions by kind.
 	compiled map[model.Kind]int
@@ -252,10 +253,10 @@ func (b *bed) carryOut(w compile.Want) error {
 
 func (b *bed) claim(w compile.Claim) error {
 	if _, exists := b.objects[w.Target()]; exists {
-		return fmt.Errorf("ips %q already exists", w.IP)
+		return fmt.Errorf("ips %q already exists", w.Target().Name)
 	}
 	b.set(w.Target(), &model.IP{
-		Meta: model.Meta{Name: w.IP, UID: "ip-" + w.IP, Finalized: true}, Labelled: true,
+		Meta: model.Meta{Name: w.Target().Name, UID: "ip-" + w.Target().Name, Finalized: true}, Labelled: true,
 		Subnet: w.Allocation.Subnet, Addrs: w.Allocation.Addrs, MAC: w.Allocation.MAC, PodName: w.PodName, Namespace: w.For.Namespace, NodeName: w.NodeName,
 		PodType: w.PodType, OwnerUID: w.OwnerUID,
 	})
@@ -348,9 +349,9 @@ func (b *bed) Report(r engine.Report) { b.reports[r.Ref] = r }
 func (b *bed) Repaired(r engine.Repair) { b.repaired = append(b.repaired, r) }
 
 // Usage implements engine.Writer.
-func (b *bed) Usage(u engine.Usage) {
+func (b *bed) Usage(u addresses.Usage) {
 	if b.usage == nil {
-		b.usage = map[string]engine.Usage{}
+		b.usage = map[string]addresses.Usage{}
 	}
 	b.usage[u.Subnet+"/"+u.Pool] = u
 }

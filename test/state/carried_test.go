@@ -196,7 +196,7 @@ func recordsOfOneAddress(t *testing.T, order []string) {
 			if has := port(b, name+".default") != nil; has != (name == served) {
 				t.Errorf("%s: %s has a port: %v", step, name, has)
 			}
-			if told := hasProblem(b, r, "address 10.16.8.8 of subnet ovn-default belongs to "+served+".default"); told != (name != served) {
+			if told := hasProblem(b, r, "address 10.16.8.8 of subnet ovn-default belongs to IP "+served+".default"); told != (name != served) {
 				t.Errorf("%s: %s is told %v", step, name, b.reports[r].Problems)
 			}
 		}

@@ -6,30 +6,30 @@ import "github.com/wovensdn/woven/pkg/model"
 // and a MAC. What it holds already stays. An owner that holds everything gets that,
 // so that Complete can be repeated. Errors are those of [Allocator.Claim], and
 // [ErrInvalid] for an owner that holds nothing at all.
-func (a *Allocator) Complete(owner string) (Allocation, error) {
+func (a *Allocator) Complete(owner model.Ref) (Allocation, error) {
 	al, ok := a.owners[owner]
 	if !ok {
-		return Allocation{}, invalidf("%s holds nothing", owner)
+		return Allocation{}, invalidf("%s holds nothing", owner.Text())
 	}
 	s := a.subnets[al.Subnet]
 	if s.def == nil {
 		return Allocation{}, &NoSubnetError{Subnet: al.Subnet}
 	}
 	var err error
-	full := al
+	full := *al
 	if full.Addrs == (model.Addrs{}) {
-		if full.Addrs, err = s.choose(Request{Owner: owner}); err != nil {
+		if full.Addrs, err = s.assign(Request{Owner: owner}); err != nil {
 			return Allocation{}, err
 		}
 	}
 	if full.MAC == "" {
-		if full.MAC, err = s.chooseMAC(owner, "", a.macs); err != nil {
+		if full.MAC, err = s.assignMAC(owner, "", a.macs); err != nil {
 			return Allocation{}, err
 		}
 	}
-	if full != al {
+	if full != *al {
 		a.Release(owner)
-		a.hold(a.subnet(full.Subnet), full)
+		a.hold(a.subnet(full.Subnet), &full)
 	}
 	return full, nil
 }

@@ -7,16 +7,16 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// AmongError names a list of addresses none of which can be had, and why. It is
+// NoCandidateError names a list of addresses none of which can be assigned, and why. It is
 // an [ErrExhausted].
-type AmongError struct {
+type NoCandidateError struct {
 	Subnet string
 	List   string
 	Causes []error // of the first ones
 	More   int     // that are not named
 }
 
-func (e *AmongError) Error() string {
+func (e *NoCandidateError) Error() string {
 	texts := make([]string, 0, len(e.Causes)+1)
 	for _, cause := range e.Causes {
 		texts = append(texts, cause.Error())
@@ -24,21 +24,21 @@ func (e *AmongError) Error() string {
 	if e.More > 0 {
 		texts = append(texts, fmt.Sprintf("and %d more", e.More))
 	}
-	return fmt.Sprintf("none of the addresses %s can be had in subnet %s: %s", e.List, e.Subnet, strings.Join(texts, "; "))
+	return fmt.Sprintf("none of the addresses %s can be assigned in subnet %s: %s", e.List, e.Subnet, strings.Join(texts, "; "))
 }
 
 // Is reports whether target is [ErrExhausted].
-func (e *AmongError) Is(target error) bool { return target == ErrExhausted }
+func (e *NoCandidateError) Is(target error) bool { return target == ErrExhausted }
 
-// chooseAmong picks the first address or pair of a list that was not released
-// before, else the one that has rested longest. Listed addresses are static ones:
+// assignCandidate picks the first address or pair of a list that was not released
+// before, else the one that was released longest ago. Listed addresses are static ones:
 // they may be excluded. A family that is wanted and not listed is dynamic.
-func (s *subnet) chooseAmong(r Request) (model.Addrs, error) {
+func (s *subnet) assignCandidate(r Request) (model.Addrs, error) {
 	const named = 3
-	failed := &AmongError{Subnet: s.def.Name, List: clipText(r.Among.String())}
+	failed := &NoCandidateError{Subnet: s.def.Name, List: clipText(r.Candidates.String())}
 	var best model.Addrs
 	var bestTurn uint64
-	for candidate := range r.Among.All() {
+	for candidate := range r.Candidates.All() {
 		candidate = r.Family.of(candidate)
 		if err := s.checkCandidate(candidate); err != nil {
 			if len(failed.Causes) < named {
@@ -48,7 +48,7 @@ func (s *subnet) chooseAmong(r Request) (model.Addrs, error) {
 			}
 			continue
 		}
-		turn := max(s.spaces.V4.resting.turns[candidate.V4], s.spaces.V6.resting.turns[candidate.V6])
+		turn := max(s.spaces.V4.cooling.turns[candidate.V4], s.spaces.V6.cooling.turns[candidate.V6])
 		if best == (model.Addrs{}) || turn < bestTurn {
 			best, bestTurn = candidate, turn
 		}
@@ -59,8 +59,8 @@ func (s *subnet) chooseAmong(r Request) (model.Addrs, error) {
 	if best == (model.Addrs{}) {
 		return model.Addrs{}, failed
 	}
-	r.IPs, r.Among = best, nil
-	return s.choose(r)
+	r.IPs, r.Candidates = best, nil
+	return s.assign(r)
 }
 
 func (s *subnet) checkCandidate(a model.Addrs) error {

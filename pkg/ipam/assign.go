@@ -27,20 +27,20 @@ func (f Family) String() string {
 	}
 }
 
-// choose picks an address for each wanted family and holds nothing.
-func (s *subnet) choose(r Request) (model.Addrs, error) {
+// assign picks an address for each wanted family and holds nothing.
+func (s *subnet) assign(r Request) (model.Addrs, error) {
 	var out model.Addrs
 	var err error
-	if out.V4, err = s.chooseFamily(&s.spaces.V4, FamilyV4, r.IPs.V4, r); err != nil {
+	if out.V4, err = s.assignFamily(&s.spaces.V4, FamilyV4, r.IPs.V4, r); err != nil {
 		return model.Addrs{}, err
 	}
-	if out.V6, err = s.chooseFamily(&s.spaces.V6, FamilyV6, r.IPs.V6, r); err != nil {
+	if out.V6, err = s.assignFamily(&s.spaces.V6, FamilyV6, r.IPs.V6, r); err != nil {
 		return model.Addrs{}, err
 	}
 	return out, nil
 }
 
-func (s *subnet) chooseFamily(sp *space, family Family, static netip.Addr, r Request) (netip.Addr, error) {
+func (s *subnet) assignFamily(sp *space, family Family, static netip.Addr, r Request) (netip.Addr, error) {
 	switch {
 	case static.IsValid():
 		return static, s.checkStatic(sp, static)
@@ -75,13 +75,13 @@ func (s *subnet) checkStatic(sp *space, addr netip.Addr) error {
 		return &OutsideError{Subnet: s.def.Name, Addr: addr, CIDR: s.def.CIDR}
 	}
 	if holder, ok := sp.held[addr]; ok {
-		return &ConflictError{Subnet: s.def.Name, IP: addr, Holder: holder}
+		return &ConflictError{Subnet: s.def.Name, IP: addr, Holder: holder.Owner}
 	}
 	return nil
 }
 
-// chooseMAC returns the wanted MAC, or a free one when wanted is empty.
-func (s *subnet) chooseMAC(owner, wanted string, source MACSource) (string, error) {
+// assignMAC returns the wanted MAC, or a free one when wanted is empty.
+func (s *subnet) assignMAC(owner model.Ref, wanted string, source MACSource) (string, error) {
 	if wanted != "" {
 		return wanted, s.checkMAC(s.def.Name, wanted, owner)
 	}
@@ -89,19 +89,20 @@ func (s *subnet) chooseMAC(owner, wanted string, source MACSource) (string, erro
 	// collisions in a row do not happen in a space of 2^46.
 	const attempts = 64
 	for attempt := range attempts {
-		mac := localMAC(source(s.def.Name, owner, attempt))
+		mac := localMAC(source(s.def.Name, owner.Name, attempt))
 		if s.checkMAC(s.def.Name, mac, owner) == nil {
 			return mac, nil
 		}
 	}
-	return "", invalidf("no free MAC for %s in subnet %s after %d proposals", owner, s.def.Name, attempts)
+	return "", invalidf("no free MAC for %s in subnet %s after %d proposals", owner.Text(), s.def.Name, attempts)
 }
 
-func (s *subnet) checkMAC(subnetName, mac, owner string) error {
-	if holder, ok := s.macs[mac]; ok && holder != owner {
-		return &ConflictError{Subnet: subnetName, MAC: mac, Holder: holder}
+func (s *subnet) checkMAC(subnetName, mac string, owner model.Ref) error {
+	holder, held := s.macs[mac]
+	if held && holder.Owner != owner {
+		return &ConflictError{Subnet: subnetName, MAC: mac, Holder: holder.Owner}
 	}
-	if mac == s.gatewayMAC && s.macs[mac] != owner {
+	if mac == s.gatewayMAC && !held {
 		return &GatewayError{Subnet: subnetName, MAC: mac}
 	}
 	return nil
@@ -126,7 +127,7 @@ func (s *space) checkRecord(al Allocation, addr, own netip.Addr) error {
 		return nil
 	}
 	if holder, ok := s.held[addr]; ok {
-		return &ConflictError{Subnet: al.Subnet, IP: addr, Holder: holder}
+		return &ConflictError{Subnet: al.Subnet, IP: addr, Holder: holder.Owner}
 	}
 	if addr == s.gateway {
 		return &GatewayError{Subnet: al.Subnet, Addr: addr}

@@ -1,0 +1,36 @@
+package addresses
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/wovensdn/woven/pkg/ipam"
+	"github.com/wovensdn/woven/pkg/world"
+)
+
+// Usage is the state of a subnet's addresses, or of those of one of its pools.
+type Usage struct {
+	Subnet string
+	Pool   string // empty for the whole subnet
+	Stats  ipam.Stats
+	Ranges ipam.RangeTexts
+}
+
+// TakeUsage returns the counters of the subnets that have changed since the last call, by name,
+// and of their pools. It costs O(n log n) in the allocations of these subnets.
+func (r *Registry) TakeUsage() (all []Usage) {
+	for _, subnet := range slices.Sorted(maps.Keys(r.usage)) {
+		if _, ok := r.world.Subnets.Get(world.Key{Name: subnet}); !ok {
+			continue
+		}
+		all = append(all, Usage{Subnet: subnet, Stats: r.allocator.Stats(subnet), Ranges: r.allocator.Ranges(subnet)})
+		for _, pool := range r.pools(subnet) {
+			all = append(all, Usage{
+				Subnet: subnet, Pool: pool.Name,
+				Stats: r.allocator.PoolStats(subnet, pool.Name), Ranges: r.allocator.PoolRanges(subnet, pool.Name),
+			})
+		}
+	}
+	clear(r.usage)
+	return all
+}

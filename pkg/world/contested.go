@@ -1,0 +1,24 @@
+package world
+
+import "github.com/wovensdn/woven/pkg/model"
+
+// SetContested says why a record of addresses does not have them; an empty cause says that it has
+// them. It returns the owners that this wakes, and whether it changed anything.
+func (w *World) SetContested(record model.Ref, cause string) (woken []model.Ref, changed bool) {
+	if w.contested[record] == cause {
+		return nil, false
+	}
+	if cause == "" {
+		delete(w.contested, record)
+	} else {
+		w.contested[record] = cause
+	}
+	return w.readers.of(dep{kind: record.Kind, key: KeyOf(record)}), true
+}
+
+// Contested reads why a record of addresses does not have them: another record has them. It is
+// empty for a record that has them.
+func (v *View) Contested(record model.Ref) string {
+	v.reads = append(v.reads, dep{kind: record.Kind, key: KeyOf(record)})
+	return v.w.contested[record]
+}
