@@ -58,11 +58,11 @@ func (SetGateway) Sort() Sort { return SortSetGateway }
 
 // Claim wants an address recorded by the owner that its request names: an IP object.
 type Claim struct {
-	Subnets  []string // in order of preference; the next is tried when one is full
-	Pools    []string // for each of the subnets, the pool of it; nil for none at all
-	Request  ipam.Request
-	For      model.Ref // the pod or node
-	PodName  string    // see model.IP
+	Request  ipam.Request // names the owner
+	Subnets  []string     // in order of preference; the next is tried when one is full
+	Pools    []string     // for each of the subnets, the pool of it; nil for none at all
+	For      model.Ref    // the pod or node
+	PodName  string       // see model.IP
 	Provider string
 	NodeName string
 	PodType  string // see model.IP

@@ -7,6 +7,8 @@ package desired
 
 import (
 	"cmp"
+	"iter"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -229,6 +231,9 @@ func (s *State) Facts(owner fact.Owner) fact.Set {
 	}
 	return fact.Set{}
 }
+
+// Owners yields the owners that have facts, in no particular order.
+func (s *State) Owners() iter.Seq[fact.Owner] { return maps.Keys(s.owners) }
 
 // Conflicts lists the rows that this owner declares and does not get because an
 // older owner declares them otherwise.

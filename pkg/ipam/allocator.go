@@ -14,6 +14,7 @@ package ipam
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 	"reflect"
 
@@ -239,6 +240,17 @@ func (a *Allocator) Get(owner model.Ref) (Allocation, bool) {
 		return Allocation{}, false
 	}
 	return *al, true
+}
+
+// All yields every allocation, in no particular order.
+func (a *Allocator) All() iter.Seq[Allocation] {
+	return func(yield func(Allocation) bool) {
+		for _, al := range a.owners {
+			if !yield(*al) {
+				return
+			}
+		}
+	}
 }
 
 // Holder returns the owner that holds ip in a subnet.

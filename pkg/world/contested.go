@@ -16,6 +16,9 @@ func (w *World) SetContested(record model.Ref, cause string) (woken []model.Ref,
 	return w.readers.of(dep{kind: record.Kind, key: KeyOf(record)}), true
 }
 
+// ContestedBy is [View.Contested] without recording the read.
+func (w *World) ContestedBy(record model.Ref) string { return w.contested[record] }
+
 // Contested reads why a record of addresses does not have them: another record has them. It is
 // empty for a record that has them.
 func (v *View) Contested(record model.Ref) string {

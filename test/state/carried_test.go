@@ -102,7 +102,7 @@ func TestPodGoesBeforeItsRecordIsBack(t *testing.T) {
 	name := holder.Name + ".default"
 	was := addressOf(t, b, name)
 	b.set(ref(model.KindIP, "", name), nil)
-	end := b.until(t, "compile.Claim {IP:"+name)
+	end := b.until(t, "compile.Claim {Request:{Owner:IP//"+name)
 	b.set(holder, nil)
 	b.settle()
 	if len(b.reports[waiting].Problems) == 0 {
@@ -131,7 +131,7 @@ func TestNamesakeIsToldAgain(t *testing.T) {
 		delete(b.reports, waiting)
 		b.set(waiting, anew(first))
 		b.settle()
-		if !hasProblem(b, waiting, "none of the addresses 10.16.5.1..10.16.5.2 can be had") {
+		if !hasProblem(b, waiting, "none of the addresses 10.16.5.1..10.16.5.2 can be assigned") {
 			t.Errorf("at once %v: problems are %v", atOnce, b.reports[waiting].Problems)
 		}
 	}

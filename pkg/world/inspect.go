@@ -1,0 +1,50 @@
+package world
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// text names a read: "Subnet//ovn-default", "Subnet//ovn-default (network)" for a facet of it or
+// for a bucket of an index.
+func (d dep) text() string {
+	text := d.key.Ref(d.kind).String()
+	if d.index != "" {
+		text += " (" + d.index + ")"
+	}
+	return text
+}
+
+// Kinds lists the kinds that have a table, ordered.
+func (w *World) Kinds() []model.Kind { return slices.Sorted(maps.Keys(w.tables)) }
+
+// Reads lists what an owner has read, in the order of its reads.
+func (w *World) Reads(owner model.Ref) []string {
+	out := []string{}
+	for _, d := range w.readers.byOwner[owner] {
+		out = append(out, d.text())
+	}
+	return out
+}
+
+// ReadersOf lists the owners that a change of an object, or of a facet of it, wakes; ordered.
+func (w *World) ReadersOf(object model.Ref) (readers []model.Ref) {
+	for d, set := range w.readers.byDep {
+		if d.kind != object.Kind || d.key != KeyOf(object) || set == nil {
+			continue
+		}
+		readers = append(readers, w.readers.of(d)...)
+	}
+	return sortedUnique(readers)
+}
+
+// Readerships counts the readers of everything that is read.
+func (w *World) Readerships() map[string]int {
+	out := make(map[string]int, len(w.readers.byDep))
+	for d, set := range w.readers.byDep {
+		out[d.text()] = max(1, len(set.more))
+	}
+	return out
+}
