@@ -49,7 +49,7 @@ binaries:
 
 .PHONY: generate
 generate: check-go ## Generate deep copies, CRDs and OVSDB rows
-	@$(TOOL) controller-gen object paths=./api/v1 crd:crdVersions=v1 output:crd:dir=config/crd
+	@$(TOOL) controller-gen object:headerFile=hack/header.go.txt paths=./api/v1 crd:crdVersions=v1 output:crd:dir=config/crd
 	@go generate ./...
 
 .PHONY: lint

@@ -11,17 +11,13 @@ import (
 	"fmt"
 	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
-	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/compile"
+	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 	"github.com/wovensdn/woven/pkg/world"
@@ -50,28 +46,34 @@ const (
 	checkKernel  = "kernel"  // links, routes and packet filter of a node
 )
 
-// Objects are those of the API server.
+// Objects are those of the API server. Some kinds are looked at beyond what the controller reads of them.
 type Objects struct {
-	Pods       []corev1.Pod
-	Nodes      []corev1.Node
-	Namespaces []corev1.Namespace
-	Subnets    []v1.Subnet
-	Vpcs       []v1.Vpc
-	IPs        []v1.IP
-	IPPools    []v1.IPPool
-	// StatefulSets keep the addresses of their pods.
-	StatefulSets []appsv1.StatefulSet
-	Services     []corev1.Service
-	// EndpointSlices hold the Services' backends, ServiceCIDRs the networks of their addresses.
-	EndpointSlices []discoveryv1.EndpointSlice
-	ServiceCIDRs   []networkingv1.ServiceCIDR
-	// VirtualMachines of KubeVirt do so, too; there are none where KubeVirt is not installed.
-	VirtualMachines []metav1.PartialObjectMetadata
-	// NetworkPolicies and its siblings, of which there are none where their kinds are not installed.
-	NetworkPolicies              []networkingv1.NetworkPolicy
-	AdminNetworkPolicies         []v1alpha1.AdminNetworkPolicy
-	BaselineAdminNetworkPolicies []v1alpha1.BaselineAdminNetworkPolicy
-	ClusterNetworkPolicies       []v1alpha2.ClusterNetworkPolicy
+	Pods    []corev1.Pod
+	Nodes   []corev1.Node
+	Subnets []v1.Subnet
+	IPs     []v1.IP
+	// ServiceCIDRs are the networks of the addresses of Services.
+	ServiceCIDRs []networkingv1.ServiceCIDR
+	// Others are of all other kinds: of them only the projections count.
+	Others []kube.Object
+}
+
+func (o *Objects) all() []kube.Object {
+	out := slices.Clone(o.Others)
+	out = pointersTo(out, o.Pods)
+	out = pointersTo(out, o.Nodes)
+	out = pointersTo(out, o.Subnets)
+	return pointersTo(out, o.IPs)
+}
+
+func pointersTo[T any, P interface {
+	*T
+	kube.Object
+}](out []kube.Object, items []T) []kube.Object {
+	for i := range items {
+		out = append(out, P(&items[i]))
+	}
+	return out
 }
 
 // Rows are those of an OVN database: table, then UUID, then a pointer to a row
@@ -102,9 +104,28 @@ type Names = compile.Config
 // DefaultNames are the names that the controller uses if it is not told otherwise.
 var DefaultNames = Names{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default", LoadBalancers: true, ServiceSource: compile.DefaultServiceSource}
 
+// Controller is what the cluster's controller reads, and what it makes of it.
+type Controller struct {
+	Names     Names
+	Kinds     kube.Kinds
+	World     func() *world.World // makes an empty one
+	Functions map[model.Kind]compile.Func
+}
+
+// NewController is the controller as this program knows it.
+func NewController(names Names) Controller {
+	return Controller{Names: names, Kinds: kube.AllKinds(), World: world.New, Functions: compile.Functions(names)}
+}
+
 // Compare lists every difference, sorted by check and message, each once.
-func Compare(names Names, s State) []Difference {
-	c := newComparison(names, s)
+func Compare(names Names, s State) ([]Difference, error) { return NewController(names).Compare(s) }
+
+// Compare lists every difference, sorted by check and message, each once. It fails if World has no table for one of Kinds.
+func (by Controller) Compare(s State) ([]Difference, error) {
+	c, err := newComparison(by, s)
+	if err != nil {
+		return nil, err
+	}
 	c.pods()
 	c.records()
 	c.subnets()
@@ -122,12 +143,13 @@ func Compare(names Names, s State) []Difference {
 	slices.SortFunc(c.found, func(a, b Difference) int {
 		return cmp.Or(cmp.Compare(a.Check, b.Check), cmp.Compare(a.Message, b.Message))
 	})
-	return slices.Compact(c.found)
+	return slices.Compact(c.found), nil
 }
 
 // comparison holds the indexes that several checks use.
 type comparison struct {
-	names Names
+	names     Names
+	functions map[model.Kind]compile.Func
 	State
 	world     *world.World
 	subnet    map[string]*v1.Subnet
@@ -141,14 +163,17 @@ type comparison struct {
 	found     []Difference
 }
 
-func newComparison(names Names, s State) *comparison {
+func newComparison(by Controller, s State) (*comparison, error) {
 	c := &comparison{
-		names: names, State: s,
-		world: worldOf(&s.Objects), subnet: map[string]*v1.Subnet{}, node: map[string]*corev1.Node{}, record: map[string]*v1.IP{},
+		names: by.Names, functions: by.Functions, State: s,
+		world: by.World(), subnet: map[string]*v1.Subnet{}, node: map[string]*corev1.Node{}, record: map[string]*v1.IP{},
 		nics: map[string]*nic{}, networked: map[model.Ref]bool{}, ofPod: map[model.Ref]*nic{},
 		ports: map[string]*nb.LogicalSwitchPort{}, switchOf: map[string]string{},
 	}
 	o := &c.Objects
+	if err := by.Kinds.Load(c.world, o.all()); err != nil {
+		return nil, err
+	}
 	for i := range o.Subnets {
 		c.subnet[o.Subnets[i].Name] = &o.Subnets[i]
 	}
@@ -176,7 +201,7 @@ func newComparison(names Names, s State) *comparison {
 			c.switchOf[port] = row.Name
 		}
 	}
-	return c
+	return c, nil
 }
 
 func (c *comparison) differ(check, format string, args ...any) {

@@ -20,6 +20,7 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 	"github.com/wovensdn/woven/pkg/ovsdb/sb"
@@ -30,9 +31,11 @@ import (
 func healthy(t *testing.T) *State {
 	t.Helper()
 	s := &State{NB: Rows{}, SB: Rows{}, Hosts: map[string]Host{}}
-	s.Objects.Vpcs = []v1.Vpc{{ObjectMeta: metav1.ObjectMeta{Name: "ovn-cluster", Finalizers: []string{annotations.Finalizer}}}}
+	s.Objects.Others = []kube.Object{
+		&v1.Vpc{ObjectMeta: metav1.ObjectMeta{Name: "ovn-cluster", Finalizers: []string{annotations.Finalizer}}},
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}},
+	}
 	s.Objects.Subnets = []v1.Subnet{subnet("ovn-default", "10.16.0.0/16", 2), subnet("join", "100.64.0.0/16", 1)}
-	s.Objects.Namespaces = []corev1.Namespace{{ObjectMeta: metav1.ObjectMeta{Name: "default"}}}
 	s.Objects.Nodes = []corev1.Node{{
 		ObjectMeta: metav1.ObjectMeta{Name: "n1", UID: "node-1"},
 		Status: corev1.NodeStatus{
@@ -77,13 +80,13 @@ func routeTo(dst string) Route {
 // addService is a Service with an endpoint.
 func addService(s *State) {
 	port := int32(6443)
-	s.Objects.Services = []corev1.Service{{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes"}, Spec: corev1.ServiceSpec{
+	s.Objects.Others = append(s.Objects.Others, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes"}, Spec: corev1.ServiceSpec{
 		ClusterIPs: []string{"10.96.0.1"}, Ports: []corev1.ServicePort{{Port: 443}},
-	}}}
-	s.Objects.EndpointSlices = []discoveryv1.EndpointSlice{{
+	}})
+	s.Objects.Others = append(s.Objects.Others, &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes", Labels: map[string]string{discoveryv1.LabelServiceName: "kubernetes"}},
 		Ports:      []discoveryv1.EndpointPort{{Port: &port}}, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"192.168.77.10"}}},
-	}}
+	})
 	s.Objects.ServiceCIDRs = []networkingv1.ServiceCIDR{{ObjectMeta: metav1.ObjectMeta{Name: "kubernetes"}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.96.0.0/16"}}}}
 }
 
@@ -94,10 +97,28 @@ func subnet(name, cidr string, using int64) v1.Subnet {
 	return s
 }
 
+func comparisonOf(t *testing.T, s *State) *comparison {
+	t.Helper()
+	c, err := newComparison(NewController(DefaultNames), *s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func compared(t *testing.T, s *State) []Difference {
+	t.Helper()
+	found, err := Compare(DefaultNames, *s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
 // writeCompiled fills the NB with what the compile functions say of everything but pods.
 func writeCompiled(t *testing.T, s *State) {
 	t.Helper()
-	c := newComparison(DefaultNames, *s)
+	c := comparisonOf(t, s)
 	w := c.world
 	var all fact.Set
 	for kind, compileOne := range compile.Functions(DefaultNames) {
@@ -214,7 +235,7 @@ func change(s *State, fn func(*Host)) {
 }
 
 func TestAHealthyClusterHasNoDifference(t *testing.T) {
-	if found := Compare(DefaultNames, *healthy(t)); len(found) > 0 {
+	if found := compared(t, healthy(t)); len(found) > 0 {
 		t.Fatalf("differences in a healthy cluster:\n%v", found)
 	}
 }
@@ -295,7 +316,7 @@ func TestCompare(t *testing.T) {
 		},
 		"a VM keeps its address while it is stopped": {
 			func(s *State) {
-				s.Objects.VirtualMachines = []metav1.PartialObjectMetadata{{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db"}}}
+				s.Objects.Others = append(s.Objects.Others, &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "kubevirt.io/v1", Kind: "VirtualMachine"}, ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db"}})
 				for i, name := range []string{"db", "gone"} {
 					s.Objects.IPs = append(s.Objects.IPs, *model.IPObject(model.IP{
 						Meta: model.Meta{Name: name + ".default"}, PodName: name, Namespace: "default", Subnet: "ovn-default",
@@ -308,7 +329,7 @@ func TestCompare(t *testing.T) {
 		},
 		"a StatefulSet keeps the address of a pod that it makes again": {
 			func(s *State) {
-				s.Objects.StatefulSets = []appsv1.StatefulSet{{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db", UID: "set"}}}
+				s.Objects.Others = append(s.Objects.Others, &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db", UID: "set"}})
 				for i, owner := range []string{"set", "another"} { // the second is also out of range
 					s.Objects.IPs = append(s.Objects.IPs, *model.IPObject(model.IP{
 						Meta: model.Meta{Name: fmt.Sprintf("db-%d.default", i)}, PodName: fmt.Sprintf("db-%d", i), Namespace: "default", Subnet: "ovn-default",
@@ -321,7 +342,7 @@ func TestCompare(t *testing.T) {
 		},
 		"an IPPool without its address set": {
 			func(s *State) {
-				s.Objects.IPPools = []v1.IPPool{{ObjectMeta: metav1.ObjectMeta{Name: "front"}, Spec: v1.IPPoolSpec{Subnet: "ovn-default", IPs: []string{"10.16.3.1"}, EnableAddressSet: true}}}
+				s.Objects.Others = append(s.Objects.Others, &v1.IPPool{ObjectMeta: metav1.ObjectMeta{Name: "front"}, Spec: v1.IPPoolSpec{Subnet: "ovn-default", IPs: []string{"10.16.3.1"}, EnableAddressSet: true}})
 			},
 			[]string{"nb: IPPool front: NB Address Set front is missing"},
 		},
@@ -492,7 +513,7 @@ func TestCompare(t *testing.T) {
 			s := healthy(t)
 			test.harm(s)
 			var found []string
-			for _, d := range Compare(DefaultNames, *s) {
+			for _, d := range compared(t, s) {
 				found = append(found, d.String())
 			}
 			if diff := cmp.Diff(test.want, found); diff != "" {

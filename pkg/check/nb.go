@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/model"
@@ -103,7 +101,7 @@ func rowName(table *fact.Table, uuid string, row any) string {
 // compiled compares the rows of every object but pods with what the controller's own compile functions say: routers, switches,
 // their ports, policies, routes and address sets. Objects that do not compile are frozen and not compared.
 func (c *comparison) compiled() {
-	for kind, compileOne := range compile.Functions(c.names) {
+	for kind, compileOne := range c.functions {
 		if kind == model.KindPod {
 			continue // compared with annotations instead, which are what the node acts on
 		}
@@ -118,41 +116,6 @@ func (c *comparison) compiled() {
 			for _, member := range result.Members {
 				c.member(ref, member)
 			}
-		}
-	}
-}
-
-// worldOf holds the projections of all objects that compile functions read.
-func worldOf(o *Objects) *world.World {
-	w := world.New()
-	put(w.Vpcs, o.Vpcs, model.VpcFrom)
-	put(w.Subnets, o.Subnets, model.SubnetFrom)
-	put(w.Nodes, o.Nodes, model.NodeFrom)
-	put(w.Namespaces, o.Namespaces, model.NamespaceFrom)
-	put(w.IPPools, o.IPPools, model.IPPoolFrom)
-	put(w.IPs, o.IPs, model.IPFrom)
-	put(w.StatefulSets, o.StatefulSets, model.StatefulSetFrom)
-	put(w.Services, o.Services, model.ServiceFrom)
-	put(w.EndpointSlices, o.EndpointSlices, model.EndpointSliceFrom)
-	put(w.Pods, o.Pods, model.PodFrom)
-	put(w.VirtualMachines, o.VirtualMachines, model.VirtualMachineFrom)
-	put(w.Policies[model.KindNetworkPolicy], o.NetworkPolicies, model.NetworkPolicyFrom)
-	put(w.Policies[model.KindAdminNetworkPolicy], o.AdminNetworkPolicies, model.AdminNetworkPolicyFrom)
-	put(w.Policies[model.KindBaselineAdminNetworkPolicy], o.BaselineAdminNetworkPolicies, model.BaselineAdminNetworkPolicyFrom)
-	put(w.Policies[model.KindClusterNetworkPolicy], o.ClusterNetworkPolicies, model.ClusterNetworkPolicyFrom)
-	return w
-}
-
-func put[O, T any, P interface {
-	*O
-	metav1.Object
-}](table *world.Table[T], objects []O, from func(P) (T, []model.Problem)) {
-	for i := range objects {
-		o := P(&objects[i])
-		if projection, problems := from(o); model.Fatal(problems) {
-			table.Invalidate(world.Key{Namespace: o.GetNamespace(), Name: o.GetName()})
-		} else {
-			table.Set(&projection)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func (c *comparison) memberships() (selected map[string]map[string]*nic, exempt 
 	for name := range c.nics {
 		exempt[name] = true
 	}
-	compilePod := compile.Functions(c.names)[model.KindPod]
+	compilePod := c.functions[model.KindPod]
 	for _, n := range c.wanted() {
 		pod := model.Ref{Kind: model.KindPod, Namespace: n.pod.Namespace, Name: n.pod.Name}
 		var result compile.Result

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 	"github.com/wovensdn/woven/pkg/world"
@@ -29,28 +31,28 @@ func policed(t *testing.T) *State {
 	}
 	http := intstr.FromString("http")
 	everywhere := v1alpha1.AdminNetworkPolicySubject{Namespaces: &metav1.LabelSelector{}}
-	s.Objects.NetworkPolicies = []networkingv1.NetworkPolicy{{
+	s.Objects.Others = append(s.Objects.Others, &networkingv1.NetworkPolicy{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
 		Spec: networkingv1.NetworkPolicySpec{
 			PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app": "web-0"}},
 			Ingress:     []networkingv1.NetworkPolicyIngressRule{{Ports: []networkingv1.NetworkPolicyPort{{Port: &http}}}},
 		},
-	}}
-	s.Objects.AdminNetworkPolicies = []v1alpha1.AdminNetworkPolicy{{
+	})
+	s.Objects.Others = append(s.Objects.Others, &v1alpha1.AdminNetworkPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "first"},
 		Spec: v1alpha1.AdminNetworkPolicySpec{Priority: 3, Subject: everywhere, Ingress: []v1alpha1.AdminNetworkPolicyIngressRule{{
 			Action: v1alpha1.AdminNetworkPolicyRuleActionPass, From: []v1alpha1.AdminNetworkPolicyIngressPeer{{Namespaces: &metav1.LabelSelector{}}},
 		}}},
-	}}
-	s.Objects.BaselineAdminNetworkPolicies = []v1alpha1.BaselineAdminNetworkPolicy{{
+	})
+	s.Objects.Others = append(s.Objects.Others, &v1alpha1.BaselineAdminNetworkPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: v1alpha1.BaselineAdminNetworkPolicySpec{Subject: everywhere},
-	}}
-	s.Objects.ClusterNetworkPolicies = []v1alpha2.ClusterNetworkPolicy{{
+	})
+	s.Objects.Others = append(s.Objects.Others, &v1alpha2.ClusterNetworkPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "cluster"},
 		Spec: v1alpha2.ClusterNetworkPolicySpec{
 			Tier: v1alpha2.BaselineTier, Subject: v1alpha2.ClusterNetworkPolicySubject{Namespaces: &metav1.LabelSelector{}},
 		},
-	}}
+	})
 	writePolicies(t, s)
 	return s
 }
@@ -58,7 +60,7 @@ func policed(t *testing.T) *State {
 // writePolicies fills the NB with what the compile functions say of policies, and of the groups of pods.
 func writePolicies(t *testing.T, s *State) {
 	t.Helper()
-	c := newComparison(DefaultNames, *s)
+	c := comparisonOf(t, s)
 	w := c.world
 	var all fact.Set
 	refs := []model.Ref{{Kind: model.KindPod, Namespace: "default", Name: "web-0"}, {Kind: model.KindPod, Namespace: "default", Name: "web-1"}}
@@ -149,7 +151,10 @@ func TestComparePolicies(t *testing.T) {
 		},
 		"a policy that is gone has left its rules": {
 			func(_ *testing.T, s *State) {
-				s.Objects.BaselineAdminNetworkPolicies = nil
+				s.Objects.Others = slices.DeleteFunc(s.Objects.Others, func(o kube.Object) bool {
+					_, is := o.(*v1alpha1.BaselineAdminNetworkPolicy)
+					return is
+				})
 				for _, acl := range rowsOf[nb.ACL](s.NB, nb.ACLTable) {
 					if acl.ExternalIDs["policy"] == "AdminNetworkPolicy//first" && acl.Tier == 0 {
 						acl.ExternalIDs[fact.OwnerKey] = "BaselineAdminNetworkPolicy//default"
@@ -169,7 +174,7 @@ func TestComparePolicies(t *testing.T) {
 			s := policed(t)
 			test.harm(t, s)
 			var found []string
-			for _, d := range Compare(DefaultNames, *s) {
+			for _, d := range compared(t, s) {
 				found = append(found, d.String())
 			}
 			if diff := cmp.Diff(test.want(s), found); diff != "" {

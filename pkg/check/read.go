@@ -9,15 +9,11 @@ import (
 
 	"github.com/ovn-kubernetes/libovsdb/model"
 	"golang.org/x/sync/errgroup"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
@@ -25,6 +21,7 @@ import (
 
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/kube"
 	ovsdb "github.com/wovensdn/woven/pkg/ovsdb/client"
 	"github.com/wovensdn/woven/pkg/ovsdb/sb"
 )
@@ -93,7 +90,7 @@ func Differences(ctx context.Context, from Sources) ([]Difference, error) {
 	if names.ClusterRouter == "" {
 		names = DefaultNames
 	}
-	return Compare(names, state), nil
+	return Compare(names, state)
 }
 
 // Settled repeats [Differences] every interval until there is none, or until ctx
@@ -135,56 +132,71 @@ func Read(ctx context.Context, from Sources) (State, error) {
 }
 
 func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
-	var pods corev1.PodList
-	var nodes corev1.NodeList
-	var namespaces corev1.NamespaceList
-	var subnets v1.SubnetList
-	var vpcs v1.VpcList
-	var ips v1.IPList
-	var pools v1.IPPoolList
-	var sets appsv1.StatefulSetList
-	var services corev1.ServiceList
-	var endpoints discoveryv1.EndpointSliceList
+	var o Objects
 	var ranges networkingv1.ServiceCIDRList
-	var policies networkingv1.NetworkPolicyList
-	var admin v1alpha1.AdminNetworkPolicyList
-	var baseline v1alpha1.BaselineAdminNetworkPolicyList
-	var cluster v1alpha2.ClusterNetworkPolicyList
-	vms := metav1.PartialObjectMetadataList{}
-	vms.SetGroupVersionKind(schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: "VirtualMachineList"})
-	err := list(ctx, api, map[string]client.ObjectList{
-		"pods": &pods, "nodes": &nodes, "namespaces": &namespaces, "subnets": &subnets, "vpcs": &vpcs, "IP objects": &ips, "IPPools": &pools, "StatefulSets": &sets,
-		"Services": &services, "EndpointSlices": &endpoints, "ServiceCIDRs": &ranges, "NetworkPolicies": &policies,
-	}, map[string]client.ObjectList{
-		"VirtualMachines": &vms, "AdminNetworkPolicies": &admin, "BaselineAdminNetworkPolicies": &baseline, "ClusterNetworkPolicies": &cluster,
-	})
-	return Objects{
-		Pods: pods.Items, Nodes: nodes.Items, Namespaces: namespaces.Items,
-		Services: services.Items, EndpointSlices: endpoints.Items, ServiceCIDRs: ranges.Items,
-		Subnets: subnets.Items, Vpcs: vpcs.Items, IPs: ips.Items, IPPools: pools.Items, StatefulSets: sets.Items, VirtualMachines: vms.Items,
-		NetworkPolicies: policies.Items, AdminNetworkPolicies: admin.Items, BaselineAdminNetworkPolicies: baseline.Items, ClusterNetworkPolicies: cluster.Items,
-	}, err
-}
-
-// list fills the lists; optional ones are of kinds that a cluster need not serve.
-func list(ctx context.Context, api client.Reader, needed, optional map[string]client.ObjectList) error {
+	kinds := kube.AllKinds()
+	lists := make([][]runtime.Object, len(kinds))
 	g, ctx := errgroup.WithContext(ctx)
-	read := func(what string, list client.ObjectList, optional bool) {
-		g.Go(func() error {
-			err := api.List(ctx, list)
-			if err == nil || optional && (meta.IsNoMatchError(err) || apierrors.IsNotFound(err)) {
-				return nil
-			}
-			return fmt.Errorf("list %s: %w", what, err)
+	g.Go(func() error {
+		if err := api.List(ctx, &ranges); err != nil {
+			return fmt.Errorf("list ServiceCIDRs: %w", err)
+		}
+		return nil
+	})
+	for i, k := range kinds {
+		g.Go(func() (err error) {
+			lists[i], err = list(ctx, api, k)
+			return err
 		})
 	}
-	for what, list := range needed {
-		read(what, list, false)
+	if err := g.Wait(); err != nil {
+		return o, err
 	}
-	for what, list := range optional {
-		read(what, list, true)
+	o.ServiceCIDRs = ranges.Items
+	for _, objects := range lists {
+		for _, object := range objects {
+			o.add(object)
+		}
 	}
-	return g.Wait()
+	return o, nil
+}
+
+func (o *Objects) add(object runtime.Object) {
+	switch object := object.(type) {
+	case *corev1.Pod:
+		o.Pods = append(o.Pods, *object)
+	case *corev1.Node:
+		o.Nodes = append(o.Nodes, *object)
+	case *v1.Subnet:
+		o.Subnets = append(o.Subnets, *object)
+	case *v1.IP:
+		o.IPs = append(o.IPs, *object)
+	case kube.Object:
+		o.Others = append(o.Others, object)
+	}
+}
+
+// list reads all objects of a kind; there are none of a kind that a cluster need not serve.
+func list(ctx context.Context, api client.Reader, k kube.Kind) ([]runtime.Object, error) {
+	objects, err := k.NewList()
+	if err != nil {
+		return nil, err
+	}
+	err = api.List(ctx, objects)
+	if err != nil && k.Definition != "" && (meta.IsNoMatchError(err) || apierrors.IsNotFound(err)) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list %s objects: %w", k.Name, err)
+	}
+	items, err := meta.ExtractList(objects)
+	if err != nil {
+		return nil, fmt.Errorf("list %s objects: %w", k.Name, err)
+	}
+	for _, item := range items {
+		item.GetObjectKind().SetGroupVersionKind(k.GVK) // lists leave it out
+	}
+	return items, nil
 }
 
 func readRows(ctx context.Context, db Database, tables []ovsdb.Table, into Rows) error {

@@ -22,9 +22,6 @@ const (
 	priorityDenied  = 2000
 )
 
-// aclNameLength is what ovn-nb(5) allows for the name of an ACL.
-const aclNameLength = 63
-
 // policy: a policy is rules on the port group of its subject. It declares the
 // port groups that it speaks of; what is in them, pods declare (ADR 11).
 func (c Config) policy(ref model.Ref, v *world.View) (r Result) {
@@ -39,7 +36,9 @@ func (c Config) policy(ref model.Ref, v *world.View) (r Result) {
 			})
 		}
 	}
-	b := ruleBuilder{Config: c, r: &r, v: v, p: p, subject: portGroup(p.SubjectSelection(), 0)}
+	b := policyBuilder{Config: c, v: v, p: p, ruleBuilder: ruleBuilder{
+		r: &r, owner: ref, ownerKey: "policy", group: portGroup(p.SubjectSelection(), 0), tier: p.Tier, log: p.Log,
+	}}
 	b.side(&p.Ingress, nb.ACLDirectionToLport)
 	b.side(&p.Egress, nb.ACLDirectionFromLport)
 	return r
@@ -92,17 +91,16 @@ func joinGroups(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, por
 	}
 }
 
-// ruleBuilder makes the ACLs of one policy.
-type ruleBuilder struct {
+// policyBuilder makes the ACLs of one policy.
+type policyBuilder struct {
 	Config
-	r       *Result
-	v       *world.View
-	p       *model.Policy
-	subject string // the port group
+	ruleBuilder
+	v *world.View
+	p *model.Policy
 }
 
 // side makes the ACLs of one direction.
-func (b *ruleBuilder) side(side *model.PolicySide, direction string) {
+func (b *policyBuilder) side(side *model.PolicySide, direction string) {
 	if !side.Isolated && len(side.Rules) == 0 {
 		return
 	}
@@ -113,7 +111,7 @@ func (b *ruleBuilder) side(side *model.PolicySide, direction string) {
 			priority = priorityFirst - model.PolicyLevels*b.p.Priority - levels[i]
 		}
 		for _, match := range b.matches(rule, direction) {
-			b.acl(direction, aclOf(b.p.Tier, rule.Action), priority, match, ruleName(rule, i))
+			b.add(direction, aclRule{name: ruleName(rule, i), action: aclOf(b.p.Tier, rule.Action), priority: priority, match: match})
 		}
 	}
 	if side.Isolated {
@@ -121,20 +119,12 @@ func (b *ruleBuilder) side(side *model.PolicySide, direction string) {
 		if b.p.Lax {
 			match = "(tcp || udp || sctp)"
 		}
-		b.acl(direction, nb.ACLActionDrop, priorityDenied, b.port(direction, b.subject)+" && "+match, "isolation")
+		match = portMatch(direction, b.group) + " && " + match
+		b.add(direction, aclRule{name: "isolation", action: nb.ACLActionDrop, priority: priorityDenied, match: match})
 	}
-	b.frame(side, direction)
-}
-
-// frame adds what the rules need to be there, in tiers before and after theirs.
-func (b *ruleBuilder) frame(side *model.PolicySide, direction string) {
-	match := b.port(direction, b.subject) + " && ip"
-	for tier := range int(b.p.Tier) { // see passTiers
-		b.child(fmt.Sprintf("%s/pass/%s/%d", b.p.Ref(), direction, tier), direction, &nb.ACL{Action: nb.ACLActionPass, Tier: tier, Match: match})
-	}
+	b.passEarlierTiers(direction)
 	if b.p.Tier == model.TierAdmin && slices.ContainsFunc(side.Rules, func(r model.PolicyRule) bool { return r.Action == model.PolicyPass }) {
-		// Where no later tier says anything, what is passed on would not be committed to connection tracking.
-		b.child(fmt.Sprintf("%s/floor/%s", b.p.Ref(), direction), direction, &nb.ACL{Action: nb.ACLActionAllowRelated, Tier: int(model.TierBaseline), Match: match})
+		b.floor(direction)
 	}
 	if direction == nb.ACLDirectionToLport {
 		b.always()
@@ -144,7 +134,7 @@ func (b *ruleBuilder) frame(side *model.PolicySide, direction string) {
 // always: kubelet probes its pods, whatever policies say (NetworkPolicySpec: "traffic
 // to or from the node where the pod is running is always allowed"), and a pod reaches itself through a
 // Service. Each chassis puts its own addresses in the place of the variable.
-func (b *ruleBuilder) always() {
+func (b *policyBuilder) always() {
 	join, ok := b.v.SubnetNetwork(b.NodeSwitch)
 	if !ok {
 		return
@@ -157,52 +147,11 @@ func (b *ruleBuilder) always() {
 				sources += ", " + prefix.Addr().String() // of what a pod sends to itself, see hairpin
 			}
 		}
-		b.r.Child(fact.RefTo(nb.PortGroupTable, b.subject), nb.ACLTable, b.subject+"/always/"+ip, &nb.ACL{
+		b.r.Child(fact.RefTo(nb.PortGroupTable, b.group), nb.ACLTable, b.group+"/always/"+ip, &nb.ACL{
 			Direction: nb.ACLDirectionToLport, Priority: priorityAlways, Action: nb.ACLActionAllowRelated,
-			Match: fmt.Sprintf("outport == @%s && %s.src == {%s}", b.subject, ip, sources),
+			Match: fmt.Sprintf("outport == @%s && %s.src == {%s}", b.group, ip, sources),
 		})
 	}
-}
-
-// acl adds a rule of the policy. Its identity is what it says, so that a change of a
-// policy touches the rows that differ.
-func (b *ruleBuilder) acl(direction, action string, priority int, match, rule string) {
-	row := &nb.ACL{Action: action, Priority: priority, Tier: int(b.p.Tier), Match: match}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s %s", direction, priority, action, match))
-	b.log(row)
-	row.ExternalIDs = map[string]string{"rule": sideName(direction) + "/" + rule}
-	b.child(b.p.Ref().String()+"/"+hex.EncodeToString(sum[:8]), direction, row)
-}
-
-func (b *ruleBuilder) child(id, direction string, row *nb.ACL) {
-	ref := fact.RefTo(nb.ACLTable, id)
-	for i := range b.r.Rows {
-		if b.r.Rows[i].Ref == ref {
-			return // two rules that say the same
-		}
-	}
-	row.Direction = direction
-	if direction == nb.ACLDirectionFromLport {
-		row.Options = map[string]string{"apply-after-lb": "true"} // about the backend, not the address of the Service
-	}
-	name := b.p.Ref().String()
-	if len(name) > aclNameLength {
-		name = name[:aclNameLength]
-	}
-	row.Name = &name
-	if row.ExternalIDs == nil {
-		row.ExternalIDs = map[string]string{}
-	}
-	row.ExternalIDs["policy"] = b.p.Ref().String()
-	b.r.Child(fact.RefTo(nb.PortGroupTable, b.subject), nb.ACLTable, id, row)
-}
-
-// port matches a port of a group: the one that the packet goes to or comes from.
-func (b *ruleBuilder) port(direction, group string) string {
-	if direction == nb.ACLDirectionToLport {
-		return "outport == @" + group
-	}
-	return "inport == @" + group
 }
 
 // aclOf translates an action. After the last tier everything is allowed.
@@ -215,13 +164,6 @@ func aclOf(tier model.PolicyTier, action model.PolicyAction) string {
 	default:
 		return nb.ACLActionAllowRelated
 	}
-}
-
-func sideName(direction string) string {
-	if direction == nb.ACLDirectionToLport {
-		return "ingress"
-	}
-	return "egress"
 }
 
 func ruleName(rule *model.PolicyRule, i int) string {

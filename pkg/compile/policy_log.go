@@ -10,10 +10,10 @@ import (
 // defaultLogRate bounds the lines that one rule writes in a second.
 const defaultLogRate = 10
 
-// log has OVN write a line for what the rule decides, if the policy wants it. The
-// meter is one for each rate, and counts each rule by itself (ovn-nb(5), Meter:fair).
-func (b *ruleBuilder) log(row *nb.ACL) {
-	log := b.p.Log
+// setLog has OVN write a line for what the rule decides, if the owner wants it. There is one meter for each rate; it
+// counts each rule by itself (ovn-nb(5), Meter:fair).
+func (b *ruleBuilder) setLog(row *nb.ACL) {
+	log := b.log
 	switch row.Action {
 	case nb.ACLActionDrop:
 		row.Log = log.Deny

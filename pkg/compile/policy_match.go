@@ -16,12 +16,12 @@ import (
 
 // matches gives the matches (ovn-sb(5), Logical_Flow:match) of one rule; none if no
 // packet can match it.
-func (b *ruleBuilder) matches(rule *model.PolicyRule, direction string) (out []string) {
+func (b *policyBuilder) matches(rule *model.PolicyRule, direction string) (out []string) {
 	far := b.far(rule, direction)
 	if !far.possible() {
 		return nil
 	}
-	subject := b.port(direction, b.subject)
+	subject := portMatch(direction, b.group)
 	if ports, ok := portsMatch(rule.Ports); ok {
 		out = append(out, conjunction(subject, far.match(direction), ports))
 	}
@@ -29,7 +29,7 @@ func (b *ruleBuilder) matches(rule *model.PolicyRule, direction string) (out []s
 		if direction == nb.ACLDirectionToLport {
 			for _, s := range b.p.Named(port) {
 				for _, number := range meanings(b.v, s) {
-					out = append(out, conjunction(b.port(direction, portGroup(s, number)), far.match(direction), numberMatch(port, number)))
+					out = append(out, conjunction(portMatch(direction, portGroup(s, number)), far.match(direction), numberMatch(port, number)))
 				}
 			}
 			continue
@@ -40,7 +40,7 @@ func (b *ruleBuilder) matches(rule *model.PolicyRule, direction string) (out []s
 }
 
 // namedEgress: what a port's name means depends on the pod that is talked to.
-func (b *ruleBuilder) namedEgress(rule *model.PolicyRule, port model.NamedPort, far peers) (out []string) {
+func (b *policyBuilder) namedEgress(rule *model.PolicyRule, port model.NamedPort, far peers) (out []string) {
 	direction := nb.ACLDirectionFromLport
 	for _, s := range rule.Named(port) {
 		among := peers{everyone: true}
@@ -52,7 +52,7 @@ func (b *ruleBuilder) namedEgress(rule *model.PolicyRule, port model.NamedPort, 
 		}
 		for _, number := range meanings(b.v, s) {
 			named := peers{groups: []string{portGroup(s, number)}}
-			out = append(out, conjunction(b.port(direction, b.subject), named.match(direction), among.match(direction), numberMatch(port, number)))
+			out = append(out, conjunction(portMatch(direction, b.group), named.match(direction), among.match(direction), numberMatch(port, number)))
 		}
 	}
 	return out
@@ -65,7 +65,7 @@ type peers struct {
 	ranges   []netip.Prefix
 }
 
-func (b *ruleBuilder) far(rule *model.PolicyRule, direction string) peers {
+func (b *policyBuilder) far(rule *model.PolicyRule, direction string) peers {
 	p := peers{everyone: rule.Everyone}
 	for _, g := range rule.Groups {
 		p.groups = append(p.groups, portGroup(model.Selection{Group: g}, 0))
@@ -134,7 +134,7 @@ func conjunction(parts ...string) string {
 
 // ranges gives the addresses that a rule names by themselves: blocks without their
 // exceptions, nodes, and the addresses that nodes in a block have towards pods.
-func (b *ruleBuilder) ranges(rule *model.PolicyRule, direction string) []netip.Prefix {
+func (b *policyBuilder) ranges(rule *model.PolicyRule, direction string) []netip.Prefix {
 	var all netipx.IPSetBuilder
 	for _, block := range rule.Blocks {
 		set := blockSet(block)
@@ -172,7 +172,7 @@ func blockSet(block model.IPBlock) *netipx.IPSet {
 
 // addHosts: a block with a node in it means what comes from the node, too, which
 // pods see under other addresses.
-func (b *ruleBuilder) addHosts(all *netipx.IPSetBuilder, block *netipx.IPSet, cidr netip.Prefix) {
+func (b *policyBuilder) addHosts(all *netipx.IPSetBuilder, block *netipx.IPSet, cidr netip.Prefix) {
 	within := model.Prefixes{V4: cidr}
 	if cidr.Addr().Is6() {
 		within = model.Prefixes{V6: cidr}
@@ -186,7 +186,7 @@ func (b *ruleBuilder) addHosts(all *netipx.IPSetBuilder, block *netipx.IPSet, ci
 	}
 }
 
-func (b *ruleBuilder) addNode(all *netipx.IPSetBuilder, node *model.Node) {
+func (b *policyBuilder) addNode(all *netipx.IPSetBuilder, node *model.Node) {
 	for _, a := range slices.Concat(node.Addresses, b.towardsPods(node)) {
 		all.Add(a)
 	}
@@ -194,7 +194,7 @@ func (b *ruleBuilder) addNode(all *netipx.IPSetBuilder, node *model.Node) {
 
 // towardsPods are the addresses by which pods know a node: that of its port, and
 // the one behind which it asks Services.
-func (b *ruleBuilder) towardsPods(node *model.Node) []netip.Addr {
+func (b *policyBuilder) towardsPods(node *model.Node) []netip.Addr {
 	ip, ok := b.v.IP(model.NodePortName(node.Name))
 	join, there := b.v.SubnetNetwork(b.NodeSwitch)
 	if !ok || !there {

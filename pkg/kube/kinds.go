@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/world"
 )
 
 // Kinds is the table of kinds: what is read from the API server, and what is given back to it.
@@ -122,7 +124,23 @@ func (ks Kinds) byName() map[model.Kind]Kind {
 	return out
 }
 
-// of finds the row that describes an object, by its Go type.
+// Load puts the projections of objects into a world. Objects of kinds that are not in the table are left out.
+func (ks Kinds) Load(w *world.World, objects []Object) error {
+	kindOf := ks.byType()
+	for _, o := range objects {
+		k, ok := kindOf(o)
+		if !ok {
+			continue
+		}
+		change := k.Project(o)
+		if _, err := w.Apply(change.Ref, change.Object, model.Fatal(change.Problems)); err != nil {
+			return fmt.Errorf("load %s: %w", change.Ref, err)
+		}
+	}
+	return nil
+}
+
+// byType finds the rows that describe objects, by their Go types.
 func (ks Kinds) byType() func(o any) (Kind, bool) {
 	types, partial := map[reflect.Type]Kind{}, map[schema.GroupVersionKind]Kind{}
 	for _, k := range ks {

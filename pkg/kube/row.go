@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"fmt"
 	"reflect"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,6 +54,29 @@ type Kind struct {
 	Status func(Object, StatusInput) Object
 	// Admission is nil for kinds that the webhook does not validate.
 	Admission *AnyAdmission
+}
+
+// NewList makes an empty list of objects of the kind. It fails for a kind that is not in [Scheme].
+func (k Kind) NewList() (client.ObjectList, error) {
+	gvk := k.GVK.GroupVersion().WithKind(k.GVK.Kind + "List")
+	if _, partly := k.New().(*metav1.PartialObjectMetadata); partly {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(gvk)
+		return list, nil
+	}
+	scheme, err := Scheme()
+	if err != nil {
+		return nil, err
+	}
+	o, err := scheme.New(gvk)
+	if err != nil {
+		return nil, fmt.Errorf("make a list of kind %s: %w", k.Name, err)
+	}
+	list, ok := o.(client.ObjectList)
+	if !ok {
+		return nil, fmt.Errorf("make a list of kind %s: %T is none", k.Name, o)
+	}
+	return list, nil
 }
 
 // AnyAdmission is an [Admission] for any object of its kind.

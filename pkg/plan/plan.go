@@ -191,8 +191,7 @@ func (p *planner) nameFree(want desired.Claimed, name string) bool {
 	}
 	if row := p.actual.Row(ref.Table, other); row != nil {
 		if _, ours := table.OwnerOf(row); ours {
-			p.remove(fact.Ref{Table: ref.Table, UUID: other}, row)
-			p.result.Units[len(p.result.Units)-1].early = true
+			p.removeEarly(fact.Ref{Table: ref.Table, UUID: other}, row)
 			return true
 		}
 	}
@@ -254,7 +253,7 @@ func (p *planner) parentOf(table *fact.Table, have any) fact.Ref {
 func (p *planner) remove(ref fact.Ref, have any) {
 	table := fact.TableOf(ref.Table)
 	owner, ours := table.OwnerOf(have)
-	if !ours {
+	if !ours || p.deletes[ref] {
 		return
 	}
 	u := Unit{Owner: owner, Action: Delete, Ref: ref}
@@ -270,6 +269,16 @@ func (p *planner) remove(ref fact.Ref, have any) {
 	u.Unlinks = append(u.Unlinks, p.pointers(ref)...)
 	p.deletes[ref] = true
 	p.result.Units = append(p.result.Units, u)
+}
+
+// removeEarly removes a row whose name another row of this plan takes.
+func (p *planner) removeEarly(ref fact.Ref, have any) {
+	p.remove(ref, have)
+	for i := range p.result.Units {
+		if u := &p.result.Units[i]; u.Action == Delete && u.Ref == ref {
+			u.early = true
+		}
+	}
 }
 
 // pointers are the elements of strong columns that point to a row, whoever wrote

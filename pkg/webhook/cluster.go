@@ -1,31 +1,29 @@
 package webhook
 
 import (
-	"cmp"
 	"net/netip"
-	"slices"
 	"sync"
 
 	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/world"
 )
 
-// Cluster knows what a cluster has: it listens to what the engine is told. The
-// projections are the engine's own; what is added is an index of the addresses in
-// use. Its methods may be called from any goroutine.
+// Cluster knows what a cluster has: it receives the events that the engine receives, and shares its projections. What is
+// added is an index of the addresses in use. Its methods may be called from any goroutine.
 type Cluster struct {
 	defaultSubnet string
 	apiServers    []netip.Addr
 
 	mu         sync.RWMutex
 	synced     bool
-	subnets    table[model.Subnet]
-	namespaces table[model.Namespace]
-	vpcs       table[model.Vpc]
-	pools      table[model.IPPool]
-	nodes      table[model.Node]
-	ips        map[string]table[model.IP] // by subnet and name
-	subnetOf   map[string]string          // of the IP objects, by name
+	world      *world.World // with the tables below, and no others
+	subnets    *world.Table[model.Subnet]
+	namespaces *world.Table[model.Namespace]
+	vpcs       *world.Table[model.Vpc]
+	pools      *world.Table[model.IPPool]
+	nodes      *world.Table[model.Node]
+	ips        *world.Table[model.IP]
 	holders    map[held]*model.IP
 }
 
@@ -36,7 +34,7 @@ type held struct {
 	mac    string
 }
 
-type table[T any] map[string]*T
+const indexSubnet = "subnet" // IPs by their subnet
 
 var (
 	_ model.Cluster = (*Cluster)(nil)
@@ -47,31 +45,28 @@ var (
 // namespaces that are bound to no other, apiServers are the addresses of the API
 // server.
 func NewCluster(defaultSubnet string, apiServers []netip.Addr) *Cluster {
-	return &Cluster{
-		defaultSubnet: defaultSubnet, apiServers: apiServers,
-		subnets: table[model.Subnet]{}, namespaces: table[model.Namespace]{}, vpcs: table[model.Vpc]{},
-		pools: table[model.IPPool]{}, nodes: table[model.Node]{},
-		ips: map[string]table[model.IP]{}, subnetOf: map[string]string{}, holders: map[held]*model.IP{},
+	w := world.Bare()
+	c := &Cluster{
+		defaultSubnet: defaultSubnet, apiServers: apiServers, world: w, holders: map[held]*model.IP{},
+		subnets:    world.AddTable[model.Subnet](w, model.KindSubnet),
+		namespaces: world.AddTable[model.Namespace](w, model.KindNamespace),
+		vpcs:       world.AddTable[model.Vpc](w, model.KindVpc),
+		pools:      world.AddTable[model.IPPool](w, model.KindIPPool),
+		nodes:      world.AddTable[model.Node](w, model.KindNode),
+		ips: world.AddTable(w, model.KindIP, world.Index[model.IP]{Name: indexSubnet, Buckets: func(ip *model.IP) []world.Key {
+			return []world.Key{{Name: ip.Subnet}}
+		}}),
 	}
+	c.ips.OnApply(c.hold)
+	return c
 }
 
 // Learn takes the projection of an object, nil if the object is gone.
 func (c *Cluster) Learn(ref model.Ref, projection any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch ref.Kind {
-	case model.KindSubnet:
-		set(c.subnets, ref.Name, projection)
-	case model.KindNamespace:
-		set(c.namespaces, ref.Name, projection)
-	case model.KindVpc:
-		set(c.vpcs, ref.Name, projection)
-	case model.KindIPPool:
-		set(c.pools, ref.Name, projection)
-	case model.KindNode:
-		set(c.nodes, ref.Name, projection)
-	case model.KindIP:
-		c.learnIP(ref.Name, projection)
+	if _, needed := c.world.Table(ref.Kind); needed {
+		_, _ = c.world.Apply(ref, projection, false) // it fails for what the engine does not take either, and reports
 	}
 }
 
@@ -82,44 +77,23 @@ func (c *Cluster) Learned() {
 	c.synced = true
 }
 
-func set[T any](t table[T], name string, projection any) {
-	if o, ok := projection.(*T); ok {
-		t[name] = o
-	} else {
-		delete(t, name)
-	}
-}
-
-// learnIP is called with the lock held.
-func (c *Cluster) learnIP(name string, projection any) {
-	if subnet, known := c.subnetOf[name]; known {
-		before := c.ips[subnet][name]
-		for _, h := range holdings(before) {
-			if c.holders[h] == before {
-				delete(c.holders, h)
-			}
+// hold keeps the index of the addresses in use; the lock is held.
+func (c *Cluster) hold(_ world.Key, before, now *model.IP) []model.Ref {
+	for _, h := range holdings(before) {
+		if c.holders[h] == before {
+			delete(c.holders, h)
 		}
-		delete(c.ips[subnet], name)
-		if len(c.ips[subnet]) == 0 {
-			delete(c.ips, subnet)
-		}
-		delete(c.subnetOf, name)
 	}
-	ip, ok := projection.(*model.IP)
-	if !ok {
-		return
+	for _, h := range holdings(now) {
+		c.holders[h] = now
 	}
-	if c.ips[ip.Subnet] == nil {
-		c.ips[ip.Subnet] = table[model.IP]{}
-	}
-	c.ips[ip.Subnet][name] = ip
-	c.subnetOf[name] = ip.Subnet
-	for _, h := range holdings(ip) {
-		c.holders[h] = ip
-	}
+	return nil
 }
 
 func holdings(ip *model.IP) []held {
+	if ip == nil {
+		return nil
+	}
 	var out []held
 	for _, addr := range model.Families(ip.Addrs) {
 		out = append(out, held{subnet: ip.Subnet, addr: addr})
@@ -140,77 +114,68 @@ func (c *Cluster) Known() model.Cluster {
 	return c
 }
 
-// DefaultSubnet is what [NewCluster] was told.
+// DefaultSubnet is what [NewCluster] was given.
 func (c *Cluster) DefaultSubnet() string { return c.defaultSubnet }
 
-// APIServers are what [NewCluster] was told.
+// APIServers are what [NewCluster] was given.
 func (c *Cluster) APIServers() []netip.Addr { return c.apiServers }
 
 // Subnet finds a subnet.
-func (c *Cluster) Subnet(name string) (*model.Subnet, bool) { return one(c, c.subnets, name) }
+func (c *Cluster) Subnet(name string) (*model.Subnet, bool) { return get(c, c.subnets, name) }
 
 // Namespace finds a namespace.
-func (c *Cluster) Namespace(name string) (*model.Namespace, bool) {
-	return one(c, c.namespaces, name)
-}
+func (c *Cluster) Namespace(name string) (*model.Namespace, bool) { return get(c, c.namespaces, name) }
 
 // Vpc finds a Vpc.
-func (c *Cluster) Vpc(name string) (*model.Vpc, bool) { return one(c, c.vpcs, name) }
+func (c *Cluster) Vpc(name string) (*model.Vpc, bool) { return get(c, c.vpcs, name) }
 
 // IPPool finds a pool.
-func (c *Cluster) IPPool(name string) (*model.IPPool, bool) { return one(c, c.pools, name) }
+func (c *Cluster) IPPool(name string) (*model.IPPool, bool) { return get(c, c.pools, name) }
 
 // Subnets lists all subnets by name.
-func (c *Cluster) Subnets() []*model.Subnet { return all(c, c.subnets) }
+func (c *Cluster) Subnets() []*model.Subnet { return list(c, c.subnets) }
 
 // Vpcs lists all Vpcs by name.
-func (c *Cluster) Vpcs() []*model.Vpc { return all(c, c.vpcs) }
+func (c *Cluster) Vpcs() []*model.Vpc { return list(c, c.vpcs) }
 
 // IPPools lists all pools by name.
-func (c *Cluster) IPPools() []*model.IPPool { return all(c, c.pools) }
+func (c *Cluster) IPPools() []*model.IPPool { return list(c, c.pools) }
 
 // Nodes lists all nodes by name.
-func (c *Cluster) Nodes() []*model.Node { return all(c, c.nodes) }
+func (c *Cluster) Nodes() []*model.Node { return list(c, c.nodes) }
 
 // IPs lists the records of a subnet by name.
 func (c *Cluster) IPs(subnet string) []*model.IP {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return sorted(c.ips[subnet])
+	return c.ips.Bucket(indexSubnet, world.Key{Name: subnet})
 }
 
 // Holder finds who has an address of a subnet.
 func (c *Cluster) Holder(subnet string, addr netip.Addr) (*model.IP, bool) {
-	return one(c, c.holders, held{subnet: subnet, addr: addr})
+	return c.holder(held{subnet: subnet, addr: addr})
 }
 
 // HolderOfMAC finds who has a MAC in a subnet.
 func (c *Cluster) HolderOfMAC(subnet, mac string) (*model.IP, bool) {
-	return one(c, c.holders, held{subnet: subnet, mac: mac})
+	return c.holder(held{subnet: subnet, mac: mac})
 }
 
-func one[K comparable, T any, M ~map[K]*T](c *Cluster, m M, key K) (*T, bool) {
+func (c *Cluster) holder(h held) (*model.IP, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	o, ok := m[key]
-	return o, ok
+	ip, ok := c.holders[h]
+	return ip, ok
 }
 
-func all[T any](c *Cluster, t table[T]) []*T {
+func get[T any](c *Cluster, t *world.Table[T], name string) (*T, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return sorted(t)
+	return t.Get(world.Key{Name: name})
 }
 
-func sorted[T any](t table[T]) []*T {
-	names := make([]string, 0, len(t))
-	for name := range t {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, cmp.Compare[string])
-	out := make([]*T, 0, len(t))
-	for _, name := range names {
-		out = append(out, t[name])
-	}
-	return out
+func list[T any](c *Cluster, t *world.Table[T]) []*T {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return t.List()
 }

@@ -8,20 +8,17 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
-	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/wovensdn/woven/api/annotations"
-	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/cniserver/podnet"
+	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// kind says how objects of one kind are looked at.
-type kind struct {
+// judge validates objects of one kind.
+type judge struct {
 	// problems of an object; known is nil if the cluster is not known.
 	problems func(raw []byte, namespace string, known model.Cluster) ([]model.Problem, error)
 	// change has the problems of a change from one to the other; nil if any change is as good as a creation.
@@ -30,21 +27,41 @@ type kind struct {
 	removal func(name string, known model.Cluster) (model.Problem, bool)
 }
 
-// kinds are all that the webhook is asked about.
-var kinds = map[schema.GroupKind]kind{
-	networkKind("Subnet"): {
-		problems: projected(model.SubnetFrom, model.SubnetProblems), removal: model.SubnetRemovalProblem,
-	},
-	networkKind("IPPool"): {problems: projected(model.IPPoolFrom, model.IPPoolProblems)},
-	networkKind("IP"):     {problems: projected(model.IPFrom, model.IPProblems), change: changedIP},
-	networkKind("Vpc"):    {problems: projected(model.VpcFrom, model.VpcProblems)},
+// judgeOf finds how a kind is validated: as a workload, or as its row in the table of kinds says.
+func judgeOf(kinds kube.Kinds, gk schema.GroupKind) (judge, bool) {
+	if j, ok := workloads[gk]; ok {
+		return j, true
+	}
+	k, ok := kinds.OfGroupKind(gk)
+	if !ok || k.Admission == nil {
+		return judge{}, false
+	}
+	j := judge{removal: k.Admission.Removal}
+	j.problems = func(raw []byte, _ string, known model.Cluster) ([]model.Problem, error) {
+		o, leaving, err := decode(raw, k.New())
+		if err != nil || leaving {
+			return nil, err
+		}
+		return k.Admission.Problems(o, known), nil
+	}
+	if k.Admission.Update != nil {
+		j.change = func(before, after []byte) ([]model.Problem, error) {
+			old, wasLeaving, err := decode(before, k.New())
+			if err != nil || wasLeaving {
+				return nil, err
+			}
+			now, leaving, err := decode(after, k.New())
+			if err != nil || leaving {
+				return nil, err
+			}
+			return k.Admission.Update(old, now), nil
+		}
+	}
+	return j, true
+}
 
-	policyKind(networkingv1.GroupName, model.KindNetworkPolicy):          {problems: alone(model.NetworkPolicyFrom)},
-	policyKind(v1alpha1.GroupName, model.KindAdminNetworkPolicy):         {problems: alone(model.AdminNetworkPolicyFrom)},
-	policyKind(v1alpha1.GroupName, model.KindBaselineAdminNetworkPolicy): {problems: alone(model.BaselineAdminNetworkPolicyFrom)},
-	policyKind(v1alpha2.GroupName, model.KindClusterNetworkPolicy):       {problems: alone(model.ClusterNetworkPolicyFrom)},
-
-	{Kind: "Namespace"}: {problems: projected(model.NamespaceFrom, model.NamespaceProblems)},
+// workloads are pods, and the objects that have templates of pods.
+var workloads = map[schema.GroupKind]judge{
 	{Kind: "Pod"}: {problems: reading(func(o *corev1.Pod, namespace string, known model.Cluster) []model.Problem {
 		o.Namespace = namespace
 		return podProblems(o, known, model.PodProblems)
@@ -59,12 +76,12 @@ var kinds = map[schema.GroupKind]kind{
 	}),
 }
 
-func networkKind(name string) schema.GroupKind {
-	return schema.GroupKind{Group: v1.GroupVersion.Group, Kind: name}
-}
-
-func policyKind(group string, name model.Kind) schema.GroupKind {
-	return schema.GroupKind{Group: group, Kind: string(name)}
+// decode reads an object. One that is on its way out is not validated: nothing may hold that up.
+func decode[O metav1.Object](raw []byte, into O) (o O, leaving bool, err error) {
+	if err := json.Unmarshal(raw, into); err != nil {
+		return into, false, fmt.Errorf("decode object: %w", err)
+	}
+	return into, into.GetDeletionTimestamp() != nil, nil
 }
 
 // object is a pointer to an object of the API.
@@ -73,60 +90,14 @@ type object[O any] interface {
 	metav1.Object
 }
 
-// decode reads an object; nil if it is on its way out: nothing may hold that up.
-func decode[O any, P object[O]](raw []byte) (P, error) {
-	o := P(new(O))
-	if err := json.Unmarshal(raw, o); err != nil {
-		return nil, fmt.Errorf("decode object: %w", err)
-	}
-	if o.GetDeletionTimestamp() != nil {
-		return nil, nil
-	}
-	return o, nil
-}
-
 func reading[O any, P object[O]](judge func(P, string, model.Cluster) []model.Problem) func([]byte, string, model.Cluster) ([]model.Problem, error) {
 	return func(raw []byte, namespace string, known model.Cluster) ([]model.Problem, error) {
-		o, err := decode[O, P](raw)
-		if err != nil || o == nil {
+		o, leaving, err := decode(raw, P(new(O)))
+		if err != nil || leaving {
 			return nil, err
 		}
 		return judge(o, namespace, known), nil
 	}
-}
-
-// projected is for kinds that have a projection: what is wrong with the object
-// itself and, if it can be read, what in the cluster speaks against it.
-func projected[O, T any, P object[O]](from func(P) (T, []model.Problem), among func(*T, model.Cluster) []model.Problem) func([]byte, string, model.Cluster) ([]model.Problem, error) {
-	return reading(func(o P, _ string, known model.Cluster) []model.Problem {
-		projection, list := from(o)
-		if known == nil || model.Fatal(list) {
-			return list
-		}
-		return append(list, among(&projection, known)...)
-	})
-}
-
-// alone is for kinds that nothing in the cluster speaks against.
-func alone[O, T any, P object[O]](from func(P) (T, []model.Problem)) func([]byte, string, model.Cluster) ([]model.Problem, error) {
-	return projected(from, func(*T, model.Cluster) []model.Problem { return nil })
-}
-
-func changedIP(before, after []byte) ([]model.Problem, error) {
-	old, err := decode[v1.IP](before)
-	if err != nil || old == nil {
-		return nil, err
-	}
-	now, err := decode[v1.IP](after)
-	if err != nil || now == nil {
-		return nil, err
-	}
-	from, _ := model.IPFrom(old)
-	to, list := model.IPFrom(now)
-	if model.Fatal(list) {
-		return nil, nil // which is refused anyway
-	}
-	return model.IPChangeProblems(&from, &to), nil
 }
 
 func podProblems(o *corev1.Pod, known model.Cluster, among func(*model.Pod, model.Cluster) []model.Problem) []model.Problem {
@@ -145,8 +116,8 @@ func podProblems(o *corev1.Pod, known model.Cluster, among func(*model.Pod, mode
 
 // template is for workloads: their pods are looked at before there is one. path
 // is that of the template, with a dot at its end.
-func template[O any, P object[O]](path string, of func(P) *corev1.PodTemplateSpec) kind {
-	return kind{problems: reading(func(o P, namespace string, known model.Cluster) []model.Problem {
+func template[O any, P object[O]](path string, of func(P) *corev1.PodTemplateSpec) judge {
+	return judge{problems: reading(func(o P, namespace string, known model.Cluster) []model.Problem {
 		t := of(o)
 		pod := &corev1.Pod{Spec: corev1.PodSpec{HostNetwork: t.Spec.HostNetwork}}
 		pod.Namespace, pod.Name, pod.Annotations = namespace, o.GetName(), t.Annotations

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
@@ -29,6 +30,7 @@ const spared = metav1.NamespaceSystem
 
 // Reviewer answers requests for review.
 type Reviewer struct {
+	Kinds   kube.Kinds
 	Cluster *Cluster
 	Log     logr.Logger
 }
@@ -43,7 +45,7 @@ func (r *Reviewer) Handle(_ context.Context, request admission.Request) (respons
 			response = admission.Allowed("")
 		}
 	}()
-	k, ok := kinds[schema.GroupKind{Group: request.Kind.Group, Kind: request.Kind.Kind}]
+	k, ok := judgeOf(r.Kinds, schema.GroupKind{Group: request.Kind.Group, Kind: request.Kind.Kind})
 	if !ok || request.SubResource != "" || request.Namespace == spared || request.Kind.Kind == string(model.KindNamespace) && request.Name == spared {
 		return admission.Allowed("")
 	}
@@ -55,7 +57,7 @@ func (r *Reviewer) Handle(_ context.Context, request admission.Request) (respons
 	return answer(&request, list)
 }
 
-func (r *Reviewer) review(k kind, request *admission.Request) ([]model.Problem, error) {
+func (r *Reviewer) review(k judge, request *admission.Request) ([]model.Problem, error) {
 	known := r.Cluster.Known()
 	switch request.Operation {
 	case admissionv1.Create:

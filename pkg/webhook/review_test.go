@@ -2,7 +2,9 @@ package webhook
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 	"sigs.k8s.io/yaml"
 
+	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
@@ -110,7 +113,7 @@ const wants = "ovn.kubernetes.io/ip_address: "
 
 func TestReview(t *testing.T) {
 	const owned = `ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: s, uid: u, controller: true}], annotations:`
-	r := &Reviewer{Cluster: town(), Log: testr.New(t)}
+	r := &Reviewer{Kinds: kube.AllKinds(), Cluster: town(), Log: testr.New(t)}
 	for _, c := range []struct {
 		what          string
 		operation     admissionv1.Operation
@@ -182,7 +185,7 @@ func TestReview(t *testing.T) {
 
 // TestUnknownCluster: before the cluster is known, only the object itself is judged.
 func TestUnknownCluster(t *testing.T) {
-	r := &Reviewer{Cluster: NewCluster("main", nil), Log: testr.New(t)}
+	r := &Reviewer{Kinds: kube.AllKinds(), Cluster: NewCluster("main", nil), Log: testr.New(t)}
 	for text, allowed := range map[string]bool{
 		pod("one", "x", wants+"10.9.0.5"):              true,
 		pod("one", "x", wants+"nonsense"):              false,
@@ -201,7 +204,7 @@ func TestUnknownCluster(t *testing.T) {
 
 // TestAMistakeOfOursLetsPass: whatever goes wrong here, the object is accepted.
 func TestAMistakeOfOursLetsPass(t *testing.T) {
-	r := &Reviewer{Log: logr.Discard()} // without a cluster: it panics
+	r := &Reviewer{Kinds: kube.AllKinds(), Log: logr.Discard()} // without a cluster: it panics
 	if got := r.Handle(t.Context(), request(t, admissionv1.Create, "", pod("one", "x", wants+"nonsense"))); !got.Allowed {
 		t.Errorf("%+v", got)
 	}
@@ -220,17 +223,22 @@ func FuzzReview(f *testing.F) {
 		data, o := raw(f, text)
 		f.Add(o.GetKind(), data)
 	}
-	c := town()
+	c, kinds := town(), kube.AllKinds()
+	reviewed := slices.Collect(maps.Keys(workloads))
+	for _, k := range kinds {
+		reviewed = append(reviewed, k.GVK.GroupKind())
+	}
 	f.Fuzz(func(t *testing.T, name string, data []byte) {
-		for gk, k := range kinds {
-			if gk.Kind != name {
+		for _, gk := range reviewed {
+			k, ok := judgeOf(kinds, gk)
+			if gk.Kind != name || !ok {
 				continue
 			}
 			before, err := k.problems(data, "one", c)
 			if err != nil {
 				return
 			}
-			r := &Reviewer{Cluster: c, Log: testr.New(t)}
+			r := &Reviewer{Kinds: kinds, Cluster: c, Log: testr.New(t)}
 			request := admission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
 				Kind: metav1.GroupVersionKind{Group: gk.Group, Kind: gk.Kind}, Operation: admissionv1.Update, Namespace: "one", Name: "x",
 			}}
@@ -270,8 +278,8 @@ func TestHolders(t *testing.T) {
 	expect("t", two, "b.n")
 	c.Learn(model.Ref{Kind: model.KindIP, Name: "b.n"}, nil)
 	expect("t", two, "")
-	if len(c.holders)+len(c.ips)+len(c.subnetOf) > 0 {
-		t.Errorf("left over are %v, %v, %v", c.holders, c.ips, c.subnetOf)
+	if len(c.holders)+c.ips.Len() > 0 {
+		t.Errorf("left over are %v, %v", c.holders, c.ips.All())
 	}
 }
 
@@ -283,7 +291,7 @@ func BenchmarkReview(b *testing.B) {
 		addr = addr.Next()
 		record(c, fmt.Sprintf("p%d.one", i), "main", model.Addrs{V4: addr}, false)
 	}
-	r := &Reviewer{Cluster: c, Log: logr.Discard()}
+	r := &Reviewer{Kinds: kube.AllKinds(), Cluster: c, Log: logr.Discard()}
 	req := request(b, admissionv1.Create, "", pod("one", "x", wants+"10.0.0.77"))
 	for b.Loop() {
 		if got := r.Handle(b.Context(), req); !got.Allowed {

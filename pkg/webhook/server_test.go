@@ -22,6 +22,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/clock"
+
+	"github.com/wovensdn/woven/pkg/kube"
 )
 
 func TestServerConfig(t *testing.T) {
@@ -88,7 +90,7 @@ func TestServesFromDirectory(t *testing.T) {
 	}
 	ca := renew()
 	server, err := NewServer(ServerConfig{
-		BindAddress: address, CertDir: dir, Clock: clock.RealClock{}, Reviewer: &Reviewer{Cluster: town(), Log: testr.New(t)},
+		BindAddress: address, CertDir: dir, Clock: clock.RealClock{}, Reviewer: &Reviewer{Kinds: kube.AllKinds(), Cluster: town(), Log: testr.New(t)},
 	})
 	if err != nil {
 		t.Fatal(err)

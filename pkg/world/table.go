@@ -89,6 +89,22 @@ func (t *Table[T]) Len() int { return len(t.objects) }
 // All yields the valid objects by key, in no particular order.
 func (t *Table[T]) All() map[Key]*T { return t.objects }
 
+// List lists the valid objects by key, without recording that they are read.
+func (t *Table[T]) List() []*T { return t.pick(slices.SortedFunc(maps.Keys(t.objects), Key.Compare)) }
+
+// Bucket lists the valid objects in a bucket of an index by key, without recording that they are read.
+func (t *Table[T]) Bucket(index string, bucket Key) []*T { return t.pick(t.bucket(index, bucket)) }
+
+func (t *Table[T]) pick(keys []Key) []*T {
+	out := make([]*T, 0, len(keys))
+	for _, key := range keys {
+		if o, ok := t.objects[key]; ok {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
 // Keys yields the objects that exist, valid or not, in no particular order.
 func (t *Table[T]) Keys() iter.Seq[Key] {
 	return func(yield func(Key) bool) {

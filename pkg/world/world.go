@@ -63,9 +63,14 @@ const (
 	facetSwitches   = "switches"   // of a namespace: the subnets that a user chose for it
 )
 
-// New makes an empty world.
+// Bare makes a world without any table, for those who read few kinds and no view: [AddTable] adds what they need.
+func Bare() *World {
+	return &World{readers: newReaders(), tables: map[model.Kind]AnyTable{}, contested: map[model.Ref]string{}}
+}
+
+// New makes an empty world with a table of every kind.
 func New() *World {
-	w := &World{readers: newReaders(), tables: map[model.Kind]AnyTable{}, contested: map[model.Ref]string{}}
+	w := Bare()
 	w.Vpcs = AddTable(w, model.KindVpc,
 		Index[model.Vpc]{indexNamespace, func(o *model.Vpc) []Key { return named(o.Namespaces) }})
 	w.Subnets = AddTable(w, model.KindSubnet,
@@ -196,6 +201,14 @@ func (w *World) Forget(owner model.Ref) { w.readers.set(owner, nil) }
 
 // Readers tells how many owners depend on at least one read.
 func (w *World) Readers() int { return len(w.readers.byOwner) }
+
+// Read reads an object of any kind; T is the projection of that kind. For a kind without a table it finds nothing.
+func Read[T any](v *View, ref model.Ref) (*T, bool) {
+	if t, ok := v.w.tables[ref.Kind].(*Table[T]); ok {
+		return t.Read(v, KeyOf(ref))
+	}
+	return nil, false
+}
 
 // Vpc reads a Vpc.
 func (v *View) Vpc(name string) (*model.Vpc, bool) { return v.w.Vpcs.Read(v, Key{Name: name}) }

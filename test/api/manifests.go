@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -85,14 +86,23 @@ func decode(t testing.TB, file string) []*unstructured.Unstructured {
 	if err != nil {
 		t.Fatal(err)
 	}
+	out, err := decodeText(data)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return out
+}
+
+// decodeText reads the objects of a YAML text with one or several documents.
+func decodeText(data []byte) ([]*unstructured.Unstructured, error) {
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), len(data))
 	var out []*unstructured.Unstructured
 	for {
 		o := &unstructured.Unstructured{}
 		if err := decoder.Decode(&o.Object); errors.Is(err, io.EOF) {
-			return out
+			return out, nil
 		} else if err != nil {
-			t.Fatalf("%s: %v", file, err)
+			return nil, fmt.Errorf("decode object %d: %w", len(out)+1, err)
 		}
 		if len(o.Object) > 0 {
 			out = append(out, o)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/check"
 	"github.com/wovensdn/woven/pkg/fact"
 )
@@ -18,7 +19,12 @@ func (t *test) count(ctx context.Context) (map[string]int, error) {
 		return nil, err
 	}
 	counts := map[string]int{
-		"API IP": len(state.Objects.IPs), "API Subnet": len(state.Objects.Subnets), "API Vpc": len(state.Objects.Vpcs),
+		"API IP": len(state.Objects.IPs), "API Subnet": len(state.Objects.Subnets),
+	}
+	for _, o := range state.Objects.Others {
+		if _, ok := o.(*v1.Vpc); ok {
+			counts["API Vpc"]++
+		}
 	}
 	for _, table := range fact.Tables() {
 		for _, row := range state.NB[table.Name] {

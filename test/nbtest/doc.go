@@ -1,4 +1,4 @@
-// Package nbtest runs real OVSDB servers for tests, and turns a whole database into sorted text that can
+// Package nbtest runs real OVSDB servers for tests, and turns a database into sorted text that can
 // be compared with a golden file.
 //
 // A server needs ovsdb-server, ovsdb-tool and ovs-appctl on the machine (Debian 12: the package

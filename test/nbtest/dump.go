@@ -37,12 +37,12 @@ func Of(database client.Database) DumpOption {
 	return func(d *dumper) { d.database = database }
 }
 
-// Dump writes a whole northbound database as text that depends on nothing but its content: one line
-// per row, "Table name column=value …", sorted. Columns with their default value are left out, sets
-// ([a, b]) and maps ({k=v}) are sorted, and a reference is written as the row that it leads to, as
+// Dump writes a northbound database, that is, the tables that package nb has rows for, as text that depends on
+// nothing but its content: one line per row, "Table name column=value …", sorted. Columns with their default value are
+// left out, sets ([a, b]) and maps ({k=v}) are sorted, and a reference is written as the row that it points to, as
 // Table/name. A row without a name is called by what makes it what it is (an ACL by its direction, priority and
-// match); where that is not unique, "@" and the row that refers to it follow; and "#2", "#3" …
-// number rows that differ in nothing else.
+// match); where that is not unique, "@" and the row that refers to it follow; and "#2", "#3" … number rows that differ
+// in nothing else.
 func Dump(src Source, options ...DumpOption) string {
 	d := &dumper{database: client.NB, without: map[string]bool{}, byUUID: map[string]*dumpRow{}}
 	for _, option := range options {
@@ -58,7 +58,7 @@ func Dump(src Source, options ...DumpOption) string {
 	return strings.Join(append(lines, ""), "\n")
 }
 
-// Dump writes the server's whole database; see the function Dump.
+// Dump writes the server's database; see the function Dump.
 func (s *Server) Dump(options ...DumpOption) string {
 	s.t.Helper()
 	db, stop := connect(s.t, client.Config{

@@ -23,13 +23,11 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/world"
 )
 
 // config is the cluster that all states are in.
 var config = compile.Config{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default", LoadBalancers: true, ServiceSource: compile.DefaultServiceSource, APIServers: []netip.Addr{netip.MustParseAddr("192.168.70.10")}}
-
-// kinds are those of the API server.
-var kinds = kube.AllKinds()
 
 // database is what a bed needs: the model database or a real one.
 type database interface {
@@ -41,6 +39,8 @@ type database interface {
 type bed struct {
 	t       testing.TB
 	config  compile.Config
+	kinds   kube.Kinds
+	extend  func(*world.World, map[model.Kind]compile.Func) // adds what a kind of the tests takes
 	db      database
 	objects map[model.Ref]any // the API server
 	// parsed holds what parsing found on objects that were read from files.
@@ -69,7 +69,7 @@ type bed struct {
 }
 
 func newBed(t testing.TB, db database) *bed {
-	b := &bed{t: t, config: config, db: db, objects: map[model.Ref]any{}, parsed: map[model.Ref][]model.Problem{}, now: time.Unix(1_700_000_000, 0), reports: map[model.Ref]engine.Report{}}
+	b := &bed{t: t, config: config, kinds: kube.AllKinds(), extend: func(*world.World, map[model.Kind]compile.Func) {}, db: db, objects: map[model.Ref]any{}, parsed: map[model.Ref][]model.Problem{}, now: time.Unix(1_700_000_000, 0), reports: map[model.Ref]engine.Report{}}
 	b.restart()
 	return b
 }
@@ -89,8 +89,10 @@ func (b *bed) start() {
 	b.view = commit.NewView(b.db)
 	b.news = nil
 	b.reports = map[model.Ref]engine.Report{}
+	w, functions := world.New(), compile.Functions(b.config)
+	b.extend(w, functions)
 	b.core = engine.NewCore(engine.Config{
-		Functions: compile.Functions(b.config), Writer: b, Actual: b.view, Log: logr.Discard(),
+		World: w, Functions: functions, Writer: b, Actual: b.view, Log: logr.Discard(),
 		Observer: b,
 		Now:      func() time.Time { return b.now },
 		Deliver:  func(d engine.WriteDone) { core := b.core; b.news = append(b.news, func() { core.Written(d) }) },
@@ -215,7 +217,7 @@ func (b *bed) Write(w compile.Want, done func(error)) {
 }
 
 // HasStatus implements engine.Writer.
-func (b *bed) HasStatus(kind model.Kind) bool { return kinds.HasStatus(kind) }
+func (b *bed) HasStatus(kind model.Kind) bool { return b.kinds.HasStatus(kind) }
 
 func (b *bed) carryOut(w compile.Want) error {
 	switch w := w.(type) {
@@ -420,7 +422,7 @@ func (b *bed) remove(ref model.Ref) {
 	o := b.objects[ref]
 	switch {
 	case metaOf(o).UID == createdUID:
-	case metaOf(o).Finalized && kinds.HasStatus(ref.Kind):
+	case metaOf(o).Finalized && b.kinds.HasStatus(ref.Kind):
 		b.set(ref, withMeta(o, func(m *model.Meta) { m.Deleting = true }))
 	default:
 		b.set(ref, nil)
@@ -429,7 +431,7 @@ func (b *bed) remove(ref model.Ref) {
 
 // put creates or changes an object and keeps what the controller wrote on it.
 func (b *bed) put(ref model.Ref, object any) {
-	if old, ok := b.objects[ref]; ok && kinds.HasStatus(ref.Kind) {
+	if old, ok := b.objects[ref]; ok && b.kinds.HasStatus(ref.Kind) {
 		object = withMeta(object, func(m *model.Meta) { m.Finalized, m.Deleting = metaOf(old).Finalized, metaOf(old).Deleting })
 	}
 	switch o := object.(type) {

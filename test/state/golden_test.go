@@ -32,7 +32,7 @@ func TestGolden(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
 			b := newModelBed(t)
-			for _, ch := range read(t, file) {
+			for _, ch := range b.read(file) {
 				b.parsed[ch.Ref] = ch.Problems
 				if ch.Object != nil {
 					b.objects[ch.Ref] = ch.Object
@@ -112,29 +112,29 @@ func (b *bed) namespaces(out *strings.Builder) {
 	}
 }
 
-func read(t *testing.T, file string) []engine.Change {
-	t.Helper()
+func (b *bed) read(file string) []engine.Change {
+	b.t.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
 	var out []engine.Change
 	for doc := range strings.SplitSeq(string(raw), "\n---\n") {
-		ch, err := decode([]byte(doc))
+		ch, err := b.decode([]byte(doc))
 		if err != nil {
-			t.Fatalf("%s: %v", file, err)
+			b.t.Fatalf("%s: %v", file, err)
 		}
 		out = append(out, ch)
 	}
 	return out
 }
 
-func decode(doc []byte) (engine.Change, error) {
+func (b *bed) decode(doc []byte) (engine.Change, error) {
 	var meta metav1.TypeMeta
 	if err := yaml.Unmarshal(doc, &meta); err != nil {
 		return engine.Change{}, err
 	}
-	kind, ok := kinds.Of(model.Kind(meta.Kind))
+	kind, ok := b.kinds.Of(model.Kind(meta.Kind))
 	if !ok {
 		return engine.Change{}, errors.New("kind " + meta.Kind + " is not read")
 	}

@@ -85,7 +85,7 @@ func TestNamesInEveryOrder(t *testing.T) {
 func TestNamesGolden(t *testing.T) {
 	b := namedBed(t)
 	b.restart()
-	for _, ch := range read(t, "testdata/names.yaml") {
+	for _, ch := range b.read("testdata/names.yaml") {
 		if ch.Object == nil || len(ch.Problems) > 0 {
 			t.Fatalf("%s: %v", ch.Ref, ch.Problems)
 		}

@@ -30,7 +30,7 @@ func (b *bed) compare(when string) {
 func (b *bed) oracle() *bed {
 	b.t.Helper()
 	oracle := newModelBed(b.t)
-	oracle.config = b.config
+	oracle.config, oracle.kinds, oracle.extend = b.config, b.kinds, b.extend
 	oracle.objects = maps.Clone(b.objects)
 	oracle.restart()
 	oracle.settle()

@@ -1,0 +1,95 @@
+package compile
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/wovensdn/woven/pkg/fact"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+)
+
+// aclNameLength is what ovn-nb(5) allows for the name of an ACL.
+const aclNameLength = 63
+
+// ruleBuilder makes the ACLs of one object on one port group. It does not know what kind of object that is.
+type ruleBuilder struct {
+	r        *Result
+	owner    model.Ref // in the identity and the name of each ACL
+	ownerKey string    // the key of external_ids that names the owner
+	group    string    // the port group whose ports the rules are about
+	tier     model.PolicyTier
+	log      model.PolicyLog
+}
+
+// aclRule is one ACL of a direction.
+type aclRule struct {
+	name     string // for users, in external_ids:rule
+	action   string // ovn-nb(5), ACL:action
+	priority int
+	match    string // ovn-sb(5), Logical_Flow:match
+}
+
+// add adds an ACL. Its identity is what it says, so that a change of the object touches the rows that differ.
+func (b *ruleBuilder) add(direction string, rule aclRule) {
+	row := &nb.ACL{Action: rule.action, Priority: rule.priority, Tier: int(b.tier), Match: rule.match}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s %s", direction, rule.priority, rule.action, rule.match))
+	b.setLog(row)
+	row.ExternalIDs = map[string]string{"rule": sideName(direction) + "/" + rule.name}
+	b.acl(b.owner.String()+"/"+hex.EncodeToString(sum[:8]), direction, row)
+}
+
+// passEarlierTiers adds an ACL to each earlier tier that passes what the group's ports send or receive on to the next
+// one. A direction with rules needs them, see passTiers.
+func (b *ruleBuilder) passEarlierTiers(direction string) {
+	for tier := range int(b.tier) {
+		b.acl(fmt.Sprintf("%s/pass/%s/%d", b.owner, direction, tier), direction,
+			&nb.ACL{Action: nb.ACLActionPass, Tier: tier, Match: portMatch(direction, b.group) + " && ip"})
+	}
+}
+
+// floor allows in the last tier what no rule decides. Where no later tier has a rule, connection tracking would
+// otherwise not learn of the connections that a rule passes on.
+func (b *ruleBuilder) floor(direction string) {
+	b.acl(fmt.Sprintf("%s/floor/%s", b.owner, direction), direction,
+		&nb.ACL{Action: nb.ACLActionAllowRelated, Tier: int(model.TierBaseline), Match: portMatch(direction, b.group) + " && ip"})
+}
+
+func (b *ruleBuilder) acl(id, direction string, row *nb.ACL) {
+	ref := fact.RefTo(nb.ACLTable, id)
+	for i := range b.r.Rows {
+		if b.r.Rows[i].Ref == ref {
+			return // two rules that say the same
+		}
+	}
+	row.Direction = direction
+	if direction == nb.ACLDirectionFromLport {
+		row.Options = map[string]string{"apply-after-lb": "true"} // about the backend, not the address of the Service
+	}
+	name := b.owner.String()
+	if len(name) > aclNameLength {
+		name = name[:aclNameLength]
+	}
+	row.Name = &name
+	if row.ExternalIDs == nil {
+		row.ExternalIDs = map[string]string{}
+	}
+	row.ExternalIDs[b.ownerKey] = b.owner.String()
+	b.r.Child(fact.RefTo(nb.PortGroupTable, b.group), nb.ACLTable, id, row)
+}
+
+// portMatch matches a port of a group: the one that the packet goes to or comes from.
+func portMatch(direction, group string) string {
+	if direction == nb.ACLDirectionToLport {
+		return "outport == @" + group
+	}
+	return "inport == @" + group
+}
+
+func sideName(direction string) string {
+	if direction == nb.ACLDirectionToLport {
+		return "ingress"
+	}
+	return "egress"
+}
