@@ -69,7 +69,7 @@ func (c *Core) award(ip *model.IP, err error) []model.Ref {
 	c.uncontest(ip)
 	if err != nil {
 		cause = err.Error()
-		c.problem(ref, sourceAddress, model.Problem{Reason: "AddressConflict", Field: "spec.ipAddress", Message: fmt.Sprintf("IP %s: %s", ip.Name, cause)})
+		c.problem(ref, sourceAddress, model.Problem{Reason: model.ReasonAddressConflict, Field: "spec.ipAddress", Message: fmt.Sprintf("IP %s: %s", ip.Name, cause)})
 		if c.contested[ip.Subnet] == nil {
 			c.contested[ip.Subnet] = map[string]struct{}{}
 		}

@@ -37,7 +37,7 @@ func (c *Core) define(name string) {
 	})
 	ref := model.Ref{Kind: model.KindSubnet, Name: name}
 	if err != nil {
-		c.problem(ref, sourceAddress, model.Problem{Reason: "ValidateLogicalSwitchFailed", Message: err.Error()})
+		c.problem(ref, sourceAddress, model.Problem{Reason: model.ReasonSubnetInvalid, Message: err.Error()})
 	} else {
 		c.problem(ref, sourceAddress)
 	}

@@ -61,7 +61,7 @@ func (c *Core) claim(owner fact.Owner, w compile.Claim, k writeKey) {
 		for _, subnet := range w.Subnets {
 			c.starve(owner, subnet)
 		}
-		c.problem(owner, sourceAddress, model.Problem{Reason: "AcquireAddressFailed", Message: describe(w.For) + ": " + err.Error()})
+		c.problem(owner, sourceAddress, model.Problem{Reason: model.ReasonAcquireAddressFailed, Message: describe(w.For) + ": " + err.Error()})
 		return
 	}
 	c.problem(owner, sourceAddress)
@@ -78,7 +78,7 @@ func (c *Core) adopt(owner fact.Owner, w compile.Adopt, k writeKey) {
 		if ip, ok := c.world.IPs.Get(world.Key{Name: w.IP}); ok {
 			c.starve(owner, ip.Subnet)
 		}
-		c.problem(owner, sourceAddress, model.Problem{Reason: "AcquireAddressFailed", Message: "IP " + w.IP + ": " + err.Error()})
+		c.problem(owner, sourceAddress, model.Problem{Reason: model.ReasonAcquireAddressFailed, Message: "IP " + w.IP + ": " + err.Error()})
 		return
 	}
 	c.problem(owner, sourceAddress)
@@ -146,7 +146,7 @@ func (c *Core) Written(d WriteDone) {
 	s.attempts++
 	s.retryAt = c.cfg.Now().Add(backoff(s.attempts))
 	c.retrying[d.Owner] = struct{}{}
-	c.problem(d.Owner, sourceWrite, model.Problem{Reason: "WriteFailed", Message: d.Err.Error()})
+	c.problem(d.Owner, sourceWrite, model.Problem{Reason: model.ReasonWriteFailed, Message: d.Err.Error()})
 }
 
 // backoff doubles from 100 ms to 30 s.
