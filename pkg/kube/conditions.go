@@ -11,8 +11,7 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Reasons of conditions. Those of Subnets are Kube-OVN's, which people and
-// scripts look for.
+// Bounds of the texts of conditions and events.
 const (
 	validateReasonPrefix   = "Validate"
 	maxMessage             = 1024 // of an event's note; conditions hold to it, too
