@@ -6,7 +6,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+LDFLAGS := -s -w -X github.com/wovensdn/woven/pkg/version.version=$(VERSION)
 TOOL    := go tool -modfile=tools/go.mod
 STEP    := hack/step.sh
 
@@ -48,7 +48,7 @@ binaries:
 	done
 
 .PHONY: generate
-generate: check-go ## Generate deep copies, CRDs and OVSDB rows
+generate: check-go ## Generate deep copies, CRDs, OVSDB rows and docs/reference
 	@$(TOOL) controller-gen object:headerFile=hack/header.go.txt paths=./api/v1 crd:crdVersions=v1 output:crd:dir=config/crd
 	@go generate ./...
 

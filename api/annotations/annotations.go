@@ -1,104 +1,234 @@
-// Package annotations names every annotation, label and finalizer that Woven
-// reads or writes. The names are wire-compatible with Kube-OVN.
+// Package annotations names every annotation, label and finalizer that Woven reads or writes. The names are those of
+// Kube-OVN.
 //
-// An annotation of a pod's NIC is keyed by the provider of that NIC:
-// "<provider>.kubernetes.io/<suffix>". The provider of the default NIC is
-// "ovn", hence "ovn.kubernetes.io/ip_address". [Key] builds such names.
+// An annotation of a pod's NIC is keyed by the provider of that NIC: "<provider>.kubernetes.io/<suffix>". The provider
+// of the default NIC is "ovn", hence "ovn.kubernetes.io/ip_address". [Key] builds such names.
 package annotations
 
 // DefaultProvider is the provider of a pod's default NIC.
 const DefaultProvider = "ovn"
 
-// Suffixes of the per-provider pod annotations; see [Key].
+// Suffixes of the annotations of a pod's NIC; see [Key]. What has a name of its own below is explained there.
 const (
 	SuffixAllocated     = "allocated"
 	SuffixRouted        = "routed"
 	SuffixIPAddress     = "ip_address"
 	SuffixMACAddress    = "mac_address"
-	SuffixIPFamily      = "ip_family"
 	SuffixIPPool        = "ip_pool"
 	SuffixCIDR          = "cidr"
 	SuffixGateway       = "gateway"
 	SuffixLogicalSwitch = "logical_switch"
 	SuffixLogicalRouter = "logical_router"
 	SuffixPodNICType    = "pod_nic_type"
-	// SuffixVirtualMachine names the KubeVirt VM that a pod runs; port and IP object bear its name.
+	SuffixRoutes        = "routes"
+
+	// SuffixIPFamily limits the addresses of the pod, on a dual-stack Subnet, to one family.
+	//woven:on Pod
+	//woven:by user
+	//woven:value ipv4 or ipv6; without it, one address of each family of the Subnet
+	SuffixIPFamily = "ip_family"
+	// SuffixVirtualMachine names the KubeVirt virtual machine that the pod runs; logical switch port and IP object
+	// have its name.
+	//woven:on Pod
+	//woven:by controller
+	//woven:value name of a VirtualMachine
 	SuffixVirtualMachine = "virtualmachine"
-	SuffixRoutes         = "routes"
-	SuffixMirror         = "mirror"
-	// SuffixDHCPv4Options and SuffixDHCPv6Options are laid over the options of the subnet: "name=value,name=value".
+	// SuffixDHCPv4Options overrides DHCPv4 options of the Subnet for the pod.
+	//woven:on Pod
+	//woven:by user
+	//woven:value name=value pairs, separated by commas
 	SuffixDHCPv4Options = "dhcp-v4-options"
+	// SuffixDHCPv6Options overrides DHCPv6 options of the Subnet for the pod.
+	//woven:on Pod
+	//woven:by user
+	//woven:value name=value pairs, separated by commas
 	SuffixDHCPv6Options = "dhcp-v6-options"
 )
 
-// Annotations of the default provider, written out because they are read most.
+// Annotations. The directives say which kinds have the annotation (on), who writes it (by) and what it holds (value);
+// docs/reference/api.md is generated from them.
 const (
-	// Allocated is "true" once the controller has chosen the addresses.
+	// Allocated is set when the controller has allocated the addresses.
+	//woven:on Pod,Node
+	//woven:by controller
+	//woven:value true
 	Allocated = "ovn.kubernetes.io/allocated"
-	// Routed is "true" once the rows of the pod are committed to the northbound database; CNI ADD waits for it.
+	// Routed is set when the rows of the pod are committed to the northbound database; CNI ADD waits for it.
+	//woven:on Pod
+	//woven:by controller
+	//woven:value true
 	Routed = "ovn.kubernetes.io/routed"
-	// IPAddress is "10.16.0.5", "fd00::5" or "10.16.0.5,fd00::5" (IPv4 first).
+	// IPAddress holds the addresses. A user sets it before the pod has addresses, to ask for these; the controller
+	// sets it to what is allocated.
+	//woven:on Pod,Node
+	//woven:by user,controller
+	//woven:value an IPv4 address, an IPv6 address, or both in this order, separated by a comma
 	IPAddress = "ovn.kubernetes.io/ip_address"
-	// MACAddress is a unicast MAC, lower case with colons.
+	// MACAddress holds the MAC address. A user sets it before the pod has addresses, to ask for this one; the
+	// controller sets it to what is allocated.
+	//woven:on Pod,Node
+	//woven:by user,controller
+	//woven:value a unicast MAC address; the controller writes lower case with colons
 	MACAddress = "ovn.kubernetes.io/mac_address"
-	// CIDR is the subnet's CIDR, "v4", "v6" or "v4,v6".
+	// CIDR holds the CIDRs of the Subnet. On a Namespace whose [LogicalSwitch] names a Subnet that does not exist, a
+	// user sets it to have the Subnet created with this CIDR.
+	//woven:on Pod,Node,Namespace
+	//woven:by user,controller
+	//woven:value an IPv4 CIDR, an IPv6 CIDR, or both in this order, separated by a comma; on Namespaces those of
+	//woven:value several Subnets separated by semicolons
 	CIDR = "ovn.kubernetes.io/cidr"
-	// Gateway is the subnet's gateway, "v4", "v6" or "v4,v6".
+	// Gateway holds the gateway of the Subnet. On a Namespace a user sets it for the Subnet that is created; see [CIDR].
+	//woven:on Pod,Node,Namespace
+	//woven:by user,controller
+	//woven:value an IPv4 address, an IPv6 address, or both in this order, separated by a comma
 	Gateway = "ovn.kubernetes.io/gateway"
-	// LogicalSwitch names the subnet; on a namespace it is a comma separated list in order of preference.
+	// LogicalSwitch names the Subnet. On a Pod or Namespace a user sets it to choose the Subnet of the addresses; the
+	// controller sets it to the Subnet in use. On a Service it selects the Vpc of that Subnet.
+	//woven:on Pod,Node,Namespace,Service
+	//woven:by user,controller
+	//woven:value name of a Subnet; on Namespaces several names separated by commas, in order of preference
 	LogicalSwitch = "ovn.kubernetes.io/logical_switch"
-	// LogicalRouter names the Vpc; on a Service, the one that its backends are in.
+	// LogicalRouter names the Vpc. On a Service a user sets it to the Vpc of the Service's backends; on a Pod the
+	// controller sets it to the Vpc of the Subnet.
+	//woven:on Pod,Service
+	//woven:by user,controller
+	//woven:value name of a Vpc
 	LogicalRouter = "ovn.kubernetes.io/logical_router"
-	// PodNICType is "veth-pair".
+	// PodNICType is the type of the pod's interface.
+	//woven:on Pod
+	//woven:by controller
+	//woven:value veth-pair
 	PodNICType = "ovn.kubernetes.io/pod_nic_type"
-	// Routes is a JSON list of {"dst","gw"} for routes inside the pod.
+	// Routes lists further routes inside the pod.
+	//woven:on Pod
+	//woven:by user
+	//woven:value JSON list of objects with dst (CIDR) and gw (address)
 	Routes = "ovn.kubernetes.io/routes"
-	// ExcludeIPs is written on namespaces: the excludeIps of the bound subnets, subnets separated by ";".
+	// ExcludeIPs holds the addresses that are not allocated: spec.excludeIps of the bound Subnets. A user sets it for
+	// the Subnet that is created; see [CIDR].
+	//woven:on Namespace
+	//woven:by user,controller
+	//woven:value addresses (a) and ranges (a..b), separated by commas; those of several Subnets separated by
+	//woven:value semicolons
 	ExcludeIPs = "ovn.kubernetes.io/exclude_ips"
-	// GatewayType, GatewayNode, Private ("true") and Allow (CIDRs, comma separated) describe, on a namespace, the Subnet that it wants made.
+	// GatewayType sets spec.gatewayType of the Subnet that is created; see [CIDR].
+	//woven:on Namespace
+	//woven:by user
+	//woven:value distributed (default) or centralized
 	GatewayType = "ovn.kubernetes.io/gateway_type"
+	// GatewayNode sets spec.gatewayNode of the Subnet that is created; see [CIDR].
+	//woven:on Namespace
+	//woven:by user
+	//woven:value names of Nodes, separated by commas
 	GatewayNode = "ovn.kubernetes.io/gateway_node"
-	Private     = "ovn.kubernetes.io/private"
-	Allow       = "ovn.kubernetes.io/allow"
-	// BoundSwitch is written on namespaces: what the controller wrote as logical_switch. Where the two differ, a user chose.
+	// Private sets spec.private of the Subnet that is created; see [CIDR].
+	//woven:on Namespace
+	//woven:by user
+	//woven:value true or false (default)
+	Private = "ovn.kubernetes.io/private"
+	// Allow sets spec.allowSubnets of the Subnet that is created; see [CIDR].
+	//woven:on Namespace
+	//woven:by user
+	//woven:value CIDRs, separated by commas
+	Allow = "ovn.kubernetes.io/allow"
+	// BoundSwitch is what the controller wrote as [LogicalSwitch]. If the two differ, a user has chosen the Subnet.
+	//woven:on Namespace
+	//woven:by controller
+	//woven:value names of Subnets, separated by commas
 	BoundSwitch = "woven/bound-logical-switch"
-	// IPPool names an IPPool or lists addresses.
+	// IPPool says where the addresses come from. On a Namespace the controller lists the IPPools that are bound to it.
+	//woven:on Pod,Namespace
+	//woven:by user,controller
+	//woven:value on Pods the name of an IPPool, or addresses and ranges (a..b) separated by commas, pairs of
+	//woven:value both families by semicolons; on Namespaces names of IPPools, separated by commas
 	IPPool = "ovn.kubernetes.io/ip_pool"
-	// Chassis is written on nodes by the cniserver: the OVS system-id.
+	// Chassis is the OVN chassis of the node.
+	//woven:on Node
+	//woven:by cniserver
+	//woven:value system-id of the node's Open vSwitch
 	Chassis = "ovn.kubernetes.io/chassis"
-	// OwnerUID is written on IP objects: the UID of the workload that keeps the address when the pod is gone.
+	// OwnerUID identifies the workload that keeps the address when the pod is gone.
+	//woven:on IP
+	//woven:by controller
+	//woven:value UID of a StatefulSet or VirtualMachine
 	OwnerUID = "ovn.kubernetes.io/owner_uid"
-	// NorthGateway is the next hop of what leaves a pod: an address or one for each family, separated by a comma.
+	// NorthGateway is the next hop of traffic that leaves the pod's Vpc, instead of the gateway of its Subnet.
+	//woven:on Pod
+	//woven:by user
+	//woven:value an IPv4 address, an IPv6 address, or both, separated by a comma
 	NorthGateway = "ovn.kubernetes.io/north_gateway"
-	// EnableLog has the decisions of a NetworkPolicy logged: "true". Which, LogACLActions says.
+	// EnableLog turns on logging of a policy's decisions; [LogACLActions] says which.
+	//woven:on NetworkPolicy
+	//woven:by user
+	//woven:value true or false (default)
 	EnableLog = "ovn.kubernetes.io/enable_log"
-	// LogACLActions lists the decisions of a policy that are logged: allow, drop (or deny) and pass, comma separated.
+	// LogACLActions lists the decisions of a policy that are logged; for a NetworkPolicy, if [EnableLog] is set.
+	//woven:on NetworkPolicy,AdminNetworkPolicy,BaselineAdminNetworkPolicy,ClusterNetworkPolicy
+	//woven:by user
+	//woven:value allow, drop (or deny) and pass, separated by commas; drop by default for a NetworkPolicy
 	LogACLActions = "ovn.kubernetes.io/log_acl_actions"
-	// ACLLogMeterRate is the greatest number of lines a second that a policy logs.
+	// ACLLogMeterRate limits the log lines per second of a policy.
+	//woven:on NetworkPolicy,AdminNetworkPolicy,BaselineAdminNetworkPolicy,ClusterNetworkPolicy
+	//woven:by user
+	//woven:value number of lines per second, from 1; 10 by default
 	ACLLogMeterRate = "ovn.kubernetes.io/acl_log_meter_rate"
-	// PolicyEnforcement of a NetworkPolicy is "standard" or "lax".
+	// PolicyEnforcement says which traffic a NetworkPolicy denies: standard denies all that no rule allows, lax only TCP,
+	// UDP and SCTP.
+	//woven:on NetworkPolicy
+	//woven:by user
+	//woven:value standard (default) or lax
 	PolicyEnforcement = "ovn.kubernetes.io/network_policy_enforcement"
-	// PolicyFor limits a NetworkPolicy to some NICs of its pods: "ovn" and "<namespace>/<NetworkAttachmentDefinition>", comma separated.
+	// PolicyFor limits a NetworkPolicy to some NICs of its pods.
+	//woven:on NetworkPolicy
+	//woven:by user
+	//woven:value ovn (the default NIC) and NAMESPACE/NETWORKATTACHMENTDEFINITION, separated by commas
 	PolicyFor = "ovn.kubernetes.io/network_policy_for"
-	// Vpc is written on Services: the Vpc in which they are reached.
+	// Vpc is the Vpc in which the Service is reached.
+	//woven:on Service
+	//woven:by controller
+	//woven:value name of a Vpc
 	Vpc = "ovn.kubernetes.io/vpc"
-	// PortName is written on nodes: "node-<node>".
+	// PortName is the logical switch port of the node.
+	//woven:on Node
+	//woven:by controller
+	//woven:value node-NAME
 	PortName = "ovn.kubernetes.io/port_name"
-	// ServiceSource is written on nodes: the addresses that its host takes towards Services, each with the length
-	// of the prefix that those of all nodes are in: "169.254.64.2/18", "fd69:254:64::2/112" or both.
+	// ServiceSource holds the source addresses of the host towards Services, each with the length of the prefix that
+	// those of all nodes are in.
+	//woven:on Node
+	//woven:by controller
+	//woven:value for example 169.254.64.2/18, fd69:254:64::2/112, or both, separated by a comma
 	ServiceSource = "ovn.kubernetes.io/service_source"
 )
 
-// Labels of IP and Subnet objects.
+// Labels.
 const (
-	LabelSubnet     = "ovn.kubernetes.io/subnet"
-	LabelNodeName   = "ovn.kubernetes.io/node-name"
+	// LabelSubnet is the Subnet of the addresses.
+	//woven:on IP
+	//woven:by controller
+	//woven:value name of a Subnet
+	LabelSubnet = "ovn.kubernetes.io/subnet"
+	// LabelNodeName is the node of the pod; empty while there is no pod.
+	//woven:on IP
+	//woven:by controller
+	//woven:value name of a Node
+	LabelNodeName = "ovn.kubernetes.io/node-name"
+	// LabelIPReserved says whether the object is a reservation, which outlives its pods. Without it, it is one.
+	//woven:on IP
+	//woven:by controller
+	//woven:value true or false
 	LabelIPReserved = "ovn.kubernetes.io/ip_reserved"
-	LabelVpc        = "ovn.kubernetes.io/vpc"
+	// LabelVpc is the Vpc of the Subnet.
+	//woven:on Subnet
+	//woven:by controller
+	//woven:value name of a Vpc
+	LabelVpc = "ovn.kubernetes.io/vpc"
+	// LabelGateway marks the Leases that gateway nodes renew as a heartbeat.
+	//woven:on Lease
+	//woven:by cniserver
+	//woven:value true
+	LabelGateway = "woven/gateway"
 )
-
-// LabelGateway is "true" on the Leases by which gateway nodes show that they live.
-const LabelGateway = "woven/gateway"
 
 // Finalizer guards objects whose rows and addresses the controller must release first.
 const Finalizer = "kubeovn.io/kube-ovn-controller"

@@ -1,5 +1,5 @@
-// Command woven-cni is the CNI plugin of Woven. A container runtime calls it for every pod; it asks the cniserver of
-// the node over a unix socket.
+// Command woven-cni is the CNI plugin of Woven. A container runtime calls it for every pod; it sends the request to the
+// cniserver of the node over a unix socket.
 package main
 
 import (
@@ -14,17 +14,15 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/wovensdn/woven/pkg/cniserver/shim"
+	"github.com/wovensdn/woven/pkg/version"
 )
 
-// version is set by the linker.
-var version = "dev"
-
-// timeout is longer than the server's bound on one operation (90 s) and shorter than kubelet's patience (2 minutes).
+// timeout is longer than the server's bound on one operation (90 s) and shorter than kubelet's timeout (2 minutes).
 const timeout = 100 * time.Second
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := skel.PluginMainFuncsWithError(shim.Plugin{Timeout: timeout}.Funcs(ctx), shim.Versions, "CNI plugin woven-cni "+version)
+	err := skel.PluginMainFuncsWithError(shim.Plugin{Timeout: timeout}.Funcs(ctx), shim.Versions, "CNI plugin woven-cni "+version.String())
 	stop()
 	if err == nil {
 		return

@@ -127,7 +127,7 @@ func TestOlderRecordHasTheAddress(t *testing.T) {
 			if got := h.contestedBy(older); got != "" {
 				t.Errorf("the older record is contested because %q", got)
 			}
-			want := model.Problem{Reason: "AddressConflict", Field: "spec.ipAddress", Message: "IP young.default: " + cause}
+			want := model.Problem{Reason: model.ReasonAddressConflict, Field: "spec.ipAddress", Message: "IP young.default: " + cause}
 			if got := h.problems[younger]; !slices.Equal(got, []model.Problem{want}) {
 				t.Errorf("problems of the younger record: %v, want %v", got, want)
 			}

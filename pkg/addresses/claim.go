@@ -50,7 +50,7 @@ func (r *Registry) Complete(claimant, owner model.Ref) (a ipam.Allocation, ok bo
 }
 
 func (r *Registry) refuse(claimant, of model.Ref, err error) {
-	r.listener.Problem(claimant, model.Problem{Reason: "AcquireAddressFailed", Message: of.Text() + ": " + err.Error()})
+	r.listener.Problem(claimant, model.Problem{Reason: model.ReasonAcquireAddressFailed, Message: of.Text() + ": " + err.Error()})
 }
 
 // assign tries the subnets in order of preference: the next one only if one is full or missing.

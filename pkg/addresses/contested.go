@@ -69,7 +69,7 @@ func (r *Registry) award(record model.AddressRecord, err error) []model.Ref {
 	} else {
 		cause = err.Error()
 		r.listener.Problem(record.Owner, model.Problem{
-			Reason: "AddressConflict", Field: record.Field, Message: record.Owner.Text() + ": " + cause,
+			Reason: model.ReasonAddressConflict, Field: record.Field, Message: record.Owner.Text() + ": " + cause,
 		})
 		add(r.contested, record.Subnet, record.Owner)
 	}

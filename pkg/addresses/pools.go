@@ -42,7 +42,7 @@ func (r *Registry) subnetChanged(name string) {
 	})
 	ref := model.Ref{Kind: model.KindSubnet, Name: name}
 	if err != nil {
-		r.listener.Problem(ref, model.Problem{Reason: "ValidateLogicalSwitchFailed", Message: err.Error()})
+		r.listener.Problem(ref, model.Problem{Reason: model.ReasonSubnetInvalid, Message: err.Error()})
 	} else {
 		r.listener.Problem(ref)
 	}

@@ -77,7 +77,7 @@ type Config struct {
 // Server is the HTTP server of the plugin.
 type Server struct {
 	cfg     Config
-	metrics *metrics
+	metrics *Metrics
 	adds    chan struct{} // one token per ADD under way
 	others  chan struct{}
 }
@@ -106,7 +106,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Ready == nil {
 		cfg.Ready = func() error { return nil }
 	}
-	m, err := newMetrics(cfg.Registerer)
+	m, err := NewMetrics(cfg.Registerer)
 	if err != nil {
 		return nil, fmt.Errorf("cniserver: register metrics: %w", err)
 	}

@@ -25,7 +25,7 @@ func (c Config) gateway(r *Result, v *world.View, s *model.Subnet) {
 	ready := readyGateways(v, s)
 	switch {
 	case len(ready) == 0:
-		r.problem("NoReadyGateway", "spec.gatewayNode", "no gateway node of Subnet %s is ready; the last one was %q", s.Name, s.Gateways.Active)
+		r.problem(model.ReasonNoReadyGateway, "spec.gatewayNode", "no gateway node of Subnet %s is ready; the last one was %q", s.Name, s.Gateways.Active)
 	case s.Gateways.ECMP:
 		chosen = ready
 	case !slices.Contains(ready, s.Gateways.Active):

@@ -21,13 +21,13 @@ func (c Config) ippool(ref model.Ref, v *world.View) (r Result) {
 			r.want(Finalize{Object: ref})
 			return r
 		}
-		r.problem("IPPoolInUse", "", "IPPool %s is being deleted and still has %d addresses in use, among them that of %s", pool.Name, count, holder)
+		r.problem(model.ReasonIPPoolInUse, "", "IPPool %s is being deleted and still has %d addresses in use, among them that of %s", pool.Name, count, holder)
 	} else if !pool.Finalized {
 		r.want(Finalize{Object: ref, Present: true})
 	}
 	subnet, ok := v.SubnetNetwork(pool.Subnet)
 	if !ok {
-		r.problem("SubnetNotFound", "spec.subnet", "there is no Subnet %s", pool.Subnet)
+		r.problem(model.ReasonSubnetNotFound, "spec.subnet", "there is no Subnet %s", pool.Subnet)
 		return r
 	}
 	if problem, bad := model.PoolProblem(pool, subnet.CIDR, v.IPPoolsOfSubnet(pool.Subnet)); bad {

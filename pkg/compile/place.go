@@ -18,7 +18,7 @@ func (c Config) place(r *Result, v *world.View, s *model.Service) (vpc string, e
 	where := c.whereabouts(v, s.Namespace, endpoints)
 	vpc = c.vpcOf(r, v, s, where)
 	if stranger, elsewhere := firstElsewhere(where, vpc); elsewhere {
-		r.problem("BackendsInOtherVpc", "", "endpoint %s is left out: it is in Vpc %s, and the Service in %s", stranger, where[stranger], vpc)
+		r.problem(model.ReasonBackendsInOtherVpc, "", "endpoint %s is left out: it is in Vpc %s, and the Service in %s", stranger, where[stranger], vpc)
 		endpoints = only(endpoints, func(a netip.Addr) bool { return where[a] == "" || where[a] == vpc })
 	}
 	return vpc, endpoints

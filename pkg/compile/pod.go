@@ -44,16 +44,16 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 		return
 	}
 	if ip.PodName != pod.RecordName() || ip.Namespace != pod.Namespace || pod.VM == "" && ofVM(ip) {
-		r.problem("AddressConflict", "", "IP %s is recorded for %s/%s, not for pod %s/%s", name, ip.Namespace, ip.PodName, pod.Namespace, pod.Name)
+		r.problem(model.ReasonAddressConflict, "", "IP %s is recorded for %s/%s, not for pod %s/%s", name, ip.Namespace, ip.PodName, pod.Namespace, pod.Name)
 		return
 	}
 	if cause := v.Contested(ip.AddressRecord().Owner); cause != "" {
-		r.problem("AddressConflict", "", "pod %s/%s cannot have the address of IP %s: %s", pod.Namespace, pod.Name, name, cause)
+		r.problem(model.ReasonAddressConflict, "", "pod %s/%s cannot have the address of IP %s: %s", pod.Namespace, pod.Name, name, cause)
 		return
 	}
 	if leaving(ip, pod, nic) || !c.inherits(v, pod, nic, ip) {
 		if ip.Reserved && !ip.Deleting {
-			r.problem("AddressConflict", "", "IP %s reserves %s in Subnet %s for pod %s/%s, which asks for something else; change one of them",
+			r.problem(model.ReasonAddressConflict, "", "IP %s reserves %s in Subnet %s for pod %s/%s, which asks for something else; change one of them",
 				name, model.AddrsText(ip.Addrs), ip.Subnet, pod.Namespace, pod.Name)
 			return
 		}
@@ -120,7 +120,7 @@ func (c Config) north(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 	}
 	field := model.AnnotationField(annotations.NorthGateway)
 	if subnet.Vpc != c.ClusterRouter {
-		r.problem("NotSupported", field, "pod %s/%s is in Vpc %s: a north gateway works in %s only", pod.Namespace, pod.Name, subnet.Vpc, c.ClusterRouter)
+		r.problem(model.ReasonNotSupported, field, "pod %s/%s is in Vpc %s: a north gateway works in %s only", pod.Namespace, pod.Name, subnet.Vpc, c.ClusterRouter)
 		return
 	}
 	for _, addr := range model.Families(ip.Addrs) {
@@ -129,7 +129,7 @@ func (c Config) north(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 			continue
 		}
 		if !onRouter(v, subnet.Vpc, nexthop) {
-			r.problem("NorthGatewayUnreachable", field, "pod %s/%s: %s is in no Subnet of Vpc %s, so the router has no way to it; what leaves the pod takes the gateway of its subnet",
+			r.problem(model.ReasonNorthGatewayUnreachable, field, "pod %s/%s: %s is in no Subnet of Vpc %s, so the router has no way to it; what leaves the pod takes the gateway of its subnet",
 				pod.Namespace, pod.Name, nexthop, subnet.Vpc)
 			continue
 		}
@@ -209,7 +209,7 @@ func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 		}
 	}
 	if len(missing) == len(subnets) {
-		r.problem("SubnetNotFound", "", "pod %s/%s waits for an address: there is no Subnet %s", pod.Namespace, pod.Name, strings.Join(missing, ", "))
+		r.problem(model.ReasonSubnetNotFound, "", "pod %s/%s waits for an address: there is no Subnet %s", pod.Namespace, pod.Name, strings.Join(missing, ", "))
 		return
 	}
 	r.want(Claim{

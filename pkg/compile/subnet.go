@@ -23,7 +23,7 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 			r.want(Finalize{Object: ref})
 			return r
 		}
-		r.problem("SubnetInUse", "", "Subnet %s is being deleted and still has %d addresses in use, among them %s", subnet.Name, len(holders), holders[0].Name)
+		r.problem(model.ReasonSubnetInUse, "", "Subnet %s is being deleted and still has %d addresses in use, among them %s", subnet.Name, len(holders), holders[0].Name)
 	} else if !subnet.Finalized {
 		r.want(Finalize{Object: ref, Present: true})
 	}
@@ -31,7 +31,7 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 		return r
 	}
 	if subnet.Provider != "ovn" || subnet.Vlan != "" {
-		r.problem("NotSupported", "spec.vlan", "Subnet %s: only overlay subnets of provider ovn are connected; vlan is %q, provider is %q", subnet.Name, subnet.Vlan, subnet.Provider)
+		r.problem(model.ReasonNotSupported, "spec.vlan", "Subnet %s: only overlay subnets of provider ovn are connected; vlan is %q, provider is %q", subnet.Name, subnet.Vlan, subnet.Provider)
 		return r
 	}
 	c.connect(&r, subnet)

@@ -54,7 +54,7 @@ func firstOfVM(r *Result, v *world.View, pod *model.Pod) bool {
 	if first.Name == pod.Name {
 		return true
 	}
-	r.problem("VirtualMachineRunsElsewhere", "", "pod %s/%s waits: VirtualMachine %s has its address in pod %s, and a live migration of addresses is not supported",
+	r.problem(model.ReasonVMRunsElsewhere, "", "pod %s/%s waits: VirtualMachine %s has its address in pod %s, and a live migration of addresses is not supported",
 		pod.Namespace, pod.Name, pod.VM, first.Name)
 	return false
 }

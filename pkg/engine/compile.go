@@ -31,7 +31,7 @@ func (c *Core) compile(owner fact.Owner) {
 	for _, ref := range invalid {
 		if ref != owner {
 			result.Problems = append(result.Problems, model.Problem{
-				Reason: "InvalidReference", Fatal: true,
+				Reason: model.ReasonInvalidReference, Fatal: true,
 				Message: fmt.Sprintf("%s %s is invalid: nothing is changed until it is mended", ref.Kind, ref.Name),
 			})
 		}
@@ -109,7 +109,7 @@ func (c *Core) conflicts(owner fact.Owner) {
 	var problems []model.Problem
 	for _, conflict := range c.desired.Conflicts(owner) {
 		problems = append(problems, model.Problem{
-			Reason:  "Conflict",
+			Reason:  model.ReasonConflict,
 			Message: fmt.Sprintf("%s %s belongs to %s, which is older", conflict.Row.Table, conflict.ID, conflict.Winner),
 		})
 	}

@@ -267,7 +267,7 @@ func (c *Core) sort(d *desired.Dirty, result plan.Result) {
 	}
 	for _, t := range result.Taken {
 		c.problem(t.Owner, sourceName, model.Problem{
-			Reason:  "NameTaken",
+			Reason:  model.ReasonNameTaken,
 			Message: t.Row.Table + " " + t.Name + " exists in the northbound database and is not Woven's (row " + t.Foreign + "); it is left alone, remove or rename it",
 		})
 	}

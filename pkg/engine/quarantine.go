@@ -23,7 +23,7 @@ func (c *Core) failed(u plan.Unit, err error) {
 	q.until = c.cfg.Now().Add(backoff(q.attempts))
 	c.cfg.Log.Info("the northbound database refuses a change", "owner", u.Owner.String(), "table", u.Ref.Table, "row", u.Ref.UUID, "reason", err.Error())
 	c.problem(u.Owner, sourceDatabase, model.Problem{
-		Reason: "DatabaseRefused", Message: "the northbound database refuses " + u.Ref.Table + " " + c.describe(u.Ref) + ": " + err.Error(),
+		Reason: model.ReasonDatabaseRefused, Message: "the northbound database refuses " + u.Ref.Table + " " + c.describe(u.Ref) + ": " + err.Error(),
 	})
 }
 

@@ -93,7 +93,7 @@ func (c *Core) Written(d WriteDone) {
 	s.attempts++
 	s.retryAt = c.cfg.Now().Add(backoff(s.attempts))
 	c.retrying[d.Owner] = struct{}{}
-	c.problem(d.Owner, sourceWrite, model.Problem{Reason: "WriteFailed", Message: d.Err.Error()})
+	c.problem(d.Owner, sourceWrite, model.Problem{Reason: model.ReasonWriteFailed, Message: d.Err.Error()})
 }
 
 // backoff doubles from 100 ms to 30 s.

@@ -11,18 +11,8 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Reasons of conditions. Those of Subnets are Kube-OVN's, which people and
-// scripts look for.
+// Bounds of the texts of conditions and events.
 const (
-	reasonValidated        = "ValidateLogicalSwitchSuccess"
-	reasonPrivate          = "SetPrivateLogicalSwitchSuccess"
-	reasonOpen             = "ResetLogicalSwitchAclSuccess"
-	reasonPoolValidated    = "ValidateIPPoolSuccess"
-	reasonPoolReady        = "UpdateIPAMSucceeded"
-	reasonVpcValidated     = "ValidateVpcSuccess"
-	reasonVpcProgrammed    = "VpcProgrammed"
-	reasonWaiting          = "WaitingForNorthbound"
-	reasonResolved         = "Resolved"
 	validateReasonPrefix   = "Validate"
 	maxMessage             = 1024 // of an event's note; conditions hold to it, too
 	maxProblemsInCondition = 5
@@ -55,10 +45,10 @@ func SetConditions(conditions *[]v1.Condition, reasons Reasons, r engine.Report,
 	case r.Programmed:
 		set(v1.ConditionReady, metav1.ConditionTrue, reasons.Ready, "")
 	default:
-		set(v1.ConditionReady, metav1.ConditionFalse, reasonWaiting, "the rows of this object are not yet in the northbound database")
+		set(v1.ConditionReady, metav1.ConditionFalse, model.ReasonWaiting, "the rows of this object are not yet in the northbound database")
 	}
 	if v1.FindCondition(*conditions, v1.ConditionError) != nil {
-		set(v1.ConditionError, metav1.ConditionFalse, reasonResolved, "")
+		set(v1.ConditionError, metav1.ConditionFalse, model.ReasonResolved, "")
 	}
 }
 

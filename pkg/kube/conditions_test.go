@@ -37,7 +37,7 @@ func TestConditions(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []v1.Condition
-			SetConditions(&got, Reasons{Validated: reasonValidated, Ready: reasonOpen}, tt.report, 7, noon)
+			SetConditions(&got, Reasons{Validated: model.ReasonSubnetValidated, Ready: model.ReasonSubnetOpen}, tt.report, 7, noon)
 			if diff := cmp.Diff(tt.want, summary(got)); diff != "" {
 				t.Error(diff)
 			}
@@ -60,7 +60,7 @@ func summary(conditions []v1.Condition) string {
 
 func TestConditionsKeepTheirTimes(t *testing.T) {
 	var conditions []v1.Condition
-	a := Reasons{Validated: reasonValidated, Ready: reasonPrivate}
+	a := Reasons{Validated: model.ReasonSubnetValidated, Ready: model.ReasonSubnetPrivate}
 	SetConditions(&conditions, a, engine.Report{Problems: []model.Problem{{Reason: "Some", Message: "thing"}}}, 1, noon)
 	SetConditions(&conditions, a, engine.Report{Programmed: true}, 1, afternoon)
 	if got, want := summary(conditions), "Validated=True/ValidateLogicalSwitchSuccess Ready=True/SetPrivateLogicalSwitchSuccess Error=False/Resolved"; got != want {
@@ -168,7 +168,7 @@ func TestPoolStatus(t *testing.T) {
 	if status.V4UsingIPs.String() != "1" || status.V4AvailableIPRange != "10.0.0.3" || status.V6UsingIPs.String() != "0" {
 		t.Errorf("%+v", status)
 	}
-	if c := v1.FindCondition(status.Conditions, v1.ConditionReady); c == nil || c.Status != metav1.ConditionTrue || c.Reason != reasonPoolReady {
+	if c := v1.FindCondition(status.Conditions, v1.ConditionReady); c == nil || c.Status != metav1.ConditionTrue || c.Reason != model.ReasonIPPoolReady {
 		t.Errorf("%+v", status.Conditions)
 	}
 	r.Problems = []model.Problem{{Reason: model.ReasonIPPoolInvalid, Field: "spec.ips", Message: "outside", Fatal: true}}

@@ -16,9 +16,6 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// reasonGatewayMoved is the reason of the event that a centralized subnet's traffic leaves through other nodes.
-const reasonGatewayMoved = "GatewayMoved"
-
 // setGateway records which nodes are a subnet's gateway now: one request. A
 // subnet that is gone needs none.
 func (w *Writer) setGateway(g compile.SetGateway, done func(error)) {
@@ -73,7 +70,7 @@ func (w *Writer) moved(ref model.Ref, before *v1.Subnet, nodes string) {
 	k := w.kinds[ref.Kind]
 	w.events.Eventf(&corev1.ObjectReference{
 		Kind: string(ref.Kind), APIVersion: apiVersionOf(k), Name: ref.Name, UID: before.UID,
-	}, nil, eventType, reasonGatewayMoved, "SetGateway", "%s", clip(text))
+	}, nil, eventType, model.ReasonGatewayMoved, "SetGateway", "%s", clip(text))
 }
 
 // cause says why a node is not the gateway any more, and whether that is a failure of the node.

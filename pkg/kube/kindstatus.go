@@ -44,9 +44,9 @@ func subnetStatus(o *v1.Subnet, in StatusInput) *v1.Subnet {
 			counters{&s.V6UsingIPs, &s.V6AvailableIPs, &s.V6UsingIPRange, &s.V6AvailableIPRange})
 	}
 	if in.Report != nil {
-		reasons := Reasons{Validated: reasonValidated, Ready: reasonOpen}
+		reasons := Reasons{Validated: model.ReasonSubnetValidated, Ready: model.ReasonSubnetOpen}
 		if o.Spec.Private {
-			reasons.Ready = reasonPrivate
+			reasons.Ready = model.ReasonSubnetPrivate
 		}
 		SetConditions(&s.Conditions, reasons, *in.Report, o.Generation, in.Now)
 		s.NatOutgoingPolicyRules = model.NATRulesInForce(o)
@@ -78,7 +78,7 @@ func poolStatus(o *v1.IPPool, in StatusInput) *v1.IPPool {
 			counters{&s.V6UsingIPs, &s.V6AvailableIPs, &s.V6UsingIPRange, &s.V6AvailableIPRange})
 	}
 	if in.Report != nil {
-		SetConditions(&s.Conditions, Reasons{Validated: reasonPoolValidated, Ready: reasonPoolReady}, *in.Report, o.Generation, in.Now)
+		SetConditions(&s.Conditions, Reasons{Validated: model.ReasonIPPoolValidated, Ready: model.ReasonIPPoolReady}, *in.Report, o.Generation, in.Now)
 	}
 	return o
 }
@@ -101,7 +101,7 @@ func vpcStatus(o *v1.Vpc, in StatusInput) *v1.Vpc {
 	}
 	if in.Report != nil {
 		s.Standby = s.Standby || in.Report.Programmed
-		SetConditions(&s.Conditions, Reasons{Validated: reasonVpcValidated, Ready: reasonVpcProgrammed}, *in.Report, o.Generation, in.Now)
+		SetConditions(&s.Conditions, Reasons{Validated: model.ReasonVpcValidated, Ready: model.ReasonVpcProgrammed}, *in.Report, o.Generation, in.Now)
 	}
 	return o
 }

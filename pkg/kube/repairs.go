@@ -18,7 +18,6 @@ const (
 	repairInterval       = time.Minute
 	repairEventBurst     = 50
 	repairEventsASecond  = 1
-	reasonDriftRepaired  = "DriftRepaired"
 	repairedObjectsLimit = 10_000
 )
 
@@ -49,7 +48,7 @@ func (s *Status) Repaired(r engine.Repair) {
 		text += fmt.Sprintf("; %d changes of this object were repaired since the last event", news.changes)
 	}
 	s.repairs[r.Ref] = repairNews{told: now}
-	s.warn(r.Ref, reasonDriftRepaired, "Repair", text)
+	s.warn(r.Ref, model.ReasonDriftRepaired, "Repair", text)
 }
 
 // forgetRepairs bounds what is remembered.

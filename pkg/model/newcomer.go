@@ -13,14 +13,6 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// Reasons of what speaks against an object that is not yet in the cluster.
-const (
-	reasonAddressConflict = "AddressConflict"
-	reasonSubnetInUse     = "SubnetInUse"
-	reasonMissing         = "NotFound"
-	reasonVpcInvalid      = "ValidateVpcFailed"
-)
-
 // Cluster answers what a cluster has already. It may be behind by a moment: what
 // is decided by it is advice to the author of an object, and the conditions and
 // events that the object gets afterwards decide.
@@ -121,7 +113,7 @@ func (p *problems) left(s *Subnet, c Cluster) {
 // SubnetRemovalProblem says that addresses of a Subnet are in use, so that it
 // cannot go: the objects that have them have to go first.
 func SubnetRemovalProblem(name string, c Cluster) (Problem, bool) {
-	p := problems{reason: reasonSubnetInUse}
+	p := problems{reason: ReasonSubnetInUse}
 	var first *IP
 	n := 0
 	for _, ip := range c.IPs(name) {
@@ -182,7 +174,7 @@ func IPPoolProblems(pool *IPPool, c Cluster) []Problem {
 
 // VpcProblems says what in a cluster speaks against a Vpc.
 func VpcProblems(vpc *Vpc, c Cluster) []Problem {
-	p := problems{reason: reasonVpcInvalid}
+	p := problems{reason: ReasonVpcInvalid}
 	if _, ok := c.Subnet(vpc.Name); ok {
 		p.warn("metadata.name", "there is a Subnet of this name, too: a router and a switch of one name are hard to tell apart")
 	}
@@ -229,13 +221,13 @@ func (p *problems) wished(name string, wish *SubnetWish, c Cluster) {
 // missing is no mistake: what is missing may still come.
 func (p *problems) missing(field, format string, args ...any) {
 	p.warn(field, format, args...)
-	p.list[len(p.list)-1].Reason = reasonMissing
+	p.list[len(p.list)-1].Reason = ReasonNotFound
 }
 
 // conflict is about an address that somebody else has.
 func (p *problems) conflict(field, format string, args ...any) {
 	p.fatal(field, format, args...)
-	p.list[len(p.list)-1].Reason = reasonAddressConflict
+	p.list[len(p.list)-1].Reason = ReasonAddressConflict
 }
 
 // subnetsFor lists what a NIC of a pod in this namespace may get its address

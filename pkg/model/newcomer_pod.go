@@ -17,7 +17,7 @@ func PodProblems(pod *Pod, c Cluster) []Problem {
 	mine := func(ip *IP) bool { return ip.Namespace == pod.Namespace && ip.PodName == pod.Name }
 	list := nicProblems(pod, c, mine)
 	for i := range list {
-		if list[i].Reason == reasonAddressConflict && pod.Owner.Kind != "" {
+		if list[i].Reason == ReasonAddressConflict && pod.Owner.Kind != "" {
 			list[i].Fatal = false
 		}
 	}

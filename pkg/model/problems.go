@@ -2,20 +2,6 @@ package model
 
 import "fmt"
 
-// Reasons of the problems that parsing finds. They are the reasons of Kube-OVN's
-// conditions and events where it has one.
-const (
-	ReasonSubnetInvalid        = "ValidateLogicalSwitchFailed"
-	ReasonPodInvalid           = "ValidatePodNetworkFailed"
-	ReasonNamespaceInvalid     = "ValidateNamespaceFailed"
-	ReasonNodeInvalid          = "ValidateNodeFailed"
-	ReasonIPInvalid            = "ValidateIPFailed"
-	ReasonIPPoolInvalid        = "ValidateIPPoolFailed"
-	ReasonServiceInvalid       = "ValidateServiceFailed"
-	ReasonEndpointSliceInvalid = "ValidateEndpointSliceFailed"
-	ReasonPolicyInvalid        = "ValidateNetworkPolicyFailed"
-)
-
 // problems collects what is wrong with one object.
 type problems struct {
 	reason string

@@ -26,6 +26,7 @@ import (
 
 	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node/driver/link"
 	"github.com/wovensdn/woven/pkg/node/driver/nft"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
@@ -288,7 +289,7 @@ func TestPass(t *testing.T) {
 	if n.Annotations[annotations.Chassis] != "fake" {
 		t.Errorf("annotations %v", n.Annotations)
 	}
-	if c := networkCondition(n); c == nil || c.Status != corev1.ConditionFalse || c.Reason != ReasonReachable || len(n.Status.Conditions) != 2 {
+	if c := networkCondition(n); c == nil || c.Status != corev1.ConditionFalse || c.Reason != model.ReasonNodeReachable || len(n.Status.Conditions) != 2 {
 		t.Errorf("conditions %v", n.Status.Conditions)
 	}
 	conf, err := os.ReadFile(filepath.Join(h.dir, "01-woven.conflist"))
@@ -438,7 +439,7 @@ func TestRun(t *testing.T) {
 		wait(true)
 		silent.Store(true)
 		wait(false)
-		if c := networkCondition(h.node("n1")); c.Status != corev1.ConditionTrue || c.Reason != ReasonUnreachable {
+		if c := networkCondition(h.node("n1")); c.Status != corev1.ConditionTrue || c.Reason != model.ReasonNodeUnreachable {
 			t.Errorf("condition %v", c)
 		}
 		silent.Store(false)

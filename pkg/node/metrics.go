@@ -18,7 +18,7 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		passes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "woven_node_passes_total",
-			Help: "Comparisons of the node with what it must be, by result (ok, error).",
+			Help: "Comparisons of the desired and the actual state of the node, by result (ok, error).",
 		}, []string{"result"}),
 		changes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "woven_node_changes_total",
@@ -26,7 +26,7 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		}),
 		ready: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "woven_node_ready",
-			Help: "1 if ovn0 works, the join gateway answers and CNI requests are served, else 0.",
+			Help: "1 if ovn0 works, the join gateway answers and CNI requests are served; else 0.",
 		}),
 	}
 	for _, c := range []prometheus.Collector{m.passes, m.changes, m.ready} {

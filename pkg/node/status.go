@@ -13,12 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wovensdn/woven/api/annotations"
-)
-
-// Reasons of the Node's condition NetworkUnavailable.
-const (
-	ReasonReachable   = "JoinSubnetGatewayReachable"
-	ReasonUnreachable = "JoinSubnetGatewayUnreachable"
+	"github.com/wovensdn/woven/pkg/model"
 )
 
 // finish tells the world: the chassis annotation, the Node's condition and, when
@@ -91,11 +86,11 @@ func (l *Loop) writeCondition(ctx context.Context, own *corev1.Node) error {
 func condition(verdict error, now time.Time) corev1.NodeCondition {
 	c := corev1.NodeCondition{
 		Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionFalse,
-		Reason: ReasonReachable, Message: "the gateway of the join subnet answers",
+		Reason: model.ReasonNodeReachable, Message: "the gateway of the join subnet answers",
 		LastHeartbeatTime: metav1.NewTime(now), LastTransitionTime: metav1.NewTime(now),
 	}
 	if verdict != nil {
-		c.Status, c.Reason, c.Message = corev1.ConditionTrue, ReasonUnreachable, verdict.Error()
+		c.Status, c.Reason, c.Message = corev1.ConditionTrue, model.ReasonNodeUnreachable, verdict.Error()
 	}
 	return c
 }

@@ -13,9 +13,8 @@ import (
 // scrapeTimeout bounds the reading of the kernel's counters.
 const scrapeTimeout = 5 * time.Second
 
-// traffic tells what the node forwards from and to the networks of pods. The
-// kernel counts; it is asked when somebody scrapes, and at no other time. Names
-// and labels are those of Kube-OVN, so that dashboards go on to work.
+// traffic counts what the node forwards from and to the networks of pods. The kernel counts; its counters are read on
+// each scrape, and at no other time. Names and labels are those of Kube-OVN, so that its dashboards work.
 type traffic struct {
 	loop           *Loop
 	within         func() (context.Context, context.CancelFunc)
@@ -39,6 +38,9 @@ func (l *Loop) Traffic(ctx context.Context) prometheus.Collector {
 // Describe implements [prometheus.Collector].
 func (t *traffic) Describe(ch chan<- *prometheus.Desc) { ch <- t.packets; ch <- t.bytes }
 
+// ValueType is the type of both metrics.
+func (*traffic) ValueType() prometheus.ValueType { return prometheus.CounterValue }
+
 // Collect implements [prometheus.Collector].
 func (t *traffic) Collect(ch chan<- prometheus.Metric) {
 	counters := t.loop.counters.Load()
@@ -59,8 +61,8 @@ func (t *traffic) Collect(ch chan<- prometheus.Metric) {
 			continue
 		}
 		labels := trafficLabels(t.loop.cfg.NodeName, c)
-		ch <- prometheus.MustNewConstMetric(t.packets, prometheus.CounterValue, float64(count.Packets), labels...)
-		ch <- prometheus.MustNewConstMetric(t.bytes, prometheus.CounterValue, float64(count.Bytes), labels...)
+		ch <- prometheus.MustNewConstMetric(t.packets, t.ValueType(), float64(count.Packets), labels...)
+		ch <- prometheus.MustNewConstMetric(t.bytes, t.ValueType(), float64(count.Bytes), labels...)
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"bytes"
@@ -41,7 +41,7 @@ func TestWrongFlagsAreNamed(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmd := newCommand()
+			cmd := NewCommand()
 			cmd.SetArgs(c.args)
 			err := cmd.ExecuteContext(t.Context())
 			if err == nil || errors.Is(err, errDifferences) || !strings.Contains(err.Error(), c.want) {

@@ -1,4 +1,4 @@
-package main
+package sandbox
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ func (o *options) open() (*sandbox.Cluster, error) {
 	return sandbox.Open(home, o.name)
 }
 
-// become replaces this process by a command, so that terminal, signals and exit status are the command's own.
+// become replaces this process by a command, so that terminal, signals and exit status are the command's.
 func become(argv []string, err error) error {
 	if err != nil {
 		return err
@@ -35,7 +35,8 @@ func become(argv []string, err error) error {
 	return nil
 }
 
-// passing is a command that hands all its arguments on; this program's own flags come before its name or the word "--".
+// passing returns a command that passes all its arguments on; this program's own flags come before its name or before
+// "--".
 func passing(use, short, example string, run func(args []string) error) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short, Example: example,
@@ -50,7 +51,7 @@ func passing(use, short, example string, run func(args []string) error) *cobra.C
 	return cmd
 }
 
-// tool is a passing command whose arguments may begin with a dash.
+// tool returns a command that passes on even arguments that begin with a dash.
 func tool(use, short, example string, o *options, command func(*sandbox.Cluster, []string) ([]string, error)) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short, Example: example, DisableFlagParsing: true,
@@ -72,7 +73,7 @@ func tool(use, short, example string, o *options, command func(*sandbox.Cluster,
 	return cmd
 }
 
-// takeOwn removes a leading --name and --help, which are this program's, from arguments that are otherwise handed on.
+// takeOwn removes a leading --name and --help, which are this program's, from arguments that are otherwise passed on.
 func (o *options) takeOwn(args []string) (rest []string, help bool, err error) {
 	if len(args) > 0 && args[0] == "--name" {
 		if len(args) < 2 {
@@ -110,7 +111,7 @@ func vsctlCommand(o *options) *cobra.Command {
 	return tool("vsctl N [ARGS…]", "Run ovs-vsctl on node N", "  woven-sandbox vsctl 1 show", o,
 		func(c *sandbox.Cluster, args []string) ([]string, error) {
 			if len(args) == 0 {
-				return nil, fmt.Errorf("which node? 1 to %d", c.Nodes())
+				return nil, fmt.Errorf("no node given: want a number from 1 to %d", c.Nodes())
 			}
 			n, err := nodeNumber(args[0])
 			if err != nil {

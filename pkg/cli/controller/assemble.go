@@ -1,51 +1,38 @@
-package main
+package controller
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/pprof"
 	"net/netip"
 	"os"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/google/uuid"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/clock"
-	ctrl "sigs.k8s.io/controller-runtime"
 	kubeclient "sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/wovensdn/woven/pkg/commit"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/metrics"
 	"github.com/wovensdn/woven/pkg/model"
-	"github.com/wovensdn/woven/pkg/ovsdb/client"
 )
 
-// shutdownTime is how long what runs may take to end.
-const shutdownTime = 10 * time.Second
-
-// relay breaks the circle between the engine, which needs the database and the
-// writer, and those two, which tell the engine their news.
+// relay breaks the cycle between the engine, which needs the database and the writer, and those two, which notify the
+// engine. It also records what the engine reports in the metrics.
 type relay struct {
 	*engine.Engine
 	*metrics.Metrics
 	connected atomic.Bool
 }
 
-// Connected is told by the engine, for readiness and metrics.
+// Connected records whether the northbound database is connected, for readiness and metrics.
 func (r *relay) Connected(connected bool) {
 	r.connected.Store(connected)
 	r.Metrics.Connected(connected)
@@ -72,7 +59,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	mgr, err := newManager(o, api, outage, func() error {
 		switch {
 		case in == nil || !in.Synced():
-			return errors.New("the objects of the API server are not all known yet")
+			return errors.New("the caches of the API server have not synced yet")
 		case !r.connected.Load():
 			return errors.New("the northbound database is not connected")
 		}
@@ -112,7 +99,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	return mgr, add(mgr, always(db.Run), always(r.Run), in, writer, status, keeper, heartbeats, leader)
 }
 
-// compile is what compile functions must know of the flags.
+// compile returns the configuration of the compile functions.
 func (o *options) compile(servers []netip.Addr) compile.Config {
 	source, err := model.ParsePrefixes(o.serviceSource)
 	if err != nil {
@@ -129,7 +116,7 @@ func (o *options) compile(servers []netip.Addr) compile.Config {
 	}
 }
 
-// clients have no cache; they share the manager's connections.
+// clients returns clients without a cache; they share the manager's connections.
 func clients(api *rest.Config, mgr manager.Manager) (kubeclient.Client, *kubernetes.Clientset, error) {
 	direct, err := kubeclient.New(api, kubeclient.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
 	if err != nil {
@@ -151,7 +138,7 @@ func add(mgr manager.Manager, runnables ...manager.Runnable) error {
 	return nil
 }
 
-// always runs whether or not this process leads.
+// always is a runnable that runs whether or not this process is the leader.
 type always func(context.Context) error
 
 func (a always) Start(ctx context.Context) error { return a(ctx) }
@@ -159,7 +146,7 @@ func (a always) Start(ctx context.Context) error { return a(ctx) }
 // NeedLeaderElection is false.
 func (always) NeedLeaderElection() bool { return false }
 
-// ownLease is the Lease with this process's identity.
+// ownLease returns the Lease with this process's identity.
 func (o *options) ownLease() kube.LeaseConfig {
 	lease := o.lease
 	if lease.Identity != "" {
@@ -171,74 +158,4 @@ func (o *options) ownLease() kube.LeaseConfig {
 	}
 	lease.Identity = host + "_" + uuid.NewString()
 	return lease
-}
-
-// restConfig has no limit on the client's side: the API server has its own
-// (API Priority and Fairness), and it knows better.
-func restConfig(kubeconfig string) (*rest.Config, error) {
-	load := rest.InClusterConfig
-	if kubeconfig != "" {
-		load = func() (*rest.Config, error) { return clientcmd.BuildConfigFromFlags("", kubeconfig) }
-	}
-	config, err := load()
-	if err != nil {
-		return nil, fmt.Errorf("flag --kubeconfig: %w", err)
-	}
-	config.QPS = -1
-	config.UserAgent = "woven-controller/" + version
-	return config, nil
-}
-
-func database(o *options, handler client.Handler, log logr.Logger) (*client.DB, error) {
-	endpoints, err := client.ParseEndpoints(o.nbAddr)
-	if err != nil {
-		return nil, fmt.Errorf("flag --ovn-nb-addr: %w", err)
-	}
-	var secure *tls.Config
-	if o.tlsCert != "" {
-		if secure, err = client.LoadTLS(o.tlsCert, o.tlsKey, o.tlsCA); err != nil {
-			return nil, fmt.Errorf("flags --tls-*: %w", err)
-		}
-	}
-	db, err := client.New(client.Config{
-		Database: client.NB, Endpoints: endpoints, TLS: secure, Tables: commit.Tables(), Handler: handler,
-		Probe: time.Duration(o.inactivitySeconds) * time.Second, Log: log.WithName("northbound"),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("flag --ovn-nb-addr: %w", err)
-	}
-	return db, nil
-}
-
-func newManager(o *options, api *rest.Config, outage *kube.Outage, ready func() error, log logr.Logger) (manager.Manager, error) {
-	scheme, err := kube.Scheme()
-	if err != nil {
-		return nil, fmt.Errorf("make scheme: %w", err)
-	}
-	wait := shutdownTime
-	mgr, err := ctrl.NewManager(api, ctrl.Options{
-		Scheme: scheme, Logger: log, Cache: kube.CacheOptions(kube.AllKinds(), outage), GracefulShutdownTimeout: &wait,
-		HealthProbeBindAddress: "0", // with the metrics, on one port
-		Metrics:                server.Options{BindAddress: o.bind(), ExtraHandlers: handlers(o.enablePprof, ready)},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make manager: %w", err)
-	}
-	return mgr, nil
-}
-
-func handlers(profiles bool, ready func() error) map[string]http.Handler {
-	out := map[string]http.Handler{
-		"/healthz": healthz.CheckHandler{Checker: healthz.Ping},
-		"/livez":   healthz.CheckHandler{Checker: healthz.Ping},
-		"/readyz":  healthz.CheckHandler{Checker: func(*http.Request) error { return ready() }},
-	}
-	if profiles {
-		out["/debug/pprof/"] = http.HandlerFunc(pprof.Index)
-		out["/debug/pprof/cmdline"] = http.HandlerFunc(pprof.Cmdline)
-		out["/debug/pprof/profile"] = http.HandlerFunc(pprof.Profile)
-		out["/debug/pprof/symbol"] = http.HandlerFunc(pprof.Symbol)
-		out["/debug/pprof/trace"] = http.HandlerFunc(pprof.Trace)
-	}
-	return out
 }

@@ -1,4 +1,4 @@
-package main
+package controller
 
 import (
 	"errors"
@@ -31,10 +31,10 @@ func webhookDefaults() webhookOptions {
 }
 
 func (o *webhookOptions) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.bindAddress, "webhook-bind-address", o.bindAddress, "Address (host:port, or :port for all) that the validating webhook is served on; empty: there is none.")
-	f.StringVar(&o.certDir, "webhook-cert-dir", o.certDir, "Directory with tls.crt and tls.key for the webhook; they are read again when they change.")
-	f.BoolVar(&o.selfSigned, "webhook-self-signed", o.selfSigned, "Make the webhook's certificate, keep it in the Secret "+webhook.SecretName+" of the Lease's namespace, and write its CA into the ValidatingWebhookConfiguration "+webhook.ConfigurationName+".")
-	f.StringSliceVar(&o.names, "webhook-host-names", o.names, "Names and addresses that the API server asks the webhook by, separated by commas; the certificate that --webhook-self-signed makes is for them.")
+	f.StringVar(&o.bindAddress, "webhook-bind-address", o.bindAddress, "Address (HOST:PORT, or :PORT for all addresses) on which the validating webhook is served; empty: no webhook.")
+	f.StringVar(&o.certDir, "webhook-cert-dir", o.certDir, "Directory with tls.crt and tls.key for the webhook; the files are read again when they change.")
+	f.BoolVar(&o.selfSigned, "webhook-self-signed", o.selfSigned, "Issue the webhook's certificate, store it in the Secret "+webhook.SecretName+" of the Lease's namespace, and write its CA to the ValidatingWebhookConfiguration "+webhook.ConfigurationName+".")
+	f.StringSliceVar(&o.names, "webhook-host-names", o.names, "Names and addresses by which the API server reaches the webhook, separated by commas; the certificate of --webhook-self-signed is issued for them.")
 }
 
 func (o *webhookOptions) enabled() bool { return o.bindAddress != "" }
@@ -51,7 +51,7 @@ func (o *webhookOptions) validate() error {
 		return errors.New("flag --webhook-bind-address needs either --webhook-cert-dir or --webhook-self-signed")
 	}
 	if o.selfSigned && len(o.names) == 0 {
-		return errors.New("flag --webhook-host-names: it is empty: a certificate is for one name at least")
+		return errors.New("flag --webhook-host-names: it is empty: a certificate needs at least one name")
 	}
 	for _, name := range o.names {
 		if causes := validation.IsDNS1123Subdomain(name); net.ParseIP(name) == nil && len(causes) > 0 {
@@ -61,8 +61,8 @@ func (o *webhookOptions) validate() error {
 	return nil
 }
 
-// sink is what the intake feeds: the engine, and what the webhook knows of the
-// cluster, which is nil if there is no webhook.
+// sink returns what the intake feeds: the engine and, if there is a webhook, the webhook's view of the cluster, which is
+// nil otherwise.
 func (o *options) sink(engine kube.Sink, apiServers []netip.Addr) (kube.Sink, *webhook.Cluster) {
 	if !o.webhook.enabled() {
 		return engine, nil
@@ -71,7 +71,7 @@ func (o *options) sink(engine kube.Sink, apiServers []netip.Addr) (kube.Sink, *w
 	return kube.Tee(engine, cluster), cluster
 }
 
-// addWebhook adds what serves the webhook, if there is one.
+// addWebhook adds the webhook's server to the manager, if there is a webhook.
 func (o *options) addWebhook(mgr manager.Manager, cluster *webhook.Cluster, api kubernetes.Interface, outage *kube.Outage, clk clock.WithTicker, log logr.Logger) error {
 	if cluster == nil {
 		return nil

@@ -1,6 +1,8 @@
-package main
+// Package check is the command woven-check: flags, configuration and wiring.
+package check
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -18,11 +20,12 @@ import (
 
 	"github.com/wovensdn/woven/pkg/check"
 	"github.com/wovensdn/woven/pkg/check/onsandbox"
+	"github.com/wovensdn/woven/pkg/cli"
 	ovsdb "github.com/wovensdn/woven/pkg/ovsdb/client"
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// errDifferences says that the differences are printed.
+// errDifferences means that differences were found and printed.
 var errDifferences = errors.New("there are differences")
 
 const sandboxPrefix = "sandbox:"
@@ -38,34 +41,54 @@ type options struct {
 	sandboxOfTheUser *sandbox.Cluster
 }
 
-func newCommand() *cobra.Command {
+// NewCommand returns the command woven-check; [ExitStatus] gives its exit status.
+func NewCommand() *cobra.Command {
 	o := &options{names: check.DefaultNames}
-	cmd := &cobra.Command{
+	cmd := cli.Defaults(&cobra.Command{
 		Use:   "woven-check",
 		Short: "Compare the API server, OVN and the nodes, and print every difference",
-		Long: `Compare the API server, OVN's northbound and southbound databases and, if asked to, Open vSwitch and the kernel of each
-node, and print every difference on a line of its own. It changes nothing. Rows that are not marked as Woven's are ignored.
+		Long: `woven-check compares the API server, OVN's northbound and southbound databases and, with --nodes, Open vSwitch and the
+kernel of each node. It prints one line per difference and changes nothing. Rows without Woven's mark are ignored.
 
-Exit status: 0 if there is no difference, 1 if there are, 2 if something could not be read.`,
-		Example: `  woven-check --kubeconfig admin.conf --ovn-nb-addr tcp:10.0.0.1:6641 --ovn-sb-addr tcp:10.0.0.1:6642
-  woven-check --nodes sandbox:k0 --settle 10s      # everything of a running sandbox, with up to 10 s to settle`,
-		Args: cobra.NoArgs, SilenceErrors: true, SilenceUsage: true,
+Exit status: 0 without differences, 1 with differences, 2 if something could not be read.`,
+		Example: `  # API server and databases of a cluster
+  woven-check --kubeconfig admin.conf --ovn-nb-addr tcp:10.0.0.1:6641 --ovn-sb-addr tcp:10.0.0.1:6642
+
+  # Everything of a running sandbox; differences count if they last for 10 seconds
+  woven-check --nodes sandbox:k0 --settle 10s
+
+  # Completion of flags in bash
+  source <(woven-check completion bash)`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.OutOrStdout()) },
-	}
+	})
 	f := cmd.Flags()
-	f.StringVar(&o.kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig file; empty inside a pod")
-	f.StringVar(&o.nb, "ovn-nb-addr", "", "northbound database: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT, several separated by commas")
-	f.StringVar(&o.sb, "ovn-sb-addr", "", "southbound database, likewise")
-	f.StringVar(&o.cert, "tls-cert", "", "certificate for ssl: addresses (PEM)")
-	f.StringVar(&o.key, "tls-key", "", "key of the certificate (PEM)")
-	f.StringVar(&o.ca, "tls-ca", "", "authority that signed the databases' certificates (PEM)")
-	f.StringVar(&o.nodes, "nodes", "", "also look at the nodes: sandbox:NAME for those of a sandbox on this machine, which then need no other flag")
-	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long reading may take")
-	f.DurationVar(&o.settle, "settle", 0, "how long differences may take to vanish before they count")
-	f.StringVar(&o.names.ClusterRouter, "cluster-router", o.names.ClusterRouter, "the default Vpc, as the controller has it")
-	f.StringVar(&o.names.NodeSwitch, "node-switch", o.names.NodeSwitch, "the nodes' Subnet, as the controller has it")
-	f.StringVar(&o.names.DefaultSubnet, "default-ls", o.names.DefaultSubnet, "the default Subnet, as the controller has it")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "Kubeconfig file; empty: the environment variable KUBECONFIG, or else the service account of the pod.")
+	f.StringVar(&o.nb, "ovn-nb-addr", "", "Northbound database: tcp:HOST:PORT, ssl:HOST:PORT or unix:PATH; the members of a cluster separated by commas.")
+	f.StringVar(&o.sb, "ovn-sb-addr", "", "Southbound database, in the same form.")
+	f.StringVar(&o.cert, "tls-cert", "", "Client certificate for ssl: addresses (PEM file).")
+	f.StringVar(&o.key, "tls-key", "", "Private key of the client certificate (PEM file).")
+	f.StringVar(&o.ca, "tls-ca", "", "CA certificates that verify the databases' certificates (PEM file).")
+	f.StringVar(&o.nodes, "nodes", "", "Also check the nodes: sandbox:NAME for those of a sandbox on this machine, which then needs no other flag.")
+	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "Time limit for reading.")
+	f.DurationVar(&o.settle, "settle", 0, "Time in which differences may disappear before they count.")
+	f.StringVar(&o.names.ClusterRouter, "cluster-router", o.names.ClusterRouter, "Name of the default Vpc, as the controller has it.")
+	f.StringVar(&o.names.NodeSwitch, "node-switch", o.names.NodeSwitch, "Name of the nodes' Subnet, as the controller has it.")
+	f.StringVar(&o.names.DefaultSubnet, "default-ls", o.names.DefaultSubnet, "Name of the default Subnet, as the controller has it.")
 	return cmd
+}
+
+// ExitStatus prints an error of the command and returns the exit status: 0 without differences, 1 with differences, 2
+// for any other error.
+func ExitStatus(cmd *cobra.Command, err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errDifferences):
+		return 1
+	}
+	cli.PrintError(cmd, err)
+	return 2
 }
 
 func (o *options) run(ctx context.Context, out io.Writer) error {
@@ -103,7 +126,7 @@ func (o *options) run(ctx context.Context, out io.Writer) error {
 	return report(out, found)
 }
 
-// compare gives differences the time to settle.
+// compare returns the differences that last for the time of --settle.
 func (o *options) compare(ctx context.Context, sources check.Sources) ([]check.Difference, error) {
 	if o.settle <= 0 {
 		return check.Differences(ctx, sources)
@@ -124,7 +147,7 @@ func report(out io.Writer, found []check.Difference) error {
 	return errDifferences
 }
 
-// ofSandbox takes what is not given by flags from a sandbox.
+// ofSandbox opens the sandbox that supplies what the flags leave out.
 func (o *options) ofSandbox(name string) error {
 	home, err := sandbox.DefaultHome()
 	if err != nil {
@@ -154,10 +177,11 @@ func (o *options) sources() (check.Sources, error) {
 }
 
 func (o *options) restConfig() (*rest.Config, error) {
-	if o.sandboxOfTheUser != nil && o.kubeconfig == "" {
+	kubeconfig := cmp.Or(o.kubeconfig, os.Getenv("KUBECONFIG"))
+	if o.sandboxOfTheUser != nil && kubeconfig == "" {
 		return o.sandboxOfTheUser.RESTConfig()
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig (flag --kubeconfig): %w", err)
 	}
@@ -175,7 +199,7 @@ func (o *options) databases() (nb, sb *ovsdb.DB, err error) {
 	nbAddr, sbAddr := o.nb, o.sb
 	if o.sandboxOfTheUser != nil {
 		defaultNB, defaultSB := onsandbox.Databases(o.sandboxOfTheUser)
-		nbAddr, sbAddr = orElse(nbAddr, defaultNB), orElse(sbAddr, defaultSB)
+		nbAddr, sbAddr = cmp.Or(nbAddr, defaultNB), cmp.Or(sbAddr, defaultSB)
 	}
 	if nb, err = open(ovsdb.NB, "ovn-nb-addr", nbAddr, secure, check.NBTables()); err != nil {
 		return nil, nil, err
@@ -184,16 +208,9 @@ func (o *options) databases() (nb, sb *ovsdb.DB, err error) {
 	return nb, sb, err
 }
 
-func orElse(text, other string) string {
-	if text != "" {
-		return text
-	}
-	return other
-}
-
 func open(database ovsdb.Database, flag, addr string, secure *tls.Config, tables []ovsdb.Table) (*ovsdb.DB, error) {
 	if addr == "" {
-		return nil, fmt.Errorf("flag --%s: it is empty; where is %s?", flag, database)
+		return nil, fmt.Errorf("flag --%s: it is empty: give the address of %s", flag, database)
 	}
 	endpoints, err := ovsdb.ParseEndpoints(addr)
 	if err != nil {

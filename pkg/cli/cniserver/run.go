@@ -1,4 +1,4 @@
-package main
+package cniserver
 
 import (
 	"context"
@@ -41,14 +41,14 @@ const (
 	shutdownTimeout  = 20 * time.Second
 )
 
-// daemon is everything that runs.
+// daemon holds the running parts.
 type daemon struct {
 	mgr    manager.Manager
 	ovs    *ovs.Driver
 	loop   *node.Loop
 	pods   *node.Pods
 	server *cniserver.Server
-	// services are those that are reached from outside of OVN.
+	// services forwards to Services what reaches the node from outside of OVN.
 	services *node.Services
 }
 
@@ -77,7 +77,7 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 	return d.start(ctx)
 }
 
-// newManager makes the part that talks to the API server. It asks nothing yet.
+// newManager makes the client of the API server and its caches. It sends no request yet.
 func newManager(cfg *rest.Config, o *options, d *daemon, trouble *node.Trouble, log logr.Logger) (manager.Manager, error) {
 	scheme, err := node.Scheme()
 	if err != nil {
@@ -100,7 +100,7 @@ func newManager(cfg *rest.Config, o *options, d *daemon, trouble *node.Trouble, 
 	return mgr, nil
 }
 
-// wire connects the parts.
+// wire makes the other parts and connects them.
 func (d *daemon) wire(o *options, api *rest.Config, leases node.Leases, trouble *node.Trouble, log logr.Logger) error {
 	links, err1 := link.NewLinux()
 	routes, err2 := route.NewLinux()
@@ -154,8 +154,7 @@ func (d *daemon) start(ctx context.Context) error {
 	return d.mgr.Start(ctx)
 }
 
-// keepNode begins once everything is known: a plan from half of the cluster would
-// take away what the other half needs.
+// keepNode starts once all caches have synced: a plan from half of the cluster would remove what the other half needs.
 func (d *daemon) keepNode(ctx context.Context) error {
 	err := node.Follow(ctx, d.mgr.GetCache(), d.loop, d.pods, d.services)
 	if err == nil {

@@ -1,4 +1,4 @@
-package main
+package controller
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/client"
 )
 
-// options are the flags. Those that Kube-OVN has, too, have its names and defaults.
+// options are the flags. A flag that Kube-OVN has too has the same name and default here.
 type options struct {
 	nbAddr, sbAddr             string
 	tlsCert, tlsKey, tlsCA     string
@@ -55,7 +55,8 @@ func defaults() *options {
 		nbAddr: "tcp:127.0.0.1:6641", sbAddr: "tcp:127.0.0.1:6642", inactivitySeconds: 10,
 		apiWriters: kube.DefaultWriters, clusterRouter: model.DefaultVpc,
 		defaultLS: "ovn-default", defaultCIDR: "10.16.0.0/16",
-		nodeSwitch: "join", nodeCIDR: "100.64.0.0/16", serviceRange: "10.96.0.0/12", enableLB: true, serviceSource: model.PrefixesText(compile.DefaultServiceSource), clusterDomain: "cluster.local",
+		nodeSwitch: "join", nodeCIDR: "100.64.0.0/16", serviceRange: "10.96.0.0/12", enableLB: true,
+		serviceSource: model.PrefixesText(compile.DefaultServiceSource), clusterDomain: "cluster.local",
 		lease: kube.LeaseConfig{
 			Namespace: "kube-system", Name: "woven-controller",
 			Duration: 30 * time.Second, RenewDeadline: 20 * time.Second, RetryPeriod: 6 * time.Second,
@@ -65,55 +66,52 @@ func defaults() *options {
 	}
 }
 
-// flags groups the flags for the help.
+// flags returns the flags, grouped for the help.
 func (o *options) flags() cliflag.NamedFlagSets {
 	var sets cliflag.NamedFlagSets
 	f := sets.FlagSet("database")
-	f.StringVar(&o.nbAddr, "ovn-nb-addr", o.nbAddr, "Northbound database: tcp:host:port, ssl:host:port or unix:/path; the members of a cluster separated by commas.")
-	f.StringVar(&o.sbAddr, "ovn-sb-addr", o.sbAddr, "Southbound database; accepted for the sake of existing manifests, nothing is read from there.")
-	f.IntVar(&o.inactivitySeconds, "ovsdb-inactivity-timeout", o.inactivitySeconds, "Seconds of silence after which the database is asked for a sign of life; after twice as long the next one is tried.")
-	f.StringVar(&o.tlsCert, "tls-cert", o.tlsCert, "Certificate for the databases (PEM file), for ssl addresses.")
-	f.StringVar(&o.tlsKey, "tls-key", o.tlsKey, "Private key of the certificate (PEM file).")
-	f.StringVar(&o.tlsCA, "tls-ca", o.tlsCA, "CA certificates that the databases' certificates must lead to (PEM file).")
+	f.StringVar(&o.nbAddr, "ovn-nb-addr", o.nbAddr, "Northbound database: tcp:HOST:PORT, ssl:HOST:PORT or unix:PATH; the members of a cluster separated by commas.")
+	f.StringVar(&o.sbAddr, "ovn-sb-addr", o.sbAddr, "Southbound database; accepted for compatibility, nothing is read from it.")
+	f.IntVar(&o.inactivitySeconds, "ovsdb-inactivity-timeout", o.inactivitySeconds, "Seconds without traffic after which an echo request is sent to the database; after twice as long the next member is tried.")
+	f.StringVar(&o.tlsCert, "tls-cert", o.tlsCert, "Client certificate for ssl: addresses (PEM file).")
+	f.StringVar(&o.tlsKey, "tls-key", o.tlsKey, "Private key of the client certificate (PEM file).")
+	f.StringVar(&o.tlsCA, "tls-ca", o.tlsCA, "CA certificates that verify the databases' certificates (PEM file).")
 
 	f = sets.FlagSet("API server")
-	f.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig, "File with address and credentials of the API server; empty: the ServiceAccount of the pod.")
-	f.IntVar(&o.apiWriters, "api-writers", o.apiWriters, "Writes of addresses that may be under way at once.")
+	f.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig, "Kubeconfig file; empty: the service account of the pod.")
+	f.IntVar(&o.apiWriters, "api-writers", o.apiWriters, "Number of concurrent writes of addresses to the API server.")
 
 	f = sets.FlagSet("network")
-	f.StringVar(&o.clusterRouter, "cluster-router", o.clusterRouter, "Name of the default Vpc; made if it does not exist.")
-	f.StringVar(&o.defaultLS, "default-ls", o.defaultLS, "Name of the Subnet of namespaces that are bound to no other; made if it does not exist.")
-	f.StringVar(&o.defaultCIDR, "default-cidr", o.defaultCIDR, "CIDR of the default Subnet; for dual stack an IPv4 and an IPv6 one, separated by a comma.")
+	f.StringVar(&o.clusterRouter, "cluster-router", o.clusterRouter, "Name of the default Vpc; created if it does not exist.")
+	f.StringVar(&o.defaultLS, "default-ls", o.defaultLS, "Name of the Subnet of namespaces without a Subnet of their own; created if it does not exist.")
+	f.StringVar(&o.defaultCIDR, "default-cidr", o.defaultCIDR, "CIDR of the default Subnet; for dual stack an IPv4 and an IPv6 CIDR, separated by a comma.")
 	f.StringVar(&o.defaultGateway, "default-gateway", o.defaultGateway, "Gateway of the default Subnet; empty: the first address of each family.")
-	f.StringVar(&o.defaultExclude, "default-exclude-ips", o.defaultExclude, "Addresses (a) and ranges (a..b) of the default Subnet that are not handed out, separated by commas.")
-	f.StringVar(&o.nodeSwitch, "node-switch", o.nodeSwitch, "Name of the Subnet that the nodes' ports are in; made if it does not exist.")
-	f.StringVar(&o.nodeCIDR, "node-switch-cidr", o.nodeCIDR, "CIDR of the nodes' Subnet; for dual stack a pair.")
+	f.StringVar(&o.defaultExclude, "default-exclude-ips", o.defaultExclude, "Addresses (a) and ranges (a..b) of the default Subnet that are not allocated, separated by commas.")
+	f.StringVar(&o.nodeSwitch, "node-switch", o.nodeSwitch, "Name of the Subnet of the nodes' ports; created if it does not exist.")
+	f.StringVar(&o.nodeCIDR, "node-switch-cidr", o.nodeCIDR, "CIDR of the nodes' Subnet; for dual stack an IPv4 and an IPv6 CIDR, separated by a comma.")
 	f.StringVar(&o.nodeGW, "node-switch-gateway", o.nodeGW, "Gateway of the nodes' Subnet; empty: the first address of each family.")
-	f.StringVar(&o.serviceRange, "service-cluster-ip-range", o.serviceRange, "CIDR of ClusterIPs, a pair for dual stack; the default Subnet and that of the nodes must not overlap it.")
-
-	f.BoolVar(&o.enableLB, "enable-lb", o.enableLB, "Pods of subnets whose spec.enableLb says nothing, and the nodes, reach Services through OVN; false: they need kube-proxy.")
-
-	f.StringVar(&o.serviceSource, "node-service-cidr", o.serviceSource, "CIDR of the addresses that hosts take towards Services, one for each node, a pair for dual stack; nobody else may use them.")
-
-	f.BoolVar(&o.enableDNS, "enable-ovn-dns", o.enableDNS, "OVN answers queries of pods for the names of Services (A, AAAA, PTR); all others go on to the cluster's DNS.")
-	f.StringVar(&o.clusterDomain, "cluster-domain", o.clusterDomain, "Domain of the cluster, as the kubelets have it, for --enable-ovn-dns.")
+	f.StringVar(&o.serviceRange, "service-cluster-ip-range", o.serviceRange, "CIDR of ClusterIPs, as kube-apiserver has it; for dual stack a pair. The default Subnet and the nodes' Subnet must not overlap it.")
+	f.BoolVar(&o.enableLB, "enable-lb", o.enableLB, "OVN load-balances Services for the nodes and for pods of Subnets that do not set spec.enableLb; false: kube-proxy is needed.")
+	f.StringVar(&o.serviceSource, "node-service-cidr", o.serviceSource, "CIDR of the source addresses of hosts towards Services, one address per node; for dual stack a pair. Nothing else may use these addresses.")
+	f.BoolVar(&o.enableDNS, "enable-ovn-dns", o.enableDNS, "OVN answers DNS queries of pods for the names of Services (A, AAAA, PTR); all other queries go to the cluster's DNS.")
+	f.StringVar(&o.clusterDomain, "cluster-domain", o.clusterDomain, "DNS domain of the cluster, as the kubelets have it, for --enable-ovn-dns.")
 
 	f = sets.FlagSet("leadership")
-	f.StringVar(&o.lease.Namespace, "leader-elect-resource-namespace", o.lease.Namespace, "Namespace of the Lease.")
-	f.StringVar(&o.gatewayLeases, "gateway-lease-namespace", o.gatewayLeases, "Namespace of the Leases by which gateway nodes show that they live; the same as that of woven-cniserver.")
-	f.StringVar(&o.lease.Name, "leader-elect-resource-name", o.lease.Name, "Name of the Lease.")
-	f.StringVar(&o.lease.Identity, "leader-elect-identity", o.lease.Identity, "Who holds the Lease; empty: the host name and a random part.")
-	f.DurationVar(&o.lease.Duration, "leader-elect-lease-duration", o.lease.Duration, "How long standbys wait after the leader's last sign of life.")
-	f.DurationVar(&o.lease.RenewDeadline, "leader-elect-renew-deadline", o.lease.RenewDeadline, "How long a leader tries to renew the Lease before it stops writing.")
-	f.DurationVar(&o.lease.RetryPeriod, "leader-elect-retry-period", o.lease.RetryPeriod, "Time between two tries.")
+	f.StringVar(&o.lease.Namespace, "leader-elect-resource-namespace", o.lease.Namespace, "Namespace of the Lease for leader election.")
+	f.StringVar(&o.gatewayLeases, "gateway-lease-namespace", o.gatewayLeases, "Namespace of the Leases that gateway nodes renew as a heartbeat; the same as that of woven-cniserver.")
+	f.StringVar(&o.lease.Name, "leader-elect-resource-name", o.lease.Name, "Name of the Lease for leader election.")
+	f.StringVar(&o.lease.Identity, "leader-elect-identity", o.lease.Identity, "Identity of this process in the Lease; empty: the host name and a random suffix.")
+	f.DurationVar(&o.lease.Duration, "leader-elect-lease-duration", o.lease.Duration, "How long a standby waits after the leader's last renewal before it takes the Lease.")
+	f.DurationVar(&o.lease.RenewDeadline, "leader-elect-renew-deadline", o.lease.RenewDeadline, "How long the leader tries to renew the Lease before it stops writing.")
+	f.DurationVar(&o.lease.RetryPeriod, "leader-elect-retry-period", o.lease.RetryPeriod, "Time between two attempts to take or renew the Lease.")
 
 	f = sets.FlagSet("observation")
-	f.StringVar(&o.bindHost, "bind-address", o.bindHost, "Address that /metrics, /healthz, /readyz and profiles are served on; empty: all.")
-	f.IntVar(&o.port, "pprof-port", o.port, "Port of /metrics, /healthz, /readyz and profiles; 0: any free one.")
-	f.BoolVar(&o.enableMetrics, "enable-metrics", o.enableMetrics, "Serve /metrics, /healthz and /readyz; false: nothing is served.")
+	f.StringVar(&o.bindHost, "bind-address", o.bindHost, "Address on which /metrics, /healthz, /readyz and profiles are served; empty: all addresses.")
+	f.IntVar(&o.port, "pprof-port", o.port, "Port on which /metrics, /healthz, /readyz and profiles are served; 0: any free port.")
+	f.BoolVar(&o.enableMetrics, "enable-metrics", o.enableMetrics, "Serve /metrics, /healthz and /readyz; false: nothing is served, not even profiles.")
 	f.BoolVar(&o.enablePprof, "enable-pprof", o.enablePprof, "Serve profiles under /debug/pprof.")
-	f.StringVar(&o.logLevel, "log-level", o.logLevel, "Least level to log: debug, info or error.")
-	f.StringVar(&o.logFormat, "log-format", o.logFormat, "console or json.")
+	f.StringVar(&o.logLevel, "log-level", o.logLevel, "Lowest level that is logged: debug, info or error.")
+	f.StringVar(&o.logFormat, "log-format", o.logFormat, "Format of the log: console or json.")
 
 	o.webhook.flags(sets.FlagSet("webhook"))
 	return sets
@@ -160,10 +158,10 @@ func (o *options) validate() error {
 	return errors.Join(all...)
 }
 
-// domain is the cluster's without a dot at its end.
+// domain returns the cluster's domain without a trailing dot.
 func (o *options) domain() string { return strings.TrimSuffix(o.clusterDomain, ".") }
 
-// validateRanges checks that pods, nodes and Services have addresses of their own.
+// validateRanges checks that the CIDRs of pods, nodes and Services do not overlap.
 func (o *options) validateRanges() error {
 	type given struct {
 		flag, text string
@@ -220,7 +218,7 @@ func (o *options) logger(w io.Writer) (logr.Logger, error) {
 	return zap.New(zap.WriteTo(w), zap.Level(level), encode, func(z *zap.Options) { z.TimeEncoder = zapcore.RFC3339NanoTimeEncoder }), nil
 }
 
-// setLoggers has the libraries log as we do.
+// setLoggers makes the libraries log to log.
 func setLoggers(log logr.Logger) {
 	ctrl.SetLogger(log)
 	klog.SetLogger(log.WithName("client-go"))

@@ -1,4 +1,4 @@
-package main
+package sandbox
 
 import (
 	"fmt"
@@ -43,14 +43,14 @@ this one, run in the sandbox; "restart" takes newly built ones into use.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&choice.Nodes, "nodes", 2, "number of nodes")
-	flags.BoolVar(&choice.DualStack, "dual-stack", false, "IPv4 and IPv6 for nodes, pods and services")
-	flags.BoolVar(&choice.Dev, "dev", false, "run Woven's own programs (woven-controller, woven-cniserver, woven-cni, next to this one)")
-	flags.BoolVar(&choice.DNS, "dns", true, "run CoreDNS (with --dev)")
-	flags.BoolVar(&choice.OVNDNS, "ovn-dns", false, "OVN answers queries for the names of Services (with --dev)")
-	flags.BoolVar(&proxy, "kube-proxy", false, "run kube-proxy on the nodes: for NodePort, or without --dev")
-	flags.StringVar(&mode, "kube-proxy-mode", mode, "how kube-proxy works: nftables or iptables")
-	flags.StringVar(&choice.Source, "source", "", "root of Woven's source tree (default: looked for above this program and the working directory)")
+	flags.IntVar(&choice.Nodes, "nodes", 2, "Number of nodes.")
+	flags.BoolVar(&choice.DualStack, "dual-stack", false, "IPv4 and IPv6 for nodes, pods and Services.")
+	flags.BoolVar(&choice.Dev, "dev", false, "Run Woven's own programs: woven-controller, woven-cniserver and woven-cni from the directory of this program.")
+	flags.BoolVar(&choice.DNS, "dns", true, "Run CoreDNS (with --dev).")
+	flags.BoolVar(&choice.OVNDNS, "ovn-dns", false, "OVN answers DNS queries for the names of Services (with --dev).")
+	flags.BoolVar(&proxy, "kube-proxy", false, "Run kube-proxy on the nodes, for clusters without --dev.")
+	flags.StringVar(&mode, "kube-proxy-mode", mode, "Mode of kube-proxy: nftables or iptables.")
+	flags.StringVar(&choice.Source, "source", "", "Root of Woven's source tree; empty: searched for above this program and above the working directory.")
 	return cmd
 }
 

@@ -1,4 +1,5 @@
-package main
+// Package sandbox is the command woven-sandbox: flags and subcommands.
+package sandbox
 
 import (
 	"fmt"
@@ -7,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/wovensdn/woven/pkg/cli"
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
@@ -20,15 +22,23 @@ func (o *options) home() (sandbox.Home, error) { return sandbox.DefaultHome() }
 
 func (o *options) progress() *sandbox.Progress { return sandbox.NewProgress(os.Stderr, time.Now) }
 
-func newRoot() *cobra.Command {
+// NewCommand returns the command woven-sandbox.
+func NewCommand() *cobra.Command {
 	o := &options{}
-	root := &cobra.Command{
-		Use:           "woven-sandbox",
-		Short:         "A whole Kubernetes cluster with OVN on one Linux machine",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-	}
-	root.PersistentFlags().StringVar(&o.name, "name", sandbox.DefaultName, "name of the sandbox; several run side by side under different names")
+	root := cli.Defaults(&cobra.Command{
+		Use:   "woven-sandbox",
+		Short: "Run a whole Kubernetes cluster with OVN on one Linux machine",
+		Long: `woven-sandbox runs a whole Kubernetes cluster with OVN on one Linux machine, as root and without Docker: the control
+plane, OVN's databases, and nodes with containerd, kubelet, Open vSwitch and ovn-controller.`,
+		Example: `  woven-sandbox up --nodes 2 --dev     # start a cluster with Woven
+  woven-sandbox demo                   # two pods on different nodes reach each other
+  woven-sandbox kubectl get pods -A
+  woven-sandbox down
+
+  # Completion of commands and flags in bash
+  source <(woven-sandbox completion bash)`,
+	})
+	root.PersistentFlags().StringVar(&o.name, "name", sandbox.DefaultName, "Name of the sandbox; several sandboxes with different names run side by side.")
 	root.AddCommand(
 		upCommand(o), downCommand(o), statusCommand(o), demoCommand(o), buildCommand(o), depsCommand(),
 		kubectlCommand(o), nodeCommand(o), outsideCommand(o), nbctlCommand(o), sbctlCommand(o), vsctlCommand(o),
@@ -58,7 +68,7 @@ func buildCommand(o *options) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&o.source, "source", "", "root of Woven's source tree (default: looked for above this program and the working directory)")
+	cmd.Flags().StringVar(&o.source, "source", "", "Root of Woven's source tree; empty: searched for above this program and above the working directory.")
 	return cmd
 }
 
@@ -88,6 +98,6 @@ func depsCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&install, "install", false, "install what is missing with apt-get")
+	cmd.Flags().BoolVar(&install, "install", false, "Install the missing packages with apt-get.")
 	return cmd
 }

@@ -1,4 +1,4 @@
-package main
+package controller
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+
+	"github.com/wovensdn/woven/pkg/cli"
 )
 
 // parse reads flags as the command does, without running it.
@@ -114,7 +116,7 @@ func TestLogger(t *testing.T) {
 
 func TestHelpIsGrouped(t *testing.T) {
 	var out bytes.Buffer
-	command := newCommand()
+	command := NewCommand()
 	command.SetOut(&out)
 	command.SetArgs([]string{"--help"})
 	if err := command.Execute(); err != nil {
@@ -126,7 +128,7 @@ func TestHelpIsGrouped(t *testing.T) {
 		}
 	}
 	for line := range strings.Lines(out.String()) {
-		if len(strings.TrimRight(line, " \n")) > helpColumns {
+		if len(strings.TrimRight(line, " \n")) > cli.Columns {
 			t.Errorf("line is too long: %q", line)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package cniserver
 
 import (
 	"errors"
@@ -41,26 +41,26 @@ func defaults() *options {
 }
 
 func (o *options) bind(f *pflag.FlagSet) {
-	f.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig, "kubeconfig file; empty means the pod's service account")
-	f.StringVar(&o.nodeName, "node-name", o.nodeName, "name of this node's Node object; default: the environment variable NODE_NAME")
-	f.StringVar(&o.bindSocket, "bind-socket", o.bindSocket, "unix socket on which the CNI plugin is served")
-	f.StringVar(&o.ovsSocket, "ovs-socket", o.ovsSocket, "unix socket of the node's Open_vSwitch database, with or without the prefix unix:")
-	f.StringVar(&o.clusterRouter, "cluster-router", o.clusterRouter, "name of the default Vpc, whose subnets the hosts reach")
-	f.StringVar(&o.leaseNamespace, "gateway-lease-namespace", o.leaseNamespace, "namespace of the Lease by which this node, if it is a gateway, shows that it lives; the same as the controller's")
-	f.IntVar(&o.mtu, "mtu", o.mtu, "MTU in bytes of ovn0 and of pods whose subnet names none; 0 means that of the link with the node's address less 100, less 120 if that address is IPv6")
-	f.BoolVar(&o.enableMirror, "enable-mirror", o.enableMirror, "copy the packets of this node's pods to a link for tcpdump")
-	f.StringVar(&o.mirrorIface, "mirror-iface", o.mirrorIface, "name of that link")
-	f.StringVar(&o.confDir, "cni-conf-dir", o.confDir, "directory in which the container runtime looks for network configurations")
-	f.StringVar(&o.confName, "cni-conf-name", o.confName, "name of the network configuration file, written once the node works")
-	f.StringVar(&o.binDir, "cni-bin-dir", o.binDir, "directory in which the container runtime looks for plugins; if portmap is there, pods may have a hostPort")
-	f.StringVar(&o.bindAddress, "metrics-bind-address", o.bindAddress, "address of /metrics, /healthz and /readyz; 0 turns them off")
-	f.IntVarP(&o.verbosity, "verbosity", "v", o.verbosity, "log verbosity; 0 is what an operator wants to know")
-	f.BoolVar(&o.logJSON, "log-json", o.logJSON, "log one JSON object a line")
+	f.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig, "Kubeconfig file; empty: the service account of the pod.")
+	f.StringVar(&o.nodeName, "node-name", o.nodeName, "Name of this node's Node object; empty: the environment variable NODE_NAME.")
+	f.StringVar(&o.bindSocket, "bind-socket", o.bindSocket, "Unix socket on which the CNI plugin is served.")
+	f.StringVar(&o.ovsSocket, "ovs-socket", o.ovsSocket, "Unix socket of the node's Open_vSwitch database, with or without the prefix unix:.")
+	f.StringVar(&o.clusterRouter, "cluster-router", o.clusterRouter, "Name of the default Vpc, whose Subnets the hosts reach.")
+	f.StringVar(&o.leaseNamespace, "gateway-lease-namespace", o.leaseNamespace, "Namespace of the Lease that this node, if it is a gateway, renews as a heartbeat; the same as that of woven-controller.")
+	f.IntVar(&o.mtu, "mtu", o.mtu, "MTU in bytes of ovn0 and of pods whose Subnet sets none; 0: that of the link with the node's address minus 100, minus 120 if that address is IPv6.")
+	f.BoolVar(&o.enableMirror, "enable-mirror", o.enableMirror, "Copy the packets of this node's pods to a link for tcpdump.")
+	f.StringVar(&o.mirrorIface, "mirror-iface", o.mirrorIface, "Name of the link for --enable-mirror.")
+	f.StringVar(&o.confDir, "cni-conf-dir", o.confDir, "Directory in which the container runtime looks for network configurations.")
+	f.StringVar(&o.confName, "cni-conf-name", o.confName, "Name of the network configuration file, which is written once the node is ready.")
+	f.StringVar(&o.binDir, "cni-bin-dir", o.binDir, "Directory in which the container runtime looks for plugins; if portmap is there, pods may have a hostPort.")
+	f.StringVar(&o.bindAddress, "metrics-bind-address", o.bindAddress, "Address (HOST:PORT, or :PORT for all addresses) on which /metrics, /healthz and /readyz are served; 0: not served.")
+	f.IntVarP(&o.verbosity, "verbosity", "v", o.verbosity, "Log verbosity; 0: what an operator needs, higher: more detail for debugging.")
+	f.BoolVar(&o.logJSON, "log-json", o.logJSON, "Log one JSON object per line.")
 }
 
 var linkName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$`)
 
-// complete checks the flags and fills in what the environment says.
+// complete fills in what the environment says and validates the flags.
 func (o *options) complete(nodeName string) error {
 	if o.nodeName == "" {
 		o.nodeName = nodeName

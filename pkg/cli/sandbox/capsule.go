@@ -1,4 +1,4 @@
-package main
+package sandbox
 
 import (
 	"log/slog"
@@ -11,7 +11,7 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// The commands below are what this program runs of itself inside a sandbox.
+// The commands below are those that this program runs of itself inside a sandbox.
 
 func capsuleInitCommand() *cobra.Command {
 	return &cobra.Command{

@@ -1,0 +1,93 @@
+package controller
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/wovensdn/woven/pkg/commit"
+	"github.com/wovensdn/woven/pkg/kube"
+	"github.com/wovensdn/woven/pkg/ovsdb/client"
+	"github.com/wovensdn/woven/pkg/version"
+)
+
+// shutdownTimeout bounds how long running parts may take to stop.
+const shutdownTimeout = 10 * time.Second
+
+// restConfig sets no rate limit on the client's side: the API server has its own (API Priority and Fairness).
+func restConfig(kubeconfig string) (*rest.Config, error) {
+	load := rest.InClusterConfig
+	if kubeconfig != "" {
+		load = func() (*rest.Config, error) { return clientcmd.BuildConfigFromFlags("", kubeconfig) }
+	}
+	config, err := load()
+	if err != nil {
+		return nil, fmt.Errorf("flag --kubeconfig: %w", err)
+	}
+	config.QPS = -1
+	config.UserAgent = "woven-controller/" + version.String()
+	return config, nil
+}
+
+func database(o *options, handler client.Handler, log logr.Logger) (*client.DB, error) {
+	endpoints, err := client.ParseEndpoints(o.nbAddr)
+	if err != nil {
+		return nil, fmt.Errorf("flag --ovn-nb-addr: %w", err)
+	}
+	var secure *tls.Config
+	if o.tlsCert != "" {
+		if secure, err = client.LoadTLS(o.tlsCert, o.tlsKey, o.tlsCA); err != nil {
+			return nil, fmt.Errorf("flags --tls-*: %w", err)
+		}
+	}
+	db, err := client.New(client.Config{
+		Database: client.NB, Endpoints: endpoints, TLS: secure, Tables: commit.Tables(), Handler: handler,
+		Probe: time.Duration(o.inactivitySeconds) * time.Second, Log: log.WithName("northbound"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("flag --ovn-nb-addr: %w", err)
+	}
+	return db, nil
+}
+
+func newManager(o *options, api *rest.Config, outage *kube.Outage, ready func() error, log logr.Logger) (manager.Manager, error) {
+	scheme, err := kube.Scheme()
+	if err != nil {
+		return nil, fmt.Errorf("make scheme: %w", err)
+	}
+	mgr, err := ctrl.NewManager(api, ctrl.Options{
+		Scheme: scheme, Logger: log, Cache: kube.CacheOptions(kube.AllKinds(), outage), GracefulShutdownTimeout: new(shutdownTimeout),
+		HealthProbeBindAddress: "0", // with the metrics, on one port
+		Metrics:                server.Options{BindAddress: o.bind(), ExtraHandlers: handlers(o.enablePprof, ready)},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make manager: %w", err)
+	}
+	return mgr, nil
+}
+
+func handlers(profiles bool, ready func() error) map[string]http.Handler {
+	out := map[string]http.Handler{
+		"/healthz": healthz.CheckHandler{Checker: healthz.Ping},
+		"/livez":   healthz.CheckHandler{Checker: healthz.Ping},
+		"/readyz":  healthz.CheckHandler{Checker: func(*http.Request) error { return ready() }},
+	}
+	if profiles {
+		out["/debug/pprof/"] = http.HandlerFunc(pprof.Index)
+		out["/debug/pprof/cmdline"] = http.HandlerFunc(pprof.Cmdline)
+		out["/debug/pprof/profile"] = http.HandlerFunc(pprof.Profile)
+		out["/debug/pprof/symbol"] = http.HandlerFunc(pprof.Symbol)
+		out["/debug/pprof/trace"] = http.HandlerFunc(pprof.Trace)
+	}
+	return out
+}

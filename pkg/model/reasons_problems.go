@@ -1,0 +1,147 @@
+package model
+
+var policyKinds = []Kind{KindNetworkPolicy, KindAdminNetworkPolicy, KindBaselineAdminNetworkPolicy, KindClusterNetworkPolicy}
+
+// problemReasons explains the reasons of problems.
+var problemReasons = []Reason{
+	{
+		Name: ReasonSubnetInvalid, On: []Kind{KindSubnet},
+		Meaning: "A field of the Subnet is invalid, or its addresses overlap those of an older Subnet of the same Vpc, of a node or of the API server. The last valid state stays in force.",
+		Remedy:  "Correct the field that the message names. For an overlap, choose another cidrBlock, or delete the other Subnet that the message names.",
+	},
+	{
+		Name: ReasonPodInvalid, On: []Kind{KindPod},
+		Meaning: "An annotation of the pod does not parse. A pod without an address gets none; the port of a running pod stays as it is.",
+		Remedy:  "Correct the annotation that the message names, in the pod template if a workload creates the pod.",
+	},
+	{
+		Name: ReasonNamespaceInvalid, On: []Kind{KindNamespace},
+		Meaning: "An annotation of the namespace is invalid, or names a Subnet that does not exist. Pods of the namespace wait if they need that Subnet.",
+		Remedy:  "Correct the annotation that the message names, or create the Subnet. With the annotation ovn.kubernetes.io/cidr on the namespace Woven creates it.",
+	},
+	{
+		Name: ReasonNodeInvalid, On: []Kind{KindNode},
+		Meaning: "An InternalIP in the Node's status is not an IP address. It is ignored.",
+		Remedy:  "Correct the kubelet's --node-ip, or the cloud provider that sets the address.",
+	},
+	{
+		Name: ReasonIPInvalid, On: []Kind{KindIP},
+		Meaning: "The IP object has addresses, a MAC or names that do not parse or contradict each other. It reserves nothing.",
+		Remedy:  "Correct the field that the message names, or delete the IP object; the record of a running pod is written again.",
+	},
+	{
+		Name: ReasonIPPoolInvalid, On: []Kind{KindIPPool},
+		Meaning: "The ranges of the IPPool do not parse, are outside of its Subnet, or overlap those of an older IPPool. No address is allocated from it.",
+		Remedy:  "Correct spec.ips or spec.subnet as the message says.",
+	},
+	{
+		Name: ReasonServiceInvalid, On: []Kind{KindService},
+		Meaning: "An address, port or annotation of the Service is invalid, or an annotation names a Vpc or Subnet that does not exist. That part is ignored, the rest of the Service works.",
+		Remedy:  "Correct the field or annotation that the message names, or create what is missing.",
+	},
+	{
+		Name: ReasonEndpointSliceInvalid, On: []Kind{KindEndpointSlice},
+		Meaning: "An address or port of the EndpointSlice does not parse. That endpoint gets no traffic.",
+		Remedy:  "Correct it at the component that writes the EndpointSlice; for a Service with a selector that is kube-controller-manager.",
+	},
+	{
+		Name: ReasonPolicyInvalid, On: policyKinds,
+		Meaning: "A selector, block, port or annotation of the policy is invalid or not supported. If the policy as a whole is invalid, its last valid state stays in force.",
+		Remedy:  "Correct the field that the message names.",
+	},
+	{
+		Name: ReasonInvalidReference, On: []Kind{KindPod, KindSubnet, KindVpc, KindIPPool, KindNamespace, KindNode, KindService},
+		Meaning: "The object depends on another object that is invalid. The rows of this object stay as they are until the other one is valid.",
+		Remedy:  "Look at the events and conditions of the object that the message names, and correct that one.",
+	},
+	{
+		Name: ReasonAcquireAddressFailed, On: []Kind{KindPod, KindNode, KindIP},
+		Meaning: "No address could be allocated: the Subnet, pool or list is exhausted, or the requested address or MAC is taken, reserved for a gateway or outside of the Subnet. The owner waits, and is tried again as soon as an address is released.",
+		Remedy:  "If addresses are exhausted, enlarge the Subnet's cidrBlock or the IPPool, bind another Subnet to the namespace, or delete pods. If the address is taken, release it at the holder that the message names, or ask for another one.",
+	},
+	{
+		Name: ReasonAddressConflict, On: []Kind{KindPod, KindIP},
+		Meaning: "The address or IP object that this object needs belongs to another owner, which is older. A pod gets no port and waits.",
+		Remedy:  "Delete the IP object or pod that the message names if it is not needed; otherwise give one of the two another address. Nothing else has to be restarted.",
+	},
+	{
+		Name: ReasonSubnetNotFound, On: []Kind{KindPod, KindIPPool},
+		Meaning: "The Subnet that the object names does not exist. The object waits for it.",
+		Remedy:  "Create the Subnet, or correct the name: ovn.kubernetes.io/logical_switch on the pod or its namespace, or spec.subnet of the IPPool.",
+	},
+	{
+		Name: ReasonVMRunsElsewhere, On: []Kind{KindPod},
+		Meaning: "Another pod runs the same KubeVirt virtual machine and has its address. This pod gets the address when the other one is gone; live migration that keeps the address is not supported.",
+		Remedy:  "Wait until the older pod has ended. If it hangs, delete it.",
+	},
+	{
+		Name: ReasonServiceSourceExhausted, On: []Kind{KindNode},
+		Meaning: "The range of --node-service-cidr is too small for the nodes' Subnet: this node has no source address towards Services, so that processes on the host do not reach them.",
+		Remedy:  "Start the controller with a --node-service-cidr of the same size as --node-switch-cidr, or larger.",
+	},
+	{
+		Name: ReasonSubnetInUse, On: []Kind{KindSubnet},
+		Meaning: "The Subnet is being deleted while addresses of it are in use. It stays, and is complete, until the last one is released.",
+		Remedy:  "Delete the pods and IP objects of the Subnet: kubectl get ip -l ovn.kubernetes.io/subnet=NAME lists them.",
+	},
+	{
+		Name: ReasonIPPoolInUse, On: []Kind{KindIPPool},
+		Meaning: "The IPPool is being deleted while addresses of it are in use. It stays until the last one is released.",
+		Remedy:  "Delete the pods that have addresses of the pool; the message names one.",
+	},
+	{
+		Name: ReasonVpcInUse, On: []Kind{KindVpc},
+		Meaning: "The Vpc is being deleted while Subnets are in it. It stays until the last one is gone.",
+		Remedy:  "Delete the Subnets of the Vpc; status.subnets lists them.",
+	},
+	{
+		Name: ReasonNotSupported, On: []Kind{KindSubnet, KindPod},
+		Meaning: "The object asks for something that Woven does not do yet, such as a VLAN or another provider. That part is ignored.",
+		Remedy:  "Remove the field that the message names, or use another way; the message says what is supported.",
+	},
+	{
+		Name: ReasonNoReadyGateway, On: []Kind{KindSubnet},
+		Meaning: "No gateway node of the centralized Subnet is ready. The last choice stays; pods of the Subnet may not reach the outside.",
+		Remedy:  "Check the nodes in spec.gatewayNode and spec.gatewayNodeSelectors: they must exist, be Ready and run woven-cniserver, which renews a Lease with the label woven/gateway=true.",
+	},
+	{
+		Name: ReasonNorthGatewayUnreachable, On: []Kind{KindPod},
+		Meaning: "The address in ovn.kubernetes.io/north_gateway is in no Subnet of the pod's Vpc, so that the router has no route to it. Traffic of the pod takes the gateway of its Subnet.",
+		Remedy:  "Use the address of a pod or gateway in a Subnet of the same Vpc, or create that Subnet.",
+	},
+	{
+		Name: ReasonBackendsInOtherVpc, On: []Kind{KindService},
+		Meaning: "An endpoint of the Service is in another Vpc than the Service. It gets no traffic, because addresses of different Vpcs may overlap.",
+		Remedy:  "Select pods of one Vpc only, or set the Vpc of the Service with ovn.kubernetes.io/logical_router.",
+	},
+	{
+		Name: ReasonNotReachedFromOutside, On: []Kind{KindService},
+		Meaning: "The Service is in a Vpc other than the default one. Pods of that Vpc reach it; its NodePorts and external addresses do not work.",
+		Remedy:  "Use type ClusterIP for Services of such a Vpc, or run the pods in the default Vpc.",
+	},
+	{
+		Name: ReasonSourceNotKept, On: []Kind{KindService},
+		Meaning: "With externalTrafficPolicy: Local, a backend in a centralized Subnet sees the address of its node instead of the client's, because its replies leave by the gateway node.",
+		Remedy:  "Run the backends in a Subnet with gatewayType: distributed if they need the client's address.",
+	},
+	{
+		Name: ReasonConflict, On: []Kind{KindPod, KindSubnet, KindVpc, KindIPPool, KindNode, KindService, KindNetworkPolicy},
+		Meaning: "Two objects want different contents for the same row of the northbound database. The older object has the row; the row of this one is not written.",
+		Remedy:  "Rename or delete one of the two; the message names the row and the older object.",
+	},
+	{
+		Name: ReasonNameTaken, On: []Kind{KindPod, KindSubnet, KindVpc, KindIPPool, KindNode, KindService, KindNetworkPolicy},
+		Meaning: "The northbound database has a row with this name that Woven did not create. It is never changed, so that the row of this object cannot be written.",
+		Remedy:  "Remove or rename the row that the message names (ovn-nbctl), or rename the object. After an installation over another network plugin, remove the rows of that one.",
+	},
+	{
+		Name: ReasonDatabaseRefused, On: []Kind{KindPod, KindSubnet, KindVpc, KindIPPool, KindNode, KindService, KindNetworkPolicy},
+		Meaning: "The northbound database refused a change of this object. Other objects are not affected; the change is tried again with a growing delay, up to 30 s.",
+		Remedy:  "Read the error in the message. A constraint violation means that OVN is older than this version of Woven needs, or that a value breaks a rule of the schema: correct the object. Otherwise report a bug with the message.",
+	},
+	{
+		Name: ReasonWriteFailed, On: []Kind{KindPod, KindSubnet, KindVpc, KindIPPool, KindNamespace, KindNode, KindService, KindIP},
+		Meaning: "Writing an address, annotation, finalizer or status to the API server failed. It is tried again with a growing delay, up to 30 s.",
+		Remedy:  "Read the error in the message. Forbidden means that the RBAC of config/rbac is not up to date; a refusal names the admission webhook or policy that refused.",
+	},
+}
