@@ -17,12 +17,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "cni_op_latency_seconds",
-			Help:    "Time from the arrival of a CNI request to its answer, by operation and HTTP status code.",
+			Help:    "Seconds from a CNI request to its response, by operation and HTTP status code.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40, 80},
 		}, []string{"op", "code"}),
 		wait: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "cni_wait_address_seconds",
-			Help:    "Time that ADD waited for the controller to allocate and program the pod's addresses.",
+			Help:    "Seconds that ADD waited for the controller to allocate and program the pod's addresses.",
 			Buckets: []float64{.001, .005, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40},
 		}),
 	}
