@@ -10,16 +10,16 @@ LDFLAGS := -s -w -X github.com/wovensdn/woven/pkg/version.version=$(VERSION)
 TOOL    := go tool -modfile=tools/go.mod
 STEP    := hack/step.sh
 
-# Every command becomes bin/woven-<name>, except kubectl's plugins, which kubectl finds by their name.
+# Every command becomes bin/woven-<name>. kubectl plugins keep their name, because kubectl finds them by it.
 COMMANDS := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.go))))
-# What is tested without a cluster; directories that are there.
+# Existing packages whose tests need no cluster.
 PACKAGES := $(foreach d,api config pkg cmd hack test/state test/nbtest test/conformance,$(if $(wildcard $(d)),./$(d)/...))
 # How long each fuzz target runs.
 FUZZTIME ?= 1m
-# Benchmarks; test/api has those that run against a real API server.
+# Packages with benchmarks. Those of test/api run against a real API server.
 BENCHES  := $(foreach d,test/scale test/api pkg/node,$(if $(wildcard $(d)),./$(d)/...))
 SANDBOX  := bin/woven-sandbox
-# The suites that every network of Kubernetes is judged by.
+# The conformance suites of Kubernetes and network-policy-api.
 CONFORMANCE := go run ./test/conformance
 
 .PHONY: help
@@ -53,7 +53,7 @@ generate: check-go ## Generate deep copies, CRDs, OVSDB rows and docs/reference
 	@go generate ./...
 
 .PHONY: lint
-lint: check-go ## Check the rules of the house (the first run builds the linter, two minutes)
+lint: check-go ## Run the linters (the first run builds them, two minutes)
 	@$(STEP) "lint" $(TOOL) golangci-lint run ./...
 	@bad=$$(if [ -d cmd/cni ]; then go list -deps ./cmd/cni | grep -E '^(k8s|sigs\.k8s)\.io/' || true; fi); \
 		if [ -n "$$bad" ]; then echo "cmd/cni must not depend on Kubernetes, but does on:" $$bad >&2; exit 1; fi
@@ -67,41 +67,41 @@ unit: check-go ## Run the tests that need no cluster, with the race detector
 	@$(STEP) "tests without a cluster" go test -race -timeout 10m $(PACKAGES)
 
 .PHONY: verify
-verify: check-go ## Generated files up to date, lint, tests without a cluster
+verify: check-go ## Check generated files, lint, run the tests that need no cluster
 	@$(STEP) "generated files" hack/generated.sh
 	@$(MAKE) lint
 	@$(MAKE) unit
 
 .PHONY: test
-test: check-go deps ## Everything: install what is missing, verify, end-to-end tests (as root)
+test: check-go deps ## Run everything: install packages, verify, end-to-end tests (as root)
 	@$(STEP) "make test" $(MAKE) verify e2e
 
 .PHONY: sandbox
-sandbox: check-go deps build ## A whole cluster with two nodes on this machine, and a demo (as root)
+sandbox: check-go deps build ## Start a cluster with two nodes on this machine, and run a demo (as root)
 	@$(STEP) "sandbox with two nodes" $(SANDBOX) up --nodes 2 --dev
 	@$(SANDBOX) demo
 
 .PHONY: sandbox-down
-sandbox-down: build ## End the sandbox and remove what it made
+sandbox-down: build ## Tear down the sandbox
 	@$(SANDBOX) down
 
 .PHONY: e2e
-e2e: check-go build ## End-to-end tests: a real API server, then real packets on a sandbox (as root)
+e2e: check-go build ## Run end-to-end tests: a real API server, then real packets on a sandbox (as root)
 	@$(STEP) "programs of the sandbox" $(SANDBOX) build
 	@$(STEP) "tests on a real API server" go test ./test/api/... -count=1 -timeout 10m
 	@$(STEP) "end-to-end tests" go test ./test/e2e/... -count=1 -v -timeout 30m
-	@$(STEP) "a part of Kubernetes' conformance specs" $(CONFORMANCE) -subset -nodes 2
+	@$(STEP) "a subset of Kubernetes' conformance specs" $(CONFORMANCE) -subset -nodes 2
 
 .PHONY: conformance
-conformance: check-go deps build ## Kubernetes' and network-policy-api's network conformance suites (as root; SUITE=…, SPEC=regex, KEEP=1)
+conformance: check-go deps build ## Run the network conformance suites of Kubernetes and network-policy-api (as root; SUITE=…, SPEC=regex, KEEP=1)
 	@$(STEP) "conformance" $(CONFORMANCE) $(if $(SUITE),-suite '$(SUITE)') $(if $(SPEC),-spec '$(SPEC)') $(if $(KEEP),-keep)
 
 .PHONY: bench
-bench: check-go ## Benchmarks at scale
+bench: check-go ## Run the benchmarks at scale
 	@$(STEP) "benchmarks" go test -run '^$$' -bench . -timeout 60m $(BENCHES)
 
 .PHONY: fuzz
-fuzz: check-go ## Every fuzz target for FUZZTIME each (1m): parsers, wire formats, the allocator
+fuzz: check-go ## Run every fuzz target for FUZZTIME (1m): parsers, wire formats, the allocator
 	@for p in $$(grep -rl --include='*_test.go' '^func Fuzz' api pkg cmd | xargs -n1 dirname | sort -u); do \
 		for f in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$p/*_test.go); do \
 			$(STEP) "fuzz $$p $$f" go test ./$$p -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME); \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Says in one line if Go is missing or too old for this module.
+# Fails with one line if Go is missing or too old for this module.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -9,7 +9,7 @@ if ! command -v go >/dev/null; then
 	echo "go is missing. $advice" >&2
 	exit 1
 fi
-# An older Go fetches the right one by itself, unless GOTOOLCHAIN forbids it or it is older than 1.21.
+# Go downloads the required version by itself since 1.21, unless GOTOOLCHAIN forbids it.
 have="$(go env GOVERSION 2>/dev/null || true)"
 have="${have#go}"
 if [[ -z "$have" || "$(printf '%s\n' "$want" "${have%% *}" | sort -V | head -1)" != "$want" ]]; then

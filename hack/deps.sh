@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of hack/packages.txt that are missing. Quick and silent when nothing is.
-# With --check it installs nothing, and says in one line what is missing.
+# Installs the missing Debian packages of hack/packages.txt. Fast and silent when none is missing.
+# With --check it only lists what is missing, in one line.
 set -euo pipefail
 
 list="$(dirname "${BASH_SOURCE[0]}")/packages.txt"
-PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" # daemons are there, and not in everyone's PATH
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" # the directories of daemons, which not every PATH has
 
 missing() {
 	local package evidence _
@@ -27,7 +27,7 @@ if [[ "${1:-}" == --check ]]; then
 	exit 1
 fi
 if ! command -v apt-get >/dev/null; then
-	echo "missing on this machine: $need (Debian's names; there is no apt-get here to install them)" >&2
+	echo "missing on this machine: $need (Debian package names; this machine has no apt-get)" >&2
 	exit 1
 fi
 if [[ "$(id -u)" != 0 ]]; then
@@ -37,7 +37,7 @@ fi
 
 echo "installing: $need"
 export DEBIAN_FRONTEND=noninteractive
-# The lists of a fresh machine are empty or old; then an install fails, and an update mends it.
+# On a new machine the package lists are empty or outdated, and the install fails: update them and retry.
 # shellcheck disable=SC2086 # a list of words
 apt-get install -qq -y --no-install-recommends $need >/dev/null 2>&1 || {
 	apt-get update -qq

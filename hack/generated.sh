@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fails if generated files are not what "make generate" makes; they are brought up to date all the same.
+# Runs "make generate". Fails if that changes a generated file.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -13,7 +13,7 @@ before="$(sums)"
 "${MAKE:-make}" --no-print-directory generate
 after="$(sums)"
 if ! changed="$(diff <(echo "$before") <(echo "$after"))"; then
-	echo "generated files were not up to date; commit these:" >&2
+	echo "generated files were not up to date; commit these files:" >&2
 	awk '/^[<>]/ {print "  " $3}' <<<"$changed" | sort -u >&2
 	exit 1
 fi

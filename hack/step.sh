@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a command and says what it is and how long it took: step.sh NAME COMMAND…
+# Runs a command and prints its name, result and duration: step.sh NAME COMMAND…
 set -euo pipefail
 
 name="$1"

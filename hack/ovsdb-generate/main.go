@@ -1,7 +1,6 @@
 // Command ovsdb-generate writes the Go rows of an OVSDB schema into a directory, for the tables that a file lists.
 //
-// It is a thin front of libovsdb's modelgen (with extended code, that is: clone and compare methods without
-// reflection). It differs from modelgen's own command:
+// It wraps libovsdb's modelgen (with extended code: clone and compare methods without reflection). It differs from modelgen's own command:
 //
 //   - only the listed tables are generated, and files of other tables are removed;
 //   - model.go parses the schema that pkg/ovsdb/schema embeds, instead of holding a copy of it;
@@ -120,7 +119,7 @@ func render(pkg string, schema ovsdb.DatabaseSchema) (map[string][]byte, error) 
 	return files, nil
 }
 
-// replace makes the generated files in dir exactly those given; files without the mark are not touched.
+// replace writes files to dir and removes other generated files there. It does not touch files without the header.
 func replace(dir string, files map[string][]byte) error {
 	old, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {

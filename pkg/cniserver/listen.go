@@ -19,28 +19,28 @@ import (
 
 const (
 	socketMode = 0o600
-	// maxSocketPath is the room in sockaddr_un, unix(7), less the final zero.
+	// maxSocketPath is the size of sun_path (unix(7)) minus the terminating zero.
 	maxSocketPath = 107
-	// maxConnections bounds connections, whether or not they have sent a request.
+	// maxConnections bounds all connections, idle ones included.
 	maxConnections = 1024
 	probeTimeout   = 2 * time.Second
 )
 
-// listen opens the unix socket at path for the given users. A directory that is missing is made for root alone; one that
-// exists is shared with others, such as /run/openvswitch, and left as it is: there the mode of the socket and the check
-// of each peer's uid protect it.
+// listen opens the unix socket at path for the given users. It creates a missing directory for root alone. An existing
+// directory is shared with others, such as /run/openvswitch, and not changed: the mode of the socket and the check of each
+// peer's uid protect the socket.
 func listen(ctx context.Context, path string, uids []uint32, log logr.Logger) (net.Listener, error) {
 	if !filepath.IsAbs(path) || len(path) > maxSocketPath {
 		return nil, fmt.Errorf("socket %q: want an absolute path of at most %d characters", path, maxSocketPath)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("socket %q: make directory: %w", path, err)
+		return nil, fmt.Errorf("socket %q: create directory: %w", path, err)
 	}
 	if err := removeStale(ctx, path); err != nil {
 		return nil, fmt.Errorf("socket %q: %w", path, err)
 	}
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		// bind(2) makes the file with the mode of the socket's inode, so that there is no moment with a wider one.
+		// bind(2) creates the file with the mode of the socket's inode, so it never has a wider mode.
 		var chmodErr error
 		err := c.Control(func(fd uintptr) { chmodErr = unix.Fchmod(int(fd), socketMode) })
 		return errors.Join(err, chmodErr)
@@ -52,7 +52,7 @@ func listen(ctx context.Context, path string, uids []uint32, log logr.Logger) (n
 	return netutil.LimitListener(&peerListener{Listener: l, uids: uids, log: log}, maxConnections), nil
 }
 
-// removeStale removes the socket that a killed server left, and refuses to take the place of a living one.
+// removeStale removes the socket of a killed server. The socket of a running server is an error.
 func removeStale(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -73,19 +73,19 @@ func removeStale(ctx context.Context, path string) error {
 		return fmt.Errorf("examine: %w", err)
 	}
 	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("remove the one a former server left: %w", err)
+		return fmt.Errorf("remove stale socket: %w", err)
 	}
 	return nil
 }
 
-// peerListener accepts connections of certain users only.
+// peerListener accepts connections only from certain users.
 type peerListener struct {
 	net.Listener
 	uids []uint32
 	log  logr.Logger
 }
 
-// Accept waits for a connection of an allowed user; others are closed.
+// Accept waits for a connection from an allowed user. It closes others.
 func (l *peerListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -96,13 +96,13 @@ func (l *peerListener) Accept() (net.Conn, error) {
 		if err == nil && slices.Contains(l.uids, uid) {
 			return conn, nil
 		}
-		l.log.Info("refused a connection", "uid", uid, "error", err)
-		// The peer is not served: nothing depends on how the connection ends.
+		l.log.Info("refused connection", "uid", uid, "error", err)
+		// The peer is refused, so the error does not matter.
 		_ = conn.Close()
 	}
 }
 
-// peerUID is the user that connected, by SO_PEERCRED (unix(7)).
+// peerUID is the uid of the connected process, from SO_PEERCRED (unix(7)).
 func peerUID(conn net.Conn) (uint32, error) {
 	uc, ok := conn.(*net.UnixConn)
 	if !ok {

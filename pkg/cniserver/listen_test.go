@@ -27,7 +27,7 @@ func mode(t *testing.T, path string) fs.FileMode {
 	return info.Mode()
 }
 
-func TestSocketIsRootsAlone(t *testing.T) {
+func TestSocketIsForRootOnly(t *testing.T) {
 	b := start(t, nil)
 	if code, _ := b.post(t, api.PathStatus, struct{}{}); code != http.StatusNoContent {
 		t.Fatal(code)
@@ -95,14 +95,14 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Close(fd); err != nil { // as a killed process leaves it
+	if err := unix.Close(fd); err != nil { // as after a kill
 		t.Fatal(err)
 	}
 	b := start(t, func(c *cniserver.Config) { c.Socket = path })
 	if code, _ := b.post(t, api.PathStatus, struct{}{}); code != http.StatusNoContent {
 		t.Fatal(code)
 	}
-	// A second server must not take the socket of a living one.
+	// A second server must not replace the socket of a running one.
 	if err := run(t, path); err == nil || !strings.Contains(err.Error(), "another server is listening on it") {
 		t.Fatalf("got %v", err)
 	}
@@ -111,7 +111,7 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	}
 }
 
-func TestSocketPathsThatCannotBe(t *testing.T) {
+func TestInvalidSocketPaths(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestSocketPathsThatCannotBe(t *testing.T) {
 		file:                            "exists and is not a socket",
 		"relative.sock":                 "want an absolute path",
 		"/" + strings.Repeat("a", 120):  "of at most 107 characters",
-		filepath.Join(file, "cni.sock"): "make directory",
+		filepath.Join(file, "cni.sock"): "create directory",
 	} {
 		if err := run(t, path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", path, err, want)

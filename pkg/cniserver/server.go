@@ -1,5 +1,5 @@
 // Package cniserver serves the CNI plugin of a node: HTTP over a unix socket that only root can use. It waits until the
-// controller has given a pod its addresses and leaves the rest to package plumb.
+// controller has allocated a pod's addresses, and calls package plumb for the interfaces.
 package cniserver
 
 import (
@@ -24,25 +24,25 @@ const (
 	idleTimeout     = 30 * time.Second
 	maxHeaderBytes  = 16 << 10
 	shutdownTimeout = 15 * time.Second
-	// checkTimeout bounds CHECK's look-up of the pod, which is known unless the server has just started.
+	// checkTimeout bounds CHECK's wait for the pod, which is cached unless the server has just started.
 	checkTimeout = 5 * time.Second
-	// answerMargin is left of a request's time to write its answer.
-	answerMargin = 5 * time.Second
+	// responseMargin is the part of a request's timeout reserved for its response.
+	responseMargin = 5 * time.Second
 
 	defaultTimeout        = 90 * time.Second
 	defaultAddressTimeout = 45 * time.Second
 	defaultMaxInFlight    = 256
 )
 
-// Pods tells the server about the pods of this node.
+// Pods provides the pods of this node.
 type Pods interface {
-	// Wait returns the network of one NIC as soon as the controller has allocated and programmed it. It is woken by
-	// events. If ref has a UID, it waits for the pod with that UID. When ctx is over, the error says what was still
-	// missing and wraps ctx's. An annotation that does not parse is an error at once.
+	// Wait returns the network of one NIC as soon as the controller has allocated and programmed it. It reacts to events
+	// and does not poll. If ref has a UID, it waits for the pod with that UID. When ctx ends, the error names what is
+	// missing and wraps ctx's error. An annotation that does not parse is an error at once.
 	Wait(ctx context.Context, ref podnet.Ref) (podnet.Network, error)
 }
 
-// Plumber does the work on the node; see [plumb.Plumber].
+// Plumber creates and removes interfaces on the node; see [plumb.Plumber].
 type Plumber interface {
 	Add(ctx context.Context, req plumb.Request) (plumb.Result, error)
 	Del(ctx context.Context, a plumb.Attachment) error
@@ -57,18 +57,18 @@ type Config struct {
 	Socket  string
 	Pods    Pods
 	Plumber Plumber
-	// Ready returns nil when ADD can be served, else the reason why not; nil is always ready.
+	// Ready returns nil when ADD can be served, else the reason. A nil func means always ready.
 	Ready func() error
-	// Timeout bounds one operation; 0 means 90 s. The plugin's own is longer.
+	// Timeout bounds one operation; 0 means 90 s. The plugin's timeout is longer.
 	Timeout time.Duration
 	// AddressTimeout bounds ADD's wait for the controller; 0 means 45 s.
 	AddressTimeout time.Duration
-	// MaxInFlight bounds the ADDs under way, and separately all other operations; 0 means 256. What exceeds it is
-	// refused with 503, and the runtime tries again.
+	// MaxInFlight bounds the concurrent ADDs, and separately all other operations; 0 means 256. Further requests are
+	// refused with 503, and the runtime retries.
 	MaxInFlight int
-	// AllowedUIDs are the users that may connect; nil means root and the user that the server runs as.
+	// AllowedUIDs are the uids that may connect; nil means root and the server's own.
 	AllowedUIDs []uint32
-	// Registerer takes the metrics.
+	// Registerer registers the metrics.
 	Registerer prometheus.Registerer
 	Clock      clock.PassiveClock
 	Log        logr.Logger
@@ -78,14 +78,14 @@ type Config struct {
 type Server struct {
 	cfg     Config
 	metrics *Metrics
-	adds    chan struct{} // one token per ADD under way
+	adds    chan struct{} // one token per running ADD
 	others  chan struct{}
 }
 
 // New checks the configuration, fills in its defaults and registers the metrics.
 func New(cfg Config) (*Server, error) {
 	if cfg.Pods == nil || cfg.Plumber == nil || cfg.Registerer == nil || cfg.Clock == nil {
-		return nil, errors.New("cniserver: pods, plumber, registerer and clock must be given")
+		return nil, errors.New("cniserver: pods, plumber, registerer and clock are required")
 	}
 	if cfg.Timeout < 0 || cfg.AddressTimeout < 0 || cfg.MaxInFlight < 0 {
 		return nil, fmt.Errorf("cniserver: timeout %s, address timeout %s and max in flight %d must not be negative",
@@ -113,7 +113,7 @@ func New(cfg Config) (*Server, error) {
 	return &Server{cfg: cfg, metrics: m, adds: make(chan struct{}, cfg.MaxInFlight), others: make(chan struct{}, cfg.MaxInFlight)}, nil
 }
 
-// Run serves until ctx ends. Operations that are then under way are cut short: an ADD undoes what it had done.
+// Run serves until ctx ends. That cancels running operations: an ADD then undoes its changes.
 func (s *Server) Run(ctx context.Context) error {
 	l, err := listen(ctx, s.cfg.Socket, s.cfg.AllowedUIDs, s.cfg.Log)
 	if err != nil {
@@ -124,7 +124,7 @@ func (s *Server) Run(ctx context.Context) error {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: readTimeout,
 		ReadTimeout:       readTimeout,
-		WriteTimeout:      s.cfg.Timeout + readTimeout + answerMargin,
+		WriteTimeout:      s.cfg.Timeout + readTimeout + responseMargin,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 	}

@@ -30,12 +30,12 @@ import (
 	"github.com/wovensdn/woven/pkg/node/plumb"
 )
 
-// pods answers with a function.
+// pods is a Pods that calls a function.
 type pods func(ctx context.Context, ref podnet.Ref) (podnet.Network, error)
 
 func (p pods) Wait(ctx context.Context, ref podnet.Ref) (podnet.Network, error) { return p(ctx, ref) }
 
-// plumber records what it is asked for and answers with err.
+// plumber records requests and returns err.
 type plumber struct {
 	err      error
 	requests chan any
@@ -74,8 +74,8 @@ func request() api.Request {
 	}
 }
 
-// bed is a running server.
-type bed struct {
+// harness is a running server.
+type harness struct {
 	socket string
 	client *http.Client
 	work   plumber
@@ -83,16 +83,16 @@ type bed struct {
 	stop   func() error
 }
 
-func start(t *testing.T, change func(*cniserver.Config)) *bed {
+func start(t *testing.T, change func(*cniserver.Config)) *harness {
 	t.Helper()
-	b := &bed{socket: filepath.Join(t.TempDir(), "dir", "cni.sock"), work: plumber{requests: make(chan any, 16)}, reg: prometheus.NewRegistry()}
+	h := &harness{socket: filepath.Join(t.TempDir(), "dir", "cni.sock"), work: plumber{requests: make(chan any, 16)}, reg: prometheus.NewRegistry()}
 	cfg := cniserver.Config{
-		Socket: b.socket, Pods: pods(known), Plumber: b.work, Registerer: b.reg, Clock: clock.RealClock{}, Log: testr.New(t),
+		Socket: h.socket, Pods: pods(known), Plumber: h.work, Registerer: h.reg, Clock: clock.RealClock{}, Log: testr.New(t),
 	}
 	if change != nil {
 		change(&cfg)
 	}
-	b.socket = cfg.Socket
+	h.socket = cfg.Socket
 	s, err := cniserver.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func start(t *testing.T, change func(*cniserver.Config)) *bed {
 	go func() { ended <- s.Run(ctx) }()
 	var stopped error
 	done := false
-	b.stop = func() error {
+	h.stop = func() error {
 		if !done {
 			done = true
 			cancel()
@@ -110,15 +110,15 @@ func start(t *testing.T, change func(*cniserver.Config)) *bed {
 		}
 		return stopped
 	}
-	t.Cleanup(func() { _ = b.stop() })
-	b.client = &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, b.socket, ended) },
+	t.Cleanup(func() { _ = h.stop() })
+	h.client = &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, h.socket, ended) },
 	}}
-	t.Cleanup(b.client.CloseIdleConnections)
-	return b
+	t.Cleanup(h.client.CloseIdleConnections)
+	return h
 }
 
-// dial waits for a server that is about to listen; it gives up when Run returned.
+// dial waits until the server listens. It fails when Run has returned.
 func dial(ctx context.Context, socket string, ended chan error) (net.Conn, error) {
 	var d net.Dialer
 	for {
@@ -129,7 +129,7 @@ func dial(ctx context.Context, socket string, ended chan error) (net.Conn, error
 		select {
 		case err := <-ended:
 			ended <- err
-			return nil, fmt.Errorf("the server has ended: %w", err)
+			return nil, fmt.Errorf("the server has stopped: %w", err)
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-time.After(5 * time.Millisecond):
@@ -137,7 +137,7 @@ func dial(ctx context.Context, socket string, ended chan error) (net.Conn, error
 	}
 }
 
-func (b *bed) post(t *testing.T, path string, in any) (int, string) {
+func (h *harness) post(t *testing.T, path string, in any) (int, string) {
 	t.Helper()
 	body, ok := in.([]byte)
 	if !ok {
@@ -152,7 +152,7 @@ func (b *bed) post(t *testing.T, path string, in any) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := b.client.Do(req)
+	resp, err := h.client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,10 +164,10 @@ func (b *bed) post(t *testing.T, path string, in any) (int, string) {
 	return resp.StatusCode, string(text)
 }
 
-// TestAddAnswersOnTheWire pins the JSON that plugins of other releases read.
-func TestAddAnswersOnTheWire(t *testing.T) {
-	b := start(t, nil)
-	code, body := b.post(t, api.PathAdd, request())
+// TestAddResponseJSON pins the JSON that plugins of other releases parse.
+func TestAddResponseJSON(t *testing.T) {
+	h := start(t, nil)
+	code, body := h.post(t, api.PathAdd, request())
 	var got, want any
 	if err := json.Unmarshal([]byte(body), &got); err != nil || code != http.StatusOK {
 		t.Fatalf("%d %s: %v", code, body, err)
@@ -184,15 +184,15 @@ func TestAddAnswersOnTheWire(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Fatal(d)
 	}
-	asked := (<-b.work.requests).(plumb.Request)
+	asked := (<-h.work.requests).(plumb.Request)
 	if asked.NetNS != "/run/netns/x" || asked.Attachment != (plumb.Attachment{ContainerID: "abc", IfName: "eth0"}) || asked.Network.Port != "web-0.shop" {
-		t.Fatalf("asked for %+v", asked)
+		t.Fatalf("plumber got %+v", asked)
 	}
-	// The answer is sent before the metrics are counted; the end of the server waits for that.
-	if err := b.stop(); err != nil {
+	// The response is sent before the metrics are counted; stopping the server waits for them.
+	if err := h.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := gather(t, b.reg), "cni_op_latency_seconds{code=200,op=add} 1\ncni_wait_address_seconds{} 1\n"; got != want {
+	if got, want := gather(t, h.reg), "cni_op_latency_seconds{code=200,op=add} 1\ncni_wait_address_seconds{} 1\n"; got != want {
 		t.Errorf("metrics are\n%s, want\n%s", got, want)
 	}
 }
@@ -218,19 +218,19 @@ func gather(t *testing.T, reg *prometheus.Registry) string {
 }
 
 func TestOtherOperations(t *testing.T) {
-	b := start(t, nil)
+	h := start(t, nil)
 	del := api.Request{ContainerID: "abc", IfName: "eth0"} // the pod and its namespace are gone
 	check := request()
 	check.IPs = []api.IP{{IP: "fd00::5"}, {IP: "10.16.0.5"}}
 	gc := api.GCRequest{ValidAttachments: []api.Attachment{{ContainerID: "abc", IfName: "eth0"}}}
 	for path, in := range map[string]any{api.PathDel: del, api.PathCheck: check, api.PathGC: gc, api.PathStatus: struct{}{}} {
-		if code, body := b.post(t, path, in); code != http.StatusNoContent || body != "" {
+		if code, body := h.post(t, path, in); code != http.StatusNoContent || body != "" {
 			t.Errorf("%s: %d %s", path, code, body)
 		}
 	}
 }
 
-func TestErrorsHaveACodeAndAReason(t *testing.T) {
+func TestErrorsHaveCodeAndReason(t *testing.T) {
 	bad, route, moved := request(), request(), request()
 	bad.IfName = "a/b"
 	route.Routes = []api.Route{{Destination: "fd01::/64"}}
@@ -267,14 +267,14 @@ func TestErrorsHaveACodeAndAReason(t *testing.T) {
 		"unknown path":       {path: "/api/v1/nothing", in: struct{}{}, code: 404, want: `"error"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := start(t, func(c *cniserver.Config) {
+			h := start(t, func(c *cniserver.Config) {
 				c.AddressTimeout = 20 * time.Millisecond
 				c.Plumber = plumber{err: tc.err, requests: make(chan any, 16)}
 				if tc.pods != nil {
 					c.Pods = tc.pods
 				}
 			})
-			code, body := b.post(t, tc.path, tc.in)
+			code, body := h.post(t, tc.path, tc.in)
 			if code != tc.code || !strings.Contains(body, tc.want) || !strings.Contains(body, `"error"`) {
 				t.Fatalf("got %d %s, want %d %s", code, body, tc.code, tc.want)
 			}
@@ -283,16 +283,16 @@ func TestErrorsHaveACodeAndAReason(t *testing.T) {
 }
 
 func TestNotReady(t *testing.T) {
-	b := start(t, func(c *cniserver.Config) { c.Ready = func() error { return errors.New("caches are not synced") } })
-	if code, body := b.post(t, api.PathStatus, struct{}{}); code != http.StatusServiceUnavailable || !strings.Contains(body, "caches are not synced") {
+	h := start(t, func(c *cniserver.Config) { c.Ready = func() error { return errors.New("caches are not synced") } })
+	if code, body := h.post(t, api.PathStatus, struct{}{}); code != http.StatusServiceUnavailable || !strings.Contains(body, "caches are not synced") {
 		t.Fatalf("%d %s", code, body)
 	}
 }
 
-// TestBusyRefusesAddsButNotDels: one ADD waits, the limit is one.
+// With a limit of one and one waiting ADD, further ADDs are refused and DELs are not.
 func TestBusyRefusesAddsButNotDels(t *testing.T) {
 	waiting, release := make(chan struct{}), make(chan struct{})
-	b := start(t, func(c *cniserver.Config) {
+	h := start(t, func(c *cniserver.Config) {
 		c.MaxInFlight = 1
 		c.Pods = pods(func(context.Context, podnet.Ref) (podnet.Network, error) {
 			close(waiting)
@@ -301,12 +301,12 @@ func TestBusyRefusesAddsButNotDels(t *testing.T) {
 		})
 	})
 	first := make(chan int, 1)
-	go func() { code, _ := b.post(t, api.PathAdd, request()); first <- code }()
+	go func() { code, _ := h.post(t, api.PathAdd, request()); first <- code }()
 	<-waiting
-	if code, body := b.post(t, api.PathAdd, request()); code != http.StatusServiceUnavailable || !strings.Contains(body, "too many operations") {
+	if code, body := h.post(t, api.PathAdd, request()); code != http.StatusServiceUnavailable || !strings.Contains(body, "too many operations") {
 		t.Errorf("%d %s", code, body)
 	}
-	if code, body := b.post(t, api.PathDel, request()); code != http.StatusNoContent {
+	if code, body := h.post(t, api.PathDel, request()); code != http.StatusNoContent {
 		t.Errorf("%d %s", code, body)
 	}
 	close(release)
@@ -315,9 +315,9 @@ func TestBusyRefusesAddsButNotDels(t *testing.T) {
 	}
 }
 
-func TestShutdownCutsWaitsShort(t *testing.T) {
+func TestShutdownCancelsWaits(t *testing.T) {
 	waiting := make(chan struct{})
-	b := start(t, func(c *cniserver.Config) {
+	h := start(t, func(c *cniserver.Config) {
 		c.Pods = pods(func(ctx context.Context, ref podnet.Ref) (podnet.Network, error) {
 			close(waiting)
 			<-ctx.Done()
@@ -325,15 +325,15 @@ func TestShutdownCutsWaitsShort(t *testing.T) {
 		})
 	})
 	code := make(chan int, 1)
-	go func() { c, _ := b.post(t, api.PathAdd, request()); code <- c }()
+	go func() { c, _ := h.post(t, api.PathAdd, request()); code <- c }()
 	<-waiting
-	if err := b.stop(); err != nil {
+	if err := h.stop(); err != nil {
 		t.Fatal(err)
 	}
 	if c := <-code; c != http.StatusServiceUnavailable {
 		t.Fatalf("the waiting ADD got %d", c)
 	}
-	if _, err := os.Lstat(b.socket); !errors.Is(err, fs.ErrNotExist) {
-		t.Fatalf("the socket is still there: %v", err)
+	if _, err := os.Lstat(h.socket); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("the socket still exists: %v", err)
 	}
 }

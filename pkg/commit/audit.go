@@ -9,8 +9,7 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 )
 
-// Parents reads which rows refer to which children by a column that is not
-// monitored: child UUID → parent UUIDs.
+// Parents reads which rows refer to which children in a column that is not monitored: child UUID → parent UUIDs.
 func Parents(ctx context.Context, db DB, in fact.Parent) (map[string][]string, error) {
 	results, err := db.Transact(ctx, ovsdb.Operation{
 		Op: ovsdb.OperationSelect, Table: in.Table, Where: []ovsdb.Condition{},
@@ -35,7 +34,7 @@ func Parents(ctx context.Context, db DB, in fact.Parent) (map[string][]string, e
 	return parents, nil
 }
 
-// uuids reads a set of references; one with a single element may come as that element.
+// uuids reads a set of references. A set of one element may be encoded as the element (RFC 7047 §5.1).
 func uuids(value any) []string {
 	switch v := value.(type) {
 	case ovsdb.UUID:

@@ -1,6 +1,5 @@
-// Package commit carries units of change to the northbound database: one
-// transaction for everything that is ready, guarded by a fence, with a bad unit
-// taken out of it so that the rest goes on.
+// Package commit writes units of change to the northbound database: one transaction for everything that is ready, guarded
+// by a fence. It takes a refused unit out of the transaction and commits the others.
 package commit
 
 import (
@@ -15,32 +14,30 @@ import (
 	"github.com/wovensdn/woven/pkg/plan"
 )
 
-// DB is what is needed of the database client.
+// DB is the part of the database client that this package needs.
 type DB interface {
 	Transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovsdb.OperationResult, error)
-	// Peek gives a row of the cache that must not be modified, nil when it is not there.
+	// Peek returns a row of the cache, which must not be modified, or nil.
 	Peek(table, uuid string) model.Model
 	Each(table string, fn func(uuid string, row model.Model) bool)
 }
 
-// ErrFenced says that another leader has taken over: nothing of this one may be
-// written any more.
+// ErrFenced means that another leader has taken over: this one must not write any more.
 var ErrFenced = errors.New("another controller has taken over the northbound database")
 
-// Failure is a unit that the database refuses.
+// Failure is a unit that the database refused.
 type Failure struct {
 	Unit plan.Unit
 	Err  error
 }
 
-// Outcome is what became of a batch. Every unit is in one of its lists, unless
-// Err is set: then it is unknown which ones were written, and all that the batch
-// was to settle must be compared again.
+// Outcome is the result of a batch. Every unit is in one of its lists unless Err is set: then it is unknown which units
+// were written, and everything in the batch must be compared again.
 type Outcome struct {
 	Done   []plan.Unit
-	Stale  []plan.Unit // a row that they build on has gone: compare again
+	Stale  []plan.Unit // a row that they depend on was deleted: compare again
 	Failed []Failure
-	// Err is [ErrFenced], or why the database could not be asked.
+	// Err is [ErrFenced] or an error of the connection.
 	Err error
 	// Transactions and Operations count what was sent.
 	Transactions, Operations int
@@ -62,21 +59,21 @@ type committer struct {
 func (c *committer) batch(ctx context.Context, units []plan.Unit) {
 	for len(units) > 0 && c.out.Err == nil {
 		ops := plan.Encode(units)
-		verdict, err := c.transact(ctx, ops)
+		result, err := c.transact(ctx, ops)
 		if err != nil {
 			c.out.Err = err
 			return
 		}
 		switch {
-		case verdict.err == nil:
-			c.settle(units, verdict.stale)
+		case result.err == nil:
+			c.classify(units, result.stale)
 			return
 		case len(units) == 1:
-			c.out.Failed = append(c.out.Failed, Failure{Unit: units[0], Err: verdict.err})
+			c.out.Failed = append(c.out.Failed, Failure{Unit: units[0], Err: result.err})
 			return
-		case len(verdict.culprits) == 1:
-			units = c.exclude(units, verdict.culprits[0], verdict.err)
-		default: // the operation serves many units, or the commit as a whole is refused
+		case len(result.culprits) == 1:
+			units = c.exclude(units, result.culprits[0], result.err)
+		default: // the operation is part of many units, or the commit as a whole was refused
 			half := len(units) / 2
 			c.batch(ctx, units[:half])
 			units = units[half:]
@@ -84,8 +81,7 @@ func (c *committer) batch(ctx context.Context, units []plan.Unit) {
 	}
 }
 
-// exclude takes all units of the culprit's owner out of the batch: half of an
-// owner's changes is not a state that anybody asked for.
+// exclude takes all units of the culprit's owner out of the batch: no owner wants half of its changes.
 func (c *committer) exclude(units []plan.Unit, culprit int, err error) []plan.Unit {
 	owner := units[culprit].Owner
 	rest := make([]plan.Unit, 0, len(units))
@@ -100,8 +96,8 @@ func (c *committer) exclude(units []plan.Unit, culprit int, err error) []plan.Un
 	return rest
 }
 
-// settle sorts the units of a transaction that was committed.
-func (c *committer) settle(units []plan.Unit, stale map[int]bool) {
+// classify divides the units of a committed transaction into done and stale.
+func (c *committer) classify(units []plan.Unit, stale map[int]bool) {
 	missing := plan.Missing(NewView(c.db), units)
 	for i, u := range units {
 		if stale[i] || missing[i] || u.Action == plan.Insert && c.db.Peek(u.Ref.Table, u.Ref.UUID) == nil {
@@ -112,16 +108,15 @@ func (c *committer) settle(units []plan.Unit, stale map[int]bool) {
 	}
 }
 
-type verdict struct {
+type result struct {
 	err      error
-	culprits []int        // units of the operation that was refused; none if the commit was
-	stale    map[int]bool // units whose row had gone
+	culprits []int        // units of the refused operation; none if the commit as a whole was refused
+	stale    map[int]bool // units whose row was deleted meanwhile
 }
 
-// transact sends one transaction and reads its results (RFC 7047 §4.1.3): one
-// for each operation up to the first that fails, and one more if the commit as a
-// whole is refused.
-func (c *committer) transact(ctx context.Context, ops []plan.Op) (verdict, error) {
+// transact sends one transaction and reads its results (RFC 7047 §4.1.3): one for each operation up to the first that
+// fails, and one more if the commit as a whole is refused.
+func (c *committer) transact(ctx context.Context, ops []plan.Op) (result, error) {
 	request := make([]ovsdb.Operation, 0, len(ops)+1)
 	request = append(request, c.fence.wait())
 	for _, op := range ops {
@@ -131,13 +126,13 @@ func (c *committer) transact(ctx context.Context, ops []plan.Op) (verdict, error
 	c.out.Operations += len(ops)
 	results, err := c.db.Transact(ctx, request...)
 	if err != nil {
-		return verdict{}, fmt.Errorf("northbound transaction of %d operations: %w", len(ops), err)
+		return result{}, fmt.Errorf("northbound transaction of %d operations: %w", len(ops), err)
 	}
-	var v verdict
+	var v result
 	for i, r := range results {
 		switch {
 		case r.Error != "" && i == 0:
-			return verdict{}, fmt.Errorf("%w: epoch %d is over (%s)", ErrFenced, c.fence.Epoch, r.Error)
+			return result{}, fmt.Errorf("%w: epoch %d has ended (%s)", ErrFenced, c.fence.Epoch, r.Error)
 		case r.Error != "":
 			v.err = resultError(r)
 			if i-1 < len(ops) {
@@ -150,7 +145,7 @@ func (c *committer) transact(ctx context.Context, ops []plan.Op) (verdict, error
 		}
 	}
 	if len(results) < len(request) {
-		return verdict{}, fmt.Errorf("northbound transaction: %d results for %d operations", len(results), len(request))
+		return result{}, fmt.Errorf("northbound transaction: %d results for %d operations", len(results), len(request))
 	}
 	return v, nil
 }
@@ -165,7 +160,7 @@ func mark(stale map[int]bool, units []int) map[int]bool {
 	return stale
 }
 
-// RefusedError is an error that the database gave for an operation (RFC 7047 §3.1, <error>).
+// RefusedError is the database's error for an operation (RFC 7047 §3.1, <error>).
 type RefusedError struct {
 	Code    string // "constraint violation", "duplicate uuid", …
 	Details string

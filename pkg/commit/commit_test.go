@@ -20,24 +20,23 @@ import (
 	"github.com/wovensdn/woven/test/nbtest"
 )
 
-// These tests run on a real ovsdb-server: what it refuses, and how it says so, is
-// the point of them.
+// These tests need a real ovsdb-server: they check what it refuses and how it reports that.
 
-type bed struct {
+type harness struct {
 	t     *testing.T
 	db    *client.DB
 	fence commit.Fence
 	state *desired.State
 }
 
-func newBed(t *testing.T) *bed {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
 	db := nbtest.Connect(t, client.Config{Database: client.NB, Endpoints: []string{nbtest.Start(t).Endpoint()}, Tables: commit.Tables()})
 	fence, err := commit.TakeOver(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &bed{t: t, db: db, fence: fence, state: desired.New()}
+	return &harness{t: t, db: db, fence: fence, state: desired.New()}
 }
 
 func owner(name string) fact.Owner {
@@ -45,85 +44,85 @@ func owner(name string) fact.Owner {
 }
 
 // units compares everything.
-func (b *bed) units() []plan.Unit {
-	view := commit.NewView(b.db)
+func (h *harness) units() []plan.Unit {
+	view := commit.NewView(h.db)
 	view.Reset()
 	d := desired.NewDirty()
-	b.state.All(d)
-	return plan.Plan(b.state, view, d).Units
+	h.state.All(d)
+	return plan.Plan(h.state, view, d).Units
 }
 
-func (b *bed) commit(db commit.DB, units []plan.Unit) commit.Outcome {
-	return commit.Commit(b.t.Context(), db, b.fence, units)
+func (h *harness) commit(db commit.DB, units []plan.Unit) commit.Outcome {
+	return commit.Commit(h.t.Context(), db, h.fence, units)
 }
 
-func (b *bed) declareSwitch(name string) {
+func (h *harness) declareSwitch(name string) {
 	var s fact.Set
 	s.Row(nb.LogicalSwitchTable, name, &nb.LogicalSwitch{Name: name})
-	b.state.Set(owner(name), 1, s, desired.NewDirty())
+	h.state.Set(owner(name), 1, s, desired.NewDirty())
 }
 
-func (b *bed) declarePort(pod, sw, portName string) {
+func (h *harness) declarePort(pod, sw, portName string) {
 	var s fact.Set
 	s.Child(fact.RefTo(nb.LogicalSwitchTable, sw), nb.LogicalSwitchPortTable, pod, &nb.LogicalSwitchPort{Name: portName})
-	b.state.Set(owner(pod), 1, s, desired.NewDirty())
+	h.state.Set(owner(pod), 1, s, desired.NewDirty())
 }
 
-func (b *bed) has(table, id string) bool { return b.db.Peek(table, fact.UUIDOf(table, id)) != nil }
+func (h *harness) has(table, id string) bool { return h.db.Peek(table, fact.UUIDOf(table, id)) != nil }
 
 func TestOneTransactionForAll(t *testing.T) {
-	b := newBed(t)
-	b.declareSwitch("ls")
+	h := newHarness(t)
+	h.declareSwitch("ls")
 	for i := range 50 {
-		b.declarePort(fmt.Sprint("p", i), "ls", fmt.Sprint("p", i))
+		h.declarePort(fmt.Sprint("p", i), "ls", fmt.Sprint("p", i))
 	}
-	out := b.commit(b.db, b.units())
+	out := h.commit(h.db, h.units())
 	if out.Err != nil || len(out.Done) != 51 || out.Transactions != 1 || out.Operations != 52 { // 51 rows and one mutation of the switch
 		t.Fatalf("%+v", out)
 	}
-	if left := b.units(); len(left) > 0 {
-		t.Errorf("a second comparison finds %+v", left)
+	if left := h.units(); len(left) > 0 {
+		t.Errorf("the second comparison has units %+v, want none", left)
 	}
 }
 
-// Rule 8, a fault that the commit finds: the name is taken. It names no
-// operation, so that the batch is halved until the culprit is alone.
+// Rule 8, a fault that only the commit finds: the name is taken. The error names no operation, so the batch is halved until
+// the culprit is alone.
 func TestRefusedCommitIsHalved(t *testing.T) {
-	b := newBed(t)
-	b.declareSwitch("ls")
+	h := newHarness(t)
+	h.declareSwitch("ls")
 	for i := range 20 {
-		b.declarePort(fmt.Sprint("p", i), "ls", fmt.Sprint("p", i))
+		h.declarePort(fmt.Sprint("p", i), "ls", fmt.Sprint("p", i))
 	}
-	b.declarePort("double", "ls", "p7")
-	out := b.commit(b.db, b.units())
+	h.declarePort("double", "ls", "p7")
+	out := h.commit(h.db, h.units())
 	if out.Err != nil || len(out.Failed) != 1 {
 		t.Fatalf("%v, failed %+v", out.Err, out.Failed)
 	}
 	if got := out.Failed[0].Err.Error(); !strings.Contains(got, "constraint violation") {
 		t.Errorf("the error is %q", got)
 	}
-	ports := b.db.Len(nb.LogicalSwitchPortTable)
+	ports := h.db.Len(nb.LogicalSwitchPortTable)
 	if ports != 20 {
-		t.Errorf("%d ports were written", ports)
+		t.Errorf("%d ports were written, want 20", ports)
 	}
 }
 
-// Rule 8, a fault that an operation has: it is taken out, with all that its owner wants.
-func TestRefusedOperationTakesItsOwnerOut(t *testing.T) {
-	b := newBed(t)
-	b.declareSwitch("ls")
+// Rule 8, a fault in an operation: the unit is excluded together with the other units of its owner.
+func TestRefusedOperationExcludesItsOwner(t *testing.T) {
+	h := newHarness(t)
+	h.declareSwitch("ls")
 	var s fact.Set
 	s.Child(fact.RefTo(nb.LogicalSwitchTable, "ls"), nb.LogicalSwitchPortTable, "bad-1", &nb.LogicalSwitchPort{Name: "bad-1"})
 	s.Child(fact.RefTo(nb.LogicalSwitchTable, "ls"), nb.LogicalSwitchPortTable, "bad-2", &nb.LogicalSwitchPort{Name: "bad-2"})
-	b.state.Set(owner("bad"), 1, s, desired.NewDirty())
-	b.declarePort("good", "ls", "good")
-	units := b.units()
+	h.state.Set(owner("bad"), 1, s, desired.NewDirty())
+	h.declarePort("good", "ls", "good")
+	units := h.units()
 	for i := range units {
 		if units[i].Row["name"] == "bad-1" {
 			units[i].Row["name"] = 5 // not a string
 		}
 	}
-	out := b.commit(b.db, units)
+	out := h.commit(h.db, units)
 	if out.Err != nil || len(out.Failed) != 2 || len(out.Done) != 2 {
 		t.Fatalf("%v, done %d, failed %+v", out.Err, len(out.Done), out.Failed)
 	}
@@ -131,26 +130,26 @@ func TestRefusedOperationTakesItsOwnerOut(t *testing.T) {
 	if !errors.As(out.Failed[0].Err, &refused) {
 		t.Errorf("the error is %v", out.Failed[0].Err)
 	}
-	if b.has(nb.LogicalSwitchPortTable, "bad-2") || !b.has(nb.LogicalSwitchPortTable, "good") {
+	if h.has(nb.LogicalSwitchPortTable, "bad-2") || !h.has(nb.LogicalSwitchPortTable, "good") {
 		t.Error("the wrong ports were written")
 	}
 }
 
-// Rule 3: a second creator of a row is refused.
+// Rule 3: a second insert of the same row is refused.
 func TestDuplicateUUIDIsRefused(t *testing.T) {
-	b := newBed(t)
-	b.declareSwitch("ls")
-	units := b.units()
-	if out := b.commit(b.db, units); out.Err != nil || len(out.Done) != 1 {
+	h := newHarness(t)
+	h.declareSwitch("ls")
+	units := h.units()
+	if out := h.commit(h.db, units); out.Err != nil || len(out.Done) != 1 {
 		t.Fatalf("%+v", out)
 	}
-	out := b.commit(b.db, units)
+	out := h.commit(h.db, units)
 	if len(out.Failed) != 1 || !strings.Contains(out.Failed[0].Err.Error(), "duplicate uuid") {
 		t.Errorf("%+v", out)
 	}
 }
 
-// vanishing is a database in which someone deletes a row between the comparison and the commit.
+// vanishing is a database in which another client changes rows between the comparison and the commit.
 type vanishing struct {
 	*client.DB
 	once func()
@@ -161,47 +160,46 @@ func (v *vanishing) Transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovs
 	return v.DB.Transact(ctx, ops...)
 }
 
-// Rule 7: count 0 and an orphan that vanished are noticed, although the database
-// reports success.
+// Rule 7: count 0 and a row that the database deleted as unreferenced are found, although the commit succeeds.
 func TestLostParentIsNoticed(t *testing.T) {
-	b := newBed(t)
-	b.declareSwitch("ls")
-	if out := b.commit(b.db, b.units()); out.Err != nil {
+	h := newHarness(t)
+	h.declareSwitch("ls")
+	if out := h.commit(h.db, h.units()); out.Err != nil {
 		t.Fatal(out.Err)
 	}
-	b.declarePort("p", "ls", "p")
-	db := &vanishing{DB: b.db, once: func() {
+	h.declarePort("p", "ls", "p")
+	db := &vanishing{DB: h.db, once: func() {
 		where := []ovsdb.Condition{ovsdb.NewCondition("name", ovsdb.ConditionEqual, "ls")}
-		if err := nbtest.Commit(t.Context(), b.db, ovsdb.Operation{Op: "delete", Table: nb.LogicalSwitchTable, Where: where}); err != nil {
+		if err := nbtest.Commit(t.Context(), h.db, ovsdb.Operation{Op: "delete", Table: nb.LogicalSwitchTable, Where: where}); err != nil {
 			t.Fatal(err)
 		}
 	}}
-	out := b.commit(db, b.units())
+	out := h.commit(db, h.units())
 	if out.Err != nil || len(out.Stale) != 1 || len(out.Done) != 0 {
 		t.Errorf("%+v", out)
 	}
 }
 
-// Rule 9 on a real server, also for two that begin at once.
+// Rule 9 on a real server, also with concurrent take-overs.
 func TestEpochs(t *testing.T) {
-	b := newBed(t)
-	b.declareSwitch("ls")
-	units := b.units()
-	next, err := commit.TakeOver(t.Context(), b.db)
-	if err != nil || next.Epoch != b.fence.Epoch+1 {
+	h := newHarness(t)
+	h.declareSwitch("ls")
+	units := h.units()
+	next, err := commit.TakeOver(t.Context(), h.db)
+	if err != nil || next.Epoch != h.fence.Epoch+1 {
 		t.Fatalf("%+v %v", next, err)
 	}
-	if out := b.commit(b.db, units); !errors.Is(out.Err, commit.ErrFenced) || b.has(nb.LogicalSwitchTable, "ls") {
+	if out := h.commit(h.db, units); !errors.Is(out.Err, commit.ErrFenced) || h.has(nb.LogicalSwitchTable, "ls") {
 		t.Errorf("the old leader was not fenced off: %+v", out)
 	}
-	b.fence = next
-	if out := b.commit(b.db, units); out.Err != nil || !b.has(nb.LogicalSwitchTable, "ls") {
+	h.fence = next
+	if out := h.commit(h.db, units); out.Err != nil || !h.has(nb.LogicalSwitchTable, "ls") {
 		t.Errorf("the new leader cannot write: %+v", out)
 	}
 	epochs := make(chan int64, 8)
 	for range cap(epochs) {
 		go func() {
-			fence, err := commit.TakeOver(t.Context(), b.db)
+			fence, err := commit.TakeOver(t.Context(), h.db)
 			if err != nil {
 				t.Error(err)
 			}
@@ -212,31 +210,31 @@ func TestEpochs(t *testing.T) {
 	for range cap(epochs) {
 		e := <-epochs
 		if seen[e] {
-			t.Errorf("epoch %d was given to two", e)
+			t.Errorf("two leaders have epoch %d", e)
 		}
 		seen[e] = true
 	}
 }
 
-// An unanswered transaction is neither done nor failed: everything is compared again.
+// Units of a transaction without a reply are neither done nor failed: everything is compared again.
 func TestLostDatabase(t *testing.T) {
-	b := newBed(t)
-	b.declareSwitch("ls")
+	h := newHarness(t)
+	h.declareSwitch("ls")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	out := commit.Commit(ctx, b.db, b.fence, b.units())
+	out := commit.Commit(ctx, h.db, h.fence, h.units())
 	if out.Err == nil || len(out.Done)+len(out.Failed)+len(out.Stale) != 0 {
 		t.Errorf("%+v", out)
 	}
 }
 
-// TestViewFindsForeignNames: names of rows that are not where ours would be.
+// Foreign names belong to rows whose UUID is not derived from the name.
 func TestViewFindsForeignNames(t *testing.T) {
-	b := newBed(t)
-	view := commit.NewView(b.db)
+	h := newHarness(t)
+	view := commit.NewView(h.db)
 	view.Reset()
 	foreign := fact.Ref{Table: nb.LogicalSwitchTable, UUID: fact.UUIDOf("test", "foreign")}
-	err := nbtest.Commit(t.Context(), b.db, ovsdb.Operation{Op: "insert", Table: foreign.Table, UUID: foreign.UUID, Row: ovsdb.Row{"name": "x"}})
+	err := nbtest.Commit(t.Context(), h.db, ovsdb.Operation{Op: "insert", Table: foreign.Table, UUID: foreign.UUID, Row: ovsdb.Row{"name": "x"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,59 +243,58 @@ func TestViewFindsForeignNames(t *testing.T) {
 		t.Errorf("got %q %v", uuid, ok)
 	}
 	where := []ovsdb.Condition{ovsdb.NewCondition("_uuid", ovsdb.ConditionEqual, ovsdb.UUID{GoUUID: foreign.UUID})}
-	if err := nbtest.Commit(t.Context(), b.db, ovsdb.Operation{Op: "delete", Table: foreign.Table, Where: where}); err != nil {
+	if err := nbtest.Commit(t.Context(), h.db, ovsdb.Operation{Op: "delete", Table: foreign.Table, Where: where}); err != nil {
 		t.Fatal(err)
 	}
 	view.Changed(foreign)
 	if _, ok := view.Foreign(foreign.Table, "x"); ok {
-		t.Error("the name is still there")
+		t.Error("the view still has the name of a deleted row")
 	}
 }
 
 var _ commit.DB = (*client.DB)(nil)
 
-// Rule 7: a weak reference to a row that went in the meantime is dropped by the
-// database without an error, and noticed here.
+// Rule 7: a weak reference to a row that was deleted meanwhile is dropped by the database without an error, and found.
 func TestDroppedWeakReferenceIsNoticed(t *testing.T) {
-	b := newBed(t)
-	b.declareSwitch("ls")
-	b.declarePort("p", "ls", "p")
+	h := newHarness(t)
+	h.declareSwitch("ls")
+	h.declarePort("p", "ls", "p")
 	var group fact.Set
 	group.Row(nb.PortGroupTable, "pg", &nb.PortGroup{Name: "pg"})
-	b.state.Set(owner("group"), 1, group, desired.NewDirty())
-	if out := b.commit(b.db, b.units()); out.Err != nil {
+	h.state.Set(owner("group"), 1, group, desired.NewDirty())
+	if out := h.commit(h.db, h.units()); out.Err != nil {
 		t.Fatal(out.Err)
 	}
 	group.Member(fact.RefTo(nb.PortGroupTable, "pg"), "ports", fact.UUIDOf(nb.LogicalSwitchPortTable, "p"))
-	b.state.Set(owner("group"), 1, group, desired.NewDirty())
-	units := b.units()
-	db := &vanishing{DB: b.db, once: func() {
+	h.state.Set(owner("group"), 1, group, desired.NewDirty())
+	units := h.units()
+	db := &vanishing{DB: h.db, once: func() {
 		where := []ovsdb.Condition{ovsdb.NewCondition("name", ovsdb.ConditionEqual, "ls")}
 		ports := []ovsdb.Mutation{*ovsdb.NewMutation("ports", "delete", ovsdb.OvsSet{GoSet: []any{ovsdb.UUID{GoUUID: fact.UUIDOf(nb.LogicalSwitchPortTable, "p")}}})}
-		if err := nbtest.Commit(t.Context(), b.db, ovsdb.Operation{Op: "mutate", Table: nb.LogicalSwitchTable, Where: where, Mutations: ports}); err != nil {
+		if err := nbtest.Commit(t.Context(), h.db, ovsdb.Operation{Op: "mutate", Table: nb.LogicalSwitchTable, Where: where, Mutations: ports}); err != nil {
 			t.Fatal(err)
 		}
 	}}
-	if out := b.commit(db, units); out.Err != nil || len(out.Stale) != 1 || len(out.Done) != 0 {
+	if out := h.commit(db, units); out.Err != nil || len(out.Stale) != 1 || len(out.Done) != 0 {
 		t.Errorf("%+v", out)
 	}
-	if out := b.commit(b.db, b.units()); out.Err != nil || len(out.Done) != 2 {
-		t.Errorf("port and membership again: %+v", out)
+	if out := h.commit(h.db, h.units()); out.Err != nil || len(out.Done) != 2 {
+		t.Errorf("second commit: %+v, want port and member done", out)
 	}
 }
 
-// An epoch that does not parse is told, and not tried for without end.
+// An epoch that does not parse is an error, and TakeOver does not retry.
 func TestEpochThatDoesNotParse(t *testing.T) {
-	b := newBed(t)
+	h := newHarness(t)
 	nonsense := ovsdb.OvsMap{GoMap: map[any]any{commit.EpochKey: "nonsense"}}
-	if err := nbtest.Commit(t.Context(), b.db, ovsdb.Operation{
+	if err := nbtest.Commit(t.Context(), h.db, ovsdb.Operation{
 		Op: "update", Table: nb.NBGlobalTable, Where: []ovsdb.Condition{}, Row: ovsdb.Row{"external_ids": nonsense},
 	}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if _, err := commit.TakeOver(ctx, b.db); err == nil || !strings.Contains(err.Error(), commit.EpochKey) {
+	if _, err := commit.TakeOver(ctx, h.db); err == nil || !strings.Contains(err.Error(), commit.EpochKey) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -11,18 +11,17 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// EpochKey in NB_Global.external_ids counts the leaders that there were.
+// EpochKey in NB_Global.external_ids is the number of leaders so far.
 const EpochKey = "woven/epoch"
 
-// Fence lets the writes of one leader pass and no others: every transaction
-// begins with a wait on the leader's epoch (RFC 7047 §5.2.6, with timeout 0), so
-// that a leader that was paused and comes back can change nothing.
+// Fence lets only the current leader write: every transaction begins with a wait on the leader's epoch (RFC 7047 §5.2.6,
+// with timeout 0), so a leader that was paused and comes back can change nothing.
 type Fence struct {
 	Global string // UUID of the NB_Global row
 	Epoch  int64
 }
 
-// TakeOver begins a new epoch. Of two that try at once one has to try again.
+// TakeOver begins a new epoch. Of two concurrent attempts one fails its wait and retries.
 func TakeOver(ctx context.Context, db DB) (Fence, error) {
 	for ctx.Err() == nil {
 		old, seeded, err := current(db)
@@ -41,15 +40,15 @@ func TakeOver(ctx context.Context, db DB) (Fence, error) {
 		switch {
 		case failed == nil && seeded:
 			return old.next(), nil
-		case failed != nil && (!seeded || results[0].Error == ""): // not the wait, which only says that another leader was faster
+		case failed != nil && (!seeded || results[0].Error == ""): // not the wait, whose failure only means that another leader was faster
 			return Fence{}, fmt.Errorf("take over the northbound database: %w", failed)
 		}
 	}
 	return Fence{}, fmt.Errorf("take over the northbound database: %w", ctx.Err())
 }
 
-// current reads the epoch from the cache; seeded is false where there is none.
-// Nobody leads while it does not parse: whoever wrote it has to remove it.
+// current reads the epoch from the cache; seeded is false where there is none. An epoch that does not parse is an error:
+// no controller can lead until it is removed.
 func current(db DB) (fence Fence, seeded bool, err error) {
 	db.Each(nb.NBGlobalTable, func(uuid string, row model.Model) bool {
 		global, ok := row.(*nb.NBGlobal)
@@ -72,8 +71,8 @@ func current(db DB) (fence Fence, seeded bool, err error) {
 
 func (f Fence) next() Fence { return Fence{Global: f.Global, Epoch: f.Epoch + 1} }
 
-// seed writes epoch 0 where there is none; "insert" leaves an existing key as it
-// is. It also makes the singleton row if it is missing, as `ovn-nbctl init` does.
+// seed writes epoch 0 where there is none; "insert" keeps an existing key as it is. It also inserts a missing NB_Global
+// row, as `ovn-nbctl init` does.
 func (f Fence) seed() []ovsdb.Operation {
 	zero := ovsdb.OvsMap{GoMap: map[any]any{EpochKey: "0"}}
 	if f.Global == "" {
@@ -98,7 +97,7 @@ func firstError(results []ovsdb.OperationResult) error {
 	return nil
 }
 
-// wait passes while the epoch is ours.
+// wait succeeds while the epoch is ours.
 func (f Fence) wait() ovsdb.Operation {
 	timeout := 0
 	ours := ovsdb.OvsMap{GoMap: map[any]any{EpochKey: strconv.FormatInt(f.Epoch, 10)}}

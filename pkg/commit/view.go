@@ -6,8 +6,8 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 )
 
-// View shows the client's cache to plan, and knows the names of rows that are
-// not where our own naming would put them. It is not safe for concurrent use.
+// View adapts the client's cache to plan, and indexes the names of rows whose UUID is not derived from their name. It is
+// not safe for concurrent use.
 type View struct {
 	db      DB
 	foreign map[nameKey]string // name -> UUID
@@ -16,12 +16,12 @@ type View struct {
 
 type nameKey struct{ table, name string }
 
-// NewView makes a view; [View.Reset] fills it.
+// NewView returns an empty view; [View.Reset] fills it.
 func NewView(db DB) *View {
 	return &View{db: db, foreign: map[nameKey]string{}, names: map[fact.Ref]string{}}
 }
 
-// Reset reads the names anew, after the cache was filled.
+// Reset rebuilds the index of names from the cache.
 func (v *View) Reset() {
 	clear(v.foreign)
 	clear(v.names)
@@ -36,7 +36,7 @@ func (v *View) Reset() {
 	}
 }
 
-// Changed takes note of a row that was added, changed or deleted.
+// Changed updates the index for a row that was added, changed or deleted.
 func (v *View) Changed(ref fact.Ref) {
 	table := fact.TableOf(ref.Table)
 	if table == nil || table.NameColumn == "" {
@@ -60,7 +60,7 @@ func (v *View) note(table *fact.Table, uuid string, row any) {
 	}
 }
 
-// Row gives a row of the cache, nil when it is not there.
+// Row returns a row of the cache, or nil.
 func (v *View) Row(table, uuid string) any {
 	if row := v.db.Peek(table, uuid); row != nil {
 		return row
@@ -73,7 +73,7 @@ func (v *View) Each(table string, fn func(uuid string, row any) bool) {
 	v.db.Each(table, func(uuid string, row model.Model) bool { return fn(uuid, row) })
 }
 
-// Foreign finds a row by a name under a UUID that is not the one that we derive from it.
+// Foreign finds a row with this name whose UUID is not the one that we derive from the name.
 func (v *View) Foreign(table, name string) (string, bool) {
 	uuid, ok := v.foreign[nameKey{table, name}]
 	return uuid, ok

@@ -14,22 +14,20 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// tierSubnet is the tier of the rules that subnets bring (ovn-nb(5), ACL:tier):
-// administrators' policies come before it, the cluster's baseline after it, and
-// NetworkPolicies are in it, with priorities between those of subnets.
+// tierSubnet is the tier of the rules of subnets (ovn-nb(5), ACL:tier). Administrators' policies are in earlier tiers, the
+// cluster's baseline in a later one. NetworkPolicies are in the same tier, with priorities between those of subnets.
 const tierSubnet = int(model.TierDefault)
 
-// Priorities of a subnet's ACLs; the numbers are those of Kube-OVN.
+// Priorities of a subnet's ACLs; the numbers are Kube-OVN's.
 const (
-	priorityNodes       = 3000 // nodes reach their pods, whatever else holds
+	priorityNodes       = 3000 // nodes reach their pods in any case
 	priorityEastWest    = 1900
 	priorityPrivate     = 1001
 	priorityPrivateDrop = 1000
 )
 
-// isolate says who may reach the pods of a subnet. Every rule has an identity of
-// its own, so that changing one touches no other: at no moment is a private
-// subnet open, or something allowed cut off.
+// isolate declares the ACLs that decide which sources reach the pods of a subnet. Every ACL has an identity of its own, so
+// changing one does not touch the others: at no moment is a private subnet open, or allowed traffic blocked.
 func (c Config) isolate(r *Result, v *world.View, s *model.Subnet) {
 	if s.Private {
 		c.private(r, v, s)
@@ -54,13 +52,11 @@ func (c Config) isolate(r *Result, v *world.View, s *model.Subnet) {
 	passTiers(r, s)
 }
 
-// passTiers has the tiers before that of the subnet's rules say nothing. Without a
-// rule of its own that matches, ovn-northd 25.03 takes a tier for the last one where
-// it meets a connection that a drop rule of a later tier has ended: its flow for "no
-// rule" (priority 1 of ls_in_acl_eval and ls_out_acl_eval) lets the packet through and
-// takes the mark off, so that every second packet of a connection passes that was
-// there before the rule. Only in directions that have rules: what the last tier passes
-// on is not committed to connection tracking, and the answer would be invalid.
+// passTiers adds a "pass" rule to every tier before that of the subnet's rules. Without a matching rule in a tier,
+// ovn-northd 25.03 treats that tier as the last one for a connection that a drop rule of a later tier has ended: its
+// default flow (priority 1 of ls_in_acl_eval and ls_out_acl_eval) lets the packet through and clears the mark. So every
+// second packet of a connection that is older than the rule would pass. Only directions with rules get it: what the last
+// tier passes is not committed to conntrack, and the reply would be invalid.
 func passTiers(r *Result, s *model.Subnet) {
 	parent, directions := logicalSwitch(s.Name), map[string]bool{}
 	for i := range r.Rows {
@@ -78,9 +74,8 @@ func passTiers(r *Result, s *model.Subnet) {
 	}
 }
 
-// private drops what comes in from elsewhere than the subnet itself, the subnets
-// that it allows, and the nodes, whose traffic has an address of the join subnet or of those for Services.
-// Answers to what its own pods ask come in.
+// private drops ingress traffic except from the subnet itself, from the subnets that it allows, and from nodes, whose
+// source is an address of the join subnet or of Config.ServiceSource. Replies to the subnet's own pods pass.
 func (c Config) private(r *Result, v *world.View, s *model.Subnet) {
 	if join, ok := v.SubnetNetwork(c.NodeSwitch); ok && s.Vpc == join.Vpc {
 		allowNodes(r, s, "private/nodes/", model.PrefixFamilies(join.CIDR))
@@ -88,8 +83,8 @@ func (c Config) private(r *Result, v *world.View, s *model.Subnet) {
 	}
 	for _, own := range model.PrefixFamilies(s.CIDR) {
 		ip := family(own.Addr())
-		// The destination stands in the match because "to-lport" is also the way to
-		// the router's port: what the subnet's own pods send elsewhere must pass there.
+		// The match includes the destination because "to-lport" also applies to the router's port, where the subnet's own
+		// egress traffic must pass.
 		rule(r, s, "private/drop/"+ip, &nb.ACL{
 			Direction: nb.ACLDirectionToLport, Priority: priorityPrivateDrop, Action: nb.ACLActionDrop,
 			Match: fmt.Sprintf("%s.dst == %s", ip, own),
@@ -116,7 +111,7 @@ func allowNodes(r *Result, s *model.Subnet, id string, prefixes []netip.Prefix) 
 	}
 }
 
-// rule puts an ACL on the subnet's switch.
+// rule adds an ACL to the subnet's switch.
 func rule(r *Result, s *model.Subnet, id string, acl *nb.ACL) {
 	acl.Tier = tierSubnet
 	acl.ExternalIDs = map[string]string{"subnet": s.Name}

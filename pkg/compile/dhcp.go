@@ -7,8 +7,7 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// dhcp: one row for each family of the subnet that gets answers; the ports of its
-// pods refer to it.
+// dhcp declares one row of DHCP options for each IP family of the subnet with DHCP; the ports of its pods refer to it.
 func (c Config) dhcp(r *Result, s *model.Subnet) {
 	for _, cidr := range model.PrefixFamilies(s.CIDR) {
 		f := family(cidr.Addr())
@@ -27,8 +26,8 @@ func DHCPOptionsUUID(subnet, family string) string {
 	return fact.UUIDOf(nb.DHCPOptionsTable, subnet+"/"+family)
 }
 
-// portDHCP gives the row of options for one family of a pod's port: one of its own
-// if the pod asks for options, else that of the subnet; nil if there are no answers.
+// portDHCP returns the UUID of the DHCP options for one IP family of a pod's port: a row of its own if the pod has options,
+// else the subnet's. It is nil without DHCP.
 func portDHCP(r *Result, v *world.View, network model.SubnetNetwork, nic *model.PodNIC, port, f string) *string {
 	own := ofFamily(nic.DHCP, f)
 	if own == nil {

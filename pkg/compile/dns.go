@@ -13,23 +13,22 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// dnsParts is how many rows of the table DNS hold the records of all Services. One
-// row for each Service would be dear: ovn-controller looks through all rows for each
-// query (ovn_dns_lookup). One for all would be, too: ovn-northd writes the
-// row's records anew when one of them changes.
+// dnsParts is the number of rows of table DNS for the records of all Services. One row for each Service would be slow:
+// ovn-controller searches all rows for each query (ovn_dns_lookup). So would a single row: ovn-northd rewrites all records
+// of a row when one of them changes.
 const dnsParts = 16
 
-// dnsPort is that of servers for the DNS.
+// dnsPort is the port of DNS servers.
 const dnsPort = 53
 
-// maxDNSAnswer is the size of an answer that everybody takes, in octets (RFC 1035
-// §4.2.1). ovn-controller neither shortens an answer nor marks one as truncated.
+// maxDNSAnswer is the size in octets of a DNS response that every client accepts over UDP (RFC 1035 §4.2.1). ovn-controller
+// neither shortens a response nor marks it as truncated.
 const maxDNSAnswer = 512
 
-// names says what OVN answers to queries for the names of a Service, and to those for
-// the names of its addresses (ovn-nb(5), table DNS). Whatever else is asked, OVN leaves to the server that was asked:
-// also the other family of a name that has one only (with options:ovn-owned it would refuse, for which
-// some resolvers forget the answer of the first one).
+// names declares OVN's responses to DNS queries for the names of a Service and for the reverse names of its addresses
+// (ovn-nb(5), table DNS). OVN forwards all other queries to the server, also those for the other IP family of a
+// single-stack name: with options:ovn-owned it would refuse them, and some resolvers then discard the response for the
+// first family.
 func (c Config) names(r *Result, v *world.View, s *model.Service) {
 	if c.DNSDomain == "" {
 		return
@@ -56,7 +55,7 @@ func (c Config) names(r *Result, v *world.View, s *model.Service) {
 	}
 }
 
-// record is left out where an answer would be too large: the server that was asked can have the client ask by TCP.
+// record omits a name whose response would be too large: the DNS server can tell the client to use TCP.
 func record(r *Result, row fact.Ref, name string, addresses []netip.Addr) {
 	slices.SortFunc(addresses, netip.Addr.Compare)
 	addresses = slices.Compact(addresses)
@@ -70,10 +69,10 @@ func record(r *Result, row fact.Ref, name string, addresses []netip.Addr) {
 	r.Pair(row, "records", name, strings.Join(texts, " "))
 }
 
-// dnsAnswer is the size of the larger one of the answers for IPv4 and IPv6, in octets:
-// ovn-controller writes the whole name in each record (RFC 1035 §4.1, without §4.1.4).
+// dnsAnswer is the size in octets of the larger one of the responses for IPv4 and IPv6. ovn-controller writes the whole
+// name in each record (RFC 1035 §4.1, without the compression of §4.1.4).
 func dnsAnswer(name string, addresses []netip.Addr) int {
-	wire := len(name) + 2 // a length before each label, and the root
+	wire := len(name) + 2 // a length octet before each label, and the root
 	const header, question, fixed = 12, 4, 10
 	var v4, v6 int
 	for _, a := range addresses {
@@ -86,7 +85,7 @@ func dnsAnswer(name string, addresses []netip.Addr) int {
 	return header + wire + question + max(v4, v6)
 }
 
-// reverseName is the name that a query for the name of an address asks for (RFC 1035 §3.5, RFC 3596 §2.5).
+// reverseName is the name of the PTR record of an address (RFC 1035 §3.5, RFC 3596 §2.5).
 func reverseName(a netip.Addr) string {
 	raw := a.AsSlice()
 	slices.Reverse(raw)
@@ -114,7 +113,7 @@ func dnsPartOf(s *model.Service) uint32 {
 	return sum.Sum32() % dnsParts
 }
 
-// dnsRows are the rows for the names of Services; they come with the default Vpc.
+// dnsRows declares the rows for the names of Services, with the default Vpc as owner.
 func (c Config) dnsRows(r *Result, vpc *model.Vpc) {
 	if c.DNSDomain == "" || vpc.Name != c.ClusterRouter {
 		return
@@ -124,17 +123,16 @@ func (c Config) dnsRows(r *Result, vpc *model.Vpc) {
 	}
 }
 
-// priorityNames: of the rules of the last tier the first one.
+// priorityNames is the lowest priority in its tier.
 const priorityNames = 1
 
-// knowNames has a subnet's switch answer queries for names of Services. Most are sent to
-// the address of a Service, so that OVN has translated a query before it answers it, and has to translate the
-// answer back. OVS's userspace datapath does not translate a packet twice in one zone of
-// connection tracking (handle_nat of lib/conntrack.c), unless it is committed in between. OVN
-// commits the first packet of a connection, and by an ACL with a label every one
-// (ls_in_acl_eval: reg0[1] = 1): the second query that a client sends from one port, such as that of a resolver for
-// the other family, would not be answered. As the last rule of the last tier but one
-// this one decides nothing else, and it has the label of that one, see readmit.
+// knowNames makes a subnet's switch respond to DNS queries for names of Services. Most queries go to the address of a
+// Service, so OVN translates a query before it responds, and must translate the response back. OVS's userspace datapath
+// does not translate a packet twice in one conntrack zone (handle_nat in lib/conntrack.c) unless it is committed in between.
+// OVN commits the first packet of a connection and, because of an ACL with a label, every packet (ls_in_acl_eval:
+// reg0[1] = 1). Without it, the second query that a client sends from one port, such as a resolver's query for the other
+// IP family, would get no response. As the last rule of the last tier but one, this rule decides nothing else; it has the
+// label of readmit's rule.
 func (c Config) knowNames(r *Result, s *model.Subnet) {
 	if c.DNSDomain == "" || s.Vpc != c.ClusterRouter || !c.balanced(s) {
 		return
@@ -148,10 +146,10 @@ func (c Config) knowNames(r *Result, s *model.Subnet) {
 	})
 }
 
-// keepAsking: OVN looks at names after it has balanced, and what it rejects for lack of a backend it
-// never looks at. While the cluster's DNS has no endpoint, its queries go on, to
-// an address that no router forwards anything to.
-func (c Config) keepAsking(protocol model.Protocol, vips map[string]string) {
+// placeholderBackend gives the cluster's DNS Service a backend while it has no endpoint. OVN evaluates DNS records after load
+// balancing, and does not do so for packets that it rejects for lack of a backend. The backend's address is one that no
+// router forwards to.
+func (c Config) placeholderBackend(protocol model.Protocol, vips map[string]string) {
 	if c.DNSDomain == "" || protocol != model.UDP {
 		return
 	}

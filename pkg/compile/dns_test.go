@@ -19,8 +19,8 @@ func TestReverseNames(t *testing.T) {
 	}
 }
 
-// An answer has 512 octets at most: here 12 + 25 + 4 and 25 + 10 + 4 (16) for each record.
-func TestAnswersFit(t *testing.T) {
+// A response has at most 512 octets: here 12 + 25 + 4, and 25 + 10 + 4 (IPv6: 16) for each record.
+func TestRecordFitsInResponse(t *testing.T) {
 	const name = "a.default.svc.cluster.l" // 23 characters
 	first := map[bool]netip.Addr{true: netip.MustParseAddr("10.0.0.1"), false: netip.MustParseAddr("fd00::1")}
 	for _, tc := range []struct {
@@ -35,13 +35,13 @@ func TestAnswersFit(t *testing.T) {
 		r := Result{}
 		record(&r, dnsRow(0), name, slices.Concat(addresses, addresses))
 		if fits := len(r.Members) == 1; fits != tc.fits {
-			t.Errorf("%d addresses, of IPv4: %t: %d octets, %t", tc.count, tc.v4, dnsAnswer(name, addresses), fits)
+			t.Errorf("%d addresses (IPv4: %t): response of %d octets fits: %t", tc.count, tc.v4, dnsAnswer(name, addresses), fits)
 		}
 	}
 }
 
-// Names are spread over all rows.
-func TestNamesAreSpread(t *testing.T) {
+// Services are distributed over all rows.
+func TestServicesAreDistributedOverRows(t *testing.T) {
 	parts := map[uint32]int{}
 	for _, namespace := range []string{"default", "kube-system", "shop", "bank", "x"} {
 		for _, name := range []string{"web", "api", "db", "cache", "kubernetes", "kube-dns", "metrics", "frontend", "backend", "queue"} {
@@ -50,7 +50,7 @@ func TestNamesAreSpread(t *testing.T) {
 	}
 	for part, count := range parts {
 		if part >= dnsParts || count > 12 {
-			t.Errorf("part %d has %d of 50 names", part, count)
+			t.Errorf("row %d has %d of 50 Services", part, count)
 		}
 	}
 }

@@ -10,10 +10,9 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// gateway: what leaves a centralized subnet goes to the ovn0 of its gateway
-// node; with ECMP to those of all gateway nodes that are ready. Which node is
-// active is a recorded choice: it stays while that node is ready, and when it is
-// not, the next one of the list is recorded.
+// gateway routes the egress traffic of a centralized subnet to the ovn0 of its active gateway node or, with ECMP, of all
+// gateway nodes that are ready. The active node is recorded in the status: it stays active while it is ready, then the next
+// one of the list is recorded.
 func (c Config) gateway(r *Result, v *world.View, s *model.Subnet) {
 	if s.GatewayType != model.GatewayCentralized || s.Name == c.NodeSwitch {
 		if s.Gateways.Active != "" {
@@ -33,12 +32,12 @@ func (c Config) gateway(r *Result, v *world.View, s *model.Subnet) {
 	}
 	if nodes := strings.Join(chosen, ","); nodes != s.Gateways.Active {
 		r.want(SetGateway{Subnet: s.Name, UID: s.UID, Nodes: nodes})
-		chosen = strings.Split(s.Gateways.Active, ",") // until the choice is recorded
+		chosen = strings.Split(s.Gateways.Active, ",") // until the new choice is recorded
 	}
 	c.reroute(r, v, s, chosen)
 }
 
-// reroute sends what leaves the subnet to these nodes.
+// reroute routes the subnet's egress traffic to these nodes.
 func (c Config) reroute(r *Result, v *world.View, s *model.Subnet, nodes []string) {
 	for _, cidr := range model.PrefixFamilies(s.CIDR) {
 		var nexthops []string
@@ -61,9 +60,8 @@ func (c Config) reroute(r *Result, v *world.View, s *model.Subnet, nodes []strin
 	}
 }
 
-// readyGateways are the gateway nodes that are ready and have a port: those that
-// the spec names in its order, then those that it selects by name. One whose
-// heartbeat is lost is ready only when there is no other.
+// readyGateways are the gateway nodes that are ready and have a port: first those that the spec lists, in its order, then
+// those that it selects, by name. A node whose heartbeat is lost counts as ready only if there is no other.
 func readyGateways(v *world.View, s *model.Subnet) []string {
 	names := slices.Clone(s.Gateways.Nodes)
 	if len(s.Gateways.Selectors) > 0 {

@@ -8,8 +8,8 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// ippool: a pool is a part of its subnet that the allocator sets aside; in OVN it
-// is an address set, if that is asked for. It may go when nobody has an address of it.
+// ippool: a pool is a part of its subnet that the allocator reserves. In OVN it is an address set, if the pool enables
+// that. A deleted pool is removed once none of its addresses is in use.
 func (c Config) ippool(ref model.Ref, v *world.View) (r Result) {
 	pool, ok := v.IPPool(ref.Name)
 	if !ok {
@@ -38,8 +38,8 @@ func (c Config) ippool(ref model.Ref, v *world.View) (r Result) {
 	return r
 }
 
-// holderOf counts those who have an address of a pool. It reads all records of
-// the subnet: only a pool that is being deleted may ask.
+// holderOf counts the users of a pool's addresses. It reads all records of the subnet, so it is only for pools that are
+// being deleted.
 func holderOf(v *world.View, pool *model.IPPool) (first string, count int) {
 	for _, ip := range v.IPsOfSubnet(pool.Subnet) {
 		if !pool.Has(ip.Addrs) {
@@ -53,7 +53,7 @@ func holderOf(v *world.View, pool *model.IPPool) (first string, count int) {
 	return first, count
 }
 
-// poolSets: the addresses of a pool, to be named in the match of a rule.
+// poolSets declares the address sets of a pool, which ACLs can match.
 func poolSets(r *Result, v *world.View, pool *model.IPPool) {
 	names := pool.SetNames()
 	for i, name := range names {
@@ -73,7 +73,7 @@ func poolSets(r *Result, v *world.View, pool *model.IPPool) {
 	}
 }
 
-// element is how the database writes a prefix in a set.
+// element formats a prefix as an element of an address set.
 func element(prefix netip.Prefix) string {
 	if prefix.IsSingleIP() {
 		return prefix.Addr().String()

@@ -10,14 +10,13 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// Priorities of the logical router policies, higher wins; the numbers are those
-// that users of Kube-OVN know from ovn-nbctl.
+// Priorities of the logical router policies, higher wins. The numbers are Kube-OVN's, which users know from ovn-nbctl.
 const (
 	priorityToSubnet = 31000 // towards a subnet: stay in OVN
-	priorityAnswers  = 30001 // marked answers to a node, see [Config.answers]
+	priorityReplies  = 30001 // marked replies to a node, see [Config.markReplies]
 	priorityToNode   = 30000 // towards a node's own address
 	priorityNorth    = 29250 // a pod's own next hop
-	priorityEgress   = 29000 // everything else that leaves a subnet
+	priorityEgress   = 29000 // other egress traffic of a subnet
 )
 
 func router(vpc string) fact.Ref { return fact.RefTo(nb.LogicalRouterTable, vpc) }
@@ -30,8 +29,8 @@ func RouterPort(vpc, subnet string) string { return vpc + "-" + subnet }
 // SwitchPort is the name of a subnet's port to its router.
 func SwitchPort(vpc, subnet string) string { return subnet + "-" + vpc }
 
-// GatewayMAC is the MAC of a subnet's router port: locally administered, made
-// of the names, so that it is the same after any restart.
+// GatewayMAC is the MAC of a subnet's router port: locally administered and derived from the names, so that it never
+// changes.
 func GatewayMAC(vpc, subnet string) string {
 	sum := sha256.Sum256([]byte("Logical_Router_Port/" + RouterPort(vpc, subnet)))
 	mac := [6]byte(sum[:6])
@@ -39,20 +38,19 @@ func GatewayMAC(vpc, subnet string) string {
 	return model.MACText(mac)
 }
 
-// distributedSet names the address set of the CIDRs of a Vpc that leave by the
-// node of each pod. Address set names match [a-zA-Z_.][a-zA-Z_.0-9]* (ovn-nb(5),
-// Address_Set); "-" becomes "_", which no Kubernetes name has, so that no two
-// names meet.
+// distributedSet is the name of the address set with the CIDRs of a Vpc's distributed subnets, whose egress traffic leaves
+// through the node of each pod. Address set names match [a-zA-Z_.][a-zA-Z_.0-9]* (ovn-nb(5), Address_Set). "-" becomes "_",
+// which no Kubernetes name contains, so names stay unique.
 func distributedSet(vpc, family string) string { return vpcSet(vpc, "distributed", family) }
 
 func vpcSet(vpc, what, family string) string {
 	return "vpc." + strings.ReplaceAll(vpc, "-", "_") + "." + what + "." + family
 }
 
-// loadBalancerGroup names the load balancers of a Vpc.
+// loadBalancerGroup is the name of the group of a Vpc's load balancers.
 func loadBalancerGroup(vpc string) string { return fact.LoadBalancerGroupPrefix + vpc }
 
-// family is "ip4" or "ip6": the name of the protocol in OVN's match language.
+// family returns "ip4" or "ip6", the name of the IP family in OVN's match language.
 func family(a netip.Addr) string {
 	if a.Is4() {
 		return "ip4"

@@ -9,10 +9,9 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// namespace: its annotations tell people and programs where its pods live: the
-// subnets, their CIDRs and excluded addresses, and the pools. The subnets are
-// written only where no user chose others. A Subnet that the annotations describe,
-// and that is not there, is made.
+// namespace writes annotations that show users and programs the subnets of the namespace's pods, with CIDRs, excluded
+// addresses and pools. It writes the subnets only if no user chose others. It creates a missing Subnet that the annotations
+// describe.
 func (c Config) namespace(ref model.Ref, v *world.View) (r Result) {
 	n, ok := v.Namespace(ref.Name)
 	if !ok || n.Deleting {
@@ -29,8 +28,8 @@ func (c Config) namespace(ref model.Ref, v *world.View) (r Result) {
 	for _, name := range subnets {
 		s, ok := v.Subnet(name)
 		if !ok {
-			c.wish(&r, n, name)
-			return r // what the annotations say is not so yet
+			c.requestSubnet(&r, n, name)
+			return r // the annotations do not hold yet
 		}
 		cidrs = append(cidrs, model.PrefixesText(s.CIDR))
 		excluded = append(excluded, strings.Join(model.RangeTexts(s.Exclude), ","))
@@ -49,8 +48,8 @@ func (c Config) namespace(ref model.Ref, v *world.View) (r Result) {
 	return r
 }
 
-// wish asks for the Subnet that the namespace describes.
-func (c Config) wish(r *Result, n *model.Namespace, name string) {
+// requestSubnet requests the Subnet that the namespace's annotations describe.
+func (c Config) requestSubnet(r *Result, n *model.Namespace, name string) {
 	if n.Wish == nil {
 		if len(n.LogicalSwitches) > 0 {
 			r.problem(model.ReasonNamespaceInvalid, model.AnnotationField(annotations.LogicalSwitch),

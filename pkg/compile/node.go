@@ -53,7 +53,7 @@ func (c Config) node(ref model.Ref, v *world.View) (r Result) {
 	source := c.serviceSource(&r, join, ip)
 	c.toNode(&r, node, ip, append(model.Families(source), node.InternalIPs...))
 	c.egress(&r, node, ip)
-	c.answered(&r, v, node, ip)
+	c.routeReplies(&r, v, node, ip)
 	c.variables(&r, node, ip)
 	want := model.NodeAnnotations(*node, *ip, join)
 	want[annotations.ServiceSource] = c.sourceText(source)

@@ -182,11 +182,11 @@ func leaving(ip *model.IP, pod *model.Pod, nic *model.PodNIC) bool {
 func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, name string) {
 	podType, ownerUID := pod.Keeper()
 	request, had := wishes(nic, name)
-	sources := []source{{subnet: had}}
+	candidates := []candidate{{subnet: had}}
 	if had == "" {
 		var problem *model.Problem
 		var ok bool
-		sources, problem, ok = c.sources(v, pod.Namespace, nic)
+		candidates, problem, ok = c.candidates(v, pod.Namespace, nic)
 		if problem != nil {
 			r.Problems = append(r.Problems, *problem)
 		}
@@ -201,7 +201,7 @@ func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 		}
 		request.Candidates = list
 	}
-	subnets, pools := names(sources)
+	subnets, pools := names(candidates)
 	var missing []string
 	for _, s := range subnets {
 		if _, ok := v.SubnetNetwork(s); !ok {

@@ -15,9 +15,8 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// service: a Service is one load balancer for each of its protocols, in the group
-// of its Vpc. All its addresses and ports are one column, which the Service
-// alone owns: an event of it or of its endpoints is one operation on one row.
+// service declares one load balancer for each protocol of a Service, in the group of its Vpc. All addresses and ports are
+// in one column that only the Service owns: an event of it or of its endpoints is one operation on one row.
 func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 	s, ok := v.Service(ref.Namespace, ref.Name)
 	if !ok {
@@ -27,14 +26,14 @@ func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 	if s.ClusterIPs == (model.Addrs{}) {
 		return r
 	}
-	vpc, endpoints := c.place(&r, v, s)
+	vpc, endpoints := c.serviceVpc(&r, v, s)
 	if s.Vpc != vpc {
 		r.want(Annotate{Object: ref, UID: s.UID, Annotations: map[string]string{annotations.Vpc: vpc}})
 	}
 	c.fromOutside(&r, v, s, vpc, endpoints)
 	for _, protocol := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
 		vips := vipsOf(s, protocol, endpoints)
-		c.keepAsking(protocol, vips)
+		c.placeholderBackend(protocol, vips)
 		for _, row := range c.onEachNode(&r, v, s, protocol, vips, endpoints) {
 			c.balance(&r, vpc, s, row)
 		}
@@ -46,7 +45,7 @@ func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 	return r
 }
 
-// fromOutside says what does not work for those who come to the Service through a node.
+// fromOutside reports what does not work for clients that connect through a node.
 func (c Config) fromOutside(r *Result, v *world.View, s *model.Service, vpc string, endpoints []*model.EndpointSlice) {
 	switch {
 	case !s.Any():
@@ -57,9 +56,8 @@ func (c Config) fromOutside(r *Result, v *world.View, s *model.Service, vpc stri
 	}
 }
 
-// sourceIsLost says so where externalTrafficPolicy Local cannot keep the source: what
-// a pod of a centralized subnet answers leaves by a gateway node, and would pass by
-// the node that has to put the Service's address back.
+// sourceIsLost reports backends for which externalTrafficPolicy Local cannot keep the client's address: replies of a pod in
+// a centralized subnet leave through a gateway node, and bypass the node that must restore the Service's address.
 func (c Config) sourceIsLost(r *Result, v *world.View, endpoints []*model.EndpointSlice) {
 	for _, subnet := range v.SubnetsOfVpc(c.ClusterRouter) {
 		if subnet.GatewayType != model.GatewayCentralized || subnet.Name == c.NodeSwitch {
@@ -82,10 +80,9 @@ func balancerName(s *model.Service, protocol model.Protocol) string {
 	return "service/" + s.Namespace + "/" + s.Name + "/" + string(protocol)
 }
 
-// onEachNode: with internalTrafficPolicy Local the ClusterIPs lead to backends of the
-// node where they are asked. That needs rows of their own, in which each chassis puts
-// its own list (ovn-nb(5), Chassis_Template_Var); a chassis that has none ignores the
-// row, and the node drops what is asked there. The addresses leave vips.
+// onEachNode implements internalTrafficPolicy Local: the ClusterIPs have only the backends on the client's node. That needs
+// rows of their own, in which each chassis inserts its own list (ovn-nb(5), Chassis_Template_Var). A chassis without a list
+// ignores the row, and its node drops the packets. The addresses are removed from vips.
 func (c Config) onEachNode(r *Result, v *world.View, s *model.Service, protocol model.Protocol, vips map[string]string, endpoints []*model.EndpointSlice) (rows []*nb.LoadBalancer) {
 	if !s.InternalLocal {
 		return nil
@@ -99,7 +96,7 @@ func (c Config) onEachNode(r *Result, v *world.View, s *model.Service, protocol 
 		for _, port := range s.Ports {
 			at := netip.AddrPortFrom(address, port.Port)
 			if port.Protocol != protocol || vips[at.String()] == "" {
-				continue // none anywhere: refused, as without the policy
+				continue // no endpoints at all: rejected, as without the policy
 			}
 			delete(vips, at.String())
 			key, local := localVip(s, protocol, at)
@@ -117,16 +114,15 @@ func (c Config) onEachNode(r *Result, v *world.View, s *model.Service, protocol 
 	return rows
 }
 
-// local are the variables of one port of a Service.
+// local has the template variables of one port of a Service.
 type local struct {
 	at            netip.AddrPort
-	backends, vip string // vip is empty if the address stands for itself
+	backends, vip string // vip is empty if the address needs no variable
 }
 
-// localVip gives the key in Load_Balancer.vips and what each chassis puts in it.
-// OVN 25.03 reads an IPv6 address there as words with colons between them, so that it
-// has to be a variable, too (lib/lb.c, ovn_lb_vip_init_template). The names of
-// variables have letters, digits and underscores.
+// localVip returns the key in Load_Balancer.vips and the variables that each chassis expands in it. OVN 25.03 splits an
+// IPv6 address there at its colons, so the address must be a variable, too (lib/lb.c, ovn_lb_vip_init_template). Names of
+// variables consist of letters, digits and underscores.
 func localVip(s *model.Service, protocol model.Protocol, at netip.AddrPort) (string, local) {
 	sum := sha256.Sum256([]byte(s.Namespace + "/" + s.Name + "/" + string(protocol) + "/" + at.String()))
 	id := hex.EncodeToString(sum[:12])
@@ -138,7 +134,7 @@ func localVip(s *model.Service, protocol model.Protocol, at netip.AddrPort) (str
 	return "^" + l.vip + ":" + strconv.Itoa(int(at.Port())), l
 }
 
-// on puts the backends of a chassis into its list, if it has any.
+// on sets the list of backends of a chassis, if it has any.
 func (l local) on(r *Result, chassis, backends string) {
 	if backends == "" {
 		return
@@ -150,7 +146,7 @@ func (l local) on(r *Result, chassis, backends string) {
 	}
 }
 
-// nodesOf are the nodes on which a Service has endpoints, sorted.
+// nodesOf returns the nodes on which a Service has endpoints, sorted.
 func nodesOf(endpoints []*model.EndpointSlice) (names []string) {
 	for _, e := range endpoints {
 		for _, node := range e.Nodes {
@@ -161,26 +157,25 @@ func nodesOf(endpoints []*model.EndpointSlice) (names []string) {
 	return slices.Compact(names)
 }
 
-// balance completes a row of the Service and puts it where it is looked up.
+// balance completes a row of the Service and adds it to its group.
 func (c Config) balance(r *Result, vpc string, s *model.Service, row *nb.LoadBalancer) {
 	if row.Options == nil {
 		row.Options = map[string]string{}
 	}
-	// Who asks for a Service without endpoints is told so at once.
+	// Connections to a Service without endpoints are rejected at once.
 	row.Options["reject"], row.Options["hairpin_snat_ip"] = "true", c.hairpin()
 	row.ExternalIDs = map[string]string{"service": s.Namespace + "/" + s.Name}
 	if *row.Protocol == string(model.UDP) {
-		// A client that never stops sending keeps its connection for ever, also one
-		// to a backend that is gone.
+		// A UDP client that never stops sending keeps its conntrack entry forever, also one for a removed backend.
 		row.Options["ct_flush"] = "true"
 	}
-	stick(row, s)
+	sessionAffinity(row, s)
 	lb := r.Row(nb.LoadBalancerTable, row.Name, row)
 	r.Member(fact.RefTo(nb.LoadBalancerGroupTable, loadBalancerGroup(vpc)), "load_balancer", lb.UUID)
 }
 
-// vipsOf gives the column Load_Balancer.vips: backends by virtual address and
-// port, none for an address that is to be rejected.
+// vipsOf returns the column Load_Balancer.vips: backends by virtual address and port; none for an address that is to be
+// rejected.
 func vipsOf(s *model.Service, protocol model.Protocol, endpoints []*model.EndpointSlice) map[string]string {
 	var vips map[string]string
 	for _, port := range s.Ports {
@@ -197,9 +192,8 @@ func vipsOf(s *model.Service, protocol model.Protocol, endpoints []*model.Endpoi
 	return vips
 }
 
-// addressesOf are all at which pods reach a Service. Pods do not ask the nodes for
-// the addresses of a load balancer, unless that is not for everybody: who may ask
-// is looked at by the node that a packet leaves through (see package hostplan).
+// addressesOf returns all addresses at which pods reach a Service. Pods connect to load balancer addresses in OVN, not
+// through nodes, unless sources are restricted: the node through which a packet leaves checks these (see package hostplan).
 func addressesOf(s *model.Service) []netip.Addr {
 	out := model.Families(s.ClusterIPs)
 	add := func(list []netip.Addr) {
@@ -214,7 +208,7 @@ func addressesOf(s *model.Service) []netip.Addr {
 	return out
 }
 
-// joined is a value of the column Load_Balancer.vips.
+// joined formats backends as a value of the column Load_Balancer.vips.
 func joined(backends []netip.AddrPort) string {
 	var out strings.Builder
 	for i, b := range backends {

@@ -46,8 +46,8 @@ func (c Config) keeps(v *world.View, ip *model.IP) bool {
 	if provider == "" {
 		nic = model.PodNIC{Provider: annotations.DefaultProvider, Subnet: set.Subnet, Pool: set.Pool}
 	}
-	sources, _, ok := c.sources(v, ip.Namespace, &nic)
-	return !ok || from(sources, ip)
+	candidates, _, ok := c.candidates(v, ip.Namespace, &nic)
+	return !ok || fromAny(candidates, ip)
 }
 
 // inherits tells whether a pod that has no address yet may have the one that its
@@ -61,8 +61,8 @@ func (c Config) inherits(v *world.View, pod *model.Pod, nic *model.PodNIC, ip *m
 	if kept && ip.OwnerUID != "" && ip.OwnerUID != pod.Owner.UID {
 		return false
 	}
-	sources, _, ok := c.sources(v, pod.Namespace, nic)
-	return !ok || from(sources, ip)
+	candidates, _, ok := c.candidates(v, pod.Namespace, nic)
+	return !ok || fromAny(candidates, ip)
 }
 
 // follow: the record says on which node its pod runs, and for whom it is kept.

@@ -41,7 +41,7 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 	c.knowNames(&r, subnet)
 	if subnet.Vpc == c.ClusterRouter {
 		c.leave(&r, subnet)
-		c.answers(&r, v, subnet)
+		c.markReplies(&r, v, subnet)
 		c.gateway(&r, v, subnet)
 	}
 	return r
@@ -137,7 +137,7 @@ func (c Config) leave(r *Result, s *model.Subnet) {
 		switch {
 		case s.Name == c.NodeSwitch:
 			c.defaultRoute(r, s, ip)
-			c.hostsLeave(r, s, ip)
+			c.routeHosts(r, s, ip)
 		case s.GatewayType == model.GatewayDistributed:
 			r.Member(fact.RefTo(nb.AddressSetTable, distributedSet(s.Vpc, ip)), "addresses", cidr.String())
 		}

@@ -8,9 +8,8 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// vm: the records of a KubeVirt VM bear its name, and not those of the pods that run
-// it. While a pod runs it they are that pod's; they stay as long as there is a pod or
-// the VM, stopped or not.
+// vm: the address records of a KubeVirt VM have its name, not that of the pods that run it. While a pod runs the VM, they
+// belong to that pod. They exist as long as the VM (running or stopped) or a pod of it.
 func (c Config) vm(ref model.Ref, v *world.View) (r Result) {
 	records := slices.DeleteFunc(v.IPsOfPod(ref.Namespace, ref.Name), func(ip *model.IP) bool { return !ofVM(ip) })
 	if len(records) == 0 {
@@ -19,7 +18,7 @@ func (c Config) vm(ref model.Ref, v *world.View) (r Result) {
 	r.Watches = true
 	_, exists := v.VirtualMachine(ref.Namespace, ref.Name)
 	if definition, ok := v.Definition(model.DefinitionVirtualMachine); ok && !definition.Followed {
-		exists = true // or not: it will be known soon
+		exists = true // unknown until the kind is synced: assume that it exists
 	}
 	runs := len(running(v, ref.Namespace, ref.Name)) > 0
 	for _, ip := range records {
@@ -38,7 +37,7 @@ func (c Config) vm(ref model.Ref, v *world.View) (r Result) {
 
 func ofVM(ip *model.IP) bool { return ip.PodType == model.PodTypeVirtualMachine }
 
-// running lists the pods that may be connected as a VM, the oldest first.
+// running returns the pods of a VM that may be connected, the oldest first.
 func running(v *world.View, namespace, vm string) []*model.Pod {
 	pods := slices.DeleteFunc(v.PodsOfVM(namespace, vm), func(p *model.Pod) bool { return p.Completed || p.HostNetwork || p.Node == "" })
 	slices.SortFunc(pods, func(a, b *model.Pod) int {
@@ -47,8 +46,8 @@ func running(v *world.View, namespace, vm string) []*model.Pod {
 	return pods
 }
 
-// firstOfVM tells whether a pod is the one that has the address of its VM. Two pods
-// run one VM only while it moves from the one to the other.
+// firstOfVM reports whether a pod is the one that has the address of its VM. Only during a live migration do two pods run one
+// VM.
 func firstOfVM(r *Result, v *world.View, pod *model.Pod) bool {
 	first := running(v, pod.Namespace, pod.VM)[0]
 	if first.Name == pod.Name {

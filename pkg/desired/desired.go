@@ -1,8 +1,7 @@
 // Package desired is the union of all owners' facts, reference-counted.
 //
-// It knows nothing of the database: it says which rows and members are wanted,
-// by whom, and which of them a change has made dirty. Deletion is absence: a
-// fact is gone when its last owner no longer declares it.
+// It does not know the database. It holds which rows and members are wanted, by which owners, and which of them a change
+// made dirty. Deletion is absence: a fact ends when its last owner no longer declares it.
 package desired
 
 import (
@@ -23,19 +22,19 @@ type MemberKey struct {
 	Value  string
 }
 
-// KeyOf gives the identity of a member.
+// KeyOf returns the identity of a member.
 func KeyOf(m fact.Member) MemberKey { return MemberKey(m) }
 
-// Dirty collects what must be compared with the database. Something may be in it twice.
+// Dirty collects what must be compared with the database. It may contain duplicates.
 type Dirty struct {
 	Rows    []fact.Ref
 	Members []MemberKey
 }
 
-// NewDirty makes an empty collection.
+// NewDirty returns an empty collection.
 func NewDirty() *Dirty { return &Dirty{} }
 
-// Len counts what is dirty.
+// Len is the number of dirty rows and members.
 func (d *Dirty) Len() int { return len(d.Rows) + len(d.Members) }
 
 // Row adds a row.
@@ -44,8 +43,8 @@ func (d *Dirty) Row(ref fact.Ref) { d.Rows = append(d.Rows, ref) }
 // Member adds a member.
 func (d *Dirty) Member(k MemberKey) { d.Members = append(d.Members, k) }
 
-// Conflict tells that two owners declare one row with different content: the
-// older owner wins, the other needs to know.
+// Conflict means that two owners declare the same row with different content. The older owner wins; the other reports a
+// problem.
 type Conflict struct {
 	Loser, Winner fact.Owner
 	Row           fact.Ref
@@ -55,7 +54,7 @@ type Conflict struct {
 // Claimed is a row as one owner declares it.
 type Claimed struct {
 	Owner fact.Owner
-	Age   int64 // creation of the owner, seconds since the Unix epoch
+	Age   int64 // creation time of the owner, seconds since the Unix epoch
 	Row   *fact.Row
 }
 
@@ -72,7 +71,7 @@ type ownerFacts struct {
 	facts fact.Set
 }
 
-// New makes an empty state.
+// New returns an empty state.
 func New() *State {
 	return &State{
 		owners: map[fact.Owner]*ownerFacts{}, rows: map[fact.Ref][]Claimed{},
@@ -80,8 +79,8 @@ func New() *State {
 	}
 }
 
-// Set replaces the facts of an owner and adds to dirty what that changes. Age
-// is the creation of the owner, which decides conflicts.
+// Set replaces the facts of an owner and adds what that changes to dirty. Age is the creation time of the owner in seconds
+// since the Unix epoch; the older owner wins a conflict.
 func (s *State) Set(owner fact.Owner, age int64, facts fact.Set, dirty *Dirty) {
 	old := s.owners[owner]
 	if old == nil {
@@ -185,7 +184,7 @@ func (s *State) dropMember(owner fact.Owner, k MemberKey) (last bool) {
 	return true
 }
 
-// Row gives the row that is wanted and who wants it; ok is false when nobody does.
+// Row returns the declaration of a row that wins. ok is false when no owner declares the row.
 func (s *State) Row(ref fact.Ref) (Claimed, bool) {
 	claims := s.rows[ref]
 	if len(claims) == 0 {
@@ -194,7 +193,7 @@ func (s *State) Row(ref fact.Ref) (Claimed, bool) {
 	return claims[0], true
 }
 
-// Member gives an owner of a member; ok is false when nobody wants it.
+// Member returns an owner of a member. ok is false when it has none.
 func (s *State) Member(k MemberKey) (fact.Owner, bool) {
 	h, ok := s.members[k]
 	if !ok {
@@ -203,7 +202,7 @@ func (s *State) Member(k MemberKey) (fact.Owner, bool) {
 	return h.first(), true
 }
 
-// Wants tells whether somebody wants a row, which is a key without a column, or a member.
+// Wants reports whether an owner declares a row (a key without a column) or a member.
 func (s *State) Wants(k MemberKey) bool {
 	if k.Column == "" {
 		return len(s.rows[k.Ref]) > 0
@@ -211,10 +210,10 @@ func (s *State) Wants(k MemberKey) bool {
 	return s.members[k] != nil
 }
 
-// MembersOf yields the members that are wanted in a row.
+// MembersOf returns the declared members of a row.
 func (s *State) MembersOf(ref fact.Ref) map[MemberKey]struct{} { return s.byRow[ref] }
 
-// All marks everything dirty: for the full comparison after a start or a reconnect.
+// All marks everything dirty, for the full comparison after a start or a reconnect.
 func (s *State) All(dirty *Dirty) {
 	for ref := range s.rows {
 		dirty.Row(ref)
@@ -224,7 +223,7 @@ func (s *State) All(dirty *Dirty) {
 	}
 }
 
-// Facts gives what an owner declares.
+// Facts returns what an owner declares.
 func (s *State) Facts(owner fact.Owner) fact.Set {
 	if o, ok := s.owners[owner]; ok {
 		return o.facts
@@ -235,8 +234,8 @@ func (s *State) Facts(owner fact.Owner) fact.Set {
 // Owners yields the owners that have facts, in no particular order.
 func (s *State) Owners() iter.Seq[fact.Owner] { return maps.Keys(s.owners) }
 
-// Conflicts lists the rows that this owner declares and does not get because an
-// older owner declares them otherwise.
+// Conflicts returns the rows that this owner declares but loses, because an older owner declares them with different
+// content.
 func (s *State) Conflicts(owner fact.Owner) []Conflict {
 	o, ok := s.owners[owner]
 	if !ok {
@@ -252,8 +251,7 @@ func (s *State) Conflicts(owner fact.Owner) []Conflict {
 	return out
 }
 
-// Rivals lists the other owners that declare one of this owner's rows: whose
-// conflicts may have changed with it.
+// Rivals returns the other owners that declare one of rows. A change of owner may change their conflicts.
 func (s *State) Rivals(owner fact.Owner, rows []fact.Row) []fact.Owner {
 	var out []fact.Owner
 	for i := range rows {

@@ -61,15 +61,14 @@ func TestMembersAreCounted(t *testing.T) {
 		t.Errorf("second owner: %v", d)
 	}
 	if d := set(s, "a", 1, fact.Set{}); d.Len() != 0 {
-		t.Errorf("one of two leaves: %v", d)
+		t.Errorf("one of two owners removed: %v", d)
 	}
 	if d := set(s, "b", 1, fact.Set{}); len(d.Members) != 1 {
-		t.Errorf("the last one leaves: %v", d)
+		t.Errorf("last owner removed: %v", d)
 	}
 }
 
-// Rule 5: equal content is counted; of different content the older owner's wins,
-// whatever the order of arrival.
+// Rule 5: equal content is counted; with different content the older owner wins, in any order of arrival.
 func TestOlderOwnerWins(t *testing.T) {
 	for _, youngFirst := range []bool{false, true} {
 		s := desired.New()
@@ -81,22 +80,22 @@ func TestOlderOwnerWins(t *testing.T) {
 			set(s, "young", 2, withSwitch("false"))
 		}
 		if got, _ := s.Row(ls); got.Owner != owner("old") {
-			t.Errorf("young first %v: %s wins", youngFirst, got.Owner)
+			t.Errorf("young first %v: %s wins, want the old owner", youngFirst, got.Owner)
 		}
 		if c := s.Conflicts(owner("young")); len(c) != 1 || c[0].Winner != owner("old") || c[0].ID != "ls" {
-			t.Errorf("the young one's conflicts are %v", c)
+			t.Errorf("conflicts of the young owner: %v, want one, with the old owner", c)
 		}
 		if c := s.Conflicts(owner("old")); len(c) != 0 {
-			t.Errorf("the old one's conflicts are %v", c)
+			t.Errorf("conflicts of the old owner: %v, want none", c)
 		}
 		if d := set(s, "old", 1, fact.Set{}); len(d.Rows) != 1 {
-			t.Errorf("the winner's leaving is not seen: %v", d)
+			t.Errorf("removal of the winner: dirty %v, want the row", d)
 		}
 		if got, _ := s.Row(ls); got.Owner != owner("young") {
-			t.Errorf("after that, %s has the row", got.Owner)
+			t.Errorf("after removal of the winner %s has the row, want the young owner", got.Owner)
 		}
 		if c := s.Conflicts(owner("young")); len(c) != 0 {
-			t.Errorf("and conflicts %v", c)
+			t.Errorf("after removal of the winner: conflicts %v, want none", c)
 		}
 	}
 }
@@ -106,15 +105,15 @@ func TestEqualRowsOfTwoOwners(t *testing.T) {
 	set(s, "a", 1, withSwitch("true"))
 	set(s, "b", 2, withSwitch("true"))
 	if c := s.Conflicts(owner("b")); len(c) != 0 {
-		t.Errorf("conflicts are %v", c)
+		t.Errorf("conflicts %v, want none", c)
 	}
 	set(s, "a", 1, fact.Set{})
 	if got, ok := s.Row(ls); !ok || got.Owner != owner("b") {
-		t.Errorf("the row is gone with one of its two owners")
+		t.Errorf("the row was removed with one of its two owners")
 	}
 }
 
-// The state is what the owners say now: no history shows in it.
+// The state depends only on the current facts of the owners, not on their history.
 func TestOrderDoesNotMatter(t *testing.T) {
 	values := rapid.SampledFrom([]string{"a", "b", "c"})
 	rapid.Check(t, func(rt *rapid.T) {
@@ -140,7 +139,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		s.All(one)
 		fresh.All(other)
 		if len(one.Rows) != len(other.Rows) || len(one.Members) != len(other.Members) {
-			rt.Fatalf("%v differs from %v", one, other)
+			rt.Fatalf("dirty %v, and %v in a fresh state", one, other)
 		}
 		for _, ref := range one.Rows {
 			a, _ := s.Row(ref)

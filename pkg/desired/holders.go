@@ -2,8 +2,7 @@ package desired
 
 import "github.com/wovensdn/woven/pkg/fact"
 
-// holders is the set of owners of one member. Most members have one owner, so
-// that one is stored without a map.
+// holders is the set of owners of one member. Most members have one owner, so one owner needs no map.
 type holders struct {
 	one  fact.Owner
 	more map[fact.Owner]struct{} // nil while there is only one
@@ -19,7 +18,7 @@ func (h *holders) add(owner fact.Owner) {
 	h.more[owner] = struct{}{}
 }
 
-// drop removes an owner and tells whether that was the last one.
+// drop removes an owner and reports whether it was the last one.
 func (h *holders) drop(owner fact.Owner) (last bool) {
 	if h.more == nil {
 		return h.one == owner
@@ -28,7 +27,7 @@ func (h *holders) drop(owner fact.Owner) (last bool) {
 	return len(h.more) == 0
 }
 
-// first is the smallest owner: the same one whatever the order of arrival.
+// first is the smallest owner, independent of the order of arrival.
 func (h *holders) first() fact.Owner {
 	if h.more == nil {
 		return h.one

@@ -1,10 +1,9 @@
-// Package fact holds the two statements that desired state is made of.
+// Package fact defines the two kinds of facts that desired state consists of.
 //
-//	Row     a row of the northbound database and the columns that we own in it
-//	Member  one element of a set, or one key of a map, that several owners may share
+// Row     a row of the northbound database and the columns that we own in it
+// Member  one element of a set, or one key of a map, which several owners may share
 //
-// Compile functions declare facts through a [Set]; they never say how the
-// database gets there.
+// Compile functions declare facts through a [Set]. They do not decide how to change the database.
 package fact
 
 import (
@@ -16,13 +15,12 @@ import (
 // Owner is the object whose compilation declared a fact.
 type Owner = model.Ref
 
-// namespace seeds the version 5 UUIDs of all rows (RFC 9562 §5.5).
+// namespace is the name space of the version 5 UUIDs of all rows (RFC 9562 §5.5).
 var namespace = uuid.MustParse("6f76656e-776f-5e6e-8000-6f766e2d6e62")
 
-// UUIDOf is the identity of a row: UUIDv5 of its table and its name or other
-// declared identity. Because it is pure, one fact may refer to a row that
-// another owner declares, and a second creator of the same row is refused by
-// the database instead of making a double.
+// UUIDOf is the identity of a row: the UUIDv5 of its table and its name or other declared identity. It is a pure function,
+// so a fact may refer to a row that another owner declares, and the database refuses a second insert of the same row
+// instead of creating a duplicate.
 func UUIDOf(table, id string) string {
 	return uuid.NewSHA1(namespace, []byte(table+"/"+id)).String()
 }
@@ -33,15 +31,15 @@ type Ref struct {
 	UUID  string
 }
 
-// RefTo gives the reference to the row of a table with this identity.
+// RefTo returns the reference to the row of a table with this identity.
 func RefTo(table, id string) Ref {
 	return Ref{Table: table, UUID: UUIDOf(table, id)}
 }
 
-// Row says that a row exists and what the columns that we own hold.
+// Row declares that a row exists, and the values of the columns that we own.
 type Row struct {
 	Ref
-	// ID is the identity that the UUID was made of: the name for tables that have one.
+	// ID is the identity that the UUID is derived from: the name for tables that have one.
 	ID string
 	// Columns points to a row struct of package nb; the columns of [Schema].Owned are read from it.
 	Columns any
@@ -49,7 +47,7 @@ type Row struct {
 	Parent Ref
 }
 
-// Member says that one element of a set, or one key of a map, is there.
+// Member declares that a set has one element, or a map one key.
 type Member struct {
 	Ref           // the row that has the column
 	Column string // a column of [Schema].Members
@@ -70,8 +68,8 @@ func (s *Set) Row(table, id string, columns any) Ref {
 	return ref
 }
 
-// Child declares a row of a table whose rows live only while a parent refers to
-// them (OVSDB, RFC 7047 §3.2, "isRoot"): it is inserted together with that reference.
+// Child declares a row of a table whose rows exist only while a parent refers to them (RFC 7047 §3.2, "isRoot"): it is
+// inserted together with that reference.
 func (s *Set) Child(parent Ref, table, id string, columns any) Ref {
 	ref := RefTo(table, id)
 	s.Rows = append(s.Rows, Row{Ref: ref, ID: id, Columns: columns, Parent: parent})
@@ -83,7 +81,7 @@ func (s *Set) Member(of Ref, column, value string) {
 	s.Members = append(s.Members, Member{Ref: of, Column: column, Value: value})
 }
 
-// Pair declares a key of a map column and its value.
+// Pair declares a key and its value in a map column.
 func (s *Set) Pair(of Ref, column, key, value string) {
 	s.Members = append(s.Members, Member{Ref: of, Column: column, Key: key, Value: value})
 }

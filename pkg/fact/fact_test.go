@@ -10,17 +10,16 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// Identities must never change: a later version would not find the rows of an
-// earlier one.
-func TestIdentityIsForEver(t *testing.T) {
+// Identities must never change: a later version would not find the rows of an earlier one.
+func TestIdentityIsStable(t *testing.T) {
 	if got, want := fact.UUIDOf(nb.LogicalSwitchTable, "ovn-default"), "d62e1daa-a8f8-5963-b98c-fd664258757a"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if u := uuid.MustParse(fact.UUIDOf("t", "id")); u.Version() != 5 {
-		t.Errorf("version %d", u.Version())
+		t.Errorf("UUID version %d, want 5", u.Version())
 	}
 	if fact.UUIDOf("a", "b/c") == fact.UUIDOf("a/b", "d") {
-		t.Error("tables meet")
+		t.Error("rows of two tables have the same UUID")
 	}
 }
 
@@ -40,12 +39,12 @@ func TestMarkers(t *testing.T) {
 		"owner of no kind": {fact.VendorKey: fact.Vendor, fact.OwnerKey: "//x"},
 	} {
 		if _, ok := table.OwnerOf(&nb.LogicalSwitch{ExternalIDs: ids}); ok {
-			t.Errorf("%s: taken for ours", name)
+			t.Errorf("%s: OwnerOf returned an owner", name)
 		}
 	}
 }
 
-// Every table is described so that plan can use it without a special case.
+// Every table is described completely, so that plan needs no special cases.
 func TestSchemaIsComplete(t *testing.T) {
 	seen := map[string]bool{}
 	for _, table := range fact.Tables() {
@@ -61,7 +60,7 @@ func TestSchemaIsComplete(t *testing.T) {
 			}
 		}
 		if len(table.Owned) > 0 && table.Column("external_ids").Name == "" && table.NamePrefix == "" {
-			t.Errorf("%s has rows of ours and nowhere to mark them", table.Name)
+			t.Errorf("%s has no place for the markers of our rows", table.Name)
 		}
 	}
 }

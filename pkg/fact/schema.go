@@ -24,81 +24,76 @@ const (
 	SwitchKey = "ls"
 )
 
-// LoadBalancerGroupPrefix is what the names of our rows in the table
-// Load_Balancer_Group begin with; the name of a Vpc follows.
+// LoadBalancerGroupPrefix begins the names of our rows in table Load_Balancer_Group; the name of a Vpc follows.
 const LoadBalancerGroupPrefix = "woven."
 
-// TemplatePrefix is what the names of our variables in the table
-// Chassis_Template_Var begin with.
+// TemplatePrefix begins the names of our variables in table Chassis_Template_Var.
 const TemplatePrefix = "woven_"
 
 // MemberColumn is a set or map column whose elements several owners declare.
 type MemberColumn struct {
 	// Refers is the table that the elements point to; empty for plain values.
 	Refers string
-	// Prefix limits what we own in a map column to the keys that begin with it.
+	// Prefix limits our ownership in a map column to keys that begin with it.
 	Prefix string
-	// AllKeys tells that all keys of a map column are ours in rows of ours.
+	// AllKeys means that we own all keys of a map column in our rows.
 	AllKeys bool
-	// Strong tells that the database refuses to delete a row that an element points to.
+	// Strong means strong references: the database refuses to delete a row that an element refers to.
 	Strong bool
 }
 
 // Parent is a column whose elements are the children of its row.
 type Parent struct{ Table, Column string }
 
-// Table says how we use one table of the northbound database. Everything that
-// plan must know of a table stands here and nowhere else.
+// Table describes how we use one table of the northbound database. It is everything that plan needs to know of a table.
 type Table struct {
 	Name string
-	// NameColumn is the column that users know a row by; a row of the same name
+	// NameColumn identifies a row to users; a row with the same name
 	// that is not ours is a conflict. Empty for tables without names.
 	NameColumn string
-	// NamePrefix and NameKind mark rows of tables without external_ids: a row whose
-	// name begins with the prefix is ours, and its owner the object of that kind which
-	// the rest of the name names.
+	// NamePrefix and NameKind mark rows of tables without external_ids: we own a row whose name begins with the prefix.
+	// Its owner is the object of kind NameKind that the remainder of the name names.
 	NamePrefix string
 	NameKind   model.Kind
-	// Parents says where rows of a non-root table are referred to: each by one of these.
+	// Parents are the columns that refer to rows of a non-root table. Each row has one parent.
 	Parents []Parent
-	// Owned are the columns of our rows that we own as a whole.
+	// Owned are the columns that we own as a whole in our rows.
 	Owned []string
-	// Keys are the keys of external_ids that we own besides the markers; others stay.
+	// Keys are the keys of external_ids that we own besides the markers. Other keys are not changed.
 	Keys []string
-	// Refers names, for owned columns that point to rows, the table they point to. Such
-	// references are weak: the database drops one to a row that is not there.
+	// Refers maps owned columns with references to the table that they refer to. These references are weak: the database
+	// drops one to a missing row.
 	Refers map[string]string
 	// Members are the shared columns.
 	Members map[string]MemberColumn
-	// Late rows are written after the elements of sets that were there before them: what they
-	// say is about these sets.
+	// Late rows are written after elements that are added to existing sets, because they match on these sets.
 	Late bool
-	// Whole tables are changed in one transaction, so that of rules which belong together none is there without the others.
+	// Whole tables are changed in one transaction, so that rules that belong together appear together.
 	Whole bool
-	// Unmonitored columns are not in the cache, because they grow with the number
-	// of pods: what a parent refers to is read from the [ParentKey] of its children.
+	// Unmonitored columns are not in the cache, because they grow with the number of pods. The [ParentKey] of the
+	// children replaces them.
 	Unmonitored []string
 
 	columns map[string]Column
 }
 
-// Column is how one column is reached in the row struct.
+// Column gives access to one column of a row struct.
 type Column struct {
 	Name  string
 	index int
-	// UUID tells that the values refer to rows.
+	// UUID means that the values are references to rows.
 	UUID bool
 }
 
-// Value gives the column's value in a pointer to a row struct.
+// Value returns the column's value. row is a pointer to a row struct.
 func (c Column) Value(row any) reflect.Value {
 	return reflect.ValueOf(row).Elem().Field(c.index)
 }
 
-// Child tells whether rows of the table live only while another row refers to them.
+// Child reports whether rows of the table exist only while another row refers to them.
 func (t *Table) Child() bool { return len(t.Parents) > 0 }
 
-// ParentColumn is the column by which rows of a parent's table refer to rows of this one.
+// ParentColumn is the column in which rows of table parent refer to rows of this table.
 func (t *Table) ParentColumn(parent string) string {
 	for _, p := range t.Parents {
 		if p.Table == parent {
@@ -108,10 +103,10 @@ func (t *Table) ParentColumn(parent string) string {
 	return ""
 }
 
-// Column finds a column by its name in the database schema.
+// Column returns a column by its name in the database schema.
 func (t *Table) Column(name string) Column { return t.columns[name] }
 
-// ExternalIDs gives the external_ids of a row, nil where the table has none.
+// ExternalIDs returns the external_ids of a row, nil if the table has none.
 func (t *Table) ExternalIDs(row any) map[string]string {
 	c, ok := t.columns["external_ids"]
 	if !ok {
@@ -121,7 +116,7 @@ func (t *Table) ExternalIDs(row any) map[string]string {
 	return ids
 }
 
-// RowName gives the row's name, empty where the table has none.
+// RowName returns the row's name, empty if the table has none.
 func (t *Table) RowName(row any) string {
 	if t.NameColumn == "" {
 		return ""
@@ -129,7 +124,7 @@ func (t *Table) RowName(row any) string {
 	return t.columns[t.NameColumn].Value(row).String()
 }
 
-// OwnerOf gives the owner that a row's markers name; ok is false for rows that are not ours.
+// OwnerOf returns the owner in a row's markers. ok is false for rows that are not ours.
 func (t *Table) OwnerOf(row any) (Owner, bool) {
 	if t.NamePrefix != "" {
 		name, ours := strings.CutPrefix(t.RowName(row), t.NamePrefix)
@@ -143,12 +138,12 @@ func (t *Table) OwnerOf(row any) (Owner, bool) {
 	return owner, err == nil
 }
 
-// OwnsKey tells whether a key of external_ids is ours to write and remove.
+// OwnsKey reports whether we own a key of external_ids.
 func (t *Table) OwnsKey(key string) bool {
 	return key == VendorKey || strings.HasPrefix(key, "woven/") || slices.Contains(t.Keys, key)
 }
 
-// Tables in the order in which rows are inserted: parents before children.
+// tables are in insertion order: parents before children.
 var tables = []*Table{
 	{Name: nb.NBGlobalTable, Members: map[string]MemberColumn{"options": {}}},
 	{
@@ -197,7 +192,7 @@ var tables = []*Table{
 		Keys:    []string{"node"},
 		Members: map[string]MemberColumn{"variables": {Prefix: TemplatePrefix}},
 	},
-	{ // no root, but inserted with the meter that cannot be without it
+	{ // not a root table: inserted with the meter that requires it
 		Name:  nb.MeterBandTable,
 		Owned: []string{"action", "rate", "external_ids"},
 	},
@@ -253,7 +248,7 @@ var byName = index()
 func index() map[string]*Table {
 	model, err := nb.FullDatabaseModel()
 	if err != nil {
-		panic(err) //nolint:forbidigo // generated code that does not fit itself: no input can cause it
+		panic(err) //nolint:forbidigo // inconsistent generated code: no input can cause it
 	}
 	schema := nb.Schema()
 	m := make(map[string]*Table, len(tables))
@@ -266,7 +261,7 @@ func index() map[string]*Table {
 		}
 		for c := range t.Refers {
 			if !t.columns[c].UUID || !slices.Contains(t.Owned, c) {
-				panic("column " + c + " of table " + t.Name + " is no reference that we own") //nolint:forbidigo // a mistake in the table above: no input can cause it
+				panic("column " + c + " of table " + t.Name + " is not an owned reference") //nolint:forbidigo // a mistake in the table above: no input can cause it
 			}
 		}
 		m[t.Name] = t
@@ -287,8 +282,8 @@ func columnsOf(schema *ovsdb.TableSchema, typ reflect.Type) map[string]Column {
 	return cols
 }
 
-// TableOf finds a table's description; nil for tables that we do not use.
+// TableOf returns a table's description, nil for tables that we do not use.
 func TableOf(name string) *Table { return byName[name] }
 
-// Tables lists all tables that we use, parents before children.
+// Tables returns all tables that we use, parents before children.
 func Tables() []*Table { return tables }

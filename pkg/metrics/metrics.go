@@ -1,6 +1,5 @@
-// Package metrics holds the controller's Prometheus collectors. It is told what
-// happens and knows nobody: the engine and the edges see it through interfaces
-// of their own.
+// Package metrics has the controller's Prometheus collectors. It depends on none of the packages that it measures: they see
+// it through interfaces of their own.
 package metrics
 
 import (
@@ -30,24 +29,24 @@ type Metrics struct {
 	available *prometheus.GaugeVec
 }
 
-// New makes the collectors and registers them.
+// New creates and registers the collectors.
 func New(registry prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
-		woken:   histogram("engine_owners_woken", "How many objects one change of an object of this kind had compiled again.", prometheus.ExponentialBuckets(1, 4, 10), "kind"),
-		compile: histogram("compile_duration_seconds", "Time to compile one object of this kind.", prometheus.ExponentialBuckets(1e-6, 4, 10), "kind"),
-		commits: histogram("commit_duration_seconds", "Time of one transaction of the northbound database, by result.", prometheus.ExponentialBuckets(1e-3, 2, 14), "result"),
+		woken:   histogram("engine_owners_woken", "Objects compiled again because of one change of an object of this kind.", prometheus.ExponentialBuckets(1, 4, 10), "kind"),
+		compile: histogram("compile_duration_seconds", "Seconds to compile one object of this kind.", prometheus.ExponentialBuckets(1e-6, 4, 10), "kind"),
+		commits: histogram("commit_duration_seconds", "Seconds of one transaction of the northbound database, by result.", prometheus.ExponentialBuckets(1e-3, 2, 14), "result"),
 		ops:     counter("commit_operations_total", "Operations sent to the northbound database."),
 		batch:   prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "commit_batch_size", Help: "Rows and set members changed by one transaction.", Buckets: prometheus.ExponentialBuckets(1, 4, 7)}),
 		drift: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "drift_repairs_total",
-			Help: "Changes that others made to our rows of this table, and that were put right.",
+			Help: "Changes to our rows of this table by other clients, which the controller reverted.",
 		}, []string{"table"}),
-		connected: gauge("nb_connected", "1 while the copy of the northbound database is complete and live."),
-		epoch:     gauge("epoch", "Number of the leadership that this process fences its writes with."),
-		leading:   gauge("leading", "1 while this process holds the lease."),
+		connected: gauge("nb_connected", "1 while the cache of the northbound database is synced and connected."),
+		epoch:     gauge("epoch", "Epoch with which this process fences its writes to the northbound database."),
+		leading:   gauge("leading", "1 while this process is the leader (holds the Lease)."),
 		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "api_writes_total",
-			Help: "Writes at the API server by kind, verb and result (ok, or the reason of the error).",
+			Help: "Writes to the API server by kind, verb and result (ok, or the reason of the error).",
 		}, []string{"kind", "verb", "result"}),
 		used:      subnetGauge("subnet_used_ip_count", "Addresses of the subnet in use."),
 		available: subnetGauge("subnet_available_ip_count", "Addresses of the subnet that can still be allocated."),
@@ -73,23 +72,23 @@ func gauge(name, help string) prometheus.Gauge {
 	return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
 }
 
-// subnetGauge has the name and labels of Kube-OVN's, which dashboards and alerts know.
+// subnetGauge has the name and labels that Kube-OVN uses, so that dashboards and alerts work unchanged.
 func subnetGauge(name, help string) *prometheus.GaugeVec {
 	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"subnet_name", "protocol", "subnet_cidr"})
 }
 
-// Woken counts how many owners one change woke.
+// Woken records how many owners one change caused to be compiled again.
 func (m *Metrics) Woken(kind model.Kind, owners int) {
 	m.woken.WithLabelValues(string(kind)).Observe(float64(owners))
 }
 
-// Compiled takes the time of one compilation.
+// Compiled records the duration of one compilation in seconds.
 func (m *Metrics) Compiled(kind model.Kind, seconds float64) {
 	m.compile.WithLabelValues(string(kind)).Observe(seconds)
 }
 
-// Committed takes one transaction: its operations, the rows and members that it
-// was about, its time, and its error.
+// Committed records one transaction: its operations, the number of its rows and members, its duration in seconds, and its
+// error.
 func (m *Metrics) Committed(ops, units int, seconds float64, err error) {
 	result := "ok"
 	if err != nil {
@@ -100,30 +99,30 @@ func (m *Metrics) Committed(ops, units int, seconds float64, err error) {
 	m.batch.Observe(float64(units))
 }
 
-// Drift counts a change by others that has to be put right.
+// Drift counts a change by another client that must be reverted.
 func (m *Metrics) Drift(table string) { m.drift.WithLabelValues(table).Inc() }
 
-// Connected tells whether the northbound database is there.
+// Connected records whether the northbound database is connected.
 func (m *Metrics) Connected(connected bool) { m.connected.Set(number(connected)) }
 
-// Epoch tells the number of our leadership.
+// Epoch records the epoch of our leadership.
 func (m *Metrics) Epoch(epoch int64) { m.epoch.Set(float64(epoch)) }
 
-// Lead tells whether the lease is held.
+// Lead records whether this process is the leader.
 func (m *Metrics) Lead(leading bool) { m.leading.Set(number(leading)) }
 
-// Wrote counts a write at the API server.
+// Wrote counts a write to the API server.
 func (m *Metrics) Wrote(kind, verb, result string) {
 	m.writes.WithLabelValues(kind, verb, result).Inc()
 }
 
-// SubnetUsed tells the counters of one family of a subnet.
+// SubnetUsed records the numbers of used and available addresses of one IP family of a subnet.
 func (m *Metrics) SubnetUsed(subnet, protocol, cidr string, used, available float64) {
 	m.used.WithLabelValues(subnet, protocol, cidr).Set(used)
 	m.available.WithLabelValues(subnet, protocol, cidr).Set(available)
 }
 
-// SubnetGone forgets a subnet.
+// SubnetGone removes the metrics of a subnet.
 func (m *Metrics) SubnetGone(subnet string) {
 	m.used.DeletePartialMatch(prometheus.Labels{"subnet_name": subnet})
 	m.available.DeletePartialMatch(prometheus.Labels{"subnet_name": subnet})

@@ -18,7 +18,7 @@ var (
 	_ kube.Observer   = (*Metrics)(nil)
 )
 
-func TestEverythingIsTold(t *testing.T) {
+func TestEveryMetricIsExported(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	m, err := New(registry)
 	if err != nil {
@@ -40,13 +40,13 @@ func TestEverythingIsTold(t *testing.T) {
 # HELP subnet_available_ip_count Addresses of the subnet that can still be allocated.
 # TYPE subnet_available_ip_count gauge
 subnet_available_ip_count{protocol="IPv4",subnet_cidr="10.0.0.0/24",subnet_name="a"} 249
-# HELP woven_api_writes_total Writes at the API server by kind, verb and result (ok, or the reason of the error).
+# HELP woven_api_writes_total Writes to the API server by kind, verb and result (ok, or the reason of the error).
 # TYPE woven_api_writes_total counter
 woven_api_writes_total{kind="IP",result="ok",verb="create"} 1
 # HELP woven_commit_operations_total Operations sent to the northbound database.
 # TYPE woven_commit_operations_total counter
 woven_commit_operations_total 13
-# HELP woven_epoch Number of the leadership that this process fences its writes with.
+# HELP woven_epoch Epoch with which this process fences its writes to the northbound database.
 # TYPE woven_epoch gauge
 woven_epoch 7
 `

@@ -7,10 +7,9 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 )
 
-// Audit finds rows that hang on other parents than their markers say, which only
-// the columns show that are not monitored. parents gives, for the rows of one
-// table, the UUIDs of the rows of the table in that refer to them. Only someone who
-// edits these columns by hand can bring it about.
+// Audit compares the parents of rows with their markers. It needs columns that are not monitored: parents maps the UUIDs of
+// rows of table to the UUIDs of the rows of table in that refer to them. A difference means that another client edited these
+// columns.
 func Audit(d *desired.State, a Actual, table *fact.Table, in string, parents map[string][]string) []Unit {
 	var units []Unit
 	for uuid, have := range parents {

@@ -13,7 +13,7 @@ import (
 
 const externalIDs = "external_ids"
 
-// markers are the external_ids of a row: its own, and those that say whose it is.
+// markers are the external_ids of a row: those that are declared, and those that identify its owner.
 func markers(table *fact.Table, want desired.Claimed) map[string]string {
 	ids := maps.Clone(table.ExternalIDs(want.Row.Columns))
 	if ids == nil {
@@ -60,7 +60,7 @@ func changedColumns(table *fact.Table, want desired.Claimed, have any) ovsdb.Row
 	return row
 }
 
-// changedKeys compares the keys of external_ids that we own; others stay.
+// changedKeys compares the keys of external_ids that we own. It ignores other keys.
 func changedKeys(table *fact.Table, want desired.Claimed, have any) (drop []string, set map[string]string) {
 	if table.NamePrefix != "" {
 		return nil, nil // the name is the marker
@@ -93,7 +93,7 @@ func isDefault(v reflect.Value) bool {
 	}
 }
 
-// equal compares two values of one column; sets have no order (RFC 7047 §3.1).
+// equal compares two values of one column. Sets have no order (RFC 7047 §3.1).
 func equal(a, b reflect.Value) bool {
 	switch a.Kind() {
 	case reflect.Slice:
@@ -126,7 +126,7 @@ func equalSets(a, b reflect.Value) bool {
 	return slices.Equal(x, y)
 }
 
-// encode gives a value in the notation of the protocol (RFC 7047 §5.1).
+// encode converts a value to the notation of the protocol (RFC 7047 §5.1).
 func encode(v reflect.Value, isUUID bool) any {
 	switch v.Kind() {
 	case reflect.Slice:

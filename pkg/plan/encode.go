@@ -9,18 +9,16 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 )
 
-// Op is one operation of a transaction and the units that it serves.
+// Op is one operation of a transaction and the units that it is part of.
 type Op struct {
 	Operation ovsdb.Operation
 	Units     []int // indexes into the encoded units
-	// OneRow tells that the operation must hit one row: a count of 0 says that
-	// the row has gone in the meantime.
+	// OneRow means that the operation must affect one row: count 0 means that the row has been deleted meanwhile.
 	OneRow bool
 }
 
-// Encode turns units into operations. Members of one column are gathered into
-// one mutation: a set of 50,000 elements is then copied once by the server, not
-// once for each new element.
+// Encode converts units to operations. Members of one column share one mutation: the server then copies a set of 50,000
+// elements once, not once per new element.
 func Encode(units []Unit) []Op {
 	var ops []Op
 	var links linkSet
@@ -33,7 +31,7 @@ func Encode(units []Unit) []Op {
 		case Update:
 			ops = append(ops, updateOps(i, u)...)
 		case Delete:
-			if len(u.Unlinks) == 0 || !fact.TableOf(u.Ref.Table).Child() { // else it goes with its parent's reference
+			if len(u.Unlinks) == 0 || !fact.TableOf(u.Ref.Table).Child() { // else the database deletes it with its parent's reference
 				ops = append(ops, deleteOp(i, u))
 			}
 		case Link, Unlink:
@@ -91,13 +89,13 @@ func setOf(values []string) ovsdb.OvsSet {
 	return set
 }
 
-// linkSet gathers the changes of each shared column, in order of first use.
+// linkSet collects the changes of each shared column, in order of first use.
 type linkSet struct {
 	order []*columnLinks
 	byKey map[columnKey]*columnLinks
 }
 
-// index makes the last column findable; one column alone needs no map.
+// index adds the last column to the map. A single column needs no map.
 func (s *linkSet) index() {
 	if s.byKey == nil {
 		s.byKey = map[columnKey]*columnLinks{s.order[0].columnKey: s.order[0]}
@@ -119,7 +117,7 @@ type columnLinks struct {
 
 func (s *linkSet) of(k desired.MemberKey) *columnLinks {
 	key := columnKey{k.Ref, k.Column}
-	if n := len(s.order); n > 0 && s.order[n-1].columnKey == key { // the pods of one switch come in a row
+	if n := len(s.order); n > 0 && s.order[n-1].columnKey == key { // the pods of one switch are consecutive
 		return s.order[n-1]
 	}
 	if l, ok := s.byKey[key]; ok {
@@ -142,8 +140,8 @@ func (l *columnLinks) addKey(i int, k desired.MemberKey) { l.serve(i); l.add = a
 
 func (l *columnLinks) removeKey(i int, k desired.MemberKey) { l.serve(i); l.drop = append(l.drop, k) }
 
-// op is one mutate operation: removals first, so that a key of a map can get a
-// new value ("insert" leaves an existing key as it is, RFC 7047 §5.1).
+// op is one mutate operation. Removals come first, so that a key of a map can get a new value: "insert" keeps an existing
+// key as it is (RFC 7047 §5.1).
 func (l *columnLinks) op() Op {
 	var mutations []ovsdb.Mutation
 	if drop := slices.Concat(l.drop, keyed(l.add)); len(drop) > 0 {
@@ -164,8 +162,8 @@ func keyed(keys []desired.MemberKey) []desired.MemberKey {
 	return nil
 }
 
-// elements are the values of a mutation: a map for additions to a map column, a
-// set of keys for removals from one, else a set.
+// elements are the value of a mutation: a map for additions to a map column, a set of keys for removals from one, else a
+// set of values.
 func (l *columnLinks) elements(keys []desired.MemberKey, removal bool) any {
 	isUUID := fact.TableOf(l.ref.Table).Column(l.column).UUID
 	if keys[0].Key != "" && !removal {

@@ -9,8 +9,7 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 )
 
-// members compares the dirty members, those of one column together, so that the
-// column is read once however many of its members are dirty.
+// members compares the dirty members. Those of one column are compared together, so that the column is read once.
 func (p *planner) members() {
 	keys := slices.SortedFunc(slices.Values(p.dirty.Members), compareMembers)
 	keys = slices.Compact(keys)
@@ -52,25 +51,25 @@ func (p *planner) member(k desired.MemberKey, column fact.MemberColumn, present 
 	owner, wanted := p.desired.Member(k)
 	target := fact.Ref{Table: column.Refers, UUID: k.Value}
 	switch {
-	// The database has no reference to a row that is not there (RFC 7047 §3.2), so that the set, which may be large, need not be searched.
+	// The database contains no reference to a missing row (RFC 7047 §3.2), so a set, which may be large, need not be
+	// searched for the UUID of a new row.
 	case wanted && (p.inserts[target] || !present(k)):
-		// A weak reference to a row that is not there is dropped by the database without a word (RFC 7047 §3.2).
+		// The database silently drops a weak reference to a missing row (RFC 7047 §3.2).
 		if column.Refers != "" && !p.there(target) {
 			p.result.Blocked = append(p.result.Blocked, Blocked{On: target, Member: k})
 			return
 		}
 		p.result.Units = append(p.result.Units, Unit{Owner: owner, Action: Link, Ref: k.Ref, Member: k, Links: []desired.MemberKey{k}})
 	case !wanted && p.deletes[k.Ref]:
-		// it goes with its row, of which nothing would be left to remove it from
+		// the member disappears with its row
 	case !wanted && column.Strong && p.deletes[target]:
-		// the deletion takes it along, see pointers
+		// the deletion includes it, see pointers
 	case !wanted && (p.deletes[target] || present(k) && !p.replaced(k)):
 		p.result.Units = append(p.result.Units, Unit{Action: Unlink, Ref: k.Ref, Member: k, Unlinks: []desired.MemberKey{k}})
 	}
 }
 
-// replaced tells that another value is wanted under the key of a map: setting
-// that one removes this one.
+// replaced reports whether another value is wanted under the same key of a map: setting that value removes this one.
 func (p *planner) replaced(k desired.MemberKey) bool {
 	if k.Key == "" {
 		return false
@@ -83,9 +82,8 @@ func (p *planner) replaced(k desired.MemberKey) bool {
 	return false
 }
 
-// Missing tells which members that units have added are not in the database
-// after all: it drops a weak reference to a row that has gone in the meantime
-// without a word (RFC 7047 §3.2).
+// Missing returns the indexes of Link units whose member is not in the database after the commit: the database silently
+// drops a weak reference to a row that was deleted meanwhile (RFC 7047 §3.2).
 func Missing(a Actual, units []Unit) map[int]bool {
 	var missing map[int]bool
 	present := map[columnKey]func(desired.MemberKey) bool{}
@@ -108,8 +106,8 @@ func Missing(a Actual, units []Unit) map[int]bool {
 	return missing
 }
 
-// presence gives a test for elements of one column; have is nil for a row that
-// comes with this plan.
+// presence returns a function that reports whether a column contains an element. have is nil for a row that this plan
+// inserts.
 func presence(table *fact.Table, column string, have any) func(desired.MemberKey) bool {
 	if have == nil {
 		return func(desired.MemberKey) bool { return false }
@@ -138,6 +136,6 @@ func presence(table *fact.Table, column string, have any) func(desired.MemberKey
 	}
 }
 
-// fewElements are looked for one by one: to make an index of a large set costs
-// about as much as twenty searches, and most of a pod's events ask for one element.
+// fewElements are searched one by one: an index of a large set costs as much as about twenty searches, and most pod events
+// look up one element.
 const fewElements = 8

@@ -1,8 +1,7 @@
-// Package plan compares desired state with the database and says what to do.
+// Package plan compares desired state with the database and returns the changes to make.
 //
-// It is pure: dirty facts, desired state and a view of the database in, units
-// of change out. It emits the least: never an update of a column that others
-// share, and nothing at all for what is already so.
+// It is pure: its input is dirty facts, desired state and a view of the database, its output units of change. Units are
+// minimal: they never update a whole column that others share, and there is none for what is already correct.
 package plan
 
 import (
@@ -16,21 +15,21 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 )
 
-// Actual is the database as the cache knows it. Rows are pointers to structs of
+// Actual is the cached database. Rows are pointers to structs of
 // package nb and must not be modified.
 type Actual interface {
-	// Row gives a row, nil when it is not there.
+	// Row returns a row, or nil.
 	Row(table, uuid string) any
 	// Each yields the rows of a table until fn returns false.
 	Each(table string, fn func(uuid string, row any) bool)
-	// Foreign finds a row of this name whose UUID is not the one that we derive from it.
+	// Foreign finds a row with this name whose UUID is not the one that we derive from the name.
 	Foreign(table, name string) (uuid string, ok bool)
 }
 
-// Action is what a unit does.
+// Action is the kind of a unit.
 type Action uint8
 
-// The actions in the order in which they are sent.
+// The actions, in the order of operations.
 const (
 	Insert Action = iota
 	Update
@@ -39,31 +38,30 @@ const (
 	Delete
 )
 
-// Unit is the least change that makes sense on its own: its operations are in
-// one transaction. A row of a non-root table and the reference of its parent
-// are one unit, because without that reference the row vanishes (RFC 7047 §3.2).
+// Unit is a minimal change that is valid on its own: its operations are in one transaction. A row of a non-root table and
+// its parent's reference are one unit, because the database deletes a row without that reference (RFC 7047 §3.2).
 type Unit struct {
-	Owner  fact.Owner // who gets the error
+	Owner  fact.Owner // the owner to which an error is reported
 	Action Action
 	Ref    fact.Ref  // the row
 	Row    ovsdb.Row // columns to insert or update
-	// Keys of external_ids that others may share: to remove, then to set.
+	// Keys of external_ids to remove, then keys to set.
 	DropKeys []string
 	SetKeys  map[string]string
 	Links    []desired.MemberKey // members to add
 	Unlinks  []desired.MemberKey // members to remove
-	Member   desired.MemberKey   // what a Link or Unlink unit settles
-	early    bool                // a Delete that has to come together with what follows it
+	Member   desired.MemberKey   // the member of a Link or Unlink unit
+	early    bool                // a Delete that must be in one transaction with the units after it
 }
 
-// Blocked is something that has to wait for a row.
+// Blocked is a row or a member that waits for another row.
 type Blocked struct {
 	On     fact.Ref
 	Row    fact.Ref          // the waiting row, or
 	Member desired.MemberKey // the waiting member
 }
 
-// NameTaken tells that a row which is not ours has the name that one of our rows needs.
+// NameTaken means that a row of another client has the name that one of our rows needs.
 type NameTaken struct {
 	Owner   fact.Owner
 	Row     fact.Ref
@@ -71,7 +69,7 @@ type NameTaken struct {
 	Foreign string // UUID of the other row
 }
 
-// Result is what a comparison finds.
+// Result is the result of a comparison.
 type Result struct {
 	Units   []Unit
 	Blocked []Blocked
@@ -82,8 +80,8 @@ type planner struct {
 	desired *desired.State
 	actual  Actual
 	dirty   *desired.Dirty
-	inserts map[fact.Ref]bool // rows that this plan brings into being
-	deletes map[fact.Ref]bool // rows that this plan removes
+	inserts map[fact.Ref]bool // rows that this plan inserts
+	deletes map[fact.Ref]bool // rows that this plan deletes
 	result  Result
 }
 
@@ -101,8 +99,8 @@ func Plan(d *desired.State, a Actual, dirty *desired.Dirty) Result {
 	return p.result
 }
 
-// phase puts deletions last, so that a batch that is cut in two never removes
-// something before its replacement is there.
+// phase orders units. Deletions come last, so that a batch that is split in two never removes something before its
+// replacement is there.
 func phase(u Unit) int {
 	if (u.Action == Delete || u.Action == Unlink) && !u.early {
 		return 1
@@ -153,9 +151,8 @@ func (p *planner) insert(want desired.Claimed) {
 	p.result.Units = append(p.result.Units, u)
 }
 
-// resolved gives the columns of a row without references to rows that are not
-// there, which the database would drop without a word (RFC 7047 §3.2); the row is
-// compared again when they are.
+// resolved returns the columns of a row without references to missing rows, which the database would silently drop
+// (RFC 7047 §3.2). The row is compared again when they exist.
 func (p *planner) resolved(want desired.Claimed, table *fact.Table) any {
 	columns := want.Row.Columns
 	for column, target := range table.Refers {
@@ -176,13 +173,13 @@ func (p *planner) resolved(want desired.Claimed, table *fact.Table) any {
 	return columns
 }
 
-// there tells whether a row is in the database or comes with this plan.
+// there reports whether a row is in the database or inserted by this plan.
 func (p *planner) there(ref fact.Ref) bool {
 	return p.inserts[ref] || p.actual.Row(ref.Table, ref.UUID) != nil
 }
 
-// nameFree tells whether no other row has the name. A row of ours under another
-// UUID makes way; someone else's row stays and is a problem of our object.
+// nameFree reports whether no other row has the name. It deletes a row of ours under another UUID; a row of another client
+// stays and is reported as a problem of our object.
 func (p *planner) nameFree(want desired.Claimed, name string) bool {
 	ref, table := want.Row.Ref, fact.TableOf(want.Row.Table)
 	other, found := p.actual.Foreign(ref.Table, name)
@@ -207,7 +204,7 @@ func parentLink(table *fact.Table, parent fact.Ref, uuid string) desired.MemberK
 func (p *planner) update(want desired.Claimed, have any) {
 	ref, table := want.Row.Ref, fact.TableOf(want.Row.Table)
 	if parent := want.Row.Parent; parent != (fact.Ref{}) && !p.there(parent) && p.parentOf(table, have) != parent {
-		// It cannot stay where it is and cannot go where it is wanted yet.
+		// It cannot stay under its parent and cannot move to the wanted one yet.
 		p.result.Blocked = append(p.result.Blocked, Blocked{On: parent, Row: ref})
 		p.remove(ref, have)
 		return
@@ -222,7 +219,7 @@ func (p *planner) update(want desired.Claimed, have any) {
 	}
 }
 
-// move hands a row of a non-root table from one parent to another.
+// move moves a row of a non-root table from one parent to another.
 func (p *planner) move(u *Unit, table *fact.Table, parent fact.Ref, have any) {
 	was := p.parentOf(table, have)
 	if was == parent {
@@ -234,8 +231,7 @@ func (p *planner) move(u *Unit, table *fact.Table, parent fact.Ref, have any) {
 	}
 }
 
-// parentOf reads which row refers to this one. One that is gone is taken for a row
-// of the first table that it may have been in.
+// parentOf reads which row refers to this one. If that row is gone, the first possible table is assumed.
 func (p *planner) parentOf(table *fact.Table, have any) fact.Ref {
 	if !table.Child() {
 		return fact.Ref{}
@@ -249,7 +245,7 @@ func (p *planner) parentOf(table *fact.Table, have any) fact.Ref {
 	return fact.Ref{Table: table.Parents[0].Table, UUID: uuid}
 }
 
-// remove takes away a row of ours that nobody wants. Rows without our marker stay.
+// remove deletes a row of ours that has no owner any more. Rows without our marker stay.
 func (p *planner) remove(ref fact.Ref, have any) {
 	table := fact.TableOf(ref.Table)
 	owner, ours := table.OwnerOf(have)
@@ -260,7 +256,7 @@ func (p *planner) remove(ref fact.Ref, have any) {
 	if table.Child() {
 		parent := p.parentOf(table, have)
 		if p.deletes[parent] {
-			return // it goes with its parent
+			return // the database deletes it with its parent
 		}
 		if p.actual.Row(parent.Table, parent.UUID) != nil {
 			u.Unlinks = []desired.MemberKey{parentLink(table, parent, ref.UUID)}
@@ -281,8 +277,8 @@ func (p *planner) removeEarly(ref fact.Ref, have any) {
 	}
 }
 
-// pointers are the elements of strong columns that point to a row, whoever wrote
-// them: with one of them left, the database would refuse to delete the row.
+// pointers are the elements of strong columns that refer to a row, of any client: while one is left, the database refuses
+// to delete the row.
 func (p *planner) pointers(to fact.Ref) (keys []desired.MemberKey) {
 	for _, table := range fact.Tables() {
 		for name, column := range table.Members {

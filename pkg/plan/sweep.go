@@ -8,27 +8,26 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 )
 
-// Sweep marks dirty what is in the database with our marker and wanted by
-// nobody. It is for the full comparison after the start barrier, and after a
-// reconnect. Rows of a frozen owner stay, and references from them and to them. While
-// keepMembers is set, plain elements stay, too: an owner that cannot be compiled since
-// the start may want them, and nothing in the database says so.
-func Sweep(d *desired.State, a Actual, frozen func(fact.Owner) bool, keepMembers bool, dirty *desired.Dirty) {
+// Sweep marks dirty what has our marker in the database and no owner in desired state. It belongs to the full comparison
+// after the start barrier and after a reconnect. Rows of a paused owner stay, and so do references from and to them. While
+// keepMembers is set, plain elements stay, too: an owner that was never compiled since the start may want them, and the
+// database does not record the owner of an element.
+func Sweep(d *desired.State, a Actual, paused func(fact.Owner) bool, keepMembers bool, dirty *desired.Dirty) {
 	for _, table := range fact.Tables() {
 		a.Each(table.Name, func(uuid string, row any) bool {
 			ref := fact.Ref{Table: table.Name, UUID: uuid}
 			owner, ours := table.OwnerOf(row)
-			if _, wanted := d.Row(ref); ours && !wanted && !frozen(owner) {
+			if _, wanted := d.Row(ref); ours && !wanted && !paused(owner) {
 				dirty.Row(ref)
 			}
-			strays(d, a, table, ref, row, frozen, keepMembers, dirty)
+			orphans(d, a, table, ref, row, paused, keepMembers, dirty)
 			return true
 		})
 	}
 }
 
-// Drift marks dirty all that a changed row may have made untrue.
-func Drift(d *desired.State, a Actual, ref fact.Ref, frozen func(fact.Owner) bool, keepMembers bool, dirty *desired.Dirty) {
+// Drift marks dirty everything that a changed row may affect.
+func Drift(d *desired.State, a Actual, ref fact.Ref, paused func(fact.Owner) bool, keepMembers bool, dirty *desired.Dirty) {
 	table := fact.TableOf(ref.Table)
 	if table == nil {
 		return
@@ -40,16 +39,15 @@ func Drift(d *desired.State, a Actual, ref fact.Ref, frozen func(fact.Owner) boo
 		dirty.Member(k)
 	}
 	if row := a.Row(ref.Table, ref.UUID); row != nil {
-		strays(d, a, table, ref, row, frozen, keepMembers, dirty)
+		orphans(d, a, table, ref, row, paused, keepMembers, dirty)
 	}
 }
 
-// strays marks the elements of shared columns that are ours and wanted by nobody:
-// plain values in our own rows (they have no other owner), keys with our prefix,
-// and references to our own rows. Other elements belong to someone else.
-func strays(d *desired.State, a Actual, table *fact.Table, ref fact.Ref, row any, frozen func(fact.Owner) bool, keepMembers bool, dirty *desired.Dirty) {
+// orphans marks elements of shared columns that are ours and have no owner in desired state: plain values in our own rows,
+// keys with our prefix, and references to our own rows. Other elements belong to other clients.
+func orphans(d *desired.State, a Actual, table *fact.Table, ref fact.Ref, row any, paused func(fact.Owner) bool, keepMembers bool, dirty *desired.Dirty) {
 	owner, oursRow := table.OwnerOf(row)
-	if oursRow && frozen(owner) {
+	if oursRow && paused(owner) {
 		return
 	}
 	for name, column := range table.Members {
@@ -58,14 +56,14 @@ func strays(d *desired.State, a Actual, table *fact.Table, ref fact.Ref, row any
 			if _, wanted := d.Member(k); wanted {
 				return
 			}
-			if stray(a, column, key, value, frozen, oursRow && !keepMembers) {
+			if orphan(a, column, key, value, paused, oursRow && !keepMembers) {
 				dirty.Member(k)
 			}
 		})
 	}
 }
 
-func stray(a Actual, column fact.MemberColumn, key, value string, frozen func(fact.Owner) bool, plain bool) bool {
+func orphan(a Actual, column fact.MemberColumn, key, value string, paused func(fact.Owner) bool, plain bool) bool {
 	switch {
 	case column.Refers != "":
 		target := a.Row(column.Refers, value)
@@ -73,7 +71,7 @@ func stray(a Actual, column fact.MemberColumn, key, value string, frozen func(fa
 			return false
 		}
 		owner, ours := fact.TableOf(column.Refers).OwnerOf(target)
-		return ours && !frozen(owner)
+		return ours && !paused(owner)
 	case key != "":
 		return column.AllKeys && plain || column.Prefix != "" && strings.HasPrefix(key, column.Prefix)
 	default:

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// DownAbandoned ends the sandboxes named <prefix>-<number> for which no process of that number runs any more: those of test runs that
-// were killed before they could end them.
+// DownAbandoned tears down the sandboxes named <prefix>-<pid> whose process no longer runs. They belong to test runs
+// that were killed before they could tear them down.
 func DownAbandoned(ctx context.Context, home Home, prefix string, progress *Progress) error {
 	names, err := List(home)
 	if err != nil {

@@ -22,8 +22,8 @@ const (
 	statusInterval = 100 * time.Millisecond
 )
 
-// RESTConfig is an administrator's client configuration that dials the API server through the control plane's network namespace,
-// so it works from anywhere on the machine. Its client-side rate limit is off.
+// RESTConfig is the administrator's client configuration. It dials the API server through the control plane's network
+// namespace, so it works from anywhere on the machine. Its client-side rate limit is off.
 func (c *Cluster) RESTConfig() (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
 	if err != nil {
@@ -34,7 +34,7 @@ func (c *Cluster) RESTConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-// dialControl connects from inside the control plane's network namespace.
+// dialControl dials from inside the control plane's network namespace.
 func (c *Cluster) dialControl(ctx context.Context, network, address string) (net.Conn, error) {
 	process, err := c.process(controlCapsule)
 	if err != nil {
@@ -43,7 +43,7 @@ func (c *Cluster) dialControl(ctx context.Context, network, address string) (net
 	var conn net.Conn
 	err = inNetns(process, func() error {
 		var err error
-		conn, err = (&net.Dialer{}).DialContext(ctx, network, address) // an address of digits: no resolver, no other thread
+		conn, err = (&net.Dialer{}).DialContext(ctx, network, address) // an IP address: no resolver, hence no other thread
 		return wrap(err, "dial %s in the sandbox", address)
 	})
 	return conn, err
@@ -56,12 +56,12 @@ func (c *Cluster) client() (*kubernetes.Clientset, error) {
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("make a client: %w", err)
+		return nil, fmt.Errorf("create a client: %w", err)
 	}
 	return client, nil
 }
 
-// bringUp waits for the services of a started sandbox, puts the first objects in place and opens the gates.
+// bringUp waits for the services of a started sandbox, applies the first objects and opens the gates.
 func (c *Cluster) bringUp(ctx context.Context, progress *Progress) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, bringUpTimeout, fmt.Errorf("not ready after %s", bringUpTimeout))
 	defer cancel()
@@ -108,7 +108,7 @@ func (c *Cluster) waitAPI(ctx context.Context) error {
 	return c.openGate(gateAPI)
 }
 
-// bindKubeProxy lets the user system:kube-proxy read what its role, which the API server makes by itself, allows.
+// bindKubeProxy grants the user system:kube-proxy the ClusterRole that the API server creates by itself.
 func bindKubeProxy(ctx context.Context, client kubernetes.Interface) error {
 	binding := &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "woven-sandbox:kube-proxy"},
@@ -129,7 +129,7 @@ func (c *Cluster) openGate(gate string) error {
 	return nil
 }
 
-// installWoven applies the CRDs and roles of the source tree, then lets Woven's programs start.
+// installWoven applies the CRDs and roles of the source tree, then opens the gate of Woven's programs.
 func (c *Cluster) installWoven(ctx context.Context) error {
 	files, err := wovenManifests(c.state.Plan.Source)
 	if err != nil {
@@ -158,7 +158,7 @@ func (c *Cluster) waitDaemons(ctx context.Context) error {
 			}
 		}
 	}
-	// Every node's ovn-controller has reached the southbound database over TLS and said who it is.
+	// Every node's ovn-controller has registered its chassis in the southbound database over TLS.
 	err := waitUntil(ctx, statusInterval, func() bool {
 		names, err := c.SBCtl(ctx, "--bare", "--columns=name", "list", "Chassis")
 		return err == nil && len(strings.Fields(names)) == c.Nodes()
@@ -169,7 +169,7 @@ func (c *Cluster) waitDaemons(ctx context.Context) error {
 	return nil
 }
 
-// waitService waits until a service is ready; if it does not get there, the error says how far it came.
+// waitService waits until a service is ready. Its error includes the service's last status note.
 func (c *Cluster) waitService(ctx context.Context, service string, node int) error {
 	var last ServiceStatus
 	err := waitUntil(ctx, probeInterval, func() bool {
@@ -202,7 +202,7 @@ func nodeReady(node corev1.Node) bool {
 	return false
 }
 
-// waitNodes waits until as many nodes as the sandbox has satisfy good.
+// waitNodes waits until every node of the sandbox satisfies good.
 func (c *Cluster) waitNodes(ctx context.Context, what string, good func(corev1.Node) bool) error {
 	client, err := c.client()
 	if err != nil {

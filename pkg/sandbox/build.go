@@ -26,8 +26,8 @@ type Artifacts struct {
 	Images     string // directory of the container images, as OCI archives
 }
 
-// builder makes artifacts below home; a finished artifact is a directory whose name carries its version and a hash of all that
-// went into it, so it is reused until one of these changes.
+// builder creates artifacts below home. A finished artifact is a directory whose name contains its version and a hash of
+// all its inputs, so it is reused until one of them changes.
 type builder struct {
 	home     Home
 	source   string // root of Woven's source tree
@@ -35,7 +35,7 @@ type builder struct {
 	log      *os.File
 }
 
-// Build makes every artifact that is not in the cache. source is the root of Woven's source tree (see FindSource).
+// Build creates every artifact that is not in the cache. source is the root of Woven's source tree (see FindSource).
 func Build(ctx context.Context, home Home, source string, progress *Progress) (made Artifacts, err error) {
 	err = withBuilder(ctx, home, source, progress, func(b *builder) error {
 		made, err = b.all(ctx)
@@ -44,7 +44,7 @@ func Build(ctx context.Context, home Home, source string, progress *Progress) (m
 	return made, err
 }
 
-// withBuilder lets do build while nobody else does.
+// withBuilder calls do while it holds the build lock.
 func withBuilder(ctx context.Context, home Home, source string, progress *Progress, do func(*builder) error) error {
 	if err := checkMachine(); err != nil {
 		return err
@@ -52,7 +52,7 @@ func withBuilder(ctx context.Context, home Home, source string, progress *Progre
 	if err := makeDir(home.buildDir()); err != nil {
 		return err
 	}
-	lock, err := acquire(ctx, home.lockFile("build"), func() { progress.Say("waiting for another build to end") })
+	lock, err := acquire(ctx, home.lockFile("build"), func() { progress.Say("waiting for another build to finish") })
 	if err != nil {
 		return err
 	}
@@ -87,14 +87,14 @@ func (b *builder) all(ctx context.Context) (Artifacts, error) {
 	return made, err
 }
 
-// partialPrefix marks directories of builds that have not finished. The build lock is held by whoever works in one, so any that
-// is found while holding it was left by a killed build.
+// partialPrefix marks the directories of unfinished builds. A build holds the build lock, so a partial directory found
+// under the lock was left by a killed build.
 const partialPrefix = ".partial-"
 
 func (b *builder) removePartial() error {
 	left, err := filepath.Glob(filepath.Join(b.home.buildDir(), partialPrefix+"*"))
 	if err != nil {
-		return fmt.Errorf("look for unfinished builds: %w", err)
+		return fmt.Errorf("list unfinished builds: %w", err)
 	}
 	for _, dir := range left {
 		if err := os.RemoveAll(dir); err != nil {
@@ -107,7 +107,7 @@ func (b *builder) removePartial() error {
 // artifact describes one cached directory.
 type artifact struct {
 	name    string // what it is, e.g. "kubernetes 1.36.3"
-	inputs  string // everything that its content depends on
+	inputs  string // everything that determines its content
 	expect  string // how long it takes the first time, for the progress line
 	produce func(ctx context.Context, dir string) error
 }
@@ -117,14 +117,14 @@ func (a artifact) dirName() string {
 	return strings.ReplaceAll(a.name, " ", "-") + "-" + hex.EncodeToString(sum[:6])
 }
 
-// ensure gives the directory of the finished artifact and makes it first if need be: in a partial directory, which is renamed
+// ensure returns the directory of a finished artifact. It builds a missing one in a partial directory and renames that
 // once complete.
 func (b *builder) ensure(ctx context.Context, a artifact) (string, error) {
 	final := filepath.Join(b.home.buildDir(), a.dirName())
 	if _, err := os.Stat(final); err == nil {
 		return final, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("look for the build of %s: %w", a.name, err)
+		return "", fmt.Errorf("stat the build of %s: %w", a.name, err)
 	}
 	partial := filepath.Join(b.home.buildDir(), partialPrefix+a.dirName())
 	if err := makeDir(partial); err != nil {
@@ -142,8 +142,8 @@ func (b *builder) ensure(ctx context.Context, a artifact) (string, error) {
 	return final, nil
 }
 
-// run executes one build command, its output going to the build log. The command dies with this process, so that a killed build
-// leaves nothing running.
+// run executes one build command and writes its output to the build log. The command dies with this process, so a killed
+// build leaves nothing running.
 func (b *builder) run(ctx context.Context, dir string, env []string, argv ...string) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) // #nosec G204 -- commands are written in this package
 	cmd.Dir = dir
@@ -159,7 +159,7 @@ func (b *builder) run(ctx context.Context, dir string, env []string, argv ...str
 	return nil
 }
 
-// FindSource looks for Woven's source tree: from the directory of this program and from the working directory upwards.
+// FindSource searches for Woven's source tree from the directory of this program and from the working directory upwards.
 func FindSource() (string, error) {
 	var starts []string
 	if exe, err := os.Executable(); err == nil {
@@ -178,5 +178,5 @@ func FindSource() (string, error) {
 			}
 		}
 	}
-	return "", errors.New("the source tree of Woven (hack/build) is neither above this program nor above the working directory: run it inside a clone, or name one with --source")
+	return "", errors.New("the source tree of Woven (hack/build) is neither above this program nor above the working directory: run it inside a clone, or pass --source")
 }

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// debianSuite has OVN 25.03 and Open vSwitch 3.5: the first OVN with everything that Woven uses. Debian 12's is too old.
+// debianSuite is the first Debian release that OVN 25.03 and Open vSwitch 3.5 are in: Woven needs OVN 25.03 or newer.
 const debianSuite = "trixie"
 
-// debianPackages are OVN, Open vSwitch and the network tools that go into the test image and are offered inside the nodes.
+// debianPackages are OVN, Open vSwitch and the network tools for the test image and the nodes.
 var debianPackages = []string{
 	"ovn-central", "ovn-host", "openvswitch-switch", "procps", "busybox-static",
 	"iproute2", "iputils-ping", "iputils-arping", "tcpdump", "curl", "bind9-dnsutils", "netcat-openbsd", "ncat", "iperf3", "ethtool",
@@ -30,18 +30,18 @@ func (b *builder) debianRoot(ctx context.Context) (string, error) {
 			if err != nil {
 				return err
 			}
-			// debootstrap mounts /proc inside the new root; in a mount namespace of its own that mount ends with it.
+			// debootstrap mounts /proc inside the new root; in a mount namespace of its own, that mount disappears with it.
 			return b.run(ctx, "", []string{"DEBIAN_FRONTEND=noninteractive"}, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
 				"debootstrap", "--variant=minbase", "--include="+packages, debianSuite, dir, mirror)
 		},
 	})
 }
 
-// debianMirror is where this machine gets its own Debian packages from.
+// debianMirror returns the mirror that this machine gets its own Debian packages from.
 func (b *builder) debianMirror(ctx context.Context) (string, error) {
 	targets, err := b.output(ctx, "", "apt-get", "indextargets", "--format", "$(SITE) $(CODENAME) $(COMPONENT)", "Created-By: Packages")
 	if err != nil {
-		return "", fmt.Errorf("ask apt for its mirrors: %w", err)
+		return "", fmt.Errorf("list apt's mirrors: %w", err)
 	}
 	release, err := os.ReadFile("/etc/os-release")
 	if err != nil {
@@ -50,7 +50,7 @@ func (b *builder) debianMirror(ctx context.Context) (string, error) {
 	return chooseMirror(targets, osReleaseField(string(release), "VERSION_CODENAME"))
 }
 
-// chooseMirror picks the site that serves the component main of this machine's own release; targets has one line
+// chooseMirror returns the site that serves component main of this machine's own release. targets has one line
 // "<site> <codename> <component>" per index.
 func chooseMirror(targets, codename string) (string, error) {
 	for line := range strings.Lines(targets) {
@@ -72,7 +72,7 @@ func osReleaseField(content, name string) string {
 	return ""
 }
 
-// output runs a command and gives what it printed.
+// output runs a command and returns its standard output without surrounding white space.
 func (b *builder) output(ctx context.Context, dir string, argv ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) // #nosec G204 -- commands are written in this package
 	cmd.Dir = dir

@@ -15,16 +15,16 @@ import (
 	"strings"
 )
 
-// goProgram is a set of programs built from one module of hack/build. Each is a Go module of its own, so that what Kubernetes
-// needs does not get into Woven's go.mod.
+// goProgram is a set of programs built from one module below hack/build. Each is a Go module of its own, so that
+// Kubernetes' dependencies do not end up in Woven's go.mod.
 type goProgram struct {
-	name     string            // of the artifact; empty: module
+	name     string            // of the artifact; defaults to module
 	module   string            // directory below hack/build
 	requires string            // the module whose version is the artifact's version
 	packages []string          // what to build
 	tests    map[string]string // test programs: name → package whose tests they run
-	files    map[string]string // files to add: name → path in the module that requires names; a path may be a pattern, then name is a directory
-	images   map[string]image  // container images of one program each: program → image, in <program>.tar
+	files    map[string]string // files to add: name → path in module requires; with a glob pattern, name is a directory
+	images   map[string]image  // single-program container images: program → image, in <program>.tar
 	rename   map[string]string
 	tags     string
 	ldflags  func(version string) string
@@ -75,7 +75,7 @@ var goPrograms = []goProgram{
 	},
 }
 
-// kubernetesVersionFlags stamps the version into the programs. They refuse to start with an empty one.
+// kubernetesVersionFlags are linker flags that set the version. The programs refuse to start with an empty one.
 func kubernetesVersionFlags(version string) string {
 	parts := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
 	var flags strings.Builder
@@ -89,7 +89,7 @@ func kubernetesVersionFlags(version string) string {
 
 var requireLine = regexp.MustCompile(`(?m)^\s*(?:require\s+)?(\S+)\s+(v\d+\.\d+\.\d+\S*)(?:\s|$)`)
 
-// requiredVersion reads the version of one module out of a go.mod file.
+// requiredVersion returns the version of one module that a go.mod file requires.
 func requiredVersion(goMod []byte, module string) (string, error) {
 	for _, match := range requireLine.FindAllSubmatch(goMod, -1) {
 		if string(match[1]) == module {
@@ -122,7 +122,7 @@ func (b *builder) goModule(ctx context.Context, p goProgram) (string, error) {
 	})
 }
 
-// extras are tests, files and images as the artifact's inputs.
+// extras lists tests, files and images as inputs of the artifact.
 func (p goProgram) extras() (list []string) {
 	for _, from := range []map[string]string{p.tests, p.files} {
 		for _, name := range slices.Sorted(maps.Keys(from)) {
@@ -204,7 +204,7 @@ func renameAll(dir string, names map[string]string) error {
 	return nil
 }
 
-// moduleSource is the directory of a module's source in the module cache.
+// moduleSource returns the directory of a module's source in the module cache.
 func (b *builder) moduleSource(ctx context.Context, p goProgram) (string, error) {
 	out, err := b.output(ctx, filepath.Join(b.source, "hack", "build", p.module), "go", "list", "-m", "-f", "{{.Dir}}", p.requires)
 	if err != nil {

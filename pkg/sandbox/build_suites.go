@@ -8,19 +8,19 @@ import (
 
 const (
 	policyModule = "sigs.k8s.io/network-policy-api"
-	// policyCRDs is the channel that has all fields.
+	// policyCRDs is the experimental channel: it has all fields.
 	policyCRDs = "config/crd/experimental/policy.networking.k8s.io_"
-	// policyTests are the source of the tests: they say how their subtests are called.
+	// policyTests are the sources of the tests, which contain the names of the subtests.
 	policyTests = "conformance/tests/*.go"
 )
 
-// conntrackProgram sends TCP segments out of window; a spec sees whether they get past the translation of addresses
-// (github.com/kubernetes/kubernetes/issues/74839).
+// conntrackProgram sends TCP segments outside the window. A spec checks that conntrack does not let them pass
+// untranslated (github.com/kubernetes/kubernetes/issues/74839).
 const conntrackProgram = "regression-issue-74839"
 
 func noFlags(string) string { return "" }
 
-// kubernetesSuite tests the cluster with the e2e tests of its own version.
+// kubernetesSuite is the e2e suite of the Kubernetes version that the sandbox runs.
 var kubernetesSuite = goProgram{
 	name: "kubernetes-e2e", module: "kubernetes", requires: "k8s.io/kubernetes", expect: "e2e.test; about 3 minutes on 2 cores the first time",
 	packages: []string{"github.com/onsi/ginkgo/v2/ginkgo", "k8s.io/kubernetes/test/images/" + conntrackProgram},
@@ -29,8 +29,8 @@ var kubernetesSuite = goProgram{
 	ldflags:  kubernetesVersionFlags,
 }
 
-// The suite for ClusterNetworkPolicy took the place of the one for AdminNetworkPolicy and BaselineAdminNetworkPolicy, so these are
-// two versions of one module.
+// ClusterNetworkPolicy's suite replaced the suite of AdminNetworkPolicy and BaselineAdminNetworkPolicy, so these are two
+// versions of one module.
 var (
 	clusterPolicySuite = goProgram{
 		module: "network-policy-api", requires: policyModule, expect: "about 1 minute the first time",
@@ -53,8 +53,8 @@ var (
 	}
 )
 
-// BuildKubernetesSuite makes the e2e tests of Kubernetes that are not in the cache: a directory with e2e.test, ginkgo and, as *.tar, the
-// images that its specs need beyond those that every node has (see Cluster.ImportImages).
+// BuildKubernetesSuite builds the e2e tests of Kubernetes unless they are in the cache. The directory has e2e.test,
+// ginkgo and, as *.tar, the images that its specs need in addition to those of every node (see Cluster.ImportImages).
 func BuildKubernetesSuite(ctx context.Context, home Home, source string, progress *Progress) (dir string, err error) {
 	err = withBuilder(ctx, home, source, progress, func(b *builder) error {
 		dir, err = b.goModule(ctx, kubernetesSuite)
@@ -63,8 +63,8 @@ func BuildKubernetesSuite(ctx context.Context, home Home, source string, progres
 	return dir, err
 }
 
-// BuildPolicySuites makes the conformance suites of network-policy-api that are not in the cache: ClusterNetworkPolicy's, and
-// that of AdminNetworkPolicy and BaselineAdminNetworkPolicy.
+// BuildPolicySuites builds the conformance suites of network-policy-api unless they are in the cache: that of
+// ClusterNetworkPolicy, and that of AdminNetworkPolicy and BaselineAdminNetworkPolicy.
 func BuildPolicySuites(ctx context.Context, home Home, source string, progress *Progress) (cluster, admin string, err error) {
 	err = withBuilder(ctx, home, source, progress, func(b *builder) error {
 		if cluster, err = b.goModule(ctx, clusterPolicySuite); err != nil {
@@ -76,11 +76,11 @@ func BuildPolicySuites(ctx context.Context, home Home, source string, progress *
 	return cluster, admin, err
 }
 
-// ImportImages brings the images in dir (OCI archives named *.tar) to every node.
+// ImportImages imports the images in dir (OCI archives named *.tar) on every node.
 func (c *Cluster) ImportImages(ctx context.Context, dir string) error {
 	files, err := filepath.Glob(filepath.Join(dir, "*.tar"))
 	if err != nil {
-		return fmt.Errorf("look for images: %w", err)
+		return fmt.Errorf("list images: %w", err)
 	}
 	for n := 1; n <= c.Nodes(); n++ {
 		for _, file := range files {

@@ -26,7 +26,7 @@ func testBuilder(t *testing.T) *builder {
 	return &builder{home: home, progress: NewProgress(io.Discard, time.Now), log: log}
 }
 
-func TestEnsureBuildsOnceAndOnlyWholly(t *testing.T) {
+func TestEnsureBuildsOnceAndCompletely(t *testing.T) {
 	b, runs := testBuilder(t), 0
 	broken := errors.New("broken")
 	a := artifact{name: "thing 1.0", inputs: "x", produce: func(_ context.Context, dir string) error {
@@ -40,7 +40,7 @@ func TestEnsureBuildsOnceAndOnlyWholly(t *testing.T) {
 		return os.WriteFile(filepath.Join(dir, "whole"), nil, 0o600)
 	}}
 	if _, err := b.ensure(t.Context(), a); !errors.Is(err, broken) {
-		t.Fatalf("the failed build gave %v", err)
+		t.Fatalf("the failed build returned %v, want its error", err)
 	}
 	if err := b.removePartial(); err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestEnsureBuildsOnceAndOnlyWholly(t *testing.T) {
 	}
 	a.inputs = "y"
 	if other, err := b.ensure(t.Context(), a); err != nil || other == first {
-		t.Errorf("other inputs gave the same build: %v", err)
+		t.Errorf("a build with other inputs was reused: %v", err)
 	}
 }
 
@@ -83,7 +83,7 @@ func TestRequiredVersion(t *testing.T) {
 		}
 	}
 	if _, err := requiredVersion([]byte(mod), "example.com/three"); err == nil {
-		t.Error("a module that is not required has a version")
+		t.Error("requiredVersion returned a version of a module that is not required")
 	}
 }
 
@@ -118,7 +118,7 @@ func TestChooseMirror(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	if _, err := chooseMirror(targets, "sid"); err == nil {
-		t.Error("a release without a mirror got one")
+		t.Error("chooseMirror found a mirror for a release that has none")
 	}
 }
 
@@ -133,13 +133,13 @@ func TestOSReleaseField(t *testing.T) {
 
 func TestLockIsExclusive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock", "x")
-	first, err := acquire(t.Context(), path, func() { t.Error("told to wait for nobody") })
+	first, err := acquire(t.Context(), path, func() { t.Error("waiting was called without another holder") })
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	if _, err := acquire(ctx, path, cancel); !errors.Is(err, context.Canceled) {
-		t.Errorf("the lock was given twice: %v", err)
+		t.Errorf("two acquired the lock: %v", err)
 	}
 	first.release()
 	second, err := acquire(t.Context(), path, func() {})

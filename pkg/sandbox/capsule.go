@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// startedCapsule is a capsule whose pid 1 waits for go.
+// startedCapsule is a capsule whose pid 1 waits for release.
 type startedCapsule struct {
 	process Process
 	cmd     *exec.Cmd
@@ -19,11 +19,11 @@ type startedCapsule struct {
 	log     string // file that pid 1 writes to
 }
 
-// startCapsule writes the spec and starts pid 1 in namespaces of its own. It waits there until release is called; if this process
-// ends first, it ends too.
+// startCapsule writes the spec and starts pid 1 in namespaces of its own. Pid 1 waits until release is called, and exits
+// if this process exits first.
 func startCapsule(p Plan, spec CapsuleSpec) (*startedCapsule, error) {
 	if err := os.MkdirAll(spec.LogDir, 0o750); err != nil {
-		return nil, fmt.Errorf("make the log directory of %s: %w", spec.Name, err)
+		return nil, fmt.Errorf("create the log directory of %s: %w", spec.Name, err)
 	}
 	raw, err := json.MarshalIndent(spec, "", "  ")
 	if err != nil {
@@ -40,7 +40,7 @@ func startCapsule(p Plan, spec CapsuleSpec) (*startedCapsule, error) {
 	defer func() { _ = log.Close() }()
 	read, write, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("make the start pipe of %s: %w", spec.Name, err)
+		return nil, fmt.Errorf("create the start pipe of %s: %w", spec.Name, err)
 	}
 	defer func() { _ = read.Close() }()
 	// Without a context: the capsule outlives this process.
@@ -59,20 +59,20 @@ func startCapsule(p Plan, spec CapsuleSpec) (*startedCapsule, error) {
 	return &startedCapsule{process: process, cmd: cmd, pipe: write, log: log.Name()}, nil
 }
 
-// release lets pid 1 go on.
+// release lets pid 1 continue.
 func (c *startedCapsule) release() error {
 	if _, err := c.pipe.Write([]byte{1}); err != nil {
 		return errors.Join(fmt.Errorf("release a capsule: %w", err), c.pipe.Close())
 	}
-	return wrap(errors.Join(c.pipe.Close(), c.cmd.Process.Release()), "let go of a capsule")
+	return wrap(errors.Join(c.pipe.Close(), c.cmd.Process.Release()), "detach from a capsule")
 }
 
-// abandon ends a capsule that cannot be completed, and says what its pid 1 had to say.
+// abandon ends a capsule that cannot be completed. The error contains the log of its pid 1.
 func (c *startedCapsule) abandon(cause error) error {
-	closed := c.pipe.Close() // pid 1 takes that for the end of its parent
+	closed := c.pipe.Close() // pid 1 reads this as the end of its parent
 	ended := c.cmd.Wait()
 	said, err := os.ReadFile(c.log)
-	return errors.Join(cause, closed, wrap(ended, "wait for pid 1 of the capsule"), err, fmt.Errorf("pid 1 of the capsule said: %q", bytes.TrimSpace(said)))
+	return errors.Join(cause, closed, wrap(ended, "wait for pid 1 of the capsule"), err, fmt.Errorf("log of the capsule's pid 1: %q", bytes.TrimSpace(said)))
 }
 
 // netnsPath is the network namespace of a live process.

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// goFD is the descriptor on which pid 1 of a capsule waits for its parent to say "go". When the parent dies before, pid 1 reads
-// the end of the pipe and ends, too: nothing runs that is not recorded.
+// goFD is the file descriptor on which pid 1 of a capsule waits for "go" from its parent. If the parent exits first, pid 1
+// reads the end of the pipe and exits, too: no capsule runs that is not recorded.
 const goFD = 3
 
 // EnterCommand is the command of woven-sandbox that calls EnterCapsule, with the name of the spec file as its argument.
@@ -33,7 +33,7 @@ func EnterCapsule(exe, specFile string) error {
 		return fmt.Errorf("close the start pipe: %w", err)
 	}
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
-		return fmt.Errorf("make a cgroup namespace: %w", err)
+		return fmt.Errorf("create a cgroup namespace: %w", err)
 	}
 	if err := unix.Exec(exe, []string{exe, "capsule-run", specFile}, os.Environ()); err != nil {
 		return fmt.Errorf("start the second stage: %w", err)
@@ -53,7 +53,7 @@ func readSpec(file string) (CapsuleSpec, error) {
 	return spec, nil
 }
 
-// prepareCapsule makes the file system and the kernel settings of a capsule.
+// prepareCapsule creates the file system and the kernel settings of a capsule.
 func prepareCapsule(spec CapsuleSpec) error {
 	if err := unix.Sethostname([]byte(spec.Hostname)); err != nil {
 		return fmt.Errorf("set the host name: %w", err)
@@ -75,7 +75,7 @@ func prepareCapsule(spec CapsuleSpec) error {
 	return nil
 }
 
-// strict are the options of mounts that hold neither programs nor devices.
+// strict are the flags of mounts that contain neither programs nor devices.
 const strict = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 
 func (m Mount) apply() error {
@@ -109,8 +109,8 @@ func mount(source, target, fsType string, flags uintptr, data string) error {
 	return wrap(unix.Mount(source, target, fsType, flags, data), "mount(2)")
 }
 
-// bindMount makes source appear at target, with what is mounted below it. A missing source becomes an empty directory; a missing
-// target becomes what source is.
+// bindMount makes source, with all that is mounted below it, appear at target. A missing source becomes an empty
+// directory; a missing target becomes a file or a directory as source is.
 func bindMount(source, target string) error {
 	info, err := os.Stat(source)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -119,7 +119,7 @@ func bindMount(source, target string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("look at the source: %w", err)
+		return fmt.Errorf("stat the source: %w", err)
 	}
 	if info.IsDir() {
 		err = makeDir(target)
@@ -132,7 +132,7 @@ func bindMount(source, target string) error {
 	return mount(source, target, "", unix.MS_BIND|unix.MS_REC, "")
 }
 
-// ensureFile follows a symbolic link at path (also one that leads nowhere yet) and makes the file if it is missing.
+// ensureFile resolves a symbolic link at path (also a dangling one) and creates the file if it is missing.
 func ensureFile(path string) (string, error) {
 	if target, err := os.Readlink(path); err == nil {
 		if !filepath.IsAbs(target) {
@@ -145,13 +145,13 @@ func ensureFile(path string) (string, error) {
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600) // #nosec G304 -- a mount point
 	if err != nil {
-		return "", fmt.Errorf("make a mount point: %w", err)
+		return "", fmt.Errorf("create a mount point: %w", err)
 	}
-	return path, wrap(file.Close(), "make a mount point")
+	return path, wrap(file.Close(), "create a mount point")
 }
 
-// delegateCgroup2 lets the capsule make cgroups of its own: cgroup v2 allows controllers in children only where no process lies
-// beside them (cgroups(7), "no internal processes"), so pid 1 first moves into a child.
+// delegateCgroup2 lets the capsule create cgroups of its own. Cgroup v2 allows controllers in children only of a cgroup
+// without processes (cgroups(7), "no internal processes"), so pid 1 first moves into a child.
 func delegateCgroup2(at string) error {
 	leaf := filepath.Join(at, "init")
 	if err := makeDir(leaf); err != nil {
@@ -163,7 +163,7 @@ func delegateCgroup2(at string) error {
 	return enableControllers(at)
 }
 
-// enableControllers passes all controllers of a v2 cgroup on to its children.
+// enableControllers enables all controllers of a v2 cgroup in its children.
 func enableControllers(dir string) error {
 	raw, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers")) // #nosec G304 -- a kernel file
 	if err != nil {

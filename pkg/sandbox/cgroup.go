@@ -21,7 +21,7 @@ import (
 
 const cgroupRoot = "/sys/fs/cgroup"
 
-// cgroupsV2 says whether this machine has the unified hierarchy.
+// cgroupsV2 reports whether this machine has the unified hierarchy.
 func cgroupsV2() bool {
 	var fsInfo unix.Statfs_t
 	return unix.Statfs(cgroupRoot, &fsInfo) == nil && fsInfo.Type == unix.CGROUP2_SUPER_MAGIC
@@ -33,7 +33,7 @@ type hierarchy struct {
 	own   string // directory of our own cgroup
 }
 
-// hierarchiesV1 finds the v1 hierarchies out of /proc/self/cgroup and /proc/self/mounts (cgroups(7), proc(5)).
+// hierarchiesV1 finds the v1 hierarchies in /proc/self/cgroup and /proc/self/mounts (cgroups(7), proc(5)).
 func hierarchiesV1() ([]hierarchy, error) {
 	self, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -70,7 +70,7 @@ func parseHierarchies(self, mounts []byte) []hierarchy {
 	return found
 }
 
-// mountOf is where the v1 hierarchy with all these controllers is mounted.
+// mountOf returns where the v1 hierarchy with all these controllers is mounted.
 func mountOf(mounts []byte, controllers []string) string {
 	scanner := bufio.NewScanner(bytes.NewReader(mounts))
 	for scanner.Scan() {
@@ -86,10 +86,10 @@ func mountOf(mounts []byte, controllers []string) string {
 	return ""
 }
 
-// nodeCgroups are the directories of one node's cgroups, one per hierarchy: below our own cgroup with v1; with v2 below the
-// root, because a cgroup that holds processes may not pass controllers on.
+// nodeCgroups are the directories of one node's cgroups, one per hierarchy: with v1 below our own cgroup; with v2 below
+// the root, because a cgroup that has processes cannot enable controllers in its children.
 func nodeCgroups(p Plan, node string, v1 []hierarchy) []string {
-	home := sha256.Sum256([]byte(p.Paths.Home)) // two homes may have sandboxes of one name
+	home := sha256.Sum256([]byte(p.Paths.Home)) // two homes may have sandboxes of the same name
 	name := "woven-" + p.Paths.Name + "-" + hex.EncodeToString(home[:3])
 	if p.CgroupV2 {
 		return []string{filepath.Join(cgroupRoot, name, node)}
@@ -101,10 +101,10 @@ func nodeCgroups(p Plan, node string, v1 []hierarchy) []string {
 	return dirs
 }
 
-// makeCgroup makes one cgroup with all controllers usable in it.
+// makeCgroup creates one cgroup with all controllers usable in it.
 func makeCgroup(dir string, v2 bool) error {
 	if err := makeDir(dir); err != nil {
-		return fmt.Errorf("make cgroup %s: %w", dir, err)
+		return fmt.Errorf("create cgroup %s: %w", dir, err)
 	}
 	parent := filepath.Dir(dir)
 	if v2 {
@@ -115,7 +115,7 @@ func makeCgroup(dir string, v2 bool) error {
 		}
 		return nil
 	}
-	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} { // empty in a new v1 cpuset, which then can hold no process
+	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} { // empty in a new v1 cpuset, which then accepts no process
 		for _, at := range []string{parent, dir} {
 			if err := inheritCpuset(at, file); err != nil {
 				return err
@@ -143,7 +143,7 @@ func joinCgroup(dir string, pid int) error {
 	return wrap(setKernelFile(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid)), "move process %d into cgroup %s", pid, dir)
 }
 
-// removeCgroup removes a cgroup and all below, deepest first. Those whose processes have only just ended refuse for a moment.
+// removeCgroup removes a cgroup and all below, deepest first. It retries: rmdir fails shortly after the last process exits.
 func removeCgroup(ctx context.Context, dir string) error {
 	err := waitUntil(ctx, 20*time.Millisecond, func() bool {
 		var dirs []string

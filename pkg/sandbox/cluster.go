@@ -20,7 +20,7 @@ type Cluster struct {
 	state *State
 }
 
-// Open gives the running sandbox called name.
+// Open returns the running sandbox called name.
 func Open(home Home, name string) (*Cluster, error) {
 	if err := ValidateName(name); err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func Open(home Home, name string) (*Cluster, error) {
 		return nil, err
 	}
 	if !state.alive() {
-		return nil, fmt.Errorf("sandbox %q does not run any more: start it with `woven-sandbox up --name %s`", name, name)
+		return nil, fmt.Errorf("sandbox %q is not running: start it with `woven-sandbox up --name %s`", name, name)
 	}
 	return newCluster(state), nil
 }
@@ -46,7 +46,7 @@ func (c *Cluster) Plan() Plan { return c.state.Plan }
 // Name of the sandbox.
 func (c *Cluster) Name() string { return c.state.Plan.Paths.Name }
 
-// Nodes is how many nodes the sandbox has; they are counted from 1.
+// Nodes is the number of nodes. They are numbered from 1.
 func (c *Cluster) Nodes() int { return c.state.Plan.Nodes }
 
 // Kubeconfig is the administrator's kubeconfig; its server is reachable inside the control plane's network namespace.
@@ -71,13 +71,13 @@ func (c *Cluster) process(capsule string) (Process, error) {
 		return Process{}, fmt.Errorf("sandbox %s has no %s: its nodes are 1 to %d", c.Name(), capsule, c.Nodes())
 	}
 	if !process.Alive() {
-		return Process{}, fmt.Errorf("%s of sandbox %s does not run", capsule, c.Name())
+		return Process{}, fmt.Errorf("%s of sandbox %s is not running", capsule, c.Name())
 	}
 	return process, nil
 }
 
-// command is the full command line that runs argv in all namespaces of a capsule. A program that is OVN's or Open vSwitch's, or
-// that this machine lacks but the Debian root has, runs inside that root.
+// command is the full command line that runs argv in all namespaces of a capsule. A program of OVN or Open vSwitch, or one
+// that only the Debian root has, runs inside that root.
 func (c *Cluster) command(capsule string, argv []string) ([]string, error) {
 	if len(argv) == 0 {
 		return nil, errors.New("no command given")
@@ -108,7 +108,7 @@ func (c *Cluster) fromRoot(program string) bool {
 	return lookIn(c.state.Plan.Artifacts.Root, program) != program
 }
 
-// NodeCommand is the command line that runs argv inside node n, for callers that start it themselves.
+// NodeCommand is the command line that runs argv inside node n, for callers that execute it themselves.
 func (c *Cluster) NodeCommand(n int, argv ...string) ([]string, error) {
 	return c.command(NodeName(n), argv)
 }
@@ -118,23 +118,23 @@ func (c *Cluster) OutsideCommand(argv ...string) ([]string, error) {
 	return c.command(outsideCapsule, argv)
 }
 
-// NBCommand and its like are the command lines of OVN's and Open vSwitch's tools.
+// NBCommand is the command line of ovn-nbctl on the sandbox's northbound database.
 func (c *Cluster) NBCommand(args ...string) ([]string, error) {
 	return c.command(controlCapsule, append([]string{"ovn-nbctl", "--db=unix:" + nbSocket}, args...))
 }
 
-// SBCommand is ovn-sbctl on the sandbox's southbound database.
+// SBCommand is the command line of ovn-sbctl on the sandbox's southbound database.
 func (c *Cluster) SBCommand(args ...string) ([]string, error) {
 	return c.command(controlCapsule, append([]string{"ovn-sbctl", "--db=unix:" + sbSocket}, args...))
 }
 
-// VSCommand is ovs-vsctl on node n.
+// VSCommand is the command line of ovs-vsctl on node n.
 func (c *Cluster) VSCommand(n int, args ...string) ([]string, error) {
 	return c.command(NodeName(n), append([]string{"ovs-vsctl"}, args...))
 }
 
-// ControlCommand is the command line that runs argv in the network of the control plane, and for the rest as the caller would: it
-// sees the caller's files, and reaches the API server, nodes and pods.
+// ControlCommand is the command line that runs argv in the control plane's network namespace and the caller's mount
+// namespace: it sees the caller's files, and reaches the API server, nodes and pods.
 func (c *Cluster) ControlCommand(argv ...string) ([]string, error) {
 	process, err := c.process(controlCapsule)
 	if err != nil {
@@ -145,43 +145,43 @@ func (c *Cluster) ControlCommand(argv ...string) ([]string, error) {
 
 // KubectlCommand is kubectl as administrator. It sees the caller's files and the sandbox's network.
 func (c *Cluster) KubectlCommand(args ...string) ([]string, error) {
-	// All sandboxes have the same address: a cache that they share would tell one what another serves.
+	// All sandboxes have the same API server address, so a shared discovery cache would mix them up.
 	cache := filepath.Join(c.state.Plan.Paths.Dir(), "kubectl-cache")
 	kubectl := filepath.Join(c.state.Plan.Artifacts.Kubernetes, "kubectl")
 	return c.ControlCommand(append([]string{kubectl, "--kubeconfig=" + c.Kubeconfig(), "--cache-dir=" + cache}, args...)...)
 }
 
-// NodeExec runs argv inside node n and gives its standard output.
+// NodeExec runs argv inside node n and returns its standard output.
 func (c *Cluster) NodeExec(ctx context.Context, n int, argv ...string) (string, error) {
 	return runFor(ctx)(c.NodeCommand(n, argv...))
 }
 
-// OutsideExec runs argv on the outside host and gives its standard output.
+// OutsideExec runs argv on the outside host and returns its standard output.
 func (c *Cluster) OutsideExec(ctx context.Context, argv ...string) (string, error) {
 	return runFor(ctx)(c.OutsideCommand(argv...))
 }
 
-// NBCtl runs ovn-nbctl and gives its standard output.
+// NBCtl runs ovn-nbctl and returns its standard output.
 func (c *Cluster) NBCtl(ctx context.Context, args ...string) (string, error) {
 	return runFor(ctx)(c.NBCommand(args...))
 }
 
-// SBCtl runs ovn-sbctl and gives its standard output.
+// SBCtl runs ovn-sbctl and returns its standard output.
 func (c *Cluster) SBCtl(ctx context.Context, args ...string) (string, error) {
 	return runFor(ctx)(c.SBCommand(args...))
 }
 
-// VSCtl runs ovs-vsctl on node n and gives its standard output.
+// VSCtl runs ovs-vsctl on node n and returns its standard output.
 func (c *Cluster) VSCtl(ctx context.Context, n int, args ...string) (string, error) {
 	return runFor(ctx)(c.VSCommand(n, args...))
 }
 
-// Kubectl runs kubectl as administrator and gives its standard output.
+// Kubectl runs kubectl as administrator and returns its standard output.
 func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return runFor(ctx)(c.KubectlCommand(args...))
 }
 
-// runFor runs a command line and gives its standard output; an error carries what it wrote to standard error.
+// runFor runs a command line and returns its standard output. Its error includes standard error.
 func runFor(ctx context.Context) func([]string, error) (string, error) {
 	return func(argv []string, err error) (string, error) {
 		if err != nil {
@@ -198,7 +198,7 @@ func runFor(ctx context.Context) func([]string, error) (string, error) {
 	}
 }
 
-// shown is a command line without what enters the namespaces.
+// shown is a command line without the prefix that enters the namespaces.
 func shown(argv []string) string {
 	for i, arg := range argv {
 		if strings.HasPrefix(arg, "PATH=") {
@@ -208,12 +208,12 @@ func shown(argv []string) string {
 	return strings.Join(argv, " ")
 }
 
-// Status is the state of the services of a capsule; node is 0 for the control plane.
+// Status returns the state of the services of a capsule; node is 0 for the control plane.
 func (c *Cluster) Status(node int) (CapsuleStatus, error) {
 	return readStatus(c.state.Plan.Paths.statusFile(capsuleOf(node)))
 }
 
-// PID is the process of a service in the host's pid namespace; node is 0 for the control plane.
+// PID returns the process of a service in the host's pid namespace; node is 0 for the control plane.
 func (c *Cluster) PID(service string, node int) (int, error) {
 	process, err := c.process(capsuleOf(node))
 	if err != nil {
@@ -228,7 +228,7 @@ func (c *Cluster) PID(service string, node int) (int, error) {
 		return 0, fmt.Errorf("%s has no service %q", capsuleOf(node), service)
 	}
 	if entry.PID == 0 {
-		return 0, fmt.Errorf("service %s of %s does not run: %s", service, capsuleOf(node), entry.Note)
+		return 0, fmt.Errorf("service %s of %s is not running: %s", service, capsuleOf(node), entry.Note)
 	}
 	return hostPID(process.PID, entry.PID)
 }
@@ -242,7 +242,7 @@ func hostPID(init, inner int) (int, error) {
 	for _, file := range files {
 		children, err := os.ReadFile(file) // #nosec G304 -- a kernel file
 		if err != nil {
-			continue // a thread that has just ended
+			continue // a thread that has just exited
 		}
 		for _, child := range strings.Fields(string(children)) {
 			status, err := os.ReadFile(filepath.Join("/proc", child, "status")) // #nosec G304 G703 -- a kernel file
@@ -250,10 +250,10 @@ func hostPID(init, inner int) (int, error) {
 				continue
 			}
 			pid, err := strconv.Atoi(child)
-			return pid, wrap(err, "read a process number")
+			return pid, wrap(err, "parse a pid")
 		}
 	}
-	return 0, fmt.Errorf("process %d of the capsule has just ended", inner)
+	return 0, fmt.Errorf("process %d of the capsule has just exited", inner)
 }
 
 // innerPID reads the pid in the innermost namespace from /proc/<pid>/status (NSpid in proc(5)).
@@ -271,7 +271,7 @@ func innerPID(status []byte) int {
 	return 0
 }
 
-// Kill sends a signal to a service; its supervisor starts it again.
+// Kill sends a signal to a service; its supervisor restarts it.
 func (c *Cluster) Kill(service string, node int, signal syscall.Signal) error {
 	pid, err := c.PID(service, node)
 	if err != nil {
@@ -283,10 +283,10 @@ func (c *Cluster) Kill(service string, node int, signal syscall.Signal) error {
 	return nil
 }
 
-// restartGrace is how long a service may take to end by itself.
+// restartGrace is how long a service has to exit after SIGTERM.
 const restartGrace = 10 * time.Second
 
-// Restart ends a service gently (after 10 s by force) and waits until its supervisor has started it again and it is ready.
+// Restart sends SIGTERM to a service (SIGKILL after 10 s) and waits until its supervisor has restarted it and it is ready.
 func (c *Cluster) Restart(ctx context.Context, service string, node int) error {
 	before, err := c.Status(node)
 	if err != nil {

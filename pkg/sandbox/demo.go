@@ -14,13 +14,13 @@ import (
 
 const demoNamespace = "demo"
 
-// demoPort is where the demo's pods answer HTTP with their host name (agnhost netexec, path /hostname).
+// demoPort is where the demo's pods serve their host name over HTTP (agnhost netexec, path /hostname).
 const demoPort = 8080
 
-// Demo starts a pod on each of two nodes and lets each reach the other, printing what it does and what to try next.
+// Demo starts a pod on each of two nodes and connects from each to the other. It prints what it does and what to try next.
 func (c *Cluster) Demo(ctx context.Context, out io.Writer) error {
 	if !c.Plan().Dev {
-		return errors.New("the demo needs pods that talk, and this sandbox has no CNI: start it with `woven-sandbox up --dev`")
+		return errors.New("the demo needs a pod network, and this sandbox has no CNI plugin: start it with `woven-sandbox up --dev`")
 	}
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format+"\n", args...) }
 	last := min(2, c.Nodes())
@@ -46,7 +46,7 @@ func (c *Cluster) Demo(ctx context.Context, out io.Writer) error {
 			say("\n$ woven-sandbox kubectl -n %s exec %s -- %s", demoNamespace, from, strings.Join(argv, " "))
 			answer, err := c.Kubectl(ctx, append([]string{"-n", demoNamespace, "exec", from, "--"}, argv...)...)
 			if err != nil {
-				return fmt.Errorf("%s does not reach %s: %w", from, pair[1], err)
+				return fmt.Errorf("connect from %s to %s: %w", from, pair[1], err)
 			}
 			say("%s", strings.TrimSpace(answer))
 		}
@@ -68,7 +68,7 @@ func tryNext(target string) string {
   woven-sandbox down`, demoNamespace, target, OutsideAddr(false), OutsideEchoPort)
 }
 
-// applyDemo writes the demo's objects to a file of the run directory, where one can look at them, and applies it.
+// applyDemo writes the demo's objects to a file in the run directory, where users can read them, and applies it.
 func (c *Cluster) applyDemo(ctx context.Context, last int) error {
 	objects := []map[string]any{
 		{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": demoNamespace}},

@@ -12,20 +12,20 @@ import (
 	"strings"
 )
 
-// Dependency is a Debian package that the sandbox needs on the machine, and the file by which its presence is seen.
+// Dependency is a Debian package that the sandbox needs on the machine, and a file that shows that it is installed.
 type Dependency struct {
-	Package string // Debian's name
+	Package string // Debian package name
 	Program string // a program in PATH, or an absolute path
 	Why     string
 }
 
-// Dependencies is everything that has to be on the machine; all else is built or bootstrapped into the cache.
+// Dependencies are all packages that the machine needs. Everything else is built or bootstrapped into the cache.
 var Dependencies = []Dependency{
 	{"ca-certificates", "/etc/ssl/certs/ca-certificates.crt", "downloads Go modules"},
-	{"debootstrap", "debootstrap", "makes the Debian root that OVN and Open vSwitch run from"},
+	{"debootstrap", "debootstrap", "creates the Debian root that OVN and Open vSwitch run from"},
 	{"ethtool", "ethtool", "turns checksum offload off on virtual links"},
 	{"gcc", "gcc", "compiles the pause image's program"},
-	{"iproute2", "ip", "addresses of the nodes' bridges"},
+	{"iproute2", "ip", "sets the addresses of the nodes' bridges"},
 	{"iptables", "iptables", "kubelet and kube-proxy"},
 	{"libc6-dev", "/usr/include/stdlib.h", "compiles the pause image's program"},
 	{"mount", "mount", "kubelet mounts volumes"},
@@ -54,7 +54,7 @@ func present(program string) bool {
 	return err == nil
 }
 
-// SearchPath is a PATH that also has the directories of system programs, which the path of a plain "su" lacks.
+// SearchPath adds the directories of system programs to a PATH, which the PATH of a plain "su" lacks.
 func SearchPath(path string) string {
 	dirs := filepath.SplitList(path)
 	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
@@ -74,7 +74,7 @@ func Packages(deps []Dependency) []string {
 	return names
 }
 
-// InstallDependencies installs what is missing by apt-get. It does nothing when nothing is missing.
+// InstallDependencies installs missing dependencies with apt-get.
 func InstallDependencies(ctx context.Context, out io.Writer) error {
 	missing := Missing()
 	if len(missing) == 0 {
@@ -95,10 +95,10 @@ func InstallDependencies(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// checkMachine says in one line what keeps a sandbox from running here.
+// checkMachine returns an error of one line if a sandbox cannot run here.
 func checkMachine() error {
 	if os.Geteuid() != 0 {
-		return errors.New("a sandbox makes namespaces and mounts: run it as root")
+		return errors.New("a sandbox creates namespaces and mounts: run it as root")
 	}
 	if missing := Missing(); len(missing) > 0 {
 		return fmt.Errorf("missing on this machine: %s; install with: woven-sandbox deps --install", strings.Join(Packages(missing), " "))

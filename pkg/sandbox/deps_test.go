@@ -14,14 +14,14 @@ func TestDependencies(t *testing.T) {
 		}
 		return 1
 	}) {
-		t.Error("the packages are not in order, or one is there twice")
+		t.Error("the packages are not sorted and unique")
 	}
 	if present("no-such-program-anywhere") || present("/no/such/file") || !present("/proc/self/exe") {
-		t.Error("what is present is not seen")
+		t.Error("a present program counts as missing")
 	}
 }
 
-// What the sandbox needs, hack/deps.sh installs too, for those who run the tests.
+// hack/deps.sh installs every dependency of the sandbox.
 func TestDependenciesAreInstalled(t *testing.T) {
 	text, err := os.ReadFile("../../hack/packages.txt")
 	if err != nil {

@@ -13,8 +13,7 @@ import (
 //go:embed dns.yaml
 var dnsManifest []byte
 
-// dnsObjects are CoreDNS and what it needs. The Service has the address that the
-// kubelets write into the pods' resolv.conf.
+// dnsObjects are CoreDNS and what it needs. The Service has the address that kubelets write into the pods' resolv.conf.
 func dnsObjects() ([]*unstructured.Unstructured, error) {
 	objects, err := decodeManifest(dnsManifest)
 	if err != nil {
@@ -34,7 +33,7 @@ func dnsObjects() ([]*unstructured.Unstructured, error) {
 // dnsAddress is the ClusterIP of the cluster's DNS.
 func dnsAddress() string { return hostAddr(serviceNet4, 10).String() }
 
-// startDNS runs CoreDNS and waits until it answers.
+// startDNS applies CoreDNS and waits until it is ready.
 func (c *Cluster) startDNS(ctx context.Context) error {
 	objects, err := dnsObjects()
 	if err != nil {

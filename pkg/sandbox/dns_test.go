@@ -23,7 +23,7 @@ func TestDNSObjects(t *testing.T) {
 		case "Deployment":
 			containers, _, _ := unstructured.NestedSlice(object.Object, "spec", "template", "spec", "containers")
 			if container, ok := containers[0].(map[string]any); !ok || container["image"] != CoreDNSImage {
-				t.Errorf("the Deployment runs %v, and the nodes have %s", containers, CoreDNSImage)
+				t.Errorf("the Deployment runs %v, want the image of the nodes, %s", containers, CoreDNSImage)
 			}
 		}
 	}

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// downTimeout bounds how long Down waits for killed processes and their cgroups to go away.
+// downTimeout bounds how long Down waits for killed processes to exit and for their cgroups to become empty.
 const downTimeout = 30 * time.Second
 
-// Down ends a sandbox and removes everything it made but the build cache. There being none is no error.
+// Down tears down a sandbox and removes everything it created but the build cache. A missing sandbox is no error.
 func Down(ctx context.Context, home Home, name string, progress *Progress) error {
 	if err := ValidateName(name); err != nil {
 		return err
@@ -33,23 +33,23 @@ func Down(ctx context.Context, home Home, name string, progress *Progress) error
 	if err != nil {
 		return err
 	}
-	done := progress.Step("ending sandbox %s", name)
+	done := progress.Step("tearing down sandbox %s", name)
 	err = remove(ctx, state)
 	done(err)
 	return err
 }
 
-// remove kills the capsules that the state names, each verified by its start time, removes their cgroups and the run directory,
+// remove kills the capsules in the state, each verified by its start time, removes their cgroups and the run directory,
 // and restores the machine's settings if this was the last sandbox.
 func remove(ctx context.Context, state *State) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, downTimeout, fmt.Errorf("not gone after %s", downTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, downTimeout, fmt.Errorf("not torn down after %s", downTimeout))
 	defer cancel()
 	var wait sync.WaitGroup
 	errs := make(chan error, len(state.Capsules))
 	for name, process := range state.Capsules {
 		wait.Go(func() {
 			if err := process.kill(ctx); err != nil {
-				errs <- fmt.Errorf("end capsule %s: %w", name, err)
+				errs <- fmt.Errorf("kill capsule %s: %w", name, err)
 			}
 		})
 	}

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// Echo answers, on the outside host, every TCP connection and UDP datagram on OutsideEchoPort with the address it came from, so
-// that one can see as whom a pod leaves the cluster. It returns when ctx ends.
+// Echo runs on the outside host. It replies to every TCP connection and UDP datagram on OutsideEchoPort with the source
+// address, which shows how a pod's egress traffic is translated. It returns when ctx ends.
 func Echo(ctx context.Context) error {
 	address := ":" + strconv.Itoa(OutsideEchoPort)
 	config := &net.ListenConfig{}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestEchoTellsThePeer(t *testing.T) {
+func TestEchoRepliesWithPeerAddress(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestEchoTellsThePeer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := strings.TrimSpace(string(answer[:n])); got != conn.LocalAddr().String() {
-			t.Errorf("%s: told %q, is %s", address.Network(), got, conn.LocalAddr())
+			t.Errorf("%s: reply %q, want %s", address.Network(), got, conn.LocalAddr())
 		}
 		_ = conn.Close()
 	}

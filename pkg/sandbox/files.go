@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 )
 
-// wrap says what failed; no error stays no error.
+// wrap adds context to an error; nil stays nil.
 func wrap(err error, format string, args ...any) error {
 	if err == nil {
 		return nil
@@ -14,18 +14,18 @@ func wrap(err error, format string, args ...any) error {
 	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
 }
 
-// makeDir makes a directory and those above it, readable by all: containers, which run as any user, see some of them. The home
-// directory above keeps other users of the machine out.
+// makeDir creates a directory and its parents, readable by all: containers, which run as any user, see some of them. The
+// home directory above keeps other users of the machine out.
 func makeDir(dir string) error {
-	return wrap(os.MkdirAll(dir, 0o755), "make a directory") // #nosec G301 -- as said above
+	return wrap(os.MkdirAll(dir, 0o755), "create a directory") // #nosec G301 -- see above
 }
 
 // setKernelFile writes a value to a file of procfs, sysfs or cgroupfs.
 func setKernelFile(file, value string) error {
-	return wrap(os.WriteFile(file, []byte(value), 0o644), "set a kernel value") // #nosec G306 G703 -- not a file on disk
+	return wrap(os.WriteFile(file, []byte(value), 0o644), "write a kernel setting") // #nosec G306 G703 -- not a file on disk
 }
 
-// writeAtomically replaces a file, so that a reader sees the old or the new content and never a part.
+// writeAtomically replaces a file, so that readers see either the old or the new content.
 func writeAtomically(file string, content []byte) error {
 	temporary := file + ".new"
 	if err := os.WriteFile(temporary, content, 0o600); err != nil {
@@ -34,7 +34,7 @@ func writeAtomically(file string, content []byte) error {
 	return wrap(os.Rename(temporary, file), "replace %s", file)
 }
 
-// writeFiles writes files of one directory, readable by root alone.
+// writeFiles writes files into one directory, readable by root alone.
 func writeFiles(dir string, files map[string][]byte) error {
 	if err := makeDir(dir); err != nil {
 		return err

@@ -22,7 +22,7 @@ const (
 
 const e2eImages = "registry.k8s.io/e2e-test-images/"
 
-// imageRecipe changes whenever what images.go makes changes, so that a cached result is not taken for it.
+// imageRecipe is part of the artifact's inputs: increase it with every change of the images in this file.
 const imageRecipe = "4"
 
 // agnhostTools are the programs of the Debian root that go into the agnhost image.
@@ -39,7 +39,7 @@ func (b *builder) images(ctx context.Context, made Artifacts) (string, error) {
 			}
 			work := filepath.Join(dir, "roots")
 			if err := b.pauseImage(ctx, dir, work, source); err != nil {
-				return fmt.Errorf("make the pause image: %w", err)
+				return fmt.Errorf("create the pause image: %w", err)
 			}
 			list, err := b.output(ctx, "", filepath.Join(made.Root, "usr/bin/busybox"), "--list")
 			if err != nil {
@@ -47,13 +47,13 @@ func (b *builder) images(ctx context.Context, made Artifacts) (string, error) {
 			}
 			applets := slices.DeleteFunc(strings.Fields(list), func(name string) bool { return name == "busybox" })
 			if err := busyboxImage(dir, work, made, applets); err != nil {
-				return fmt.Errorf("make the busybox image: %w", err)
+				return fmt.Errorf("create the busybox image: %w", err)
 			}
 			if err := agnhostImage(dir, work, source, made, applets); err != nil {
-				return fmt.Errorf("make the agnhost image: %w", err)
+				return fmt.Errorf("create the agnhost image: %w", err)
 			}
 			if err := corednsImage(dir, work, made); err != nil {
-				return fmt.Errorf("make the coredns image: %w", err)
+				return fmt.Errorf("create the coredns image: %w", err)
 			}
 			return os.RemoveAll(work)
 		},
@@ -72,7 +72,7 @@ func (b *builder) pauseImage(ctx context.Context, dir, work, source string) erro
 	return writeImage(filepath.Join(dir, "pause.tar"), root, image{names: []string{PauseImage}, entrypoint: []string{"/pause"}})
 }
 
-// busyboxRoot is a root with Debian's static busybox and a link for each of its applets.
+// busyboxRoot is a root file system with Debian's static busybox and a link for each of its applets.
 func busyboxRoot(dir, debian string, applets []string) (rootfs, error) {
 	root, err := newRootfs(dir)
 	if err != nil {
@@ -108,7 +108,7 @@ func agnhostImage(dir, work, source string, made Artifacts, applets []string) er
 			return err
 		}
 	}
-	// busybox's own shell runs its applets before what is in PATH, so the image's shell is dash.
+	// busybox's own shell prefers its applets to programs in PATH, so the image's shell is dash.
 	for name, target := range map[string]string{"bin/sh": "dash", "bin/nc": "nc.openbsd", "agnhost-2": "agnhost"} {
 		if err := root.link(target, name); err != nil {
 			return err
@@ -126,7 +126,7 @@ func agnhostImage(dir, work, source string, made Artifacts, applets []string) er
 	if err := root.copy(filepath.Join(made.Kubernetes, "agnhost"), "agnhost", 0o755); err != nil {
 		return err
 	}
-	// Some specs run the DNS server that is in this image.
+	// Some specs run CoreDNS from this image.
 	if err := root.copy(filepath.Join(made.CoreDNS, "coredns"), "coredns", 0o755); err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func corednsImage(dir, work string, made Artifacts) error {
 	return writeImage(filepath.Join(dir, "coredns.tar"), root.dir, image{names: []string{CoreDNSImage}, entrypoint: []string{"/coredns"}})
 }
 
-// programImage makes the image of a program in dir that needs nothing else.
+// programImage creates the image of a program in dir that needs no other files.
 func programImage(dir, program string, img image) error {
 	work := filepath.Join(dir, "root-"+program)
 	root, err := newRootfs(work)

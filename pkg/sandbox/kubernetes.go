@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Gates that `up` opens.
+// Gates that Up opens.
 const (
 	gateAPI   = "api"   // the API server answers and its roles are in place
 	gateWoven = "woven" // Woven's CRDs and roles are in place
@@ -33,7 +33,7 @@ func (p Plan) controlSpec() CapsuleSpec {
 	spec.Sysctls = map[string]string{
 		"net/ipv4/ip_forward":          "1",
 		"net/ipv6/conf/all/forwarding": "1",
-		// Frames between the nodes cross this bridge; they are no business of this namespace's packet filter.
+		// The nodes' frames cross this bridge; this namespace's packet filter must not see them.
 		"net/bridge/bridge-nf-call-iptables":  "0",
 		"net/bridge/bridge-nf-call-ip6tables": "0",
 	}
@@ -64,7 +64,7 @@ func (p Plan) etcdFlags() []string {
 		"--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380", "--initial-cluster=sandbox=http://127.0.0.1:2380",
 		"--cert-file=" + p.Paths.PKI("etcd.crt"), "--key-file=" + p.Paths.PKI("etcd.key"), "--client-cert-auth", "--trusted-ca-file=" + p.Paths.PKI("etcd-ca.crt"),
 		"--listen-metrics-urls=http://127.0.0.1:2381",
-		"--unsafe-no-fsync", // what a sandbox knows need not survive a power failure
+		"--unsafe-no-fsync", // a sandbox need not survive a power failure
 		"--log-level=warn",
 	}
 }
@@ -81,7 +81,7 @@ func (p Plan) apiServerFlags() []string {
 		"--requestheader-client-ca-file=" + pki("front-proxy-ca.crt"), "--requestheader-allowed-names=front-proxy-client",
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-", "--requestheader-group-headers=X-Remote-Group", "--requestheader-username-headers=X-Remote-User",
 		"--proxy-client-cert-file=" + pki("front-proxy.crt"), "--proxy-client-key-file=" + pki("front-proxy.key"),
-		"--enable-aggregator-routing=true", // webhooks are dialed at their pods' addresses: no service proxy runs here
+		"--enable-aggregator-routing=true", // dial webhooks at their pods' addresses: no service proxy runs here
 		"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction", "--allow-privileged=true",
 		"--service-cluster-ip-range=" + join(p.DualStack, serviceNet4, serviceNet6),
 	}
@@ -93,7 +93,7 @@ func (p Plan) controllerManagerFlags() []string {
 	return []string{
 		"--kubeconfig=" + conf, "--authentication-kubeconfig=" + conf, "--authorization-kubeconfig=" + conf,
 		"--bind-address=127.0.0.1", "--leader-elect=false", "--use-service-account-credentials=true",
-		"--kube-api-qps=300", "--kube-api-burst=500", // its own throttle would cost 5 s at the start
+		"--kube-api-qps=300", "--kube-api-burst=500", // the default client-side rate limit would cost 5 s at the start
 		"--service-account-private-key-file=" + pki("sa.key"), "--root-ca-file=" + pki("ca.crt"), "--client-ca-file=" + pki("ca.crt"),
 		"--requestheader-client-ca-file=" + pki("front-proxy-ca.crt"),
 		"--cluster-signing-cert-file=" + pki("ca.crt"), "--cluster-signing-key-file=" + pki("ca.key"),
@@ -121,7 +121,7 @@ func (p Plan) kubeletConfig(n int) ([]byte, error) {
 		"authorization": map[string]any{"mode": "Webhook"},
 		"tlsCertFile":   p.Paths.PKI(name + "-serving.crt"), "tlsPrivateKeyFile": p.Paths.PKI(name + "-serving.key"),
 		"clusterDNS": []string{dnsAddress()}, "clusterDomain": "cluster.local", "resolvConf": p.resolvConf(name),
-		// The images are nowhere but on the node, and its disk is the machine's: never remove images, never evict for disk.
+		// The images exist only on the node, and its disk is the machine's: never remove images, never evict for disk pressure.
 		"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
 		"evictionHard":              map[string]string{"memory.available": "100Mi", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%"},
 		"volumePluginDir":           "/var/lib/kubelet/volumeplugins",
@@ -134,15 +134,15 @@ func (p Plan) kubeletConfig(n int) ([]byte, error) {
 	return raw, nil
 }
 
-// kubeProxyConfig is a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1). Pods' traffic to services is masqueraded, so
-// that replies come back through the node that translated the address.
+// kubeProxyConfig is a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1). Pods' traffic to Services is
+// masqueraded, so that replies return through the node that translated the address.
 func (p Plan) kubeProxyConfig(n int) ([]byte, error) {
 	config := map[string]any{
 		"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
 		"mode": p.KubeProxy, "clusterCIDR": join(p.DualStack, podNet4, podNet6), "hostnameOverride": NodeName(n),
 		"clientConnection": map[string]any{"kubeconfig": p.Paths.PKI("kube-proxy.conf")},
 		"iptables":         map[string]any{"masqueradeAll": true}, "nftables": map[string]any{"masqueradeAll": true},
-		// The machine's connection tracking limits are not the sandbox's to set.
+		// The sandbox must not change the machine's conntrack limits.
 		"conntrack": map[string]any{"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
 	}
 	raw, err := yaml.Marshal(config)

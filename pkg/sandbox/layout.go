@@ -15,13 +15,13 @@ const DefaultName = "k0"
 // MaxNodes bounds the number of nodes: their addresses are 192.168.77.11 to .110.
 const MaxNodes = 100
 
-// maxNameLength keeps names of cgroups and of host names short; links and namespaces never carry the name, because they live
-// inside the sandbox's own namespaces.
+// maxNameLength keeps names of cgroups and host names short. Links and namespaces do not contain the name, because they
+// are inside the sandbox's own namespaces.
 const maxNameLength = 12
 
 var namePattern = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
 
-// ValidateName says whether name can name a sandbox: a lower-case DNS label of at most 12 characters that begins with a letter.
+// ValidateName checks a sandbox name: a lower-case DNS label of at most 12 characters that begins with a letter.
 func ValidateName(name string) error {
 	if len(name) > maxNameLength || !namePattern.MatchString(name) {
 		return fmt.Errorf("sandbox name %q: want at most %d characters of a-z, 0-9 and '-', beginning with a letter and not ending with '-'", name, maxNameLength)
@@ -29,8 +29,8 @@ func ValidateName(name string) error {
 	return nil
 }
 
-// Home is the directory under which everything that a sandbox makes lies: build/ (finished builds, reused), run/<name>
-// (one directory per running sandbox) and lock files.
+// Home is the directory for all files of sandboxes: build/ (finished builds, reused), run/<name> (one directory per
+// running sandbox) and lock files.
 type Home string
 
 // DefaultHome is $WOVEN_SANDBOX_HOME, or ~/.cache/woven-sandbox.
@@ -53,7 +53,7 @@ func (h Home) buildDir() string            { return filepath.Join(string(h), "bu
 func (h Home) runDir() string              { return filepath.Join(string(h), "run") }
 func (h Home) lockFile(what string) string { return filepath.Join(string(h), "lock", what) }
 
-// Cluster gives the paths of the sandbox called name.
+// paths returns the paths of the sandbox called name.
 func (h Home) paths(name string) Paths { return Paths{Home: h, Name: name} }
 
 // Paths are the files of one sandbox.
@@ -65,13 +65,13 @@ type Paths struct {
 // Dir is the run directory of the sandbox; `down` removes it.
 func (p Paths) Dir() string { return filepath.Join(p.Home.runDir(), p.Name) }
 
-// PKI is the file name of a certificate, key or kubeconfig.
+// PKI is the path of a certificate, key or kubeconfig.
 func (p Paths) PKI(file string) string { return filepath.Join(p.Dir(), "pki", file) }
 
-// Kubeconfig is the administrator's; its server address is reachable inside the control plane's network namespace.
+// Kubeconfig is the administrator's kubeconfig. Its server is reachable inside the control plane's network namespace.
 func (p Paths) Kubeconfig() string { return p.PKI("admin.conf") }
 
-// Gate is a file whose appearance lets services start that wait for it.
+// Gate is the file that services with this gate wait for before their first start.
 func (p Paths) Gate(name string) string { return filepath.Join(p.Dir(), "gates", name) }
 
 func (p Paths) stateFile() string { return filepath.Join(p.Dir(), "state.json") }
@@ -97,7 +97,7 @@ const (
 	outsideCapsule = "outside"
 )
 
-// NodeName is the Kubernetes name of node n (counted from 1), also the name of its capsule.
+// NodeName is the Kubernetes name of node n (numbered from 1), also the name of its capsule.
 func NodeName(n int) string { return "n" + strconv.Itoa(n) }
 
 // Addresses inside the sandbox. They are the same in every sandbox, because each has network namespaces of its own.
@@ -116,11 +116,11 @@ const (
 	controlHost = 1
 	nodeHost0   = 10
 	outsideHost = 254
-	// OutsideEchoPort is where the outside host answers TCP and UDP with "<peer address>:<peer port>\n".
+	// OutsideEchoPort is the port on which the outside host replies to TCP and UDP with "<peer address>:<peer port>\n".
 	OutsideEchoPort = 7007
 )
 
-// hostAddr is host number n of a network: n is added to the last byte of the network's address.
+// hostAddr returns address number n of a network: n is added to the last byte of the network's address.
 func hostAddr(network netip.Prefix, n int) netip.Addr {
 	raw := network.Addr().AsSlice()
 	raw[len(raw)-1] += byte(n) // #nosec G115 -- at most 254
@@ -128,7 +128,7 @@ func hostAddr(network netip.Prefix, n int) netip.Addr {
 	return addr
 }
 
-// hostPrefixes is the address of host n with its prefix length, per family in use.
+// hostPrefixes are the addresses of host n with their prefix lengths, one per IP family in use.
 func hostPrefixes(n int, dual bool) []netip.Prefix {
 	prefixes := []netip.Prefix{netip.PrefixFrom(hostAddr(nodeNet4, n), nodeNet4.Bits())}
 	if dual {
@@ -137,7 +137,7 @@ func hostPrefixes(n int, dual bool) []netip.Prefix {
 	return prefixes
 }
 
-// NodeAddr is the IPv4 address of node n, and with v6 its IPv6 address in a dual-stack sandbox.
+// NodeAddr is the IPv4 address of node n or, with v6, its IPv6 address in a dual-stack sandbox.
 func NodeAddr(n int, v6 bool) netip.Addr {
 	if v6 {
 		return hostAddr(nodeNet6, nodeHost0+n)
@@ -148,7 +148,7 @@ func NodeAddr(n int, v6 bool) netip.Addr {
 // ControlAddr is the IPv4 address of the control plane: the API server and OVN's databases listen on it.
 func ControlAddr() netip.Addr { return hostAddr(nodeNet4, controlHost) }
 
-// OutsideAddr is the address of the host outside the cluster, which answers ping and OutsideEchoPort.
+// OutsideAddr is the address of the host outside the cluster, which replies to ping and on OutsideEchoPort.
 func OutsideAddr(v6 bool) netip.Addr {
 	if v6 {
 		return hostAddr(nodeNet6, outsideHost)

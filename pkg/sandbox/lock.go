@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// fileLock is an advisory lock (flock(2)) that ends with its holder, however that ends.
+// fileLock is an advisory lock (flock(2)). The kernel releases it when its process exits, for whatever reason.
 type fileLock struct{ file *os.File }
 
-// acquire takes the lock, waiting for another holder; waiting is called once if there is one.
+// acquire takes the lock. If another process holds it, it calls waiting once and waits.
 func acquire(ctx context.Context, path string, waiting func()) (*fileLock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make the lock directory: %w", err)
+		return nil, fmt.Errorf("create the lock directory: %w", err)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304 -- below our own directory
 	if err != nil {
@@ -44,7 +44,7 @@ func acquire(ctx context.Context, path string, waiting func()) (*fileLock, error
 
 func (l *fileLock) release() { _ = l.file.Close() }
 
-// ignore turns one expected error into none.
+// ignore returns nil for one expected error.
 func ignore(err, expected error) error {
 	if errors.Is(err, expected) {
 		return nil

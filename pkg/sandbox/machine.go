@@ -16,15 +16,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kubeletSysctls are the machine-wide settings that a kubelet writes at its start.
+// kubeletSysctls are the machine-wide settings that a kubelet changes at its start.
 var kubeletSysctls = []string{
 	"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes",
 }
 
-// raisedSysctls are machine-wide limits that many nodes on one machine run into. Where the machine allows less, the sandbox
-// raises it. A kubelet takes about ten inotify instances, and Linux gives a user 128 of them. All network namespaces share one
-// table of neighbours (arp(7)), and 40 pods that talk to each other have 1,600; Linux allows 1,024, and beyond that packets
-// vanish ("neighbor table overflow" in the kernel's log).
+// raisedSysctls are minimums of machine-wide limits, since many nodes share one machine. A kubelet uses about ten inotify
+// instances, and Linux grants a user 128. All network namespaces share one neighbour table (arp(7)): 40 pods that talk to
+// each other need 1,600 entries, Linux allows 1,024, and beyond that packets are dropped ("neighbor table overflow" in the
+// kernel's log).
 var raisedSysctls = map[string]int{
 	"fs/inotify/max_user_instances": 8192, "fs/inotify/max_user_watches": 524288,
 	"net/ipv4/neigh/default/gc_thresh2": 32768, "net/ipv4/neigh/default/gc_thresh3": 65536,
@@ -33,11 +33,11 @@ var raisedSysctls = map[string]int{
 
 func sysctlPath(name string) string { return filepath.Join("/proc/sys", name) }
 
-// machine is what sandboxes change on the machine as a whole. Its record lies in one place for all users' homes, because one
-// home's last sandbox must not put back what another home's still needs.
+// machine is what sandboxes change on the machine as a whole. Its record is shared by all homes, because the last sandbox
+// of one home must not restore what a sandbox of another home still needs.
 type machine struct{ dir string }
 
-// thisMachine keeps its record on the file system that a reboot empties.
+// thisMachine keeps its record in /run, which a reboot empties.
 var thisMachine = machine{dir: "/run/woven-sandbox"}
 
 func (m machine) file() string { return filepath.Join(m.dir, "machine.json") }
@@ -46,16 +46,16 @@ func (m machine) lock(ctx context.Context) (*fileLock, error) {
 	return acquire(ctx, filepath.Join(m.dir, "lock"), func() {})
 }
 
-// savedMachine is what has to be put back once no sandbox runs any more.
+// savedMachine is what to restore once no sandbox runs any more.
 type savedMachine struct {
-	Boot    string            `json:"boot"`    // a reboot makes the settings void
+	Boot    string            `json:"boot"`    // boot id; the settings do not survive a reboot
 	Users   []string          `json:"users"`   // run directories of the sandboxes that need the changes
 	Sysctls map[string]string `json:"sysctls"` // as they were before the first sandbox
-	Dirs    []string          `json:"dirs"`    // directories that were made for nodes to mount over, those above first
+	Dirs    []string          `json:"dirs"`    // directories that were created as mount points, parents first
 }
 
-// prepare keeps the present settings, unless a sandbox that was started earlier has done so, raises limits that are too low, and
-// makes the directories that nodes mount over. The sandbox with run directory user needs that until restore.
+// prepare saves the present settings unless an earlier sandbox has done so, raises limits that are too low, and creates
+// the directories that nodes mount over. The sandbox with run directory user needs them until restore.
 func (m machine) prepare(ctx context.Context, user string) error {
 	lock, err := m.lock(ctx)
 	if err != nil {
@@ -89,8 +89,8 @@ func (m machine) prepare(ctx context.Context, user string) error {
 	return raiseSysctls()
 }
 
-// restore puts settings back and removes the directories that were made, once the sandbox with run directory user was the last.
-// A sandbox whose run directory is gone needs nothing any more.
+// restore restores the settings and removes the created directories, if the sandbox with run directory user was the last.
+// A sandbox whose run directory is gone does not count.
 func (m machine) restore(ctx context.Context, user string) error {
 	lock, err := m.lock(ctx)
 	if err != nil {
@@ -121,16 +121,16 @@ func (m machine) restore(ctx context.Context, user string) error {
 		}
 	}
 	for _, dir := range slices.Backward(saved.Dirs) {
-		_ = unix.Rmdir(dir) // refused if somebody else has put something there
+		_ = unix.Rmdir(dir) // fails if something else is in it
 	}
-	return wrap(os.Remove(m.file()), "forget what was to be put back")
+	return wrap(os.Remove(m.file()), "remove the saved machine settings")
 }
 
 func (m machine) read() (savedMachine, error) {
 	var saved savedMachine
 	raw, err := os.ReadFile(m.file())
 	if err != nil {
-		return saved, fmt.Errorf("read what is to be put back on the machine: %w", err)
+		return saved, fmt.Errorf("read the saved machine settings: %w", err)
 	}
 	if err := json.Unmarshal(raw, &saved); err != nil {
 		return saved, fmt.Errorf("decode %s: %w", m.file(), err)
@@ -141,12 +141,12 @@ func (m machine) read() (savedMachine, error) {
 func (m machine) write(saved savedMachine) error {
 	raw, err := json.Marshal(saved)
 	if err != nil {
-		return fmt.Errorf("encode what is to be put back on the machine: %w", err)
+		return fmt.Errorf("encode the machine settings: %w", err)
 	}
 	return writeAtomically(m.file(), raw)
 }
 
-// missingDirs are those of dirs that are not there, and those above them that are not there, each after what is above it.
+// missingDirs are those of dirs that do not exist, and their missing parents, parents first.
 func missingDirs(dirs []string) []string {
 	var missing []string
 	for _, dir := range dirs {
@@ -166,7 +166,7 @@ func missingDirs(dirs []string) []string {
 	return missing
 }
 
-// raiseSysctls sets what is lower than a sandbox needs.
+// raiseSysctls raises the limits that are lower than a sandbox needs.
 func raiseSysctls() error {
 	for name, want := range raisedSysctls {
 		raw, err := os.ReadFile(sysctlPath(name))

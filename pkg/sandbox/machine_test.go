@@ -42,7 +42,7 @@ func TestMachineIsRestoredByTheLastSandbox(t *testing.T) {
 	}
 	saved, err := m.read()
 	if err != nil || !reflect.DeepEqual(saved.Users, []string{second}) || len(missingDirs(made)) != 0 {
-		t.Errorf("after the first: %+v, %v", saved, err)
+		t.Errorf("after the first sandbox: %+v, %v", saved, err)
 	}
 	if err := m.restore(t.Context(), second); err != nil {
 		t.Fatal(err)
@@ -51,9 +51,9 @@ func TestMachineIsRestoredByTheLastSandbox(t *testing.T) {
 		t.Errorf("removed: %v", left)
 	}
 	if _, err := m.read(); err == nil {
-		t.Error("what was put back is still to be put back")
+		t.Error("the saved settings are still there after the last sandbox")
 	}
 	if err := m.restore(t.Context(), second); err != nil {
-		t.Errorf("nothing to put back: %v", err)
+		t.Errorf("restore without saved settings: %v", err)
 	}
 }

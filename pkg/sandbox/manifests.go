@@ -20,14 +20,14 @@ import (
 
 const fieldManager = "woven-sandbox"
 
-// wovenManifests are the files of the source tree that have to be applied before Woven's programs start.
+// wovenManifests are the files of the source tree to apply before Woven's programs start.
 func wovenManifests(source string) ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(source, "config", "crd", "*.yaml"))
 	if err != nil {
-		return nil, fmt.Errorf("look for Woven's custom resources: %w", err)
+		return nil, fmt.Errorf("find Woven's CRDs: %w", err)
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("no custom resources in %s", filepath.Join(source, "config", "crd"))
+		return nil, fmt.Errorf("no CRDs in %s", filepath.Join(source, "config", "crd"))
 	}
 	rbac := filepath.Join(source, "config", "rbac")
 	return append(files, filepath.Join(rbac, "controller.yaml"), filepath.Join(rbac, "cniserver.yaml"), filepath.Join(rbac, "gateways.yaml")), nil
@@ -50,7 +50,7 @@ func readManifests(files []string) ([]*unstructured.Unstructured, error) {
 	return objects, nil
 }
 
-// decodeManifest decodes YAML documents; empty ones are left out.
+// decodeManifest decodes YAML documents and skips empty ones.
 func decodeManifest(raw []byte) (objects []*unstructured.Unstructured, err error) {
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096)
 	for {
@@ -68,7 +68,7 @@ func decodeManifest(raw []byte) (objects []*unstructured.Unstructured, err error
 	}
 }
 
-// apply writes objects by server-side apply.
+// apply writes objects with server-side apply.
 func (c *Cluster) apply(ctx context.Context, objects []*unstructured.Unstructured) error {
 	config, err := c.RESTConfig()
 	if err != nil {
@@ -76,15 +76,15 @@ func (c *Cluster) apply(ctx context.Context, objects []*unstructured.Unstructure
 	}
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
-		return fmt.Errorf("make a client: %w", err)
+		return fmt.Errorf("create a client: %w", err)
 	}
 	disco, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
-		return fmt.Errorf("make a discovery client: %w", err)
+		return fmt.Errorf("create a discovery client: %w", err)
 	}
 	groups, err := restmapper.GetAPIGroupResources(disco)
 	if err != nil {
-		return fmt.Errorf("ask the API server what it serves: %w", err)
+		return fmt.Errorf("discover the API server's resources: %w", err)
 	}
 	mapper := restmapper.NewDiscoveryRESTMapper(groups)
 	for _, object := range objects {
@@ -102,7 +102,7 @@ func (c *Cluster) apply(ctx context.Context, objects []*unstructured.Unstructure
 	return c.waitEstablished(ctx, client, objects)
 }
 
-// waitEstablished waits until the API server serves the custom resources among objects.
+// waitEstablished waits until the API server serves the CRDs among objects.
 func (c *Cluster) waitEstablished(ctx context.Context, client dynamic.Interface, objects []*unstructured.Unstructured) error {
 	for _, object := range objects {
 		kind := object.GroupVersionKind()
@@ -115,7 +115,7 @@ func (c *Cluster) waitEstablished(ctx context.Context, client dynamic.Interface,
 			return err == nil && established(current)
 		})
 		if err != nil {
-			return fmt.Errorf("wait for custom resource %s to be served: %w", object.GetName(), err)
+			return fmt.Errorf("wait for CRD %s to be served: %w", object.GetName(), err)
 		}
 	}
 	return nil

@@ -30,7 +30,7 @@ func TestWovenManifests(t *testing.T) {
 		t.Errorf("kinds %v", kinds)
 	}
 	if _, err := wovenManifests(t.TempDir()); err == nil {
-		t.Error("a tree without custom resources is no error")
+		t.Error("a tree without CRDs is no error")
 	}
 }
 

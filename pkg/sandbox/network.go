@@ -20,7 +20,7 @@ const (
 	underlay   = 1500 // MTU of the links between the nodes
 )
 
-// inNetns runs do on a thread that is in the network namespace of process p.
+// inNetns calls do on a thread that is in the network namespace of process p.
 func inNetns(p Process, do func() error) error {
 	target, err := netns.GetFromPath(p.netnsPath())
 	if err != nil {
@@ -40,13 +40,13 @@ func inNetns(p Process, do func() error) error {
 	}
 	doErr := do()
 	if err := netns.Set(home); err != nil {
-		return errors.Join(doErr, fmt.Errorf("leave a network namespace: %w", err)) // the thread stays locked and is thrown away
+		return errors.Join(doErr, fmt.Errorf("leave a network namespace: %w", err)) // the thread stays locked, so the runtime terminates it
 	}
 	runtime.UnlockOSThread()
 	return doErr
 }
 
-// controlNetwork makes the bridge that joins everything, with the control plane's address on it.
+// controlNetwork creates the bridge that connects all capsules, with the control plane's address on it.
 func controlNetwork(ctx context.Context, control Process, p Plan) error {
 	return inNetns(control, func() error {
 		if err := linkUp("lo"); err != nil {
@@ -58,7 +58,7 @@ func controlNetwork(ctx context.Context, control Process, p Plan) error {
 		}
 		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeName, MTU: underlay, HardwareAddr: mac}}
 		if err := netlink.LinkAdd(bridge); err != nil {
-			return fmt.Errorf("make bridge %s: %w", bridgeName, err)
+			return fmt.Errorf("create bridge %s: %w", bridgeName, err)
 		}
 		if err := addAddrs(bridge, hostPrefixes(controlHost, p.DualStack)); err != nil {
 			return err
@@ -73,7 +73,7 @@ func controlNetwork(ctx context.Context, control Process, p Plan) error {
 	})
 }
 
-// clusterRoutes lead from the control plane to pods by way of the first node: the API server's proxy and webhooks need them.
+// clusterRoutes route from the control plane to pods through the first node, for the API server's proxy and for webhooks.
 func clusterRoutes(bridge netlink.Link, p Plan) error {
 	for _, dst := range p.clusterNets() {
 		via := NodeAddr(1, dst.Addr().Is6())
@@ -85,7 +85,7 @@ func clusterRoutes(bridge netlink.Link, p Plan) error {
 	return nil
 }
 
-// connect plugs a capsule into the bridge.
+// connect connects a capsule to the bridge with a veth pair.
 func connect(ctx context.Context, control, capsule Process, l link) error {
 	mac, err := net.ParseMAC(l.mac)
 	if err != nil {
@@ -101,7 +101,7 @@ func connect(ctx context.Context, control, capsule Process, l link) error {
 			PeerName:  nodeLink, PeerMTU: underlay, PeerHardwareAddr: mac, PeerNamespace: netlink.NsPid(capsule.PID),
 		}
 		if err := netlink.LinkAdd(veth); err != nil {
-			return fmt.Errorf("make the cable to %s: %w", l.capsule, err)
+			return fmt.Errorf("create the veth pair to %s: %w", l.capsule, err)
 		}
 		if err := linkUp(l.port); err != nil {
 			return err
@@ -117,7 +117,7 @@ func connect(ctx context.Context, control, capsule Process, l link) error {
 		}
 		eth0, err := netlink.LinkByName(nodeLink)
 		if err != nil {
-			return fmt.Errorf("find the cable's end in %s: %w", l.capsule, err)
+			return fmt.Errorf("find the veth end in %s: %w", l.capsule, err)
 		}
 		if err := addAddrs(eth0, l.addrs); err != nil {
 			return err
@@ -145,7 +145,7 @@ func addAddrs(link netlink.Link, addrs []netip.Prefix) error {
 		entry := &netlink.Addr{IPNet: ipNet(addr)}
 		entry.IP = addr.Addr().AsSlice()
 		if addr.Addr().Is6() {
-			entry.Flags = unix.IFA_F_NODAD // nobody else is here; duplicate detection would only delay
+			entry.Flags = unix.IFA_F_NODAD // no duplicates are possible; duplicate address detection would only delay
 		}
 		if err := netlink.AddrReplace(link, entry); err != nil {
 			return fmt.Errorf("add address %s to %s: %w", addr, link.Attrs().Name, err)
@@ -158,10 +158,10 @@ func ipNet(prefix netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: prefix.Masked().Addr().AsSlice(), Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen())}
 }
 
-// txOff turns transmit checksum offload off: the userspace datapath passes frames on as they are, and nobody behind it would
-// fill the checksum in. Called with the thread in the link's namespace.
+// txOff turns transmit checksum offload off: the userspace datapath forwards frames unchanged, and nothing behind it would
+// fill in the checksum. The calling thread must be in the link's network namespace.
 func txOff(ctx context.Context, name string) error {
-	// exec starts the program from this very thread, so it runs in this thread's network namespace.
+	// exec forks from this thread, so the program runs in this thread's network namespace.
 	output, err := exec.CommandContext(ctx, "ethtool", "-K", name, "tx", "off").CombinedOutput() // #nosec G204 -- names of our own links
 	if err != nil {
 		return fmt.Errorf("turn checksum offload of %s off: %w: %s", name, err, output)

@@ -18,14 +18,14 @@ const (
 
 const containerdSocket = "/run/containerd/containerd.sock"
 
-// nodeOwnDirs are the directories that each node has for itself; the rest of its file system is the machine's.
+// nodeOwnDirs are the directories that each node has for itself; the other directories are the machine's.
 var nodeOwnDirs = []string{
 	"/var/lib/containerd", "/var/lib/kubelet", "/var/lib/cni", "/var/log/pods", "/var/log/containers",
 	"/etc/cni", "/etc/containerd", "/etc/kubernetes", "/opt/cni",
 	"/etc/openvswitch", "/etc/ovn", "/var/lib/openvswitch", "/var/lib/ovn", "/var/log/openvswitch", "/var/log/ovn",
 }
 
-// ownDir is where the machine keeps what node name sees as dir.
+// ownDir is the directory on the machine that node name sees as dir.
 func (p Plan) ownDir(name, dir string) string {
 	return p.Paths.own(name, strings.ReplaceAll(dir[1:], "/", "-"))
 }
@@ -65,7 +65,7 @@ func (p Plan) nodeMounts(name string) []Mount {
 	return append(mounts, Mount{MountBind, p.resolvConf(name), "/etc/resolv.conf"}, Mount{MountShared, "", "/"})
 }
 
-// importImage is the command that gives an OCI archive to a node's containerd.
+// importImage is the command that imports an OCI archive into a node's containerd.
 func (p Plan) importImage(file string) []string {
 	return []string{filepath.Join(p.Artifacts.Containerd, "ctr"), "--address", containerdSocket, "--namespace", "k8s.io", "images", "import", "--local=true", file}
 }

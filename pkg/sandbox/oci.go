@@ -19,7 +19,7 @@ import (
 
 // image is one container image with a single layer.
 type image struct {
-	names      []string // full references; the first is the main one
+	names      []string // full references; errors name the first
 	entrypoint []string
 	cmd        []string
 }
@@ -83,7 +83,7 @@ type ociHistoric struct {
 	CreatedBy string    `json:"created_by"`
 }
 
-// epoch is the time of everything in an image, so that equal content gives equal images.
+// epoch is the time stamp of everything in an image, so that equal content makes equal images.
 var epoch = time.Unix(0, 0).UTC()
 
 // writeOCI writes the file tree below root as an image in the OCI image layout (opencontainers/image-spec, image-layout.md), as a
@@ -147,8 +147,8 @@ func (a *ociArchive) object(mediaType string, value any) (ociDescriptor, error) 
 	return a.blob(mediaType, raw)
 }
 
-// finish writes the index: the same manifest once per name. The annotation io.containerd.image.name is the name that containerd
-// gives the image on import.
+// finish writes the index: the same manifest once per name. Containerd names the imported image by the annotation
+// io.containerd.image.name.
 func (a *ociArchive) finish(manifest ociDescriptor, names []string) error {
 	index := ociIndex{SchemaVersion: 2, MediaType: mediaIndex}
 	for _, name := range names {
@@ -171,7 +171,7 @@ func (a *ociArchive) finish(manifest ociDescriptor, names []string) error {
 	return nil
 }
 
-// tarTree packs the tree below root: sorted, owned by root, without times.
+// tarTree packs the tree below root: sorted, owned by root, without time stamps.
 func tarTree(out io.Writer, root string) error {
 	writer := tar.NewWriter(out)
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -209,7 +209,7 @@ func tarEntry(writer *tar.Writer, root, path string, entry fs.DirEntry) error {
 func tarHeader(root, path string, entry fs.DirEntry) (*tar.Header, error) {
 	info, err := entry.Info()
 	if err != nil {
-		return nil, fmt.Errorf("look at a file to pack: %w", err)
+		return nil, fmt.Errorf("stat a file to pack: %w", err)
 	}
 	target := ""
 	if info.Mode()&fs.ModeSymlink != 0 {
@@ -219,10 +219,10 @@ func tarHeader(root, path string, entry fs.DirEntry) (*tar.Header, error) {
 	}
 	header, err := tar.FileInfoHeader(info, target)
 	if err != nil {
-		return nil, fmt.Errorf("describe %s: %w", path, err)
+		return nil, fmt.Errorf("create the header of %s: %w", path, err)
 	}
 	if header.Name, err = filepath.Rel(root, path); err != nil {
-		return nil, fmt.Errorf("name %s in its archive: %w", path, err)
+		return nil, fmt.Errorf("find the archive path of %s: %w", path, err)
 	}
 	if info.IsDir() {
 		header.Name += "/"

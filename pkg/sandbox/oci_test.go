@@ -67,7 +67,7 @@ func TestOCILayout(t *testing.T) {
 		content, ok := files["blobs/sha256/"+strings.TrimPrefix(d.Digest, "sha256:")]
 		sum := sha256.Sum256(content)
 		if !ok || int64(len(content)) != d.Size || "sha256:"+hex.EncodeToString(sum[:]) != d.Digest {
-			t.Fatalf("blob %+v is not what its descriptor says", d)
+			t.Fatalf("blob does not match its descriptor %+v", d)
 		}
 		return content
 	}
@@ -93,9 +93,9 @@ func TestOCILayout(t *testing.T) {
 	}
 }
 
-func TestEqualTreesGiveEqualImages(t *testing.T) {
+func TestEqualTreesMakeEqualImages(t *testing.T) {
 	if !bytes.Equal(testImage(t), testImage(t)) {
-		t.Error("two images of the same content differ")
+		t.Error("two images with the same content differ")
 	}
 }
 
@@ -136,6 +136,6 @@ func TestELFNeeds(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := elfNeeds("oci_test.go"); err == nil {
-		t.Error("a text file is taken for a program")
+		t.Error("a text file counts as a program")
 	}
 }

@@ -7,23 +7,23 @@ import (
 	"strings"
 )
 
-// Ports of OVN's databases on the control plane's address, TLS only (ovsdb-server(1)).
+// Ports of OVN's databases on the control plane's address. They accept TLS only (ovsdb-server(1)).
 const (
 	NBPort = "6641"
 	SBPort = "6642"
 )
 
-// Sockets as seen inside a capsule, in its Debian root and outside of it.
+// Sockets as seen inside a capsule, both in its Debian root and outside of it.
 const (
 	nbSocket  = "/run/ovn/ovnnb_db.sock"
 	sbSocket  = "/run/ovn/ovnsb_db.sock"
 	ovsSocket = "/run/openvswitch/db.sock"
 )
 
-// ovnTLS are the files of a capsule's own key, certificate and authority, below /etc/ovn in its Debian root.
+// ovnTLS name a capsule's own key, certificate and CA, below /etc/ovn in its Debian root.
 var ovnTLS = []string{"--private-key=/etc/ovn/key.pem", "--certificate=/etc/ovn/cert.pem", "--ca-cert=/etc/ovn/ca.pem"}
 
-// quiet keeps OVS programs from looking for a syslog; what they print goes to the service's log file.
+// quiet turns the syslog output of OVS programs off; their standard error goes to the service's log file.
 const quiet = "-vsyslog:off"
 
 func sslAddr(port string) string {
@@ -97,9 +97,9 @@ func (p Plan) chassisConfig(n int) []string {
 	}
 }
 
-// nodeUnderlay makes a node's bridges and its address. With the userspace datapath the tunnels' source address must lie on a
-// bridge of Open vSwitch, so eth0 is a port of br-phy and br-phy has the address. When ovs-vswitchd ends, its bridges' devices
-// go with it; so these commands run after each of its starts.
+// nodeUnderlay creates a node's bridges and its address. With the userspace datapath, the tunnels' source address must be
+// on an Open vSwitch bridge, so eth0 is a port of br-phy and br-phy has the address. The bridges' devices disappear when
+// ovs-vswitchd exits, so these commands run after each of its starts.
 func (p Plan) nodeUnderlay(n int) []Hook {
 	bridges := []string{
 		"ovs-vsctl", "--timeout=10",
@@ -127,12 +127,12 @@ func (p Plan) nodeUnderlay(n int) []Hook {
 
 // nodeFilter is a node's own nftables(8) script, two chains.
 //
-// The first drops on the ingress hook what Open vSwitch has already taken: AF_PACKET only copies frames, and the node's kernel,
-// seeing them on eth0 as well, would answer them a second time.
+// The first drops on the ingress hook what Open vSwitch has already received: AF_PACKET only copies frames, and the node's
+// kernel, which sees them on eth0 as well, would reply a second time.
 //
-// The second gives what the control plane sends to pods by way of this node the node's address on the pods' side. Pods of other
-// nodes then answer through this node, too; otherwise their answers would take another way than the questions, and connection
-// tracking there would take them for connections that pods open, and translate them.
+// The second masquerades packets from the control plane to pods that this node forwards, as the node's address on ovn0.
+// Replies of pods on other nodes then return through this node. Otherwise they would take another path than the requests,
+// and conntrack on that path would treat them as new connections of the pods and translate them.
 func nodeFilter(dual bool) []byte {
 	var b strings.Builder
 	for _, table := range []string{"netdev sandbox", "inet sandbox"} {

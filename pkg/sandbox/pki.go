@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// certificateLife is how long certificates of a sandbox are valid; a sandbox is thrown away long before.
+// certificateLife is how long a sandbox's certificates are valid, longer than a sandbox lives.
 const certificateLife = 365 * 24 * time.Hour
 
-// authority signs certificates.
+// authority is a certificate authority.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -27,7 +27,7 @@ type authority struct {
 // keyPair is a certificate and its private key, PEM-encoded (X.509 and PKCS #8).
 type keyPair struct{ cert, key []byte }
 
-// certRequest is what a certificate says.
+// certRequest is the content of a certificate.
 type certRequest struct {
 	commonName string
 	groups     []string // organizations: Kubernetes reads them as groups
@@ -40,7 +40,7 @@ type certRequest struct {
 func newAuthority(name string, now time.Time) (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("make the key of authority %s: %w", name, err)
+		return nil, fmt.Errorf("create the key of CA %s: %w", name, err)
 	}
 	serial, err := newSerial()
 	if err != nil {
@@ -54,11 +54,11 @@ func newAuthority(name string, now time.Time) (*authority, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, fmt.Errorf("sign authority %s: %w", name, err)
+		return nil, fmt.Errorf("sign CA %s: %w", name, err)
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("read back authority %s: %w", name, err)
+		return nil, fmt.Errorf("parse CA %s: %w", name, err)
 	}
 	return &authority{cert: cert, key: key, pem: pemBlock("CERTIFICATE", der)}, nil
 }
@@ -66,7 +66,7 @@ func newAuthority(name string, now time.Time) (*authority, error) {
 func (a *authority) issue(req certRequest, now time.Time) (keyPair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return keyPair{}, fmt.Errorf("make the key of %s: %w", req.commonName, err)
+		return keyPair{}, fmt.Errorf("create the key of %s: %w", req.commonName, err)
 	}
 	serial, err := newSerial()
 	if err != nil {
@@ -97,7 +97,7 @@ func (a *authority) issue(req certRequest, now time.Time) (keyPair, error) {
 func newSerial() (*big.Int, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		return nil, fmt.Errorf("draw a serial number: %w", err)
+		return nil, fmt.Errorf("create a serial number: %w", err)
 	}
 	return serial, nil
 }
@@ -114,14 +114,14 @@ func keyBlock(key *ecdsa.PrivateKey) ([]byte, error) {
 	return pemBlock("PRIVATE KEY", der), nil
 }
 
-// pkiFiles makes everything secret that a sandbox needs: file name → content.
+// pkiFiles collects the keys, certificates and kubeconfigs of a sandbox: file name → content.
 type pkiFiles struct {
 	files map[string][]byte
 	now   time.Time
 }
 
-// newPKI issues all certificates and kubeconfigs of a sandbox. There is one authority per trust domain: nobody who may speak to
-// the API server may for that reason speak to etcd or OVN's databases.
+// newPKI issues all certificates and kubeconfigs of a sandbox. Each trust domain has its own CA: a client of the API
+// server is thereby not a client of etcd or of OVN's databases.
 func newPKI(p Plan, now time.Time) (map[string][]byte, error) {
 	pki := &pkiFiles{files: map[string][]byte{}, now: now}
 	cas := map[string]*authority{}
@@ -146,7 +146,7 @@ func newPKI(p Plan, now time.Time) (map[string][]byte, error) {
 	return pki.files, pki.serviceAccountKey()
 }
 
-// certificate is one file pair of the PKI, and with kubeconfig a client configuration as well.
+// certificate is one certificate and key of the PKI and, if kubeconfig is set, a client configuration.
 type certificate struct {
 	ca, file   string
 	req        certRequest
@@ -208,7 +208,7 @@ func (f *pkiFiles) issue(cas map[string]*authority, c certificate) error {
 func (f *pkiFiles) serviceAccountKey() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return fmt.Errorf("make the service account key: %w", err)
+		return fmt.Errorf("create the service account key: %w", err)
 	}
 	if f.files["sa.key"], err = keyBlock(key); err != nil {
 		return err

@@ -92,6 +92,6 @@ func TestKubeconfig(t *testing.T) {
 		t.Errorf("server %q", config.Host)
 	}
 	if string(config.CertData) != string(files["admin.crt"]) || string(config.CAData) != string(files["ca.crt"]) {
-		t.Error("the kubeconfig does not hold the user's certificate and the authority's")
+		t.Error("the kubeconfig lacks the user's or the CA's certificate")
 	}
 }

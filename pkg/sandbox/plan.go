@@ -15,15 +15,15 @@ const (
 	KubeProxyIptables = "iptables"
 )
 
-// Plan is everything that decides what a sandbox looks like. All that a sandbox runs follows from it.
+// Plan is everything that decides what a sandbox looks like. The specs of all capsules are derived from it.
 type Plan struct {
 	Paths     Paths     `json:"paths"`
 	Nodes     int       `json:"nodes"`
 	DualStack bool      `json:"dualStack"`
-	Dev       bool      `json:"dev"`       // run Woven's own programs directly
+	Dev       bool      `json:"dev"`       // run Woven's own programs
 	KubeProxy string    `json:"kubeProxy"` // one of the KubeProxy modes
 	DNS       bool      `json:"dns"`       // run CoreDNS; used with Dev
-	OVNDNS    bool      `json:"ovnDNS"`    // OVN answers names of Services; used with Dev
+	OVNDNS    bool      `json:"ovnDNS"`    // OVN resolves names of Services; used with Dev
 	Artifacts Artifacts `json:"artifacts"`
 	Exe       string    `json:"exe"`      // this program
 	Source    string    `json:"source"`   // root of Woven's source tree: its manifests are applied with Dev
@@ -39,7 +39,7 @@ type CgroupMount struct {
 	Option string `json:"option"` // e.g. "cpu,cpuacct" or "none,name=systemd"
 }
 
-// Validate says what in a plan cannot work.
+// Validate returns an error if the plan cannot work.
 func (p Plan) Validate() error {
 	if err := ValidateName(p.Paths.Name); err != nil {
 		return err
@@ -57,7 +57,7 @@ func (p Plan) Validate() error {
 		return fmt.Errorf("home %q: want an absolute path", home)
 	}
 	if home == "/run" || strings.HasPrefix(home, "/run/") || strings.HasPrefix(home, "/var/run/") {
-		return errors.New("home lies below /run, which every node replaces by its own: set WOVEN_SANDBOX_HOME elsewhere")
+		return errors.New("home lies below /run, which every node mounts over: set WOVEN_SANDBOX_HOME elsewhere")
 	}
 	return nil
 }
@@ -78,8 +78,8 @@ func (p Plan) capsule(name, hostname string) CapsuleSpec {
 	}
 }
 
-// baseMounts gives a capsule its own /proc, /sys and /run, and makes the Debian root usable by chroot from within it: with the
-// same /run, and with directories of its own for databases and keys.
+// baseMounts gives a capsule its own /proc, /sys and /run, and makes the Debian root usable by chroot from within the
+// capsule: with the same /run, and with directories of its own for databases and keys.
 func (p Plan) baseMounts(name string) []Mount {
 	root := p.Artifacts.Root
 	run := p.Paths.own(name, "run")
@@ -106,7 +106,7 @@ func (p Plan) outsideSpec() CapsuleSpec {
 	return spec
 }
 
-// link is the cable between the bridge in the control plane's namespace and one capsule.
+// link is a veth pair between the bridge in the control plane's network namespace and one capsule.
 type link struct {
 	capsule string
 	port    string // name of the bridge's end
@@ -117,7 +117,7 @@ type link struct {
 func (p Plan) links() []link {
 	links := []link{{outsideCapsule, "outside", hardwareAddr(outsideHost), hostPrefixes(outsideHost, p.DualStack)}}
 	for n := 1; n <= p.Nodes; n++ {
-		// A node's address lies on br-phy, not on eth0: see nodeUnderlay.
+		// A node's address is on br-phy, not on eth0: see nodeUnderlay.
 		links = append(links, link{NodeName(n), "node" + fmt.Sprint(n), hardwareAddr(nodeHost0 + n), nil})
 	}
 	return links
@@ -126,7 +126,7 @@ func (p Plan) links() []link {
 // hardwareAddr is a locally administered MAC address for host n of the node network.
 func hardwareAddr(n int) string { return fmt.Sprintf("02:77:00:00:00:%02x", n) }
 
-// clusterNets are the networks that the control plane reaches by way of a node: pods and the join network.
+// clusterNets are the networks that the control plane reaches through a node: pods and the join network.
 func (p Plan) clusterNets() []netip.Prefix {
 	nets := []netip.Prefix{podNet4, joinNet4}
 	if p.DualStack {
@@ -135,7 +135,7 @@ func (p Plan) clusterNets() []netip.Prefix {
 	return nets
 }
 
-// joinAddrs and the like are comma-separated lists, as Kubernetes' flags want dual-stack values.
+// join is a comma-separated list, the form of dual-stack values in Kubernetes' flags.
 func join[T fmt.Stringer](dual bool, v4, v6 T) string {
 	if dual {
 		return v4.String() + "," + v6.String()

@@ -56,9 +56,9 @@ func TestPlanValidate(t *testing.T) {
 	}
 }
 
-// TestSpecsHoldTogether checks every capsule of every flavour: names are unique, predecessors exist and are not circular, paths
-// are absolute.
-func TestSpecsHoldTogether(t *testing.T) {
+// TestSpecsAreConsistent checks every capsule of every variant: names are unique, predecessors exist and are not circular,
+// paths are absolute.
+func TestSpecsAreConsistent(t *testing.T) {
 	for _, flavour := range []func(*Plan){func(*Plan) {}, func(p *Plan) { p.DualStack = true }, func(p *Plan) { p.Dev = true }, func(p *Plan) { p.CgroupV2, p.KubeProxy = true, KubeProxyNone }} {
 		p := testPlan(3)
 		flavour(&p)
@@ -100,7 +100,7 @@ func checkSpec(t *testing.T, spec CapsuleSpec) {
 	}
 	var back CapsuleSpec
 	if err := json.Unmarshal(raw, &back); err != nil || !reflect.DeepEqual(normal(t, back), normal(t, spec)) {
-		t.Errorf("%s does not survive its encoding: %v", spec.Name, err)
+		t.Errorf("%s differs after encoding and decoding: %v", spec.Name, err)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestKubeletConfig(t *testing.T) {
 		}
 	}
 	if config["authentication"].(map[string]any)["anonymous"].(map[string]any)["enabled"] != false {
-		t.Error("anybody may talk to the kubelet")
+		t.Error("the kubelet accepts anonymous requests")
 	}
 }
 
@@ -217,7 +217,7 @@ func TestNodeFilter(t *testing.T) {
 		}
 	}
 	if strings.Contains(string(nodeFilter(false)), "ip6") {
-		t.Error("IPv6 in a single-stack node")
+		t.Error("the filter of a single-stack node has IPv6 rules")
 	}
 }
 

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// Process identifies a process for good: its pid may be used again after it ended, but not together with its start time.
+// Process identifies a process uniquely: the kernel may reuse its pid, but not together with its start time.
 type Process struct {
 	PID   int    `json:"pid"`   // in the host's pid namespace
 	Start uint64 `json:"start"` // clock ticks since boot, field 22 of /proc/<pid>/stat
-	Boot  string `json:"boot"`  // the machine's boot id: start times begin again with each boot
+	Boot  string `json:"boot"`  // the machine's boot id: start times count from boot
 }
 
 // identify reads the identity of a live process.
@@ -49,7 +49,7 @@ func readStat(pid int) (start uint64, state byte, err error) {
 	return parseStat(raw)
 }
 
-// parseStat reads state and start time out of a line of /proc/<pid>/stat (proc(5)). The program's name, in parentheses, may
+// parseStat parses state and start time of a line of /proc/<pid>/stat (proc(5)). The program's name, in parentheses, may
 // itself contain spaces and parentheses.
 func parseStat(raw []byte) (start uint64, state byte, err error) {
 	end := bytes.LastIndexByte(raw, ')')
@@ -68,7 +68,7 @@ func parseStat(raw []byte) (start uint64, state byte, err error) {
 	return start, fields[0][0], nil
 }
 
-// Alive says whether this very process still runs. A zombie has ended.
+// Alive reports whether this very process still runs. A zombie does not.
 func (p Process) Alive() bool {
 	if p.PID <= 1 {
 		return false
@@ -80,13 +80,13 @@ func (p Process) Alive() bool {
 	return err == nil && start == p.Start && state != 'Z' && state != 'X'
 }
 
-// kill ends the process at once and waits until it is gone. A process that has ended already is no error; another process that
-// has taken its pid is left alone.
+// kill sends SIGKILL and waits until the process is gone. A process that has already exited is no error; another process
+// that reuses its pid is not touched.
 func (p Process) kill(ctx context.Context) error {
 	if !p.Alive() {
 		return nil
 	}
-	handle, err := os.FindProcess(p.PID) // a pidfd: from here on the pid cannot be recycled under us
+	handle, err := os.FindProcess(p.PID) // a pidfd, so the pid cannot be reused until the signal is sent
 	if err != nil {
 		return fmt.Errorf("find process %d: %w", p.PID, err)
 	}
@@ -100,7 +100,7 @@ func (p Process) kill(ctx context.Context) error {
 	return waitUntil(ctx, 10*time.Millisecond, func() bool { return !p.Alive() })
 }
 
-// waitUntil asks done every interval until it says yes or ctx ends.
+// waitUntil calls done every interval until it returns true or ctx ends.
 func waitUntil(ctx context.Context, interval time.Duration, done func() bool) error {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()

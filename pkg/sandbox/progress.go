@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Progress prints what a long command is doing, one line per step with its duration in seconds.
+// Progress prints the steps of a long command, one line each, with its duration in seconds.
 type Progress struct {
 	mu  sync.Mutex
 	out io.Writer
@@ -19,7 +19,7 @@ func NewProgress(out io.Writer, now func() time.Time) *Progress {
 	return &Progress{out: out, now: now}
 }
 
-// Step announces what begins and gives the function that prints how it ended.
+// Step prints the start of a step and returns a function that prints how it ended.
 func (p *Progress) Step(format string, args ...any) (done func(error)) {
 	what, start := fmt.Sprintf(format, args...), p.now()
 	p.print("%s …\n", what)

@@ -10,15 +10,15 @@ import (
 	"syscall"
 )
 
-// reaper is the part of pid 1 that waits for every process of the capsule: its own children, and orphans that it inherits.
+// reaper waits, in pid 1, for every process of the capsule: its own children and the orphans that it inherits.
 type reaper struct {
-	mu      sync.Mutex // held while a child is being started, so that its end is not seen before it is known
+	mu      sync.Mutex // held while a child is started, so that its exit is not collected before it is registered
 	waiting map[int]chan syscall.WaitStatus
 }
 
 func newReaper() *reaper { return &reaper{waiting: map[int]chan syscall.WaitStatus{}} }
 
-// start runs cmd; its end is told on the channel. cmd's outputs must be files, because nobody calls cmd.Wait.
+// start runs cmd; the channel receives its exit status. cmd's outputs must be files, because nobody calls cmd.Wait.
 func (r *reaper) start(cmd *exec.Cmd) (pid int, ended <-chan syscall.WaitStatus, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -28,10 +28,10 @@ func (r *reaper) start(cmd *exec.Cmd) (pid int, ended <-chan syscall.WaitStatus,
 	channel := make(chan syscall.WaitStatus, 1)
 	r.waiting[cmd.Process.Pid] = channel
 	pid = cmd.Process.Pid
-	return pid, channel, wrap(cmd.Process.Release(), "let go of %s", cmd.Path)
+	return pid, channel, wrap(cmd.Process.Release(), "detach from %s", cmd.Path)
 }
 
-// run collects ended processes until ctx ends.
+// run reaps exited processes until ctx ends.
 func (r *reaper) run(ctx context.Context) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGCHLD)

@@ -15,7 +15,7 @@ import (
 // rootfs is a file tree that becomes an image.
 type rootfs struct{ dir string }
 
-// newRootfs makes the directories and account files that programs expect in any image.
+// newRootfs creates the directories and account files that programs expect in any image.
 func newRootfs(dir string) (rootfs, error) {
 	r := rootfs{dir: dir}
 	for _, d := range []string{"bin", "dev", "etc", "lib", "proc", "root", "sys", "tmp", "uploads", "usr/bin", "var"} {
@@ -24,7 +24,7 @@ func newRootfs(dir string) (rootfs, error) {
 		}
 	}
 	if err := os.Chmod(filepath.Join(dir, "tmp"), 0o777|fs.ModeSticky); err != nil { // #nosec G302 -- /tmp of an image
-		return r, fmt.Errorf("make an image root: %w", err)
+		return r, fmt.Errorf("create an image root: %w", err)
 	}
 	files := map[string]string{ // #nosec G101 -- accounts without passwords
 		"etc/passwd":        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\nuser-defined-in-image:x:1000:1000::/:/bin/sh\n",
@@ -47,14 +47,14 @@ func (r rootfs) write(name string, content []byte, mode fs.FileMode) error {
 	if err := os.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("replace %s: %w", name, err)
 	}
-	if err := os.WriteFile(target, content, mode); err != nil { // #nosec G703 -- below a directory of ours
+	if err := os.WriteFile(target, content, mode); err != nil { // #nosec G703 -- below our own directory
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return wrap(os.Chmod(target, mode), "set the mode of %s", name)
 }
 
 func (r rootfs) copy(from, to string, mode fs.FileMode) error {
-	content, err := os.ReadFile(from) // #nosec G304 -- an artifact of ours
+	content, err := os.ReadFile(from) // #nosec G304 -- our own artifact
 	if err != nil {
 		return fmt.Errorf("read %s: %w", from, err)
 	}
@@ -90,7 +90,7 @@ func (r rootfs) addProgram(debian, name string) error {
 	return r.addLibraries(debian, found, map[string]bool{})
 }
 
-// addLibrary copies one shared library (a path in the Debian root) and what it needs.
+// addLibrary copies one shared library (a path in the Debian root) and its dependencies.
 func (r rootfs) addLibrary(debian, at string, seen map[string]bool) error {
 	if seen[at] {
 		return nil
@@ -134,7 +134,7 @@ type elfNeed struct {
 	searchPath  []string
 }
 
-// elfNeeds reads from an ELF file what the dynamic linker would load (ld.so(8)).
+// elfNeeds reads from an ELF file which libraries the dynamic linker would load (ld.so(8)).
 func elfNeeds(file string) (elfNeed, error) {
 	var need elfNeed
 	f, err := elf.Open(file)
@@ -170,7 +170,7 @@ func elfNeeds(file string) (elfNeed, error) {
 func findLibrary(debian string, searchPath []string, lib string) (string, error) {
 	standard, err := filepath.Glob(filepath.Join(debian, "usr/lib/*-linux-gnu*"))
 	if err != nil {
-		return "", fmt.Errorf("look for library directories: %w", err)
+		return "", fmt.Errorf("list library directories: %w", err)
 	}
 	dirs := make([]string, 0, len(searchPath)+len(standard)+1)
 	for _, dir := range searchPath {
@@ -188,10 +188,10 @@ func findLibrary(debian string, searchPath []string, lib string) (string, error)
 	return "", fmt.Errorf("library %s is not in %s", lib, debian)
 }
 
-// resolveIn follows the symbolic links of a path as a process inside root would, and gives the file that is meant, relative to
-// root.
+// resolveIn follows the symbolic links of a path as a process with root as its root directory would. The result is
+// relative to root.
 func resolveIn(root, name string) (string, error) {
-	const maxLinks = 40 // as the kernel's MAXSYMLINKS
+	const maxLinks = 40 // the kernel's MAXSYMLINKS
 	var done string
 	rest := strings.Split(path.Clean("/" + name)[1:], "/")
 	for links := 0; len(rest) > 0; {

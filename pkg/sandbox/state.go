@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// State is what is known about a sandbox between commands. It is written before anything is made that it names, so that whatever
-// is killed half way can be found and removed.
+// State is the record of a sandbox that outlives a command. It is written before anything that it names is created, so
+// that a later command finds and removes what a killed one left.
 type State struct {
 	Plan     Plan               `json:"plan"`
 	Complete bool               `json:"complete"` // `up` has finished
@@ -40,7 +40,7 @@ func (s *State) write() error {
 	return writeAtomically(s.Plan.Paths.stateFile(), raw)
 }
 
-// alive says whether anything of the sandbox still runs.
+// alive reports whether any capsule of the sandbox still runs.
 func (s *State) alive() bool {
 	for _, process := range s.Capsules {
 		if process.Alive() {
@@ -62,7 +62,7 @@ func readStatus(file string) (CapsuleStatus, error) {
 	return status, nil
 }
 
-// List names the sandboxes that have a run directory, running or not.
+// List returns the names of the sandboxes that have a run directory, running or not.
 func List(home Home) ([]string, error) {
 	entries, err := os.ReadDir(home.runDir())
 	if errors.Is(err, fs.ErrNotExist) {

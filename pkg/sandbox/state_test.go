@@ -24,7 +24,7 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
-func TestKillLeavesARecycledPIDAlone(t *testing.T) {
+func TestKillSparesReusedPID(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "sleep", "1000")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestKillLeavesARecycledPIDAlone(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	if (Process{PID: 1}).Alive() {
-		t.Error("pid 1 counts as ours")
+		t.Error("pid 1 counts as a process of ours")
 	}
 }
 
@@ -77,7 +77,7 @@ func TestStateRoundTrip(t *testing.T) {
 	if names, err := List(home); err != nil || !reflect.DeepEqual(names, []string{"k0"}) {
 		t.Errorf("%v, %v", names, err)
 	}
-	if _, err := Open(home, "k0"); err == nil || !strings.Contains(err.Error(), "does not run") {
+	if _, err := Open(home, "k0"); err == nil || !strings.Contains(err.Error(), "is not running") {
 		t.Errorf("opened a dead sandbox: %v", err)
 	}
 	if _, err := Open(home, "none"); err == nil || !strings.Contains(err.Error(), "there is no sandbox") {
@@ -145,6 +145,6 @@ func TestRemoveCgroupGivesUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := removeCgroup(ctx, dir); err == nil {
-		t.Error("a cgroup that cannot be removed is no error")
+		t.Error("removeCgroup returned no error for a busy cgroup")
 	}
 }

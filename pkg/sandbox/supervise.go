@@ -25,9 +25,9 @@ const (
 	probeInterval  = 50 * time.Millisecond
 	gateInterval   = 50 * time.Millisecond
 	hookRetry      = 200 * time.Millisecond
-	restartDelay   = 200 * time.Millisecond // before a service that ended is started again; doubles up to restartMax
+	restartDelay   = 200 * time.Millisecond // before a service that exited is restarted; doubles up to restartMax
 	restartMax     = 3 * time.Second
-	restartForgive = 10 * time.Second // a service that ran this long starts again after restartDelay
+	restartForgive = 10 * time.Second // a service that ran this long is restarted after restartDelay
 )
 
 // supervisor keeps the services of one capsule running.
@@ -42,7 +42,7 @@ type supervisor struct {
 	status CapsuleStatus
 }
 
-// RunCapsule is the second stage of a capsule's pid 1: it makes the file system, then runs the services until ctx ends.
+// RunCapsule is the second stage of a capsule's pid 1: it prepares the file system, then runs the services until ctx ends.
 func RunCapsule(ctx context.Context, specFile string, log logr.Logger, now func() time.Time) error {
 	spec, err := readSpec(specFile)
 	if err != nil {
@@ -76,7 +76,7 @@ func supervise(ctx context.Context, spec CapsuleSpec, log logr.Logger, now func(
 	return nil
 }
 
-// keep starts a service whenever it is not running, from its gate and predecessors on.
+// keep restarts a service whenever it exits. Each start waits for its gate and its predecessors.
 func (s *supervisor) keep(ctx context.Context, service Service) {
 	if !s.mayStart(ctx, service) {
 		return
@@ -86,7 +86,7 @@ func (s *supervisor) keep(ctx context.Context, service Service) {
 		began := s.now()
 		note := s.once(ctx, service, starts)
 		s.update(service.Name, ServiceStatus{Starts: starts, Note: note})
-		s.log.Info("service ended", "service", service.Name, "starts", starts, "reason", note)
+		s.log.Info("service exited", "service", service.Name, "starts", starts, "reason", note)
 		if s.now().Sub(began) > restartForgive {
 			delay = restartDelay
 		}
@@ -101,10 +101,10 @@ func (s *supervisor) mayStart(ctx context.Context, service Service) bool {
 	for _, name := range service.After {
 		ready, known := s.first[name]
 		if !known {
-			s.update(service.Name, ServiceStatus{Note: fmt.Sprintf("waits for %q, which is not a service", name)})
+			s.update(service.Name, ServiceStatus{Note: fmt.Sprintf("waiting for %q, which is not a service", name)})
 			return false
 		}
-		s.update(service.Name, ServiceStatus{Note: "waits for " + name})
+		s.update(service.Name, ServiceStatus{Note: "waiting for " + name})
 		select {
 		case <-ready:
 		case <-ctx.Done():
@@ -114,11 +114,11 @@ func (s *supervisor) mayStart(ctx context.Context, service Service) bool {
 	if service.Gate == "" {
 		return true
 	}
-	s.update(service.Name, ServiceStatus{Note: "waits for gate " + filepath.Base(service.Gate)})
+	s.update(service.Name, ServiceStatus{Note: "waiting for gate " + filepath.Base(service.Gate)})
 	return waitUntil(ctx, gateInterval, func() bool { _, err := os.Stat(service.Gate); return err == nil }) == nil
 }
 
-// once runs a service from its start to its end and says why it ended.
+// once runs a service from its start to its exit and returns the reason of the exit.
 func (s *supervisor) once(ctx context.Context, service Service, starts int) (why string) {
 	out, err := os.OpenFile(filepath.Join(s.spec.LogDir, service.Name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *supervisor) once(ctx context.Context, service Service, starts int) (why
 	if err != nil {
 		return err.Error()
 	}
-	s.update(service.Name, ServiceStatus{PID: pid, Starts: starts, Note: "becoming ready"})
+	s.update(service.Name, ServiceStatus{PID: pid, Starts: starts, Note: "not ready yet"})
 	over := make(chan struct{})
 	var status syscall.WaitStatus
 	go func() { status = <-ended; close(over) }()
@@ -146,7 +146,7 @@ func (s *supervisor) once(ctx context.Context, service Service, starts int) (why
 	case <-over:
 		return describe(status)
 	case <-ctx.Done():
-		return "the capsule ends"
+		return "the capsule is stopping"
 	}
 }
 
@@ -159,7 +159,7 @@ func (s *supervisor) wasReady(name string) bool {
 	}
 }
 
-// becomeReady waits for the service's probe and runs what follows; it gives up when the service ends.
+// becomeReady waits for the service's probe and runs the hooks that follow. It returns false when the service exits first.
 func (s *supervisor) becomeReady(ctx context.Context, service Service, starts int, out *os.File, over <-chan struct{}) bool {
 	probe, err := newProbe(service.Ready)
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *supervisor) becomeReady(ctx context.Context, service Service, starts in
 	return s.hooks(ctx, service.Then, starts, out, ended) == nil
 }
 
-// hooks runs commands one after the other; one that fails is tried again until it succeeds or stop says so.
+// hooks runs commands in sequence. A failing one is retried until it succeeds or stop returns true.
 func (s *supervisor) hooks(ctx context.Context, hooks []Hook, starts int, out *os.File, stop func() bool) error {
 	for _, hook := range hooks {
 		if hook.Once && starts > 1 {
@@ -233,7 +233,7 @@ func (s *supervisor) command(argv, env []string, chroot bool, out *os.File) *exe
 	return cmd
 }
 
-// lookIn finds a program in the usual directories of a root and gives its path inside that root.
+// lookIn searches the standard directories of a root for a program and returns its path inside that root.
 func lookIn(root, name string) string {
 	for _, dir := range []string{"/usr/bin", "/usr/sbin"} {
 		if _, err := resolveIn(root, filepath.Join(dir, name)); err == nil {
@@ -250,7 +250,7 @@ func describe(status syscall.WaitStatus) string {
 	return fmt.Sprintf("exit status %d", status.ExitStatus())
 }
 
-// update records the state of a service and writes it for others to read.
+// update records the state of a service and publishes it in the status file.
 func (s *supervisor) update(name string, status ServiceStatus) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -267,7 +267,7 @@ func (s *supervisor) update(name string, status ServiceStatus) {
 	}
 }
 
-// pause waits for d and says whether to go on.
+// pause waits for d. It returns false when ctx ends first.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -279,7 +279,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// newProbe makes the function that asks once whether a service is ready.
+// newProbe returns a function that checks once whether a service is ready.
 func newProbe(p Probe) (func(context.Context) bool, error) {
 	switch {
 	case p.Unix != "":
@@ -306,7 +306,7 @@ func probeClient(caFile string) (*http.Client, error) {
 	if caFile != "" {
 		raw, err := os.ReadFile(caFile) // #nosec G304 -- named by the spec
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("read the authority of a probe: %w", err)
+			return nil, fmt.Errorf("read the CA of a probe: %w", err)
 		}
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(raw) {

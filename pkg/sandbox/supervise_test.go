@@ -13,7 +13,7 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// startSupervisor runs services of a spec without a capsule around them, and ends them with the test.
+// startSupervisor runs the services of a spec without a capsule and stops them when the test ends.
 func startSupervisor(t *testing.T, services ...Service) (status func() CapsuleStatus, logOf func(string) string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -47,14 +47,14 @@ func eventually(t *testing.T, what string, cond func() bool) {
 	}
 }
 
-func TestSupervisorStartsAgainWhatDies(t *testing.T) {
+func TestSupervisorRestartsServices(t *testing.T) {
 	status, _ := startSupervisor(t, Service{Name: "s", Argv: []string{"sleep", "1000"}})
 	eventually(t, "ready", func() bool { return status().Services["s"].Ready })
 	first := status().Services["s"].PID
 	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "started again", func() bool {
+	eventually(t, "restarted", func() bool {
 		s := status().Services["s"]
 		return s.Ready && s.Starts == 2 && s.PID != first
 	})
@@ -69,12 +69,12 @@ func TestSupervisorHooks(t *testing.T) {
 	late := filepath.Join(dir, "late")
 	status, logOf := startSupervisor(t, Service{
 		Name: "s", Argv: []string{"sleep", "1000"},
-		Before: []Hook{{Argv: []string{"echo", "passed over"}, Unless: there}, {Argv: []string{"echo", "before"}, Unless: late}},
+		Before: []Hook{{Argv: []string{"echo", "skipped"}, Unless: there}, {Argv: []string{"echo", "before"}, Unless: late}},
 		Then:   []Hook{{Argv: []string{"cat", late}}, {Argv: []string{"echo", "once"}, Once: true}, {Argv: []string{"echo", "always"}}},
 	})
 	eventually(t, "the first attempt of a failing hook", func() bool { return strings.Contains(logOf("s"), "exit status 1") })
 	if status().Services["s"].Ready {
-		t.Error("ready before what follows the start has been done")
+		t.Error("ready before the hooks after the start have run")
 	}
 	if err := os.WriteFile(late, []byte("content\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func TestSupervisorHooks(t *testing.T) {
 	}
 	eventually(t, "ready again", func() bool { s := status().Services["s"]; return s.Ready && s.Starts == 2 })
 	log := logOf("s")
-	for word, want := range map[string]int{"passed over": 0, "before": 1, "once": 1, "always": 2} {
+	for word, want := range map[string]int{"skipped": 0, "before": 1, "once": 1, "always": 2} {
 		if got := strings.Count(log, word+"\n"); got != want {
 			t.Errorf("%q printed %d times, want %d, in:\n%s", word, got, want, log)
 		}
@@ -111,5 +111,5 @@ func TestSupervisorOrder(t *testing.T) {
 
 func TestSupervisorProgramMissing(t *testing.T) {
 	status, _ := startSupervisor(t, Service{Name: "s", Argv: []string{"/no/such/program"}})
-	eventually(t, "said so", func() bool { return strings.Contains(status().Services["s"].Note, "/no/such/program") })
+	eventually(t, "reported", func() bool { return strings.Contains(status().Services["s"].Note, "/no/such/program") })
 }

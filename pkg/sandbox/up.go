@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// Options are what a user may choose about a sandbox.
+// Options are the user's choices for a sandbox.
 type Options struct {
 	Name      string
 	Nodes     int
 	DualStack bool
-	Dev       bool   // also run Woven's own programs, found next to this one
+	Dev       bool   // also run Woven's own programs, found in the directory of this one
 	KubeProxy string // one of the KubeProxy modes
 	DNS       bool   // with Dev: run CoreDNS
-	OVNDNS    bool   // with Dev: OVN answers queries for the names of Services
-	Source    string // root of Woven's source tree; empty: FindSource
-	Exe       string // the woven-sandbox program; empty: this program
+	OVNDNS    bool   // with Dev: OVN resolves the names of Services
+	Source    string // root of Woven's source tree; defaults to FindSource
+	Exe       string // the woven-sandbox program; defaults to this program
 }
 
-// Up builds what is missing and starts a sandbox. It returns once all nodes have registered, and with Dev once all are Ready.
-// What an earlier Up of the same name left unfinished is removed first.
+// Up builds what is missing and starts a sandbox. It returns once all nodes have registered, and with Dev once all are
+// Ready. It first removes what an unfinished Up of the same name left.
 func Up(ctx context.Context, home Home, o Options, progress *Progress, now func() time.Time) (*Cluster, error) {
 	if err := ValidateName(o.Name); err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func makePlan(paths Paths, o Options) (Plan, error) {
 	if exe == "" {
 		var err error
 		if exe, err = os.Executable(); err != nil {
-			return Plan{}, fmt.Errorf("find this program: %w", err)
+			return Plan{}, fmt.Errorf("find this program's path: %w", err)
 		}
 	}
 	source := o.Source
@@ -83,7 +83,7 @@ func makePlan(paths Paths, o Options) (Plan, error) {
 	return plan, nil
 }
 
-// clearTheWay removes what is left of an earlier sandbox of this name, but refuses to touch one that is complete and runs.
+// clearTheWay removes an unfinished or dead sandbox of this name. It returns an error for a complete one that runs.
 func clearTheWay(ctx context.Context, paths Paths, progress *Progress) error {
 	state, err := readState(paths)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -93,15 +93,15 @@ func clearTheWay(ctx context.Context, paths Paths, progress *Progress) error {
 		return err
 	}
 	if state.Complete && state.alive() {
-		return fmt.Errorf("sandbox %s runs already, with %d nodes: end it with `woven-sandbox down --name %s`, or give another --name", paths.Name, state.Plan.Nodes, paths.Name)
+		return fmt.Errorf("sandbox %s is already running, with %d nodes: stop it with `woven-sandbox down --name %s`, or pass another --name", paths.Name, state.Plan.Nodes, paths.Name)
 	}
-	done := progress.Step("removing what is left of sandbox %s", paths.Name)
+	done := progress.Step("removing the remains of sandbox %s", paths.Name)
 	err = remove(ctx, state)
 	done(err)
 	return err
 }
 
-// starter carries one Up from the plan to running capsules.
+// starter is the state of one Up.
 type starter struct {
 	plan     Plan
 	state    *State
@@ -121,9 +121,9 @@ func (u *starter) run(ctx context.Context) error {
 	}
 	u.state.Plan = u.plan
 	if err := os.MkdirAll(u.plan.Paths.Gate(""), 0o700); err != nil {
-		return fmt.Errorf("make the run directory: %w", err)
+		return fmt.Errorf("create the run directory: %w", err)
 	}
-	if err := u.state.write(); err != nil { // from here on Down finds everything
+	if err := u.state.write(); err != nil { // from here on, Down can remove everything
 		return err
 	}
 	if err := thisMachine.prepare(ctx, u.plan.Paths.Dir()); err != nil {
@@ -146,7 +146,7 @@ func (u *starter) run(ctx context.Context) error {
 	return u.state.write()
 }
 
-// writeFiles writes everything that the capsules read.
+// writeFiles writes the files that the capsules read.
 func (u *starter) writeFiles() error {
 	p := u.plan
 	pki, err := newPKI(p, u.now())
@@ -213,8 +213,7 @@ func writeNodeFiles(p Plan, n int, pki map[string][]byte) error {
 	return installCNI(p, n)
 }
 
-// installCNI copies the CNI programs into a node: the plugins loopback and portmap (for ports of the host that lead to a pod), and
-// with Dev Woven's shim.
+// installCNI copies the CNI plugins loopback and portmap (host ports) into a node and, with Dev, Woven's own.
 func installCNI(p Plan, n int) error {
 	target := rootfs{dir: filepath.Join(p.ownDir(NodeName(n), "/opt/cni"), "bin")}
 	for _, plugin := range []string{"loopback", "portmap"} {
@@ -228,7 +227,7 @@ func installCNI(p Plan, n int) error {
 	return target.copy(filepath.Join(p.WovenBin, wovenCNI), wovenCNI, 0o755)
 }
 
-// startAll starts every capsule, records it, puts it into its cgroups, plugs it in, and lets it go.
+// startAll starts every capsule, records it, puts it into its cgroups, connects it to the bridge, and releases its pid 1.
 func (u *starter) startAll(ctx context.Context, v1 []hierarchy) error {
 	cables := map[string]link{}
 	for _, l := range u.plan.links() {
@@ -239,7 +238,7 @@ func (u *starter) startAll(ctx context.Context, v1 []hierarchy) error {
 		if err != nil {
 			return err
 		}
-		err = u.settle(ctx, capsule.process, spec.Name, cables, v1)
+		err = u.attach(ctx, capsule.process, spec.Name, cables, v1)
 		if err != nil {
 			return capsule.abandon(fmt.Errorf("capsule %s: %w", spec.Name, err))
 		}
@@ -250,7 +249,7 @@ func (u *starter) startAll(ctx context.Context, v1 []hierarchy) error {
 	return nil
 }
 
-func (u *starter) settle(ctx context.Context, process Process, name string, cables map[string]link, v1 []hierarchy) error {
+func (u *starter) attach(ctx context.Context, process Process, name string, cables map[string]link, v1 []hierarchy) error {
 	u.state.Capsules[name] = process
 	cable, plugged := cables[name]
 	var cgroups []string

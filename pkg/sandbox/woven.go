@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// Woven's own programs, next to this one.
+// Woven's own programs, in the directory of this one.
 const (
 	wovenController = "woven-controller"
 	wovenCNIServer  = "woven-cniserver"
 	wovenCNI        = "woven-cni"
 )
 
-// cniSocket is where the CNI shim reaches the cniserver, the path that existing installations use.
+// cniSocket is where the CNI plugin dials the cniserver, the path that existing installations use.
 const cniSocket = "/run/openvswitch/kube-ovn-daemon.sock"
 
 func (p Plan) controllerService() Service {
 	argv := []string{
 		filepath.Join(p.WovenBin, wovenController), "--kubeconfig=" + p.Paths.PKI("woven-controller.conf"),
 		"--ovn-nb-addr=" + sslAddr(NBPort), "--ovn-sb-addr=" + sslAddr(SBPort),
-		// One controller, whose supervisor starts it again: it takes up its own lease, and need not wait for it to run out.
+		// One controller: after a restart it renews its own lease and need not wait until that expires.
 		"--leader-elect-identity=sandbox",
 		"--tls-cert=" + p.Paths.PKI("ovn-controller-client.crt"), "--tls-key=" + p.Paths.PKI("ovn-controller-client.key"), "--tls-ca=" + p.Paths.PKI("ovn-ca.crt"),
 	}
@@ -47,7 +47,7 @@ func (p Plan) cniServerService(n int) Service {
 	}
 }
 
-// checkWoven says which of Woven's programs are not next to this one.
+// checkWoven returns an error that lists the missing programs of Woven.
 func (p Plan) checkWoven() error {
 	var missing []string
 	for _, name := range []string{wovenController, wovenCNIServer, wovenCNI} {

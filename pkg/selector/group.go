@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// The operators of requirements, as package selection spells them.
+// The operators of requirements, as package k8s.io/apimachinery/pkg/selection spells them.
 const (
 	opIn           = "in"
 	opEquals       = "="
@@ -20,19 +20,18 @@ const (
 	opNotExists    = "!"
 )
 
-// nothing is the normal form of a selector that no object can match; no list of requirements reads so.
+// nothing is the normal form of a selector that matches no object. No list of requirements has that form.
 const nothing = "\x00nothing"
 
-// Name is the content address of a selector: equal for selectors that differ
-// only in order or spelling ("a=b" and "a in (b)"). It is 32 hexadecimal digits,
-// so that it fits into any name of OVN or Kubernetes.
+// Name is the content address of a selector: equal for selectors that differ only in order or notation ("a=b" and
+// "a in (b)"). It is 32 hexadecimal digits, so that it fits into any name of OVN or Kubernetes.
 func Name(s labels.Selector) string {
 	const bytes = 16
 	sum := sha256.Sum256([]byte(normal(s)))
 	return hex.EncodeToString(sum[:bytes])
 }
 
-// normal writes a selector so that equal ones are equal as texts.
+// normal returns the normal form of a selector: a string that is equal for equal selectors.
 func normal(s labels.Selector) string {
 	requirements, selectable := s.Requirements()
 	if !selectable {
@@ -61,23 +60,22 @@ func normalRequirement(r *labels.Requirement) string {
 	return r.Key() + " " + operator + " " + strings.Join(values, ",")
 }
 
-// values are sorted and without duplicates.
+// values returns the values of a requirement, sorted and without duplicates.
 func values(r *labels.Requirement) []string {
 	out := slices.Clone(r.ValuesUnsorted())
 	slices.Sort(out)
 	return slices.Compact(out)
 }
 
-// anchor says where to look for the members of a group: every member has label
-// key, with one of the values, or with any value if there are none. A group
-// that demands the presence of no label has no anchor (key is empty).
+// anchor restricts the search for members of a group: every member has label key with one of values, or with any value if
+// values is empty. A group that requires the presence of no label has no anchor (key is empty).
 type anchor struct {
 	key    string
 	values []string
 }
 
-// anchorOf picks the requirement that leaves the fewest candidates: one that
-// lists values, the fewer the better, else one that demands that a key exists.
+// anchorOf picks the requirement that leaves the fewest candidates: the one with the shortest list of values, else one that
+// requires that a key exists.
 func anchorOf(requirements labels.Requirements) anchor {
 	var best anchor
 	for i := range requirements {
@@ -105,7 +103,7 @@ func better(a, b anchor) bool {
 	return len(a.values) < len(b.values)
 }
 
-// group is all selectors of one normal form, and the objects that they select.
+// group holds all selectors of one normal form and the objects that match.
 type group struct {
 	normal   string
 	selector labels.Selector

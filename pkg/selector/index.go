@@ -1,11 +1,9 @@
-// Package selector knows which objects which label selectors select, and says
-// what changes when an object or a selector does.
+// Package selector is an index of objects by label selector. Each change of an object or a selector returns the matches
+// that it added and removed.
 //
-// Selectors of equal meaning share one group, so that its members are kept
-// once. A change of an object looks only at groups that ask for one of its
-// labels with its value; a new group looks only at objects with a label that it
-// asks for. Selectors that merely exclude labels have nothing to look up by and
-// are tried on every object.
+// Equal selectors share one group, which keeps its members once. A change of an object evaluates only groups that require
+// one of its labels with its value; a new group evaluates only objects that have a label that it requires. Selectors that
+// only exclude labels have no label to look up and are evaluated for every object.
 //
 // The package is pure and not safe for concurrent use.
 package selector
@@ -18,13 +16,13 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Match says that a selector selects an object.
+// Match is one selector that matches one object.
 type Match struct {
 	Selector string // id of the selector
 	Object   string // key of the object
 }
 
-// Delta is what a change did, each list sorted by selector and object.
+// Delta is the effect of a change. Each list is sorted by selector and object.
 type Delta struct {
 	Added, Removed []Match
 }
@@ -36,8 +34,8 @@ type Index struct {
 	objects map[string]*object
 
 	byLabel    map[string]map[string]set[string] // label key → value → keys of objects
-	byAnchor   map[string]map[string]set[*group] // label key → value → groups that look there
-	byKey      map[string]set[*group]            // label key → groups that look there, whatever the value
+	byAnchor   map[string]map[string]set[*group] // label key → value → groups anchored there
+	byKey      map[string]set[*group]            // label key → groups anchored there, for any value
 	unanchored set[*group]
 }
 
@@ -57,7 +55,7 @@ func New() *Index {
 	}
 }
 
-// SetSelector adds a selector or replaces the one of this id.
+// SetSelector adds a selector or replaces the one with this id.
 func (x *Index) SetSelector(id string, s labels.Selector) Delta {
 	old, had := x.ids[id]
 	if had && old.normal == normal(s) {
@@ -83,7 +81,7 @@ func (x *Index) SetSelector(id string, s labels.Selector) Delta {
 	return d.sorted()
 }
 
-// DeleteSelector removes a selector; its matches are the removed ones.
+// DeleteSelector removes a selector and all its matches.
 func (x *Index) DeleteSelector(id string) Delta {
 	g, ok := x.ids[id]
 	if !ok {
@@ -98,8 +96,7 @@ func (x *Index) DeleteSelector(id string) Delta {
 	return d.sorted()
 }
 
-// SetObject adds an object or replaces its labels, which the caller must not
-// change afterwards.
+// SetObject adds an object or replaces its labels. The caller must not modify the map afterwards.
 func (x *Index) SetObject(key string, labelSet map[string]string) Delta {
 	o, had := x.objects[key]
 	if had && maps.Equal(o.labels, labelSet) {
@@ -130,7 +127,7 @@ func (x *Index) SetObject(key string, labelSet map[string]string) Delta {
 	return d.sorted()
 }
 
-// DeleteObject removes an object; its matches are the removed ones.
+// DeleteObject removes an object and all its matches.
 func (x *Index) DeleteObject(key string) Delta {
 	o, ok := x.objects[key]
 	if !ok {
@@ -146,7 +143,7 @@ func (x *Index) DeleteObject(key string) Delta {
 	return d.sorted()
 }
 
-// Objects lists the keys of the objects that a selector selects, sorted.
+// Objects returns the keys of the objects that a selector matches, sorted.
 func (x *Index) Objects(id string) []string {
 	g, ok := x.ids[id]
 	if !ok {
@@ -155,7 +152,7 @@ func (x *Index) Objects(id string) []string {
 	return slices.Sorted(maps.Keys(g.members))
 }
 
-// Selectors lists the ids of the selectors that select an object, sorted.
+// Selectors returns the ids of the selectors that match an object, sorted.
 func (x *Index) Selectors(key string) []string {
 	o, ok := x.objects[key]
 	if !ok {
@@ -169,7 +166,7 @@ func (x *Index) Selectors(key string) []string {
 	return out
 }
 
-// group returns the group of a selector, a new one with its members if need be.
+// group returns the group of a selector. It creates a missing group with its members.
 func (x *Index) group(s labels.Selector) *group {
 	fresh := newGroup(s)
 	if g, ok := x.groups[fresh.normal]; ok {
@@ -206,7 +203,7 @@ func (x *Index) group(s labels.Selector) *group {
 	return fresh
 }
 
-// anchorGroup lets objects find the group by their labels.
+// anchorGroup adds a group to the maps by label.
 func (x *Index) anchorGroup(g *group) {
 	switch a := g.anchor; {
 	case a.key == "":
@@ -223,7 +220,7 @@ func (x *Index) anchorGroup(g *group) {
 	}
 }
 
-// leave takes a selector out of its group, which goes with its last selector.
+// leave removes a selector from its group, and the group with its last selector.
 func (x *Index) leave(g *group, id string) {
 	delete(g.ids, id)
 	if len(g.ids) > 0 {
@@ -245,7 +242,7 @@ func (x *Index) leave(g *group, id string) {
 	}
 }
 
-// candidates are the groups that an object with these labels may be in.
+// candidates returns the groups that an object with these labels may match.
 func (x *Index) candidates(labelSet map[string]string) set[*group] {
 	out := maps.Clone(x.unanchored)
 	for k, v := range labelSet {

@@ -20,7 +20,7 @@ func parse(t testing.TB, text string) labels.Selector {
 	return s
 }
 
-func TestNameIsThatOfTheMeaning(t *testing.T) {
+func TestEqualSelectorsHaveEqualNames(t *testing.T) {
 	for _, equal := range [][]string{
 		{"a=b", "a==b", "a in (b)", "a in (b,b)", "a=b,a=b"},
 		{"a!=b", "a notin (b)"},
@@ -42,7 +42,7 @@ func TestNameIsThatOfTheMeaning(t *testing.T) {
 		seen[name] = text
 	}
 	if other, ok := seen[Name(labels.Nothing())]; ok {
-		t.Errorf("the selector of nothing and %q share a name", other)
+		t.Errorf("labels.Nothing() and %q share a name", other)
 	}
 }
 
@@ -77,12 +77,12 @@ func TestDeltas(t *testing.T) {
 	x.DeleteSelector("same")
 	x.DeleteObject("p")
 	if n := len(x.ids) + len(x.groups) + len(x.objects) + len(x.byLabel) + len(x.byAnchor) + len(x.byKey) + len(x.unanchored); n != 0 {
-		t.Errorf("%d entries are left behind: %+v", n, x)
+		t.Errorf("%d entries remain in an empty index: %+v", n, x)
 	}
 }
 
-// TestChangesLookAtFewGroups: groups that ask for other values of the same label are not candidates.
-func TestChangesLookAtFewGroups(t *testing.T) {
+// Groups that require other values of the same label are not candidates.
+func TestChangesEvaluateFewGroups(t *testing.T) {
 	x := New()
 	for i := range 1000 {
 		x.SetSelector(fmt.Sprint(i), parse(t, fmt.Sprintf("tier,app=a%d,env!=test", i)))
@@ -101,7 +101,7 @@ var (
 	drawName   = rapid.Map(rapid.IntRange(0, 5), func(i int) string { return fmt.Sprint(i) })
 )
 
-// naive keeps everything as lists and matches all with all.
+// naive matches every selector with every object.
 type naive struct {
 	selectors map[string]labels.Selector
 	objects   map[string]labels.Set
@@ -122,7 +122,7 @@ func (n naive) matches() map[Match]bool {
 func TestIndexEqualsNaiveMatching(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x, n := New(), naive{map[string]labels.Selector{}, map[string]labels.Set{}}
-		told := map[Match]bool{} // what the deltas add up to
+		sum := map[Match]bool{} // the sum of the deltas
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			var d Delta
 			name := drawName.Draw(t, "name")
@@ -143,28 +143,28 @@ func TestIndexEqualsNaiveMatching(t *testing.T) {
 				d = x.DeleteObject(name)
 				delete(n.objects, name)
 			}
-			apply(t, told, d)
+			apply(t, sum, d)
 			want := n.matches()
-			if diff := gocmp.Diff(want, told); diff != "" {
-				t.Fatalf("the deltas add up to something else:\n%s", diff)
+			if diff := gocmp.Diff(want, sum); diff != "" {
+				t.Fatalf("the sum of the deltas differs from the matches:\n%s", diff)
 			}
 			checkReads(t, x, n, want)
 		}
 	})
 }
 
-func apply(t *rapid.T, told map[Match]bool, d Delta) {
+func apply(t *rapid.T, sum map[Match]bool, d Delta) {
 	for _, m := range d.Removed {
-		if !told[m] {
-			t.Fatalf("%v was removed without having been added", m)
+		if !sum[m] {
+			t.Fatalf("%v was removed but never added", m)
 		}
-		delete(told, m)
+		delete(sum, m)
 	}
 	for _, m := range d.Added {
-		if told[m] {
+		if sum[m] {
 			t.Fatalf("%v was added twice", m)
 		}
-		told[m] = true
+		sum[m] = true
 	}
 }
 
@@ -196,7 +196,7 @@ func checkReads(t *rapid.T, x *Index, n naive, want map[Match]bool) {
 	}
 }
 
-// BenchmarkSetObject relabels one of 100,000 objects beside 10,000 selectors.
+// BenchmarkSetObject relabels one of 100,000 objects with 10,000 selectors.
 func BenchmarkSetObject(b *testing.B) {
 	x := New()
 	for i := range 10_000 {

@@ -14,11 +14,10 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// TestKeptAddresses: on a real API server, and with the rights that the
-// controller has, a pod of a StatefulSet comes back with its address, and an
-// IPPool has its finalizer, counters and conditions.
-func TestKeptAddresses(t *testing.T) {
-	b := newBed(t)
+// On a real API server and with the controller's own RBAC rules, a new pod of a StatefulSet keeps the address of its
+// predecessor, and an IPPool has its finalizer, counters and conditions.
+func TestRetainedAddresses(t *testing.T) {
+	b := newHarness(t)
 	b.server.Install()
 	b.server.AddNode("n1", "172.18.0.1")
 	b.server.AddNode("n2", "172.18.0.2")
@@ -86,15 +85,15 @@ func TestKeptAddresses(t *testing.T) {
 		if err := b.client.List(ctx, pools); err != nil {
 			return err
 		}
-		if len(ips.Items) != 2 || len(pools.Items) > 0 { // the nodes' stay
+		if len(ips.Items) != 2 || len(pools.Items) > 0 { // the nodes' records stay
 			return fmt.Errorf("%d IPs, %d pools", len(ips.Items), len(pools.Items))
 		}
 		return nil
 	})
 }
 
-// member is the first pod of a StatefulSet, which asks for an address of the pool "front".
-func (b *bed) member(set *appsv1.StatefulSet, node string) *corev1.Pod {
+// member creates the first pod of a StatefulSet, with the pool "front" in its annotation.
+func (b *harness) member(set *appsv1.StatefulSet, node string) *corev1.Pod {
 	yes := true
 	pod := Pod(set.Namespace, set.Name+"-0", node)
 	pod.Annotations = map[string]string{annotations.IPPool: "front"}
@@ -102,14 +101,14 @@ func (b *bed) member(set *appsv1.StatefulSet, node string) *corev1.Pod {
 	return pod
 }
 
-func (b *bed) create(t *testing.T, o client.Object) {
+func (b *harness) create(t *testing.T, o client.Object) {
 	t.Helper()
 	if err := b.client.Create(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (b *bed) annotation(t *testing.T, pod, key string) string {
+func (b *harness) annotation(t *testing.T, pod, key string) string {
 	t.Helper()
 	o := &corev1.Pod{}
 	if err := b.client.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: pod}, o); err != nil {

@@ -21,10 +21,8 @@ import (
 // burst is how many pods are created at once.
 const burst = 2000
 
-// BenchmarkPodBurst creates pods as fast as the API server takes them, once
-// without a controller and once with one, until the last has its address. CPU
-// times are for one pod: on a machine that does other things, too, they tell
-// more than the rates.
+// BenchmarkPodBurst creates pods as fast as the API server accepts them, once without a controller and once with one, until
+// the last pod has its address. CPU times are per pod: on a busy machine they are more reliable than rates.
 func BenchmarkPodBurst(b *testing.B) {
 	program := Build(b, "cmd/controller")
 	for range b.N {
@@ -45,7 +43,7 @@ type measured struct {
 	writes                      float64
 }
 
-// measure takes one burst; without a program nobody gives addresses.
+// measure runs one burst; without a program there is no controller.
 func measure(b *testing.B, program string) (m measured) {
 	b.Helper()
 	s := Start(b)
@@ -111,7 +109,7 @@ func watchAddresses(b *testing.B, s *Server) func() {
 	}
 }
 
-// writes counts the writes of the address path.
+// writes counts the controller's writes for addresses.
 func writes(b *testing.B, c *ControllerProcess) float64 {
 	b.Helper()
 	total := 0.0
@@ -133,7 +131,7 @@ func create(b *testing.B, c client.Client) {
 	}
 }
 
-// ready waits for the first node's address: then everything else is in place.
+// ready waits for the first node's address, which comes after everything else.
 func ready(t testing.TB, c client.Client) {
 	t.Helper()
 	Eventually(t, "node n1 has its address", startTime, func(ctx context.Context) error {

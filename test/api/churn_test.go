@@ -24,25 +24,24 @@ import (
 
 const (
 	churnWorkers = 8
-	churnPause   = 3 * time.Millisecond // between two changes, so that the controller gets to work at all
+	churnPause   = 3 * time.Millisecond // between two changes, so that the controller gets CPU time
 	setSize      = 15
-	scarcePairs  = 20 // fixed addresses that two pods each ask for
+	scarcePairs  = 20 // fixed addresses, each requested by two pods
 	poolSize     = 20
 	listSize     = 10
 	smallSize    = 61 // addresses of a /26, without its gateway
 )
 
-// slot is a pod that is there or not; group says with whom it shares addresses
-// of which there may be too few.
+// slot is a pod that exists or not. The pods of a group share addresses, of which there may be too few.
 type slot struct {
 	namespace, name, group string
 	annotations            map[string]string
-	set                    string // the StatefulSet that makes it
+	set                    string // its StatefulSet
 
 	live, busy bool
 }
 
-// churn creates and deletes pods, and changes StatefulSets, until it is stopped.
+// churn creates and deletes pods, and changes StatefulSets, until its context ends.
 type churn struct {
 	client client.Client
 	room   map[string]int // addresses of a group; no entry means enough
@@ -54,8 +53,8 @@ type churn struct {
 	uids  map[string]types.UID // of the StatefulSets
 }
 
-// newChurn makes the objects that the pods need; n is the number of pods.
-func newChurn(t *testing.T, b *bed, n int, seed uint64) *churn {
+// newChurn creates the objects that the pods need; n is the number of pods.
+func newChurn(t *testing.T, b *harness, n int, seed uint64) *churn {
 	t.Helper()
 	c := &churn{
 		client: b.client, random: rand.New(rand.NewPCG(seed, 1)), uids: map[string]types.UID{}, //nolint:gosec // the order of a test
@@ -96,7 +95,7 @@ func newChurn(t *testing.T, b *bed, n int, seed uint64) *churn {
 	return c
 }
 
-// run returns when the context ends and no change is under way.
+// run returns when the context has ended and no change is in progress.
 func (c *churn) run(ctx context.Context, t *testing.T) {
 	t.Helper()
 	ticks := time.NewTicker(churnPause)
@@ -175,7 +174,7 @@ func newSet(name string, replicas int32) *appsv1.StatefulSet {
 	return set
 }
 
-// makeSet makes a StatefulSet, in the place of one that may be there. Two workers may do so at once.
+// makeSet creates a StatefulSet and replaces an existing one. Two workers may do so concurrently.
 func (c *churn) makeSet(ctx context.Context, name string) error {
 	set := newSet(name, setSize)
 	if err := c.client.Delete(ctx, set.DeepCopy()); client.IgnoreNotFound(err) != nil {
@@ -198,7 +197,7 @@ func (c *churn) scale(ctx context.Context, replicas int32) error {
 	return client.IgnoreNotFound(c.client.Patch(ctx, newSet("scaled", 0), patch))
 }
 
-// expect counts who has an address, and complains if somebody waits for one that is free.
+// expect returns an error if a pod waits although an address is free.
 func (c *churn) expect(pods []corev1.Pod) error {
 	live, served := map[string]int{}, map[string]int{}
 	groups := map[string]string{}
@@ -225,7 +224,7 @@ func (c *churn) expect(pods []corev1.Pod) error {
 	return all
 }
 
-// clear deletes all that the churn made but for the subnet and the pool.
+// clear deletes everything that the churn created except the subnet and the pool.
 func (c *churn) clear(t *testing.T) {
 	t.Helper()
 	for _, namespace := range []string{"default", "small"} {
@@ -237,7 +236,7 @@ func (c *churn) clear(t *testing.T) {
 	}
 }
 
-// keeps tells whether a record outlives its pod all the time.
+// keeps reports whether a record always outlives its pod.
 func (c *churn) keeps(record string) bool {
 	return slices.ContainsFunc(c.slots, func(s *slot) bool { return s.set == "kept" && s.name+"."+s.namespace == record })
 }

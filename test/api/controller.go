@@ -17,8 +17,8 @@ type ControllerProcess struct {
 	url string
 }
 
-// StartController runs the program cmd/controller against a server and a
-// northbound database, with short times for the lease; more flags may follow.
+// StartController runs the program cmd/controller against a server and a northbound database, with short lease times. flags
+// are appended.
 func StartController(t testing.TB, s *Server, program, nbEndpoint string, flags ...string) *ControllerProcess {
 	t.Helper()
 	port := strconv.Itoa(freePort(t))
@@ -31,7 +31,7 @@ func StartController(t testing.TB, s *Server, program, nbEndpoint string, flags 
 	return &ControllerProcess{Process: Run(t, log, program, args...), url: "http://127.0.0.1:" + port}
 }
 
-// Get reads one of the controller's pages, such as /metrics.
+// Get reads an HTTP path of the controller, such as /metrics.
 func (c *ControllerProcess) Get(ctx context.Context, path string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+path, nil)
 	if err != nil {
@@ -44,12 +44,12 @@ func (c *ControllerProcess) Get(ctx context.Context, path string) (string, error
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s answers %s: %s", path, response.Status, body)
+		err = fmt.Errorf("GET %s: %s: %s", path, response.Status, body)
 	}
 	return string(body), err
 }
 
-// Metric adds up the series of /metrics that begin with a text; 0 if there is none.
+// Metric returns the sum of the series in /metrics that begin with a text; 0 if there are none.
 func (c *ControllerProcess) Metric(t testing.TB, series string) float64 {
 	t.Helper()
 	page, err := c.Get(t.Context(), "/metrics")

@@ -24,30 +24,30 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ctrllog.SetLogger(logr.Discard()) // libraries of the tests have nothing to tell
+	ctrllog.SetLogger(logr.Discard()) // no output from libraries
 	os.Exit(m.Run())
 }
 
-// bed is an API server, a northbound database and the program under test.
-type bed struct {
+// harness is an API server, a northbound database and the program under test.
+type harness struct {
 	server  *Server
 	nb      *nbtest.Server
 	program string
 	client  client.Client
 }
 
-func newBed(t *testing.T) *bed {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
 	s := Start(t)
-	return &bed{server: s, nb: nbtest.Start(t), program: Build(t, "cmd/controller"), client: s.Client(Admin)}
+	return &harness{server: s, nb: nbtest.Start(t), program: Build(t, "cmd/controller"), client: s.Client(Admin)}
 }
 
-func (b *bed) start(t *testing.T, flags ...string) *ControllerProcess {
+func (b *harness) start(t *testing.T, flags ...string) *ControllerProcess {
 	t.Helper()
 	return StartController(t, b.server, b.program, b.nb.Endpoint(), flags...)
 }
 
-func (b *bed) createPods(t *testing.T, prefix string, n int) {
+func (b *harness) createPods(t *testing.T, prefix string, n int) {
 	t.Helper()
 	for i := range n {
 		if err := b.client.Create(t.Context(), Pod("default", fmt.Sprintf("%s%d", prefix, i), "n1")); err != nil {
@@ -56,8 +56,8 @@ func (b *bed) createPods(t *testing.T, prefix string, n int) {
 	}
 }
 
-// awaitAddresses waits until all pods have addresses, and checks that no two have one.
-func (b *bed) awaitAddresses(t *testing.T) {
+// awaitAddresses waits until all pods have addresses, and checks that they are distinct.
+func (b *harness) awaitAddresses(t *testing.T) {
 	t.Helper()
 	pods := &corev1.PodList{}
 	Eventually(t, "all pods have addresses", startTime, func(ctx context.Context) error {
@@ -75,13 +75,13 @@ func (b *bed) awaitAddresses(t *testing.T) {
 	for i := range pods.Items {
 		address := pods.Items[i].Annotations[annotations.IPAddress]
 		if other := holders[address]; other != "" {
-			t.Errorf("pods %s and %s have %s", other, pods.Items[i].Name, address)
+			t.Errorf("pods %s and %s both have address %s", other, pods.Items[i].Name, address)
 		}
 		holders[address] = pods.Items[i].Name
 	}
 }
 
-func (b *bed) awaitNothingLeft(t *testing.T) {
+func (b *harness) awaitNothingLeft(t *testing.T) {
 	t.Helper()
 	db := b.nb.Client(t)
 	Eventually(t, "addresses and ports of the pods are gone", startTime, func(ctx context.Context) error {
@@ -126,9 +126,9 @@ func awaitLog(t *testing.T, c *ControllerProcess, texts ...string) {
 	})
 }
 
-// TestController follows one controller from a cluster that has nothing for it yet to an orderly end.
+// TestController runs one controller from a cluster without its CRDs to a graceful shutdown.
 func TestController(t *testing.T) {
-	b := newBed(t)
+	b := newHarness(t)
 	b.server.Apply("config/rbac/controller.yaml")
 	c := b.start(t)
 	awaitLog(t, c, "CustomResourceDefinitions are missing", "vpcs.kubeovn.io, subnets.kubeovn.io, ippools.kubeovn.io, ips.kubeovn.io")
@@ -163,13 +163,13 @@ func TestController(t *testing.T) {
 	b.awaitNothingLeft(t)
 	c.Terminate()
 	if !strings.Contains(c.Output(), "lease given back") {
-		t.Error("the lease is kept at SIGTERM")
+		t.Error("the controller does not release its lease on SIGTERM")
 	}
 }
 
-// TestLeadership stops, wakes, kills and robs leaders while pods come and go.
+// TestLeadership pauses, resumes and kills leaders and steals their lease, while pods are created and deleted.
 func TestLeadership(t *testing.T) {
-	b := newBed(t)
+	b := newHarness(t)
 	b.server.Install()
 	b.server.AddNode("n1", "172.18.0.1")
 	first := b.start(t, "--leader-elect-identity=first")
@@ -178,7 +178,7 @@ func TestLeadership(t *testing.T) {
 	awaitPage(t, second, "/readyz", "ok")
 
 	b.createPods(t, "a", 30)
-	first.Signal(syscall.SIGSTOP) // in the middle of its work
+	first.Signal(syscall.SIGSTOP) // while it works
 	b.awaitAddresses(t)
 	awaitPage(t, second, "/metrics", "woven_leading 1")
 	first.Signal(syscall.SIGCONT)
@@ -187,25 +187,25 @@ func TestLeadership(t *testing.T) {
 	b.awaitAddresses(t)
 	first.Kill()
 
-	b.rob(t)
+	b.steal(t)
 	awaitPage(t, second, "/metrics", "woven_leading 0")
 	b.createPods(t, "b", 10)
-	awaitPage(t, second, "/metrics", "woven_leading 1") // once the robber's time is over
+	awaitPage(t, second, "/metrics", "woven_leading 1") // after the stolen lease has expired
 	b.awaitAddresses(t)
 	if second.Ended() {
 		t.Error("losing the lease ended the process")
 	}
 }
 
-// rob takes the lease for somebody who never renews it.
-func (b *bed) rob(t *testing.T) {
+// steal acquires the lease for an identity that never renews it.
+func (b *harness) steal(t *testing.T) {
 	t.Helper()
 	c, err := kubernetes.NewForConfig(b.server.Config(Admin))
 	if err != nil {
 		t.Fatal(err)
 	}
 	leases := c.CoordinationV1().Leases("kube-system")
-	Eventually(t, "the lease is robbed", startTime, func(ctx context.Context) error {
+	Eventually(t, "the lease is stolen", startTime, func(ctx context.Context) error {
 		lease, err := leases.Get(ctx, "woven-controller", metav1.GetOptions{})
 		if err != nil {
 			return err

@@ -23,7 +23,7 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// world takes the place of the engine: it remembers what it was told last.
+// world replaces the engine: it keeps the last change of each object.
 type world struct {
 	mu     sync.Mutex
 	last   map[model.Ref]engine.Change
@@ -65,7 +65,7 @@ func (w *world) count(write string) int {
 	return w.writes[write]
 }
 
-// edges is everything of pkg/kube on a real API server, with a world for an engine.
+// edges is all of pkg/kube on a real API server, with a world as its engine.
 type edges struct {
 	*world
 	server *Server
@@ -81,7 +81,7 @@ var plans = kube.Defaults{
 	Default: kube.SubnetPlan{CIDR: "10.16.0.0/16"}, Join: kube.SubnetPlan{CIDR: "100.64.0.0/16"},
 }
 
-// startEdges runs with the rights of config/rbac/controller.yaml.
+// startEdges runs with the RBAC rules of config/rbac/controller.yaml.
 func startEdges(t *testing.T, s *Server) *edges {
 	t.Helper()
 	e := &edges{world: newWorld(), server: s, client: s.Client(Admin), events: events.NewFakeRecorder(100)}

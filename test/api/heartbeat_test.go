@@ -19,14 +19,14 @@ import (
 	"github.com/wovensdn/woven/pkg/node"
 )
 
-// beats is a gateway node that says when it renewed its Lease.
+// beats is a gateway node that renews its Lease.
 type beats struct {
 	node.Leases
 	name string
 	at   time.Time
 }
 
-// renew does what a node does, with the rights of config/rbac/cniserver.yaml: so many times, a second apart by its own clock.
+// renew renews the Lease count times, one second apart by its own clock, with the RBAC rules of config/rbac/cniserver.yaml.
 func (b *beats) renew(t *testing.T, count int) {
 	t.Helper()
 	seconds := int32(model.HeartbeatSeconds)
@@ -50,8 +50,8 @@ func (b *beats) renew(t *testing.T, count int) {
 	}
 }
 
-// testHeartbeats: nodes renew their Leases, and the controller learns who is
-// lost, both with the rights that they have; the event of a gateway that moves says so.
+// testHeartbeats checks that nodes renew their Leases and the controller detects lost ones, each with its own RBAC rules, and
+// that moving a gateway emits an event.
 func (e *edges) testHeartbeats(t *testing.T) {
 	e.server.Apply("config/rbac/cniserver.yaml")
 	leases, err := node.NewLeases(e.server.Config(CNIServer), model.HeartbeatNamespace)
@@ -92,7 +92,7 @@ func (e *edges) testHeartbeats(t *testing.T) {
 	}
 }
 
-// movesAway records that a subnet's gateway is on b and not on a, and wants the event.
+// movesAway moves a subnet's gateway from a to b in its status, and expects the event.
 func (e *edges) movesAway(t *testing.T) {
 	t.Helper()
 	s := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "moves"}, Spec: v1.SubnetSpec{CIDRBlock: "10.99.0.0/24", GatewayType: v1.GatewayCentralized, GatewayNode: "a,b"}}

@@ -20,9 +20,9 @@ import (
 	"github.com/wovensdn/woven/pkg/kube"
 )
 
-// moment is one version of an object that may hold addresses: of a pod, or of an IP object.
+// moment is one version of a pod or an IP object.
 type moment struct {
-	revision int64 // of etcd, hence in one order for all objects
+	revision int64 // of etcd, so versions of all objects are totally ordered
 	record   bool  // it is an IP object
 	name     string
 	uid      string
@@ -30,7 +30,7 @@ type moment struct {
 	gone     bool
 }
 
-// history is every version of every pod and IP object, as watches tell it.
+// history is every version of every pod and IP object, from watches.
 type history struct {
 	mu      sync.Mutex
 	moments []moment
@@ -38,7 +38,7 @@ type history struct {
 	grown   chan struct{} // closed and replaced at each one
 }
 
-// watchAll starts to watch; everything that is created from now on is in the history.
+// watchAll starts the watches. The history has everything from then on.
 func watchAll(t *testing.T, s *Server) *history {
 	t.Helper()
 	scheme, err := kube.Scheme()
@@ -66,7 +66,7 @@ func watchAll(t *testing.T, s *Server) *history {
 	return h
 }
 
-// follow watches from a revision on; a watch that the server ends begins again where it was.
+// follow watches from a revision on. It resumes a watch that the server ends.
 func (h *history) follow(ctx context.Context, c client.WithWatch, list client.ObjectList, revision string) error {
 	for ctx.Err() == nil {
 		w, err := c.Watch(ctx, list, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: revision}})
@@ -114,7 +114,7 @@ func (h *history) add(o client.Object, change watch.EventType) error {
 	return nil
 }
 
-// revisionNow is that of etcd.
+// revisionNow returns etcd's current revision.
 func revisionNow(t *testing.T, c client.Client) int64 {
 	t.Helper()
 	nodes := &corev1.NodeList{}
@@ -128,7 +128,7 @@ func revisionNow(t *testing.T, c client.Client) int64 {
 	return now
 }
 
-// await waits until the history says so.
+// await waits until done returns true. It is called after each version.
 func (h *history) await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTime)
@@ -148,16 +148,16 @@ func (h *history) await(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// ledger is who holds which address at one moment.
-type ledger struct {
+// holders are the owners of addresses at one moment.
+type holders struct {
 	holder map[string]string // by address
 	held   map[string]moment // by name
 }
 
-func newLedger() *ledger { return &ledger{holder: map[string]string{}, held: map[string]moment{}} }
+func newHolders() *holders { return &holders{holder: map[string]string{}, held: map[string]moment{}} }
 
-// enter takes in a moment and returns what is wrong about it.
-func (l *ledger) enter(m moment) (wrong []string) {
+// enter applies a moment and returns what is wrong about it.
+func (l *holders) enter(m moment) (wrong []string) {
 	before := l.held[m.name]
 	if before.addrs != "" && !m.gone && before.uid == m.uid && before.addrs != m.addrs {
 		wrong = append(wrong, fmt.Sprintf("%s had %s and has %q", m.name, before.addrs, m.addrs))
@@ -188,25 +188,23 @@ func split(addrs string) []string {
 	return strings.Split(addrs, ",")
 }
 
-// judge goes through the history in the order of etcd: at no moment do two pods,
-// or two IP objects, hold one address; no pod holds an address that is not
-// recorded for it; none is given another address; and up to a revision no record
-// goes that is kept.
+// judge checks the history in the order of etcd. At no moment do two pods, or two IP objects, have the same address. No pod
+// has an address without a record. No pod's address changes. Up to revision until, no retained record is deleted.
 func (h *history) judge(t *testing.T, kept func(record string) bool, until int64) {
 	t.Helper()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	slices.SortStableFunc(h.moments, func(a, b moment) int { return cmp.Compare(a.revision, b.revision) })
-	pods, records := newLedger(), newLedger()
+	pods, records := newHolders(), newHolders()
 	for _, m := range h.moments {
 		var wrong []string
 		if m.record {
 			wrong = records.enter(m)
 			if pod := pods.held[m.name]; m.gone && pod.addrs != "" {
-				wrong = append(wrong, fmt.Sprintf("the record of %s goes while the pod has %s", m.name, pod.addrs))
+				wrong = append(wrong, fmt.Sprintf("the record of %s is deleted while the pod has %s", m.name, pod.addrs))
 			}
 			if m.gone && m.revision <= until && kept(m.name) {
-				wrong = append(wrong, "the record of "+m.name+" goes, which a StatefulSet keeps")
+				wrong = append(wrong, "the record of "+m.name+" is deleted, which a StatefulSet retains")
 			}
 		} else {
 			wrong = pods.enter(m)

@@ -45,7 +45,7 @@ func (s *Server) Install() {
 	s.InstallCRDs()
 }
 
-// InstallCRDs applies the CustomResourceDefinitions alone.
+// InstallCRDs applies only the CustomResourceDefinitions.
 func (s *Server) InstallCRDs() {
 	s.t.Helper()
 	s.Apply("config/crd/*.yaml")
@@ -55,7 +55,7 @@ func (s *Server) InstallCRDs() {
 	})
 }
 
-// Apply creates what the files of this repository that match the pattern hold.
+// Apply creates the objects of the files of this repository that match the pattern.
 func (s *Server) Apply(pattern string) {
 	s.t.Helper()
 	root, err := sandbox.FindSource()
@@ -110,7 +110,7 @@ func decodeText(data []byte) ([]*unstructured.Unstructured, error) {
 	}
 }
 
-// AddNode makes a node that no kubelet stands behind.
+// AddNode creates a Node without a kubelet.
 func (s *Server) AddNode(name, internalIP string) {
 	s.t.Helper()
 	c := s.Client(Admin)
@@ -124,7 +124,7 @@ func (s *Server) AddNode(name, internalIP string) {
 	}
 }
 
-// Pod is a pod that is bound to a node already.
+// Pod returns a pod that is already bound to a node.
 func Pod(namespace, name, node string) *corev1.Pod {
 	automount := false
 	return &corev1.Pod{

@@ -24,8 +24,8 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// adminPolicyCRD is as much of a definition as a kind of version v1alpha1 needs here;
-// later releases of network-policy-api have the types, but not the definitions.
+// adminPolicyCRD is the part of a v1alpha1 CRD that this test needs; later releases of network-policy-api have the types, but
+// not the CRDs.
 const adminPolicyCRD = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -43,7 +43,7 @@ spec:
     schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 `
 
-// clusterPolicyCRD is the definition in the module that the types are from.
+// clusterPolicyCRD is the CRD in the module of the types.
 func clusterPolicyCRD(t *testing.T) *unstructured.Unstructured {
 	t.Helper()
 	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/network-policy-api").Output()
@@ -53,7 +53,7 @@ func clusterPolicyCRD(t *testing.T) *unstructured.Unstructured {
 	return decode(t, filepath.Join(string(bytes.TrimSpace(dir)), "config/crd/experimental/policy.networking.k8s.io_clusternetworkpolicies.yaml"))[0]
 }
 
-// policies are a policy of each kind, and what is to be known of it.
+// policies are a policy of each kind and its expected projection.
 var policies = map[model.Kind]struct {
 	text string
 	want func(*model.Policy) bool
@@ -100,8 +100,8 @@ func createLate(t *testing.T, s *Server, c client.Client, o client.Object) clien
 	return c
 }
 
-// TestPolicies: those that are there at the start are known before anything is written,
-// and the optional kinds may come, go and come again.
+// Policies that exist at the start are known before anything is written, and the optional kinds may be installed and removed
+// at any time.
 func TestPolicies(t *testing.T) {
 	s := Start(t)
 	s.Install()
@@ -171,7 +171,7 @@ func gone(ctx context.Context, c client.Client, o *unstructured.Unstructured) er
 	return errors.Join(err, errors.New("it is still there"))
 }
 
-// testPolicyProblems: what the API server lets pass and cannot be understood is told as an event of the policy.
+// testPolicyProblems checks that a policy that the API server accepts but that is invalid gets an event.
 func (e *edges) testPolicyProblems(t *testing.T) {
 	o := object(t, `{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: wrong},
 		spec: {tier: Admin, priority: 1, subject: {namespaces: {matchExpressions: [{key: a, operator: Is}]}}}}`)
@@ -196,7 +196,7 @@ func (e *edges) testPolicyProblems(t *testing.T) {
 	}
 }
 
-// rulesOf lists the rules of a policy in the northbound database, without those of frames.
+// rulesOf lists the ACLs of a policy in the northbound database, without those that match no IP traffic.
 func (b *rows) rulesOf(ref model.Ref) (out []string) {
 	for _, uuid := range b.db.UUIDs(nb.ACLTable) {
 		if acl, ok := b.db.Row(nb.ACLTable, uuid).(*nb.ACL); ok && acl.ExternalIDs["policy"] == ref.String() && acl.ExternalIDs["rule"] != "" {
@@ -217,10 +217,10 @@ func (b *rows) awaitRules(t *testing.T, ref model.Ref, want ...string) {
 	})
 }
 
-// TestPolicyRows: policies become rules, with the rights that the controller has; one that becomes
-// wrong says so in an event and stays as it was; with their kind the rules are gone.
+// Policies become ACLs with the controller's own RBAC rules. A policy that becomes invalid gets an event and keeps its ACLs.
+// ACLs are removed with their kind.
 func TestPolicyRows(t *testing.T) {
-	b := &rows{bed: newBed(t)}
+	b := &rows{harness: newHarness(t)}
 	b.server.Install()
 	b.server.AddNode("n1", "172.18.0.1")
 	controller := b.start(t)
@@ -240,7 +240,7 @@ func TestPolicyRows(t *testing.T) {
 	if err := b.client.Patch(t.Context(), cnp, client.RawPatch(types.MergePatchType, wrong)); err != nil {
 		t.Fatal(err)
 	}
-	Eventually(t, "the policy is told", startTime, func(ctx context.Context) error {
+	Eventually(t, "the policy gets an event", startTime, func(ctx context.Context) error {
 		list := &corev1.EventList{}
 		if err := b.client.List(ctx, list); err != nil {
 			return err
@@ -257,7 +257,7 @@ func TestPolicyRows(t *testing.T) {
 	b.start(t)
 	b.create(t, object(t, strings.ReplaceAll(policies[model.KindNetworkPolicy].text, "name: p", "name: q")))
 	b.awaitRules(t, model.Ref{Kind: model.KindNetworkPolicy, Namespace: "default", Name: "q"}, "1 ingress/isolation drop")
-	b.awaitRules(t, ref, "2 ingress/0 allow-related") // frozen, not swept
+	b.awaitRules(t, ref, "2 ingress/0 allow-related") // paused, not swept
 	if err := b.client.Delete(t.Context(), crd); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/wovensdn/woven/test/nbtest"
 )
 
-// transaction is what one transaction made of ports; nil is for one that it deleted.
+// transaction is the effect of one transaction on ports; nil is a deleted port.
 type transaction struct {
 	Ports map[string]*struct {
 		Addresses json.RawMessage `json:"addresses"`
@@ -23,7 +23,7 @@ type transaction struct {
 	Diff bool `json:"_is_diff"`
 }
 
-// readLog reads the log of all transactions that the file of a database is (ovsdb(5)).
+// readLog reads the file of a database, which is a log of all transactions (ovsdb(5)).
 func readLog(t *testing.T, s *nbtest.Server, each func(transaction)) {
 	t.Helper()
 	file := filepath.Join(filepath.Dir(strings.TrimPrefix(s.Endpoint(), "unix:")), "db")
@@ -36,7 +36,7 @@ func readLog(t *testing.T, s *nbtest.Server, each func(transaction)) {
 	lines.Buffer(nil, 1<<26)
 	for lines.Scan() {
 		if strings.HasPrefix(lines.Text(), "OVSDB ") {
-			continue // a checksum of what follows
+			continue // header with a checksum
 		}
 		var one transaction
 		if err := json.Unmarshal(lines.Bytes(), &one); err != nil {
@@ -60,10 +60,10 @@ func portDeletions(t *testing.T, s *nbtest.Server, uuid string) (n int) {
 	return n
 }
 
-// replayPorts goes through the log: after no transaction do two ports share an address.
+// replayPorts replays the log and checks that after no transaction two ports share an address.
 func replayPorts(t *testing.T, s *nbtest.Server) {
 	t.Helper()
-	rows, l, count, held := map[string][]string{}, newLedger(), 0, 0
+	rows, l, count, held := map[string][]string{}, newHolders(), 0, 0
 	readLog(t, s, func(one transaction) {
 		count++
 		for uuid, row := range one.Ports {
@@ -89,7 +89,7 @@ func replayPorts(t *testing.T, s *nbtest.Server) {
 	}
 }
 
-// combine is the new value of a set, which a log holds as a whole or by its difference (ovsdb-server(7)).
+// combine returns the new value of a set, which the log has either complete or as a difference (ovsdb-server(7)).
 func combine(t *testing.T, old []string, raw json.RawMessage, diff bool) []string {
 	t.Helper()
 	var set ovsdb.OvsSet

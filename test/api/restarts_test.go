@@ -24,16 +24,16 @@ import (
 )
 
 var (
-	restarts     = flag.Int("restarts", 10, "how often TestRestarts kills the controller")
-	restartPods  = flag.Int("restart-pods", 500, "how many pods come and go in TestRestarts")
-	restartSeed  = flag.Uint64("restart-seed", 1, "what comes, goes and is killed when, in TestRestarts")
-	restartsRace = flag.Bool("restarts-race", false, "TestRestarts runs a controller with the race detector")
+	restarts     = flag.Int("restarts", 10, "number of times that TestRestarts kills the controller")
+	restartPods  = flag.Int("restart-pods", 500, "number of pods that TestRestarts creates and deletes")
+	restartSeed  = flag.Uint64("restart-seed", 1, "random seed of TestRestarts")
+	restartsRace = flag.Bool("restarts-race", false, "run the controller of TestRestarts with the race detector")
 )
 
-// TestRestarts kills the controller again and again while pods come and go, more
-// of them than there are addresses. At no moment may two have one address, and in the end nothing is left.
+// TestRestarts kills the controller repeatedly while pods are created and deleted, with fewer addresses than pods. At no
+// moment may two pods have the same address, and in the end nothing is left.
 func TestRestarts(t *testing.T) {
-	b := newBed(t)
+	b := newHarness(t)
 	if *restartsRace {
 		b.program = Build(t, "cmd/controller", "-race")
 	}
@@ -42,7 +42,7 @@ func TestRestarts(t *testing.T) {
 	b.server.AddNode("n2", "172.18.0.2")
 	h := watchAll(t, b.server)
 	c := newChurn(t, b, *restartPods, *restartSeed)
-	led := &leader{bed: b, identity: "first"}
+	led := &leader{harness: b, identity: "first"}
 	led.ControllerProcess = led.startAs(t, led.identity)
 	db := b.nb.Client(t)
 	empty := b.still(t, db)
@@ -74,22 +74,22 @@ func TestRestarts(t *testing.T) {
 	t.Logf("%d changes, %d versions of pods and IPs, %d writes of addresses, %d restarts", c.ops.Load(), len(h.moments), h.written, *restarts)
 }
 
-// leader is the controller of the moment.
+// leader is the current controller.
 type leader struct {
 	*ControllerProcess
-	bed      *bed
+	harness      *harness
 	identity string
 	past     []*ControllerProcess
 }
 
-// startAs runs a controller whose successor of the same name need not wait for the lease.
+// startAs runs a controller. A successor with the same identity need not wait for the lease.
 func (l *leader) startAs(t *testing.T, identity string) *ControllerProcess {
 	t.Helper()
-	return l.bed.start(t, "--leader-elect-identity="+identity,
+	return l.harness.start(t, "--leader-elect-identity="+identity,
 		"--leader-elect-lease-duration=3s", "--leader-elect-renew-deadline=2s", "--leader-elect-retry-period=500ms")
 }
 
-// await waits for so many writes of addresses, and until as many pods came or went as there are.
+// await waits for the given number of address writes, and for as many changes of pods as there are pods.
 func (l *leader) await(t *testing.T, h *history, c *churn, writes int) {
 	t.Helper()
 	ops := c.ops.Load() + int64(*restartPods)
@@ -99,8 +99,8 @@ func (l *leader) await(t *testing.T, h *history, c *churn, writes int) {
 	h.await(t, fmt.Sprintf("there are %d writes", writes), func() bool { return h.written >= writes && c.ops.Load() >= ops })
 }
 
-// replace kills the leader. Its successor is started then; every fourth is a
-// standby before, and leads when the lease has run out.
+// replace kills the leader and starts its successor. Every fourth successor is already a standby, and leads when the lease has
+// expired.
 func (l *leader) replace(t *testing.T, round int) {
 	t.Helper()
 	l.past = append(l.past, l.ControllerProcess)
@@ -111,7 +111,7 @@ func (l *leader) replace(t *testing.T, round int) {
 		awaitPage(t, standby, "/readyz", "ok")
 	}
 	if l.Ended() {
-		t.Fatalf("the controller ended by itself:\n%s", l.Tail())
+		t.Fatalf("the controller has exited:\n%s", l.Tail())
 	}
 	l.Kill()
 	if l.ControllerProcess = standby; standby == nil {
@@ -119,7 +119,7 @@ func (l *leader) replace(t *testing.T, round int) {
 	}
 }
 
-// check reads what all controllers said.
+// check reads the output of all controllers.
 func (l *leader) check(t *testing.T) {
 	t.Helper()
 	for _, p := range append(l.past, l.ControllerProcess) {
@@ -129,8 +129,8 @@ func (l *leader) check(t *testing.T) {
 	}
 }
 
-// still waits until everything is there that does not come and go, and observes it.
-func (b *bed) still(t *testing.T, db *ovsdbclient.DB) (empty string) {
+// still waits until everything permanent exists, and returns its observation.
+func (b *harness) still(t *testing.T, db *ovsdbclient.DB) (empty string) {
 	t.Helper()
 	Eventually(t, "nodes, subnets and pool are in place", startTime, func(ctx context.Context) (err error) {
 		if empty, err = observe(ctx, b.client, db); err != nil {
@@ -149,7 +149,7 @@ func (b *bed) still(t *testing.T, db *ovsdbclient.DB) (empty string) {
 	return empty
 }
 
-// observe writes down what must be the same before the first pod and after the last.
+// observe returns as text what must be the same before the first pod and after the last.
 func observe(ctx context.Context, c client.Client, db *ovsdbclient.DB) (string, error) {
 	ips, subnets, pools := &v1.IPList{}, &v1.SubnetList{}, &v1.IPPoolList{}
 	if err := errors.Join(c.List(ctx, ips), c.List(ctx, subnets), c.List(ctx, pools)); err != nil {
@@ -207,7 +207,7 @@ func (c *churn) consistent(ctx context.Context, db *ovsdbclient.DB, empty string
 		delete(records, name)
 		delete(ports, name)
 		if pod.Annotations[annotations.Routed] != "true" {
-			address = "" // that annotation is a wish
+			address = "" // the annotation is a request
 		}
 		switch {
 		case address == "" && ip == nil && port == nil:
@@ -224,14 +224,14 @@ func (c *churn) consistent(ctx context.Context, db *ovsdbclient.DB, empty string
 	return all
 }
 
-// scaledIn tells whether the StatefulSet "scaled" makes the pod of a record.
+// scaledIn reports whether the StatefulSet "scaled" has the pod of a record.
 func (c *churn) scaledIn(ctx context.Context, record string) bool {
 	set := newSet("scaled", 0)
 	name, ordinal, ok := model.OrdinalOf(strings.TrimSuffix(record, ".default"))
 	return ok && name == set.Name && c.client.Get(ctx, client.ObjectKeyFromObject(set), set) == nil && ordinal < int(*set.Spec.Replicas)
 }
 
-// pods counts those that are there, by the history.
+// pods counts the existing pods, from the history.
 func (h *history) pods() int {
 	last := map[string]bool{}
 	for _, m := range h.moments {

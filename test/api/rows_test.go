@@ -23,13 +23,13 @@ import (
 
 // rows is a controller on a real API server, for one test after another.
 type rows struct {
-	*bed
+	*harness
 	db *ovsdbclient.DB
 }
 
-// TestAddressRows goes through what docs/addresses.md promises, on a real API server and with the controller's own rights.
+// TestAddressRows checks the promises of docs/addresses.md on a real API server and with the controller's own RBAC rules.
 func TestAddressRows(t *testing.T) {
-	b := &rows{bed: newBed(t)}
+	b := &rows{harness: newHarness(t)}
 	b.server.Install()
 	b.server.AddNode("n1", "172.18.0.1")
 	b.start(t)
@@ -47,7 +47,7 @@ func TestAddressRows(t *testing.T) {
 	t.Run("subnet in use", b.subnetInUse)
 }
 
-// home makes a namespace and a subnet of its name for it.
+// home creates a namespace and a subnet with the same name for it.
 func (b *rows) home(t *testing.T, name, cidr string) {
 	t.Helper()
 	b.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
@@ -55,7 +55,7 @@ func (b *rows) home(t *testing.T, name, cidr string) {
 	b.awaitSubnet(t, name, v1.ConditionReady, "")
 }
 
-// pod makes a pod that an object of that kind and name controls; pairs are suffixes of annotations and their values.
+// pod creates a pod with a controlling owner of that kind and name; pairs are annotation suffixes and values.
 func (b *rows) pod(t *testing.T, namespace, name, kind, owner string, pairs ...string) *corev1.Pod {
 	t.Helper()
 	pod := Pod(namespace, name, "n1")
@@ -85,10 +85,10 @@ func (b *rows) served(t *testing.T, pod *corev1.Pod) string {
 	return pod.Annotations[annotations.IPAddress]
 }
 
-// told waits for an event of this very pod that has all the texts.
-func (b *rows) told(t *testing.T, pod *corev1.Pod, texts ...string) {
+// hasEvent waits for an event of this pod (by UID) that contains all texts.
+func (b *rows) hasEvent(t *testing.T, pod *corev1.Pod, texts ...string) {
 	t.Helper()
-	Eventually(t, fmt.Sprintf("pod %s is told %q", pod.Name, texts), startTime/4, func(ctx context.Context) error {
+	Eventually(t, fmt.Sprintf("pod %s has an event %q", pod.Name, texts), startTime/4, func(ctx context.Context) error {
 		list := &corev1.EventList{}
 		if err := b.client.List(ctx, list, client.InNamespace(pod.Namespace)); err != nil {
 			return err
@@ -102,7 +102,7 @@ func (b *rows) told(t *testing.T, pod *corev1.Pod, texts ...string) {
 		if !slices.ContainsFunc(said, func(s string) bool {
 			return !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(s, text) })
 		}) {
-			return fmt.Errorf("it is told %q", said)
+			return fmt.Errorf("its events are %q", said)
 		}
 		return nil
 	})
@@ -117,7 +117,7 @@ func (b *rows) remove(t *testing.T, objects ...client.Object) {
 	}
 }
 
-// awaitIP waits until the IP object is as it should be; nil is for one that is gone.
+// awaitIP waits until right returns true for the IP object or, if right is nil, until it is deleted.
 func (b *rows) awaitIP(t *testing.T, what, name string, right func(*v1.IP) bool) *v1.IP {
 	t.Helper()
 	ip := &v1.IP{}
@@ -134,7 +134,7 @@ func (b *rows) awaitIP(t *testing.T, what, name string, right func(*v1.IP) bool)
 	return ip
 }
 
-// awaitSubnet waits until a condition is true, and says this.
+// awaitSubnet waits until a condition is true and its message contains text.
 func (b *rows) awaitSubnet(t *testing.T, name string, kind v1.ConditionType, text string) {
 	t.Helper()
 	Eventually(t, fmt.Sprintf("Subnet %s is %s %s", name, kind, text), startTime, func(ctx context.Context) error {
@@ -158,8 +158,8 @@ func (b *rows) port(name string) *nb.LogicalSwitchPort {
 	return nil
 }
 
-// A rolling replacement with as many addresses as pods: the new pod waits, is told
-// for whom, and has the address the moment one is free.
+// With a rolling update and as many addresses as pods, the new pod waits, gets an event that names the holder, and gets the
+// address as soon as one is free.
 func (b *rows) deployment(t *testing.T) {
 	list := []string{annotations.SuffixIPPool, "10.16.40.1..10.16.40.2"}
 	one := b.pod(t, "default", "shop-1-a", "ReplicaSet", "shop-1", list...)
@@ -169,7 +169,7 @@ func (b *rows) deployment(t *testing.T) {
 		t.Errorf("they have %s and %s", was, other)
 	}
 	next := b.pod(t, "default", "shop-2-a", "ReplicaSet", "shop-2", list...)
-	b.told(t, next, "AcquireAddressFailed", "10.16.40.1..10.16.40.2", "shop-1-a.default", "shop-1-b.default")
+	b.hasEvent(t, next, "AcquireAddressFailed", "10.16.40.1..10.16.40.2", "shop-1-a.default", "shop-1-b.default")
 	b.remove(t, one)
 	if now := b.served(t, next); now != was {
 		t.Errorf("it has %s, want %s", now, was)
@@ -182,18 +182,17 @@ func (b *rows) deployment(t *testing.T) {
 	b.remove(t, next, last)
 }
 
-// The address of a DaemonSet's pod goes with it; that of a pod that has completed
-// is free though the pod is still there.
+// The address of a DaemonSet's pod is released with the pod. The address of a completed pod is free although the pod exists.
 func (b *rows) daemonSetAndJob(t *testing.T) {
-	wish := []string{annotations.SuffixIPAddress, "10.16.41.7"}
-	agent := b.pod(t, "default", "agent-x", "DaemonSet", "agent", wish...)
+	requested := []string{annotations.SuffixIPAddress, "10.16.41.7"}
+	agent := b.pod(t, "default", "agent-x", "DaemonSet", "agent", requested...)
 	b.served(t, agent)
 	b.remove(t, agent)
 	b.awaitIP(t, "the DaemonSet keeps nothing", "agent-x.default", nil)
-	job := b.pod(t, "default", "sum-x", "Job", "sum", wish...)
+	job := b.pod(t, "default", "sum-x", "Job", "sum", requested...)
 	b.served(t, job)
-	next := b.pod(t, "default", "sum-y", "Job", "sum", wish...)
-	b.told(t, next, "address 10.16.41.7 of subnet ovn-default belongs to IP sum-x.default")
+	next := b.pod(t, "default", "sum-y", "Job", "sum", requested...)
+	b.hasEvent(t, next, "address 10.16.41.7 of subnet ovn-default belongs to IP sum-x.default")
 	job.Status.Phase = corev1.PodSucceeded
 	if err := b.client.Status().Update(t.Context(), job); err != nil {
 		t.Fatal(err)
@@ -223,24 +222,24 @@ func (b *rows) poolOfNamespace(t *testing.T) {
 		t.Errorf("it has %s, which is not of the pool", now)
 	}
 	second := b.pod(t, "pooled", "second", "", "")
-	b.told(t, second, "pool pooled of subnet pooled has no free IPv4 address", "first.pooled")
+	b.hasEvent(t, second, "pool pooled of subnet pooled has no free IPv4 address", "first.pooled")
 	b.remove(t, first)
 	b.served(t, second)
 	b.remove(t, second)
 }
 
-// Whoever deletes the record of a running pod, in whatever way: port, address and
-// annotations stay, and somebody who waits for an address does not get this one.
+// However the record of a running pod is deleted: port, address and
+// annotations stay, and a pod that waits for an address does not get this one.
 func (b *rows) deletedRecord(t *testing.T) {
 	pod := b.pod(t, "default", "runs", "", "", annotations.SuffixIPPool, "10.16.43.1")
 	b.served(t, pod)
 	waiting := b.pod(t, "default", "waits", "", "", annotations.SuffixIPPool, "10.16.43.1")
-	b.told(t, waiting, "runs.default")
+	b.hasEvent(t, waiting, "runs.default")
 	record := b.awaitIP(t, "there is a record", "runs.default", func(*v1.IP) bool { return true })
 	transactions := portDeletions(t, b.nb, b.port("runs.default").UUID)
 
 	b.remove(t, record)
-	b.awaitIP(t, "the record is on its way out", record.Name, func(ip *v1.IP) bool { return ip.DeletionTimestamp != nil })
+	b.awaitIP(t, "the record is being deleted", record.Name, func(ip *v1.IP) bool { return ip.DeletionTimestamp != nil })
 	b.create(t, Pod("default", "after", "n1")) // when this is served, the controller has seen the deletion
 	b.served(t, Pod("default", "after", ""))
 	b.awaitIP(t, "the record stays", record.Name, func(ip *v1.IP) bool { return ip.UID == record.UID })
@@ -263,14 +262,14 @@ func (b *rows) deletedRecord(t *testing.T) {
 	b.remove(t, waiting, Pod("default", "after", ""))
 }
 
-// A user's IP object is what the pod of its name gets, and stays when the pod goes.
+// A pod gets the address of a user's IP object with its name. The object stays when the pod is deleted.
 func (b *rows) reservation(t *testing.T) {
 	ip := &v1.IP{ObjectMeta: metav1.ObjectMeta{Name: "booked.default"}, Spec: v1.IPSpec{
 		PodName: "booked", Namespace: "default", Subnet: "ovn-default", V4IPAddress: "10.16.44.4", MacAddress: "02:00:00:00:44:04",
 	}}
 	b.create(t, ip)
 	thief := b.pod(t, "default", "thief", "", "", annotations.SuffixIPAddress, "10.16.44.4")
-	b.told(t, thief, "address 10.16.44.4 of subnet ovn-default belongs to IP booked.default")
+	b.hasEvent(t, thief, "address 10.16.44.4 of subnet ovn-default belongs to IP booked.default")
 	for range 2 {
 		pod := b.pod(t, "default", "booked", "", "")
 		if now := b.served(t, pod); now != "10.16.44.4" || pod.Annotations[annotations.MACAddress] != "02:00:00:00:44:04" {
@@ -292,7 +291,7 @@ func (b *rows) reservation(t *testing.T) {
 	b.remove(t, thief)
 }
 
-// A reservation may leave the MAC open: the record is completed, and the pod has both.
+// A reservation may omit the MAC: the record is completed, and the pod has both.
 func (b *rows) reservationWithoutMAC(t *testing.T) {
 	ip := &v1.IP{ObjectMeta: metav1.ObjectMeta{Name: "open.default"}, Spec: v1.IPSpec{
 		PodName: "open", Namespace: "default", Subnet: "ovn-default", V4IPAddress: "10.16.44.6",
@@ -310,7 +309,7 @@ func (b *rows) reservationWithoutMAC(t *testing.T) {
 	b.awaitIP(t, "it is gone", ip.Name, nil)
 }
 
-// A reservation of what somebody else has does not make a double.
+// A reservation of an address in use does not create a duplicate.
 func (b *rows) reservationInUse(t *testing.T) {
 	holder := b.pod(t, "default", "holder", "", "", annotations.SuffixIPAddress, "10.16.45.5")
 	b.served(t, holder)
@@ -319,7 +318,7 @@ func (b *rows) reservationInUse(t *testing.T) {
 	}}
 	b.create(t, ip)
 	double := b.pod(t, "default", "double", "", "")
-	b.told(t, double, "10.16.45.5", "holder.default")
+	b.hasEvent(t, double, "10.16.45.5", "holder.default")
 	if p := b.port("double.default"); p != nil {
 		t.Errorf("both have a port: %+v", p)
 	}
@@ -330,8 +329,8 @@ func (b *rows) reservationInUse(t *testing.T) {
 	b.remove(t, double, ip)
 }
 
-// What a pod cannot have is refused with the cause and the holder, also to a pod
-// of the same name that comes later.
+// A request that cannot be satisfied is refused with the cause and the holder, also for a later pod
+// with the same name.
 func (b *rows) refused(t *testing.T) {
 	b.home(t, "refused", "10.46.0.0/24")
 	holder := b.pod(t, "refused", "holder", "", "", annotations.SuffixMACAddress, "02:00:00:00:46:46")
@@ -349,7 +348,7 @@ func (b *rows) refused(t *testing.T) {
 	} {
 		for range 2 {
 			pod := b.pod(t, "refused", "asks", "", "", tt.suffix, tt.value)
-			b.told(t, pod, tt.text)
+			b.hasEvent(t, pod, tt.text)
 			b.remove(t, pod)
 		}
 	}
@@ -357,19 +356,19 @@ func (b *rows) refused(t *testing.T) {
 	b.awaitIP(t, "nothing is left", "asks.refused", nil)
 }
 
-// In a subnet that is full, who waits is told so, and served when one goes.
+// In a full subnet, a waiting pod gets an event, and an address when one is released.
 func (b *rows) exhausted(t *testing.T) {
 	b.home(t, "full", "10.48.0.0/30")
 	only := b.pod(t, "full", "only", "", "")
 	b.served(t, only)
 	waiting := b.pod(t, "full", "waiting", "", "")
-	b.told(t, waiting, "AcquireAddressFailed", "subnet full has no free IPv4 address")
+	b.hasEvent(t, waiting, "AcquireAddressFailed", "subnet full has no free IPv4 address")
 	b.remove(t, only)
 	b.served(t, waiting)
 	b.remove(t, waiting)
 }
 
-// A subnet that is deleted while it is in use goes with its last address.
+// A subnet that is deleted while in use is removed with its last address.
 func (b *rows) subnetInUse(t *testing.T) {
 	b.home(t, "leaving", "10.49.0.0/24")
 	pod := b.pod(t, "leaving", "last", "", "")

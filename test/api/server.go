@@ -1,8 +1,6 @@
-// Package api runs a real etcd and a real kube-apiserver for tests, without
-// kubelets: pods stay where they are created.
+// Package api runs a real etcd and a real kube-apiserver for tests, without kubelets: pods stay as they are created.
 //
-// The programs are those that the sandbox builds and keeps in its cache; a
-// directory that holds both can be given instead in $WOVEN_API_PROGRAMS.
+// The programs are those of the sandbox, from its cache. $WOVEN_API_PROGRAMS can name another directory with both.
 package api
 
 import (
@@ -33,8 +31,8 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// The users that the API server knows: Admin may do everything; Controller and
-// CNIServer are the users that config/rbac/controller.yaml and cniserver.yaml bind.
+// The users of the API server: Admin may do everything; Controller and CNIServer are bound in config/rbac/controller.yaml
+// and config/rbac/cniserver.yaml.
 const (
 	Admin      = "admin"
 	Controller = "woven-controller"
@@ -43,7 +41,7 @@ const (
 
 const startTime = 2 * time.Minute // on a busy machine
 
-// Server is an API server with its own etcd. It ends with the test.
+// Server is an API server with its own etcd. It runs until the test ends.
 type Server struct {
 	t         testing.TB
 	dir       string
@@ -68,7 +66,7 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// Resume starts the API server again after [Server.Stop].
+// Resume restarts the API server after [Server.Stop].
 func (s *Server) Resume() {
 	s.t.Helper()
 	key := filepath.Join(s.dir, "sa.key")
@@ -77,7 +75,7 @@ func (s *Server) Resume() {
 		"--cert-dir="+filepath.Join(s.dir, "certs"), "--service-cluster-ip-range=10.96.0.0/16",
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+key, "--service-account-signing-key-file="+key,
 		"--token-auth-file="+filepath.Join(s.dir, "tokens.csv"), "--authorization-mode=RBAC",
-		// Nobody here makes ServiceAccounts, or takes the taints off new nodes.
+		// No controller here creates ServiceAccounts or removes the taints of new nodes.
 		"--disable-admission-plugins=ServiceAccount,TaintNodesByCondition")
 	client, err := kubernetes.NewForConfig(s.Config(Admin))
 	if err != nil {
@@ -89,17 +87,17 @@ func (s *Server) Resume() {
 	})
 }
 
-// Stop ends the API server; etcd and all objects stay.
+// Stop stops the API server; etcd and all objects stay.
 func (s *Server) Stop() {
 	s.t.Helper()
 	s.process.Kill()
 }
 
-// Config is how to reach the API server as a user, without a limit on the client's side.
+// Config is a user's client configuration, without client-side rate limit.
 func (s *Server) Config(user string) *rest.Config {
 	return &rest.Config{
 		Host: "https://127.0.0.1:" + strconv.Itoa(s.port), BearerToken: user + "-token", QPS: -1,
-		TLSClientConfig: rest.TLSClientConfig{Insecure: true}, // a certificate that the server made for itself, on loopback
+		TLSClientConfig: rest.TLSClientConfig{Insecure: true}, // a self-signed certificate, on loopback
 	}
 }
 
@@ -165,7 +163,7 @@ func freePort(t testing.TB) int {
 	defer func() { _ = listener.Close() }()
 	address, ok := listener.Addr().(*net.TCPAddr)
 	if !ok {
-		t.Fatalf("%v is no TCP address", listener.Addr())
+		t.Fatalf("%v is not a TCP address", listener.Addr())
 	}
 	return address.Port
 }
@@ -178,8 +176,7 @@ type Process struct {
 	done chan struct{}
 }
 
-// Run starts a program whose output goes to a file. When the test fails, the
-// end of that file is shown.
+// Run starts a program whose output goes to a file. If the test fails, it logs the end of that file.
 func Run(t testing.TB, log, program string, args ...string) *Process {
 	t.Helper()
 	out, err := os.OpenFile(filepath.Clean(log), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -187,7 +184,7 @@ func Run(t testing.TB, log, program string, args ...string) *Process {
 		t.Fatal(err)
 	}
 	p := &Process{t: t, log: log, done: make(chan struct{})}
-	// Not of the test's context, which ends before the cleanups: those decide in which order programs end.
+	// Not the test's context, which ends before the cleanups: these define in which order programs exit.
 	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), program, args...) //nolint:gosec // programs of the test
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -216,10 +213,10 @@ func (p *Process) Signal(signal syscall.Signal) {
 	}
 }
 
-// Kill ends the program without a warning.
+// Kill sends SIGKILL.
 func (p *Process) Kill() { p.end(syscall.SIGKILL) }
 
-// Terminate asks the program to end, and waits until it has.
+// Terminate sends SIGTERM and waits until the program has exited.
 func (p *Process) Terminate() { p.end(syscall.SIGTERM) }
 
 func (p *Process) end(signal syscall.Signal) {
@@ -233,18 +230,18 @@ func (p *Process) end(signal syscall.Signal) {
 	case <-time.After(startTime):
 		_ = p.cmd.Process.Kill()
 		<-p.done
-		p.t.Errorf("%s did not end at %v", p.cmd.Path, signal)
+		p.t.Errorf("%s did not exit after %v", p.cmd.Path, signal)
 	}
 }
 
-// CPU is the time that the program has used so far (proc_pid_stat(5), utime and stime).
+// CPU is the CPU time of the program so far (proc_pid_stat(5), utime and stime).
 func (p *Process) CPU() time.Duration {
 	p.t.Helper()
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/stat")
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(stat), ") ") // after the name, which may hold blanks
+	_, rest, _ := strings.Cut(string(stat), ") ") // after the name, which may contain blanks
 	fields := strings.Fields(rest)
 	const utime, stime, perSecond = 11, 12, 100 // USER_HZ is 100 on every Linux port there is
 	var ticks int64
@@ -258,7 +255,7 @@ func (p *Process) CPU() time.Duration {
 	return time.Duration(ticks) * time.Second / perSecond
 }
 
-// Ended tells whether the program has ended.
+// Ended reports whether the program has exited.
 func (p *Process) Ended() bool {
 	select {
 	case <-p.done:
@@ -268,7 +265,7 @@ func (p *Process) Ended() bool {
 	}
 }
 
-// Output is all that the program has written.
+// Output is the output of the program so far.
 func (p *Process) Output() string {
 	data, err := os.ReadFile(p.log)
 	if err != nil {
@@ -277,20 +274,20 @@ func (p *Process) Output() string {
 	return string(data)
 }
 
-// Tail is the last part of what the program has written.
+// Tail is the end of the program's output.
 func (p *Process) Tail() string {
 	const most = 6000
 	text := p.Output()
 	return text[max(0, len(text)-most):]
 }
 
-// Eventually tries until fn succeeds.
+// Eventually retries fn until it succeeds.
 func Eventually(t testing.TB, what string, limit time.Duration, fn func(context.Context) error) {
 	t.Helper()
 	var last error
 	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, limit, true, func(ctx context.Context) (bool, error) {
 		now := fn(ctx)
-		if now == nil || ctx.Err() == nil || last == nil { // what the end of the time interrupts tells nothing
+		if now == nil || ctx.Err() == nil || last == nil { // an error from the end of the limit says nothing
 			last = now
 		}
 		return now == nil, nil
@@ -300,7 +297,7 @@ func Eventually(t testing.TB, what string, limit time.Duration, fn func(context.
 	}
 }
 
-// Build compiles a command of this repository, with further flags of go build, and returns the path of the program.
+// Build compiles a command of this repository with additional flags of go build, and returns the path of the program.
 func Build(t testing.TB, command string, flags ...string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), filepath.Base(command))

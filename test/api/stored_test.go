@@ -16,8 +16,8 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// TestStoredObjectsStayEditable: objects from before the rules of the schema break
-// them. They can be edited as long as what is wrong stays as it is, and mended.
+// Objects that are older than the schema's rules may violate them. They can be edited while the violation does not change,
+// and they can be corrected.
 func TestStoredObjectsStayEditable(t *testing.T) {
 	s := Start(t)
 	strict := s.installWithoutRules(t)
@@ -74,13 +74,12 @@ func TestStoredObjectsStayEditable(t *testing.T) {
 		"ipv6":    `{"spec":{"cidrBlock":"fd00::/64","mtu":1280}}`,
 	} {
 		if err := patch(name, edit); err != nil {
-			t.Errorf("%s cannot be mended: %v", name, err)
+			t.Errorf("%s cannot be corrected: %v", name, err)
 		}
 	}
 }
 
-// installWithoutRules makes the kind Subnet accept anything, and returns the
-// definition that it should have.
+// installWithoutRules installs the CRD of Subnet without rules, and returns the complete CRD.
 func (s *Server) installWithoutRules(t *testing.T) *unstructured.Unstructured {
 	t.Helper()
 	root, err := sandbox.FindSource()
@@ -119,9 +118,9 @@ func (s *Server) installWithoutRules(t *testing.T) *unstructured.Unstructured {
 	return strict
 }
 
-// TestNATRulesInStatus: the status of a subnet follows the rules of its spec.
+// The NAT rules in the status of a Subnet follow those in its spec.
 func TestNATRulesInStatus(t *testing.T) {
-	b := newBed(t)
+	b := newHarness(t)
 	b.server.Install()
 	b.server.AddNode("n1", "172.18.0.1")
 	b.start(t)

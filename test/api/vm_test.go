@@ -16,7 +16,7 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// kubeVirt is as much of KubeVirt's definition as its VirtualMachines need here.
+// kubeVirt is the part of KubeVirt's CRD that this test needs.
 const kubeVirt = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -32,10 +32,10 @@ spec:
     schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 `
 
-// TestVirtualMachines: KubeVirt comes while the controller runs, a VM keeps its
-// address through a stop and through a restart of the controller, and gives it back when it is deleted.
+// KubeVirt is installed while the controller runs. A VM keeps its address while it is stopped and over a restart of the
+// controller, and its deletion releases the address.
 func TestVirtualMachines(t *testing.T) {
-	b := newBed(t)
+	b := newHarness(t)
 	b.server.Install()
 	b.server.AddNode("n1", "172.18.0.1")
 	controller := b.start(t)
@@ -44,7 +44,7 @@ func TestVirtualMachines(t *testing.T) {
 	vm := object(t, "{apiVersion: kubevirt.io/v1, kind: VirtualMachine, metadata: {name: db, namespace: default}}")
 	Eventually(t, "VirtualMachines can be created", startTime, func(ctx context.Context) error {
 		if err := b.client.Create(ctx, vm); meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
-			b.client = b.server.Client(Admin) // which learns the new kind
+			b.client = b.server.Client(Admin) // a new client discovers the new kind
 			return err
 		} else if err != nil {
 			t.Fatal(err)
@@ -91,10 +91,10 @@ func TestVirtualMachines(t *testing.T) {
 	})
 }
 
-// TestNamespaceAnnotations: namespaces tell the subnet of their pods, and one that
-// describes a Subnet gets it, with the rights that the controller has.
+// Namespaces get annotations with the subnet of their pods. A namespace that describes a Subnet gets it, with the
+// controller's own RBAC rules.
 func TestNamespaceAnnotations(t *testing.T) {
-	b := newBed(t)
+	b := newHarness(t)
 	b.server.Install()
 	b.server.AddNode("n1", "172.18.0.1")
 	b.start(t)

@@ -24,29 +24,29 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// hooked is a cluster whose API server asks the controller.
+// hooked is a cluster whose API server calls the controller's webhook.
 type hooked struct {
-	*bed
+	*harness
 	*heard
 	controller *ControllerProcess
 	address    string // of the webhook
 }
 
-// heard are the warnings of the API server.
+// heard collects the API server's warnings.
 type heard struct {
 	client.Client
 	mu       sync.Mutex
 	warnings []string
 }
 
-// HandleWarningHeaderWithContext takes a warning.
+// HandleWarningHeaderWithContext stores a warning.
 func (h *heard) HandleWarningHeaderWithContext(_ context.Context, _ int, _ string, text string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.warnings = append(h.warnings, text)
 }
 
-// taken are the warnings since the last call.
+// taken returns the warnings since the last call.
 func (h *heard) taken() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -55,11 +55,11 @@ func (h *heard) taken() string {
 	return text
 }
 
-// startHooked applies config/webhook with an address on loopback in place of the
-// Service, and waits until bad objects are refused.
+// startHooked applies config/webhook with a loopback address instead of the Service, and waits until invalid objects are
+// refused.
 func startHooked(t *testing.T) *hooked {
 	t.Helper()
-	h := &hooked{bed: newBed(t), heard: &heard{}}
+	h := &hooked{harness: newHarness(t), heard: &heard{}}
 	h.server.Install()
 	h.server.AddNode("n1", "172.18.0.1")
 	config := h.server.Config(Admin)
@@ -72,7 +72,7 @@ func startHooked(t *testing.T) *hooked {
 	h.installWebhook(t, "https://"+h.address+"/validate")
 	h.controller = h.start(t, "--webhook-bind-address="+h.address, "--webhook-self-signed", "--webhook-host-names=127.0.0.1,woven-webhook.kube-system.svc")
 	ready(t, h.client)
-	Eventually(t, "the webhook answers", startTime, func(ctx context.Context) error { return h.refusesOverlap(ctx, t) })
+	Eventually(t, "the webhook refuses invalid objects", startTime, func(ctx context.Context) error { return h.refusesOverlap(ctx, t) })
 	h.taken()
 	return h
 }
@@ -136,7 +136,7 @@ func networkText(kind, name, spec string) string {
 	return `{apiVersion: kubeovn.io/v1, kind: ` + kind + `, metadata: {name: ` + name + `}, spec: {` + spec + `}}`
 }
 
-// TestWebhook: on a real API server, with the manifests and rights that there are.
+// The webhook on a real API server, with the manifests and RBAC rules of config.
 func TestWebhook(t *testing.T) {
 	h := startHooked(t)
 	h.create(t, object(t, podText("holder", `ovn.kubernetes.io/ip_address: 10.16.5.5, ovn.kubernetes.io/mac_address: "02:00:00:00:05:05"`)))
@@ -206,7 +206,7 @@ func (h *hooked) refused(t *testing.T) {
 	h.taken()
 }
 
-// accepted objects may have a warning.
+// accepted checks accepted objects, which may have a warning.
 func (h *hooked) accepted(t *testing.T) {
 	for _, c := range []struct{ text, warning string }{
 		{podText("plain", ""), ""},
@@ -234,7 +234,7 @@ func (h *hooked) accepted(t *testing.T) {
 	}
 }
 
-// changes: an update is refused for what it adds.
+// changes checks that an update is refused only for what it adds.
 func (h *hooked) changes(t *testing.T) {
 	patch := func(o client.Object, name, spec string) error {
 		o.SetName(name)
@@ -273,17 +273,17 @@ func (h *hooked) deletion(t *testing.T) {
 	subnet := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "ovn-default"}}
 	err := h.Delete(t.Context(), subnet)
 	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "Subnet ovn-default: addresses of it are in use: 10.16.") {
-		t.Errorf("a subnet in use: %v", err)
+		t.Errorf("deletion of a subnet in use: %v", err)
 	}
 	t.Log(err)
 	subnet.Name = "elsewhere"
 	if err := h.Delete(t.Context(), subnet); err != nil {
-		t.Errorf("a subnet that nobody uses: %v", err)
+		t.Errorf("deletion of an unused subnet: %v", err)
 	}
 }
 
-// certificate: what somebody destroys is made again, once, however many
-// controllers there are; all of them serve it, and what it replaces is still trusted.
+// certificate checks that a destroyed certificate is issued again, once for any number of controllers. All of them serve it,
+// and the replaced one is still trusted.
 func (h *hooked) certificate(t *testing.T) {
 	address := "127.0.0.1:" + strconv.Itoa(freePort(t))
 	standby := h.start(t, "--leader-elect-identity=standby", "--webhook-bind-address="+address, "--webhook-self-signed",
@@ -344,7 +344,7 @@ func (h *hooked) awaitServed(t *testing.T, key client.ObjectKey, addresses ...st
 	})
 }
 
-// refusesOverlap is nil once the API server has the webhook refuse a bad object.
+// refusesOverlap returns nil once the webhook refuses an invalid object.
 func (h *hooked) refusesOverlap(ctx context.Context, t *testing.T) error {
 	err := h.Create(ctx, object(t, networkText("Subnet", "probe", "cidrBlock: 10.16.0.0/24")), client.DryRunAll)
 	if err == nil {
@@ -356,7 +356,7 @@ func (h *hooked) refusesOverlap(ctx context.Context, t *testing.T) error {
 	return nil
 }
 
-// away: without the webhook the same objects come in, and say themselves what is wrong.
+// away checks that without the webhook the same objects are accepted, and report the problem themselves.
 func (h *hooked) away(t *testing.T) {
 	pod := object(t, podText("late", "ovn.kubernetes.io/ip_address: 10.17.0.5"))
 	if err := h.Create(t.Context(), pod.DeepCopy()); err == nil {

@@ -50,7 +50,7 @@ func (e *edges) testCreateIP(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, ok := e.object(model.KindIP, "", "a.default").(*model.IP); !ok {
-		t.Error("the world does not know the object when the write is done")
+		t.Error("the world does not have the object when the write is done")
 	}
 	if n := e.count("IP create ok"); n != 1 || e.count("IP patch ok") != 0 {
 		t.Errorf("%d creations, %d patches; want one request", n, e.count("IP patch ok"))
@@ -66,7 +66,7 @@ func (e *edges) testCreateIP(t *testing.T) {
 		t.Errorf("the second of a name: %v", err)
 	}
 	if ip, ok := e.object(model.KindIP, "", "a.default").(*model.IP); !ok || ip.Addrs.V4.String() != "10.16.0.2" {
-		t.Errorf("the world believes %+v", ip)
+		t.Errorf("the world has %+v", ip)
 	}
 }
 
@@ -80,14 +80,14 @@ func (e *edges) testAnnotate(t *testing.T) {
 	}
 	e.get(t, pod)
 	if len(pod.Annotations) > 0 {
-		t.Errorf("a namesake was annotated: %v", pod.Annotations)
+		t.Errorf("a recreated pod was annotated: %v", pod.Annotations)
 	}
 	a.UID = string(pod.UID)
 	if err := finished(t, write); err != nil {
 		t.Fatal(err)
 	}
 	if known, ok := e.object(model.KindPod, "default", pod.Name).(*model.Pod); !ok || len(known.NICs[0].Written) != len(want) {
-		t.Errorf("the world believes %+v", known)
+		t.Errorf("the world has %+v", known)
 	}
 	a.Object.Name = "nobody"
 	if err := finished(t, write); err != nil {
@@ -110,14 +110,14 @@ func (e *edges) testFollow(t *testing.T) {
 		t.Errorf("the object of that UID is gone: %v", err)
 	}
 	if e.get(t, o); o.Spec.NodeName == "n7" {
-		t.Error("a namesake was changed")
+		t.Error("a recreated object was changed")
 	}
 	f.UID = string(o.UID)
 	if err := finished(t, write); err != nil {
 		t.Fatal(err)
 	}
 	if ip, ok := e.object(model.KindIP, "", o.Name).(*model.IP); !ok || ip.NodeName != "n7" || ip.OwnerUID != "set" || ip.PodType != model.PodTypeStatefulSet {
-		t.Errorf("the world believes %+v", ip)
+		t.Errorf("the world has %+v", ip)
 	}
 	if e.get(t, o); o.Labels[annotations.LabelNodeName] != "n7" || o.Spec.V4IPAddress != "10.16.0.12" {
 		t.Errorf("%+v", o)
@@ -127,7 +127,7 @@ func (e *edges) testFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e.get(t, o); o.Annotations[annotations.OwnerUID] != "" || o.Spec.PodType != "" {
-		t.Errorf("what is not so any more is still said: %+v", o)
+		t.Errorf("outdated fields are still set: %+v", o)
 	}
 }
 
@@ -144,7 +144,7 @@ func (e *edges) testRelease(t *testing.T) {
 		t.Errorf("the object of that UID is gone: %v", err)
 	}
 	if e.get(t, o); o.DeletionTimestamp != nil {
-		t.Error("a namesake was deleted")
+		t.Error("a recreated object was deleted")
 	}
 	before := o.DeepCopy()
 	o.Finalizers = append(o.Finalizers, "example.com/hold")
@@ -161,19 +161,19 @@ func (e *edges) testRelease(t *testing.T) {
 	if err := e.client.Patch(t.Context(), o, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`))); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // of an object that is gone, too
+	for range 2 { // also of a deleted object
 		if err := release(string(o.UID)); err != nil {
 			t.Error(err)
 		}
 	}
 	if known := e.object(model.KindIP, "", o.Name); known != nil {
-		t.Errorf("the world believes %+v", known)
+		t.Errorf("the world has %+v", known)
 	}
 	if err := e.createIP(t, "leaving", "10.16.0.21"); err != nil {
 		t.Errorf("a new object of the name: %v", err)
 	}
 	if ip, ok := e.object(model.KindIP, "", o.Name).(*model.IP); !ok || ip.Addrs.V4.String() != "10.16.0.21" {
-		t.Errorf("the world believes %+v", ip)
+		t.Errorf("the world has %+v", ip)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestSkipsFileIsGood(t *testing.T) {
+func TestSkipsFileIsValid(t *testing.T) {
 	skips, err := readSkips(skipsFile)
 	if err != nil || len(skips[suiteKubernetes]) == 0 || len(skips[suitePolicies]) == 0 {
 		t.Fatalf("%v: %v", skips, err)
@@ -20,7 +20,7 @@ func TestBadSkipsAreRefused(t *testing.T) {
 	for name, test := range map[string]struct{ entry, want string }{
 		"another reason":            {"{specs: x, reason: flaky, why: y}", "reason"},
 		"no reason":                 {"{specs: x, why: y}", "reason"},
-		"nothing said":              {"{specs: x, reason: no cloud provider}", "why"},
+		"no explanation":            {"{specs: x, reason: no cloud provider}", "why"},
 		"no expression":             {"{reason: no cloud provider, why: y}", "specs"},
 		"bad expression":            {"{specs: '(', reason: no cloud provider, why: y}", "specs"},
 		"unknown feature":           {"{specs: x, reason: kernel feature missing, why: y, feature: warp}", "feature"},
@@ -60,13 +60,13 @@ func TestChoose(t *testing.T) {
 			t.Errorf("sctp %t: %v, %v", test.sctp, chosen, err)
 		}
 	}
-	// A narrower choice makes no entry stale; a spec that is gone does.
+	// A narrower selection makes no entry stale; a removed spec does.
 	none := func(string) bool { return false }
 	if chosen, err := choose(specs, skips, hasFeature, none); err != nil || len(chosen.run)+len(chosen.left) > 0 {
 		t.Errorf("nothing wanted: %v, %v", chosen, err)
 	}
 	if _, err := choose([]string{local, sctp}, skips, hasFeature, all); err == nil || !strings.Contains(err.Error(), "LoadBalancers") {
-		t.Errorf("a stale entry: %v", err)
+		t.Errorf("a stale entry: %v, want an error", err)
 	}
 }
 
@@ -76,7 +76,7 @@ func TestParseSpecs(t *testing.T) {
 		t.Errorf("%q, %v", specs, err)
 	}
 	if _, err := parseSpecs("nothing"); err == nil {
-		t.Error("no specs are no error")
+		t.Error("a list without specs is no error")
 	}
 }
 
@@ -131,7 +131,7 @@ func TestSpecLines(t *testing.T) {
 
 func TestVerdicts(t *testing.T) {
 	var out bytes.Buffer
-	v := &verdicts{count: newCounter(&out, clock(), 3), told: map[string][]string{}}
+	v := &verdicts{count: newCounter(&out, clock(), 3), output: map[string][]string{}}
 	_, _ = v.Write([]byte("=== RUN   TestConformance\n=== RUN   TestConformance/A\n=== RUN   TestConformance/A/one\n=== RUN   TestConformance/A/two\n" +
 		"    helper.go:3: no connection\n=== RUN   TestConformance/B\n=== RUN   TestConformance/B/three\n    helper.go:3: fine\n" +
 		"--- FAIL: TestConformance (1.20s)\n    --- FAIL: TestConformance/A (1.10s)\n        --- PASS: TestConformance/A/one (0.10s)\n" +
@@ -167,6 +167,6 @@ func TestPolicyTests(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	if _, err := listPolicyTests("testdata"); err == nil {
-		t.Error("no tests are no error")
+		t.Error("a directory without tests is no error")
 	}
 }

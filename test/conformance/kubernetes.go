@@ -27,7 +27,7 @@ type kubernetesSuite struct {
 	logs    string // directory for logs and reports
 }
 
-// listSpecs gives the names of the specs of e2e.test that are about the network.
+// listSpecs returns the names of the network specs of e2e.test.
 func listSpecs(ctx context.Context, dir string) ([]string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "e2e.test"), "--list-tests") // #nosec G204 -- built by us
 	var stderr bytes.Buffer
@@ -53,7 +53,7 @@ func parseSpecs(text string) ([]string, error) {
 	return specs, nil
 }
 
-// focus is the expression that matches exactly these specs. Ginkgo matches it against "<suite> <spec>".
+// focus is the regular expression that matches exactly these specs. Ginkgo matches it against "<suite> <spec>".
 func focus(specs []string) string {
 	quoted := make([]string, len(specs))
 	for i, spec := range specs {
@@ -62,11 +62,11 @@ func focus(specs []string) string {
 	return "^Kubernetes e2e suite (" + strings.Join(quoted, "|") + ")$"
 }
 
-// alone are specs that cannot run at the same time, though upstream does not mark them Serial: their pods listen on the same ports of
-// the nodes (the remark above them in test/e2e/network/networking.go).
+// alone matches specs that cannot run in parallel, though upstream does not mark them Serial: their pods listen on the same
+// ports of the nodes (see the comment above them in test/e2e/network/networking.go).
 var alone = regexp.MustCompile(`should function for service endpoints using hostNetwork`)
 
-// run runs the specs: in parallel, those marked Serial one by one (Ginkgo sees to that), and then those that have to be alone.
+// run runs the specs in parallel, those marked Serial one by one (Ginkgo does that), and then those that must run alone.
 func (k kubernetesSuite) run(ctx context.Context, chosen selection) (summary, error) {
 	done, specs := summary{suite: "Kubernetes", log: filepath.Join(k.logs, "parallel.log"), left: chosen.left}, chosen.run
 	if err := k.cluster.ImportImages(ctx, k.dir); err != nil {
@@ -116,12 +116,12 @@ func (k kubernetesSuite) pass(ctx context.Context, p pass) ([]result, error) {
 	}
 	results, err := readReport(raw)
 	if err == nil && ended != nil && (summary{results: results}).good() {
-		err = fmt.Errorf("the specs passed, but not their suite (see %s): %w", log, ended)
+		err = fmt.Errorf("all specs passed, but their suite failed (see %s): %w", log, ended)
 	}
 	return results, err
 }
 
-// missing are the specs of which there is no result.
+// missing returns the specs that have no result.
 func missing(specs []string, results []result) (none []string) {
 	known := map[string]bool{}
 	for _, r := range results {
@@ -147,10 +147,10 @@ func (k kubernetesSuite) command(p pass) []string {
 	}
 }
 
-// interruptGrace is how long a suite that is interrupted may clean up.
+// interruptGrace is how long an interrupted suite may clean up.
 const interruptGrace = 30 * time.Second
 
-// runLogged runs a command whose output goes to a file. When ctx ends, the command is interrupted, not killed at once.
+// runLogged runs a command and writes its output to a file. When ctx ends, it sends SIGINT, and SIGKILL after interruptGrace.
 func runLogged(ctx context.Context, name, file, dir string, env, argv []string, also ...io.Writer) error {
 	log, err := os.Create(file) // #nosec G304 -- our own directory
 	if err != nil {
@@ -163,12 +163,12 @@ func runLogged(ctx context.Context, name, file, dir string, env, argv []string, 
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = interruptGrace
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's interrupt is for us; we pass it on once
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's SIGINT is for this process, which forwards it once
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
 	err = cmd.Wait()
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // Ginkgo's workers outlive it if it has to be killed
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // Ginkgo's workers outlive a killed Ginkgo
 	if err != nil {
 		return fmt.Errorf("run %s: %w", name, err)
 	}

@@ -1,6 +1,6 @@
-// Command conformance runs the suites that every network of Kubernetes is judged by on a sandbox with Woven: the specs of Kubernetes'
-// own e2e.test that are about the network, and the conformance suites of network-policy-api. It exits with 1 if a spec fails or did not
-// run, other than for a reason in skips.yaml. See docs/conformance.md.
+// Command conformance runs conformance suites on a sandbox with Woven: the network specs of Kubernetes' own e2e.test, and the
+// conformance suites of network-policy-api. It exits with 1 if a spec fails or did not run for a reason that is not in
+// skips.yaml. See docs/conformance.md.
 package main
 
 import (
@@ -45,14 +45,14 @@ type options struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	o := &options{out: os.Stdout, advance: sandbox.NewProgress(os.Stdout, time.Now)}
-	flag.StringVar(&o.suite, "suite", suiteAll, "which suite: all, kubernetes or network-policy-api")
-	flag.StringVar(&o.spec, "spec", "", "only specs whose name matches this regular expression")
-	flag.BoolVar(&o.subset, "subset", false, "only the part of Kubernetes' specs that \"make test\" runs")
-	flag.BoolVar(&o.list, "list", false, "print the specs of Kubernetes that would run and those that are left out, and end")
+	flag.StringVar(&o.suite, "suite", suiteAll, "suite to run: all, kubernetes or network-policy-api")
+	flag.StringVar(&o.spec, "spec", "", "run only specs whose name matches this regular expression")
+	flag.BoolVar(&o.subset, "subset", false, "run only the subset of Kubernetes' specs that \"make test\" runs")
+	flag.BoolVar(&o.list, "list", false, "print the specs that would run and those that are skipped, and exit")
 	flag.StringVar(&o.reuse, "sandbox", "", "use the running sandbox of this name instead of starting one")
-	flag.BoolVar(&o.keep, "keep", false, "do not end the sandbox afterwards")
-	flag.IntVar(&o.nodes, "nodes", 3, "nodes of the sandbox; with fewer than 3 some specs cannot run")
-	flag.IntVar(&o.procs, "procs", 3, "how many specs of Kubernetes run at the same time")
+	flag.BoolVar(&o.keep, "keep", false, "do not tear down the sandbox afterwards")
+	flag.IntVar(&o.nodes, "nodes", 3, "number of nodes; some specs need 3")
+	flag.IntVar(&o.procs, "procs", 3, "number of Kubernetes specs that run in parallel")
 	flag.Parse()
 	good, err := o.main(ctx)
 	stop()
@@ -83,7 +83,7 @@ func (o *options) main(ctx context.Context) (good bool, err error) {
 		return true, o.print(suites)
 	}
 	if specs == 0 {
-		return false, fmt.Errorf("-spec %q matches no spec that is not left out", o.spec)
+		return false, fmt.Errorf("-spec %q matches no spec, or only skipped ones", o.spec)
 	}
 	cluster, down, err := o.up(ctx)
 	if err != nil {
@@ -112,13 +112,13 @@ func (o *options) prepare() (err error) {
 	return err
 }
 
-// built is one suite and what is chosen of it.
+// built is one suite and the selection of its specs.
 type built struct {
 	name, dir string
 	chosen    selection
 }
 
-// build makes the suites that are asked for.
+// build builds the requested suites.
 func (o *options) build(ctx context.Context) (suites []built, err error) {
 	if o.suite != suitePolicies {
 		dir, err := sandbox.BuildKubernetesSuite(ctx, o.home, o.source, o.advance)
@@ -137,7 +137,7 @@ func (o *options) build(ctx context.Context) (suites []built, err error) {
 	return suites, nil
 }
 
-// choose decides what of a suite runs.
+// choose selects the specs of a suite.
 func (o *options) choose(ctx context.Context, b *built) error {
 	skips, err := readSkips(skipsFile)
 	if err != nil {
@@ -167,21 +167,21 @@ func (o *options) print(suites []built) error {
 			fmt.Fprintf(o.out, "%s: %s\n", b.name, spec)
 		}
 		for _, l := range b.chosen.left {
-			fmt.Fprintf(o.out, "%s: left out (%s): %s\n", b.name, l.by.Reason, l.spec)
+			fmt.Fprintf(o.out, "%s: skipped (%s): %s\n", b.name, l.by.Reason, l.spec)
 		}
 	}
 	for _, b := range suites {
-		if _, err := fmt.Fprintf(o.out, "%s: %d specs, %d left out\n", b.name, len(b.chosen.run), len(b.chosen.left)); err != nil {
+		if _, err := fmt.Fprintf(o.out, "%s: %d specs, %d skipped\n", b.name, len(b.chosen.run), len(b.chosen.left)); err != nil {
 			return fmt.Errorf("print the specs: %w", err)
 		}
 	}
 	return nil
 }
 
-// namePrefix begins the names of our sandboxes; the number of the process that uses it follows.
+// namePrefix begins the names of our sandboxes; the pid of this process follows.
 const namePrefix = "conf"
 
-// up gives the sandbox to run on, with IPv4 and IPv6; down may be called in any case.
+// up returns the dual-stack sandbox to run on. The caller must always call down.
 func (o *options) up(ctx context.Context) (cluster *sandbox.Cluster, down func() error, err error) {
 	down = func() error { return nil }
 	if o.reuse != "" {
@@ -237,14 +237,14 @@ func (o *options) runAll(ctx context.Context, cluster *sandbox.Cluster, suites [
 	return good, nil
 }
 
-// logs makes an empty directory for what a suite writes.
+// logs creates an empty directory for the output of a suite.
 func (o *options) logs(suite string) (string, error) {
 	dir := filepath.Join(o.source, "bin", "conformance", suite)
 	if err := os.RemoveAll(dir); err != nil {
 		return "", fmt.Errorf("remove the logs of an earlier run: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return "", fmt.Errorf("make a directory for logs: %w", err)
+		return "", fmt.Errorf("create a directory for logs: %w", err)
 	}
 	return dir, nil
 }

@@ -19,7 +19,7 @@ import (
 // policySuite is a conformance suite of network-policy-api.
 type policySuite struct {
 	name    string
-	dir     string // of conformance.test, the CRDs, and in tests/ its source
+	dir     string // directory of conformance.test, the CRDs and, in tests/, the source
 	cluster *sandbox.Cluster
 	out     io.Writer
 	logs    string
@@ -28,10 +28,10 @@ type policySuite struct {
 //go:embed sctp.yaml sctp-probe.yaml
 var manifests embed.FS
 
-// rootTest is the one test of conformance.test that all others are subtests of.
+// rootTest is the only top-level test of conformance.test.
 const rootTest = "TestConformance"
 
-// run installs the CRDs and runs the chosen tests.
+// run installs the CRDs and runs the selected tests.
 func (p policySuite) run(ctx context.Context, chosen selection) (summary, error) {
 	done := summary{suite: p.name, log: filepath.Join(p.logs, "log"), left: chosen.left}
 	if _, err := p.cluster.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-f", p.dir); err != nil {
@@ -40,13 +40,13 @@ func (p policySuite) run(ctx context.Context, chosen selection) (summary, error)
 	if _, err := p.cluster.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=1m", "-f", p.dir); err != nil {
 		return done, fmt.Errorf("install the CRDs of %s: %w", p.name, err)
 	}
-	// Both parts name their namespaces alike.
-	if err := p.until(ctx, "the namespaces of an earlier suite are gone", "", "get", "namespaces", "-l", "conformance-house", "-o", "name"); err != nil {
+	// Both suites use the same namespaces.
+	if err := p.until(ctx, "the namespaces of an earlier suite are deleted", "", "get", "namespaces", "-l", "conformance-house", "-o", "name"); err != nil {
 		return done, err
 	}
 	if !hasFeature("sctp") {
 		if err := p.withoutSCTP(ctx); err != nil {
-			return done, fmt.Errorf("do without SCTP in the pods of %s: %w", p.name, err)
+			return done, fmt.Errorf("replace the SCTP servers in the pods of %s: %w", p.name, err)
 		}
 	}
 	argv, err := p.cluster.ControlCommand(filepath.Join(p.dir, "conformance.test"),
@@ -54,17 +54,17 @@ func (p policySuite) run(ctx context.Context, chosen selection) (summary, error)
 	if err != nil {
 		return done, err
 	}
-	lines := &verdicts{count: newCounter(p.out, time.Now, len(chosen.run)), told: map[string][]string{}}
+	lines := &verdicts{count: newCounter(p.out, time.Now, len(chosen.run)), output: map[string][]string{}}
 	ended := runLogged(ctx, "conformance.test", done.log, p.logs, []string{"KUBECONFIG=" + p.cluster.Kubeconfig()}, argv, lines)
 	done.results = lines.leaves()
 	done.missing = missing(chosen.run, done.results)
 	if ended != nil && done.good() {
-		return done, fmt.Errorf("the tests passed, but not their suite (see %s): %w", done.log, ended)
+		return done, fmt.Errorf("all tests passed, but their suite failed (see %s): %w", done.log, ended)
 	}
 	return done, ctx.Err()
 }
 
-// withoutSCTP has the API server replace the pods' servers of SCTP.
+// withoutSCTP applies an admission policy that replaces the SCTP servers in pods.
 func (p policySuite) withoutSCTP(ctx context.Context) error {
 	for _, name := range []string{"sctp.yaml", "sctp-probe.yaml"} {
 		content, err := fs.ReadFile(manifests, name)
@@ -78,17 +78,17 @@ func (p policySuite) withoutSCTP(ctx context.Context) error {
 	if _, err := p.cluster.Kubectl(ctx, "apply", "--server-side", "-f", filepath.Join(p.logs, "sctp.yaml")); err != nil {
 		return err
 	}
-	// Nothing tells when a policy of admission has come into force but a request that it changes.
-	return p.until(ctx, "the policy of admission comes into force", "pause", "create", "--dry-run=server",
+	// The API server does not report when an admission policy is in force, so poll with a request that it changes.
+	return p.until(ctx, "the admission policy is in force", "pause", "create", "--dry-run=server",
 		"-f", filepath.Join(p.logs, "sctp-probe.yaml"), "-o", "jsonpath={.spec.template.spec.containers[0].command[1]}")
 }
 
-// patience bounds how long the API server may take for what a suite needs before it begins.
-const patience = 2 * time.Minute
+// prepareTimeout bounds each step of the preparation of a suite.
+const prepareTimeout = 2 * time.Minute
 
-// until asks kubectl again and again, until it prints just that.
+// until repeats a kubectl command until its output is want.
 func (p policySuite) until(ctx context.Context, what, want string, args ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
 	for {
 		out, err := p.cluster.Kubectl(ctx, args...)
@@ -106,7 +106,8 @@ func (p policySuite) until(ctx context.Context, what, want string, args ...strin
 	}
 }
 
-// except is the expression for -test.skip that matches exactly these subtests of rootTest, and tests none of whose subtests is to run.
+// except is the regular expression for -test.skip that matches exactly these subtests of rootTest, and tests of which no
+// subtest runs.
 func except(names []string) string {
 	exact := make([]string, len(names))
 	for i, name := range names {
@@ -119,19 +120,19 @@ func except(names []string) string {
 	return strings.Join(exact, "|")
 }
 
-// verdicts reads the verbose output of a Go test program while it is written. How subtests ended it tells at the very end only, so what
-// is counted meanwhile is those that have begun.
+// verdicts parses the verbose output of a Go test program while it is written. The results of subtests come only at the end,
+// so progress counts the subtests that have begun.
 type verdicts struct {
 	lineReader
 	count   *counter
 	results []result
 	running string
-	told    map[string][]string // what each test printed
+	output  map[string][]string // by test
 }
 
 var verdictLine = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+) \((\d+(?:\.\d+)?)s\)$`)
 
-// lastLines bounds how much of a failed test's output its message shows.
+// lastLines is the number of lines of a failed test's output in its message.
 const lastLines = 6
 
 func (v *verdicts) Write(b []byte) (int, error) {
@@ -150,13 +151,13 @@ func (v *verdicts) line(line string) {
 	}
 	match := verdictLine.FindStringSubmatch(line)
 	if match == nil {
-		v.told[v.running] = append(v.told[v.running], strings.TrimSpace(line))
+		v.output[v.running] = append(v.output[v.running], strings.TrimSpace(line))
 		return
 	}
-	seconds, _ := strconv.ParseFloat(match[3], 64) // digits, says the expression
+	seconds, _ := strconv.ParseFloat(match[3], 64) // matches the regular expression
 	r := result{name: strings.TrimPrefix(match[2], rootTest+"/"), took: time.Duration(seconds * float64(time.Second))}
-	told := v.told[r.name]
-	r.message = strings.Join(told[max(0, len(told)-lastLines):], " ")
+	output := v.output[r.name]
+	r.message = strings.Join(output[max(0, len(output)-lastLines):], " ")
 	switch match[1] {
 	case "PASS":
 		r.message = ""
@@ -168,7 +169,7 @@ func (v *verdicts) line(line string) {
 	v.results = append(v.results, r)
 }
 
-// leaves are the results of tests without subtests, and of others that failed though no subtest did.
+// leaves returns the results of tests without subtests, and of tests that failed although no subtest did.
 func (v *verdicts) leaves() []result {
 	var leaves []result
 	for _, r := range v.results {
@@ -185,7 +186,7 @@ func (v *verdicts) leaves() []result {
 	return leaves
 }
 
-// isPart says whether a test is a subtest of another.
+// isPart reports whether a test is a subtest of another.
 func isPart(name, of string) bool {
 	return name != rootTest && (of == rootTest || strings.HasPrefix(name, of+"/"))
 }

@@ -12,8 +12,9 @@ import (
 	"strings"
 )
 
-// listPolicyTests gives the names "<test>/<subtest>" of a conformance suite of network-policy-api, in the order of its source in dir. A
-// test program of Go cannot list its subtests; but these are literals: suite.ConformanceTest{ShortName: "…", Test: func … t.Run("…", …)}.
+// listPolicyTests returns the names "<test>/<subtest>" of a conformance suite of network-policy-api, in the order of its
+// source in dir. A Go test program cannot list its subtests, but these are literals: suite.ConformanceTest{ShortName: "…",
+// Test: func … t.Run("…", …)}.
 func listPolicyTests(dir string) ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
@@ -38,7 +39,7 @@ func listPolicyTests(dir string) ([]string, error) {
 	return names, nil
 }
 
-// subtests are those of one ConformanceTest.
+// subtests returns the subtests of one ConformanceTest.
 func subtests(literal *ast.CompositeLit) (names []string) {
 	short := ""
 	for _, element := range literal.Elts {
@@ -59,7 +60,7 @@ func subtests(literal *ast.CompositeLit) (names []string) {
 			return true
 		}
 		if function, ok := call.Fun.(*ast.SelectorExpr); ok && function.Sel.Name == "Run" && len(call.Args) == 2 {
-			// As package testing writes it.
+			// Package testing replaces spaces the same way.
 			names = append(names, short+"/"+strings.ReplaceAll(text(call.Args[0]), " ", "_"))
 		}
 		return true
@@ -76,7 +77,7 @@ func text(e ast.Expr) string {
 	return value
 }
 
-// withParents adds the tests none of whose subtests is in run, so that they are not prepared for nothing.
+// withParents adds the tests of which no subtest is in run, so that they are not set up in vain.
 func withParents(all, run []string) (others []string) {
 	for _, name := range all {
 		short, _, _ := strings.Cut(name, "/")

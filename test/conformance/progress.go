@@ -34,26 +34,26 @@ func (c *counter) ended(name string, how state) {
 	fmt.Fprintf(c.out, "%5.0f s  %3d of %d, %d failed  %-7s %s\n", c.now().Sub(c.start).Seconds(), c.done, c.total, c.failed, how, name)
 }
 
-// began is for a suite that does not tell how a spec ended until all have.
+// began is for a suite that reports results only at its end.
 func (c *counter) began(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done++
-	fmt.Fprintf(c.out, "%5.0f s  %3d of %d begins: %s\n", c.now().Sub(c.start).Seconds(), c.done, c.total, name)
+	fmt.Fprintf(c.out, "%5.0f s  %3d of %d started: %s\n", c.now().Sub(c.start).Seconds(), c.done, c.total, name)
 }
 
-// lineReader cuts what is written to it into lines.
-type lineReader struct{ rest string }
+// lineReader splits its input into lines.
+type lineReader struct{ partial string }
 
 func (l *lineReader) lines(b []byte) []string {
-	lines := strings.Split(l.rest+string(b), "\n")
-	l.rest = lines[len(lines)-1]
+	lines := strings.Split(l.partial+string(b), "\n")
+	l.partial = lines[len(lines)-1]
 	return lines[:len(lines)-1]
 }
 
 // specLines reads Ginkgo's verbose output while it is written. A block about one spec begins with a line such as
-// "• [FAILED] [1.234 seconds]", and the line after it names the spec and its labels. (The --progress-report-url of e2e.test tells of the
-// beginning and the end only.)
+// "• [FAILED] [1.234 seconds]", and the line after it names the spec and its labels. (The --progress-report-url of e2e.test reports only the
+// beginning and the end.)
 type specLines struct {
 	lineReader
 	count *counter

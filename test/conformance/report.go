@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// result is how one spec ended.
+// result is the result of one spec.
 type result struct {
 	name    string
 	state   state
-	message string // why it failed or skipped itself
+	message string // reason of a failure or a skip
 	took    time.Duration
 }
 
@@ -28,7 +28,7 @@ const (
 
 func (s state) String() string { return [...]string{"ok", "FAILED", "skipped"}[s] }
 
-// ginkgoReport is what we read of Ginkgo's JSON report (github.com/onsi/ginkgo/v2/types.Report).
+// ginkgoReport is the part of Ginkgo's JSON report that we read (github.com/onsi/ginkgo/v2/types.Report).
 type ginkgoReport struct {
 	SpecReports []struct {
 		ContainerHierarchyTexts []string
@@ -46,7 +46,7 @@ type ginkgoReport struct {
 	}
 }
 
-// readReport gives the results of the specs that ran or skipped themselves, and of failed preparations.
+// readReport returns the results of the specs that ran or skipped themselves, and of failed setup nodes.
 func readReport(raw []byte) ([]result, error) {
 	var suites []ginkgoReport
 	if err := json.Unmarshal(raw, &suites); err != nil {
@@ -60,7 +60,7 @@ func readReport(raw []byte) ([]result, error) {
 			case "passed":
 			case "skipped", "pending":
 				if r.state, r.message = skippedItself, spec.Failure.Message; r.message == "" {
-					continue // not asked for
+					continue // not selected
 				}
 			default: // failed, panicked, timedout, interrupted, aborted
 				r.state = failed
@@ -68,7 +68,7 @@ func readReport(raw []byte) ([]result, error) {
 			}
 			if spec.LeafNodeType == "It" {
 				results = append(results, r)
-			} else if r.state == failed { // preparation and clean-up of the whole suite
+			} else if r.state == failed { // setup and clean-up of the whole suite
 				r.name = spec.LeafNodeType
 				results = append(results, r)
 			}
@@ -77,13 +77,13 @@ func readReport(raw []byte) ([]result, error) {
 	return results, nil
 }
 
-// summary is how a suite ended.
+// summary is the result of a suite.
 type summary struct {
 	suite   string
 	results []result
-	missing []string // specs that were to run and of which nothing is known
+	missing []string // selected specs without a result
 	left    []leftOut
-	log     string // the file with most of what was printed
+	log     string // the main log file
 }
 
 func (s summary) count(of state) (n int) {
@@ -95,12 +95,12 @@ func (s summary) count(of state) (n int) {
 	return n
 }
 
-// good is whether every spec that was to run has passed.
+// good reports whether every selected spec has passed.
 func (s summary) good() bool {
 	return s.count(failed) == 0 && s.count(skippedItself) == 0 && len(s.missing) == 0 && len(s.results) > 0
 }
 
-// print tells the numbers, what was left out for which reason, and the names of those that failed.
+// print prints the counts, the number of skipped specs by reason, and the failed specs.
 func (s summary) print(out io.Writer) {
 	reasonsFor := map[string]int{}
 	for _, l := range s.left {
@@ -109,7 +109,7 @@ func (s summary) print(out io.Writer) {
 	fmt.Fprintf(out, "\n%s: %d passed, %d failed, %d skipped\n", s.suite, s.count(passed), s.count(failed)+len(s.missing), s.count(skippedItself)+len(s.left))
 	for _, reason := range reasons {
 		if reasonsFor[reason] > 0 {
-			fmt.Fprintf(out, "  left out, %s: %d\n", reason, reasonsFor[reason])
+			fmt.Fprintf(out, "  skipped, %s: %d\n", reason, reasonsFor[reason])
 		}
 	}
 	for _, kind := range []struct {
@@ -132,10 +132,10 @@ func (s summary) print(out io.Writer) {
 	fmt.Fprintf(out, "  logs: %s\n", filepath.Dir(s.log))
 }
 
-// mostMissing bounds how many specs that did not run are named.
+// mostMissing bounds the number of printed specs that did not run.
 const mostMissing = 20
 
-// brief is the beginning of a message, on one line.
+// brief returns the beginning of a message, on one line.
 func brief(message string) string {
 	const most = 300
 	line := strings.Join(strings.Fields(message), " ")

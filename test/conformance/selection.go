@@ -6,7 +6,7 @@ import (
 	"regexp"
 )
 
-// group is a part of Kubernetes' specs that are about the network.
+// group is a part of Kubernetes' network specs.
 type group struct {
 	name string
 	of   *regexp.Regexp
@@ -24,18 +24,18 @@ var groups = []group{
 // pod; the ConfigMap of the cluster's DNS server.
 var ofOthers = regexp.MustCompile(`kube-proxy|iptables rules|after restarting apiserver|DNS configMap`)
 
-// subset is what "make test" runs: the specs of Conformance, and of each kind of NetworkPolicy one.
+// subset are the specs that "make test" runs: those of Conformance, and one for each kind of NetworkPolicy.
 var subset = []*regexp.Regexp{
 	groups[0].of,
 	regexp.MustCompile(`Netpol NetworkPolicy .* should (support a 'default-deny-all' policy|allow ingress access on one named port|` +
 		`enforce except clause while egress|enforce policy based on PodSelector and NamespaceSelector|stop enforcing policies)`),
 }
 
-// selection is what a run does with the specs that there are.
+// selection divides the specs of a suite.
 type selection struct {
 	run    []string
 	left   []leftOut
-	others []string // for a policy suite: what not to run
+	others []string // for a policy suite: tests not to run
 }
 
 type leftOut struct {
@@ -43,8 +43,8 @@ type leftOut struct {
 	by   *skip
 }
 
-// choose divides the specs that wanted accepts into those that run and those that are left out. An entry of skips that matches none of
-// the specs is an error: the spec is gone, or has another name.
+// choose divides the specs that wanted accepts into those to run and those to skip. An entry of skips that matches none of
+// the specs is an error: the spec was removed or renamed.
 func choose(specs []string, skips []skip, has func(feature string) bool, wanted func(string) bool) (selection, error) {
 	var chosen selection
 	used := make([]bool, len(skips))
@@ -75,7 +75,7 @@ func choose(specs []string, skips []skip, has func(feature string) bool, wanted 
 	return chosen, errors.Join(stale...)
 }
 
-// aboutNetwork says whether a spec of Kubernetes is in one of the groups.
+// aboutNetwork reports whether a spec of Kubernetes is in one of the groups.
 func aboutNetwork(spec string) bool {
 	if ofOthers.MatchString(spec) {
 		return false

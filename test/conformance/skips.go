@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Reasons for which a spec may be left out. There is no other one.
+// The only reasons to skip a spec.
 const (
 	noCloud  = "no cloud provider"
 	noPublic = "no public network"
@@ -24,26 +24,26 @@ var reasons = []string{noCloud, noPublic, noKernel}
 //go:embed skips.yaml
 var skipsFile []byte
 
-// skip leaves specs out.
+// skip is an entry of skips.yaml.
 type skip struct {
-	// Suite is kubernetes (or empty) or network-policy-api; entries of the latter hold for each of its two parts.
+	// Suite is kubernetes (or empty) or network-policy-api; entries of the latter apply to both of its suites.
 	Suite string `json:"suite,omitempty"`
-	// Specs is a regular expression (RE2) that some of the selected specs match.
+	// Specs is a regular expression (RE2) that must match a selected spec.
 	Specs string `json:"specs"`
 	// Reason is one of reasons.
 	Reason string `json:"reason"`
-	// Why says it in a sentence.
+	// Why explains the reason in a sentence.
 	Why string `json:"why"`
-	// Feature is what the kernel lacks, one of kernelFeatures: where it is there, the specs run.
+	// Feature is the missing kernel feature, one of kernelFeatures. The specs run on kernels that have it.
 	Feature string `json:"feature,omitempty"`
 
 	pattern *regexp.Regexp
 }
 
-// kernelFeatures tells whether this machine's kernel has a feature.
+// kernelFeatures report whether this machine's kernel has a feature.
 var kernelFeatures = map[string]func() bool{
 	"sctp": func() bool { return hasSocket(syscall.AF_INET, syscall.SOCK_STREAM, protocolSCTP) },
-	// The sandbox runs Open vSwitch with its userspace datapath on every machine, so the kernel's is never there.
+	// The sandbox always uses the userspace datapath of Open vSwitch, never the kernel's.
 	"openvswitch": func() bool { return false },
 }
 
@@ -59,7 +59,7 @@ func hasSocket(family, kind, protocol int) bool {
 	return true
 }
 
-// readSkips reads the entries of skips.yaml by suite and says what is wrong with them.
+// readSkips parses and checks skips.yaml; entries are by suite.
 func readSkips(raw []byte) (map[string][]skip, error) {
 	var file struct {
 		Skips []skip `json:"skips"`
@@ -84,11 +84,11 @@ func (s *skip) check() (err error) {
 	case s.Suite != "" && s.Suite != suiteKubernetes && s.Suite != suitePolicies:
 		return fmt.Errorf("suite: %q is neither %s nor %s", s.Suite, suiteKubernetes, suitePolicies)
 	case s.Specs == "":
-		return errors.New("specs: no expression")
+		return errors.New("specs: is empty")
 	case !slices.Contains(reasons, s.Reason):
 		return fmt.Errorf("reason: %q is none of %q", s.Reason, reasons)
 	case s.Why == "":
-		return errors.New("why: nothing said")
+		return errors.New("why: is empty")
 	case s.Feature != "" && kernelFeatures[s.Feature] == nil:
 		return fmt.Errorf("feature: %q is unknown", s.Feature)
 	case (s.Feature != "") != (s.Reason == noKernel):
@@ -100,7 +100,7 @@ func (s *skip) check() (err error) {
 	return nil
 }
 
-// applies says whether the reason holds on this machine; has tells of a feature of the kernel whether it is there.
+// applies reports whether the reason applies to this machine; has reports whether its kernel has a feature.
 func (s *skip) applies(has func(feature string) bool) bool { return s.Feature == "" || !has(s.Feature) }
 
 func hasFeature(name string) bool { return kernelFeatures[name]() }

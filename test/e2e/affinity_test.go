@@ -12,14 +12,14 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// affinityRounds bounds how often a client that is forgotten may be led to the
-// same one of four backends again: 4^-20.
+// affinityRounds bounds how often a client without affinity may reach the same one of four backends again: probability
+// 4^-20.
 const affinityRounds = 20
 
-// servedByTheSameForAWhile: a Service with a timeout of affinity. OVN loses the first
-// packet of each client that it does not remember, so that a first answer takes a
-// second; the connection comes about all the same. When OVN has forgotten a client, it may get another backend.
-func (t *test) servedByTheSameForAWhile(pods []corev1.Pod) {
+// servedWithAffinityTimeout tests a Service with a timeout of session affinity. OVN drops the first packet of each unknown
+// client, so the first reply needs a retransmission; the connection is established all the same. When OVN has forgotten a
+// client, it may get another backend.
+func (t *test) servedWithAffinityTimeout(pods []corev1.Pod) {
 	t.Helper()
 	seconds := int32(2)
 	addresses := t.service(pods[0].Namespace, "while", map[string]string{"app": "peer"}, func(s *corev1.ServiceSpec) {
@@ -37,16 +37,16 @@ func (t *test) servedByTheSameForAWhile(pods []corev1.Pod) {
 		}
 		return a.Error
 	})
-	if first*2 < connections { // an attempt has two seconds, which a busy machine may exceed
-		t.Errorf("%d of %d first connections came about", first, connections)
+	if first*2 < connections { // an attempt times out after two seconds, which a busy machine may exceed
+		t.Errorf("%d of %d first connections were established", first, connections)
 	}
 	for _, address := range addresses {
 		t.changesWhenForgotten(&pods[0], address, time.Duration(seconds)*time.Second)
 	}
 }
 
-// changesWhenForgotten has a client ask several times, each time that the flows are
-// gone which remember it, until it is led to another backend.
+// changesWhenForgotten lets a client connect several times, each time after its affinity flows have expired, until it
+// reaches another backend.
 func (t *test) changesWhenForgotten(client *corev1.Pod, address string, timeout time.Duration) {
 	t.Helper()
 	start, seen := time.Now(), map[string]int{}
@@ -56,22 +56,22 @@ func (t *test) changesWhenForgotten(client *corev1.Pod, address string, timeout 
 		by := t.answeredBy(client, address, 1)
 		again := t.answeredBy(client, address, 4)
 		if time.Since(asked) < timeout && (len(again) > 1 || again[0] != by[0]) {
-			t.Fatalf("answered by %s and at once by %s", by, again)
+			t.Fatalf("reply from %s, and right after that from %s", by, again)
 		}
 		seen[by[0]]++
 	}
 	if len(seen) < 2 {
-		t.Errorf("a client that is forgotten gets %v each time", seen)
+		t.Errorf("after expiry of its affinity the client reaches only %v", seen)
 		return
 	}
-	t.say("a forgotten client of %s gets another backend (%.1f s)", address, time.Since(start).Seconds())
+	t.say("after expiry of its affinity a client of %s reaches another backend (%.1f s)", address, time.Since(start).Seconds())
 }
 
-// answeredBy lists who answers when a client asks so many times at once.
+// answeredBy returns the backends of the given number of concurrent connections of a client.
 func (t *test) answeredBy(client *corev1.Pod, address string, times int) (by []string) {
 	t.Helper()
 	answers, err := t.ask(t.Context(), client, slices.Repeat(toServices([]string{address}, wire.Hello), times))
-	t.must(err, "ask the Service")
+	t.must(err, "connect to the Service")
 	for _, a := range answers {
 		if a.Error != "" {
 			t.Fatalf("the Service with affinity: %s", a.Error)
@@ -82,11 +82,11 @@ func (t *test) answeredBy(client *corev1.Pod, address string, times int) (by []s
 	return slices.Compact(by)
 }
 
-// forgotten waits until the client's node has no flow that remembers it as a client of an address.
+// forgotten waits until the client's node has no affinity flow of the client for an address.
 func (t *test) forgotten(client *corev1.Pod, address string) {
 	t.Helper()
 	node := nodeNumber(client.Spec.NodeName)
-	t.wait(20*time.Second, "client is forgotten on "+sandbox.NodeName(node), func(ctx context.Context) string {
+	t.wait(20*time.Second, "affinity of the client expires on "+sandbox.NodeName(node), func(ctx context.Context) string {
 		flows, err := t.cluster.NodeExec(ctx, node, "ovs-ofctl", "dump-flows", "br-int")
 		if err != nil {
 			return err.Error()

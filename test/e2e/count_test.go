@@ -12,7 +12,7 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 )
 
-// count counts objects, rows that are marked as ours, Open vSwitch's interfaces, links, routes and bindings.
+// count counts objects, rows with our marker, Open vSwitch interfaces, links, routes and bindings.
 func (t *test) count(ctx context.Context) (map[string]int, error) {
 	state, err := check.Read(ctx, t.sources)
 	if err != nil {
@@ -59,7 +59,7 @@ func nodeNumber(name string) (n int) {
 	return n
 }
 
-// compareCounts says what differs; empty if nothing does.
+// compareCounts returns the differences, empty if there are none.
 func compareCounts(before, now map[string]int) string {
 	var differ []string
 	keys := maps.Clone(before)

@@ -16,10 +16,10 @@ import (
 
 const rolloutPods = 100
 
-// TestKilledInTheMiddleOfARollout: whatever is killed while 100 pods start, all come up, no address is given twice, and nothing is left of them.
-func TestKilledInTheMiddleOfARollout(t *testing.T) {
+// While 100 pods start, programs are killed: all pods start, no two get the same address, and nothing is left afterwards.
+func TestKilledDuringRollout(t *testing.T) {
 	te := begin(t, shared)
-	te.consistent(settle)
+	te.consistent(convergeTimeout)
 	before := te.inventory()
 	namespace := te.namespace("rollout", nil)
 	start := time.Now()
@@ -31,8 +31,8 @@ func TestKilledInTheMiddleOfARollout(t *testing.T) {
 	te.kill("cniserver", 1)
 	te.kill("cniserver", 2)
 	pods := te.ready(namespace, rolloutPods, 3*time.Minute)
-	te.say("%d pods are ready %.1f s after their Deployment was made", len(pods), time.Since(start).Seconds())
-	te.consistent(settle)
+	te.say("%d pods are ready %.1f s after their Deployment was created", len(pods), time.Since(start).Seconds())
+	te.consistent(convergeTimeout)
 
 	start = time.Now()
 	te.must(te.api.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace(namespace), client.GracePeriodSeconds(1)), "delete all pods")
@@ -41,18 +41,18 @@ func TestKilledInTheMiddleOfARollout(t *testing.T) {
 	te.kill("ovn-nb", 0)
 	pods = te.ready(namespace, rolloutPods, 3*time.Minute)
 	te.say("%d new pods are ready %.1f s after the old ones were deleted", len(pods), time.Since(start).Seconds())
-	te.consistent(settle)
+	te.consistent(convergeTimeout)
 	te.ring(pods)
 	te.nothingLeft(before, namespace)
 }
 
-// kill is kill -9; the sandbox starts the program again.
+// kill sends SIGKILL; the sandbox restarts the program.
 func (t *test) kill(service string, node int) {
 	t.Helper()
 	before, err := t.cluster.Status(node)
 	t.must(err, "status")
 	t.must(t.cluster.Kill(service, node, syscall.SIGKILL), "kill -9 %s", service)
-	t.wait(20*time.Second, service+" is started again", func(context.Context) string {
+	t.wait(20*time.Second, service+" is restarted", func(context.Context) string {
 		now, err := t.cluster.Status(node)
 		if err != nil {
 			return err.Error()
@@ -64,7 +64,7 @@ func (t *test) kill(service string, node int) {
 	})
 }
 
-// addressed waits until so many pods of a namespace have an address.
+// addressed waits until the given number of pods of a namespace have an address.
 func (t *test) addressed(namespace string, count int) {
 	t.Helper()
 	t.wait(time.Minute, fmt.Sprintf("%d pods with an address", count), func(ctx context.Context) string {
@@ -85,7 +85,7 @@ func (t *test) addressed(namespace string, count int) {
 	})
 }
 
-// replaced waits until so many pods have an address that were not among the old ones.
+// replaced waits until the given number of new pods have an address.
 func (t *test) replaced(namespace string, old []corev1.Pod, count int) {
 	t.Helper()
 	known := map[string]bool{}
@@ -110,7 +110,7 @@ func (t *test) replaced(namespace string, old []corev1.Pod, count int) {
 	})
 }
 
-// ring: each pod reaches the next three: enough to see that each has a network, and that the addresses are right.
+// ring checks that each pod reaches the next three, which shows that each has a network and the right address.
 func (t *test) ring(pods []corev1.Pod) {
 	t.Helper()
 	next := map[string][]corev1.Pod{}
@@ -121,12 +121,12 @@ func (t *test) ring(pods []corev1.Pod) {
 	}
 	asked, wrong := t.mesh(pods, func(from *corev1.Pod) []wire.Target { return reach(next[from.Name]) }, asItself)
 	if len(wrong) > 0 {
-		t.Errorf("%d of %d questions failed:\n%s", len(wrong), asked, lines(wrong, 20))
+		t.Errorf("%d of %d connections failed:\n%s", len(wrong), asked, lines(wrong, 20))
 	}
-	t.say("each of %d pods reaches three others (%d answers)", len(pods), asked)
+	t.say("each of %d pods reaches three others (%d replies)", len(pods), asked)
 }
 
-// TestRestartsDoNotInterruptTraffic: a TCP connection per moment and pings go on while Woven's programs are killed.
+// Pings and new TCP connections succeed while Woven's programs are killed.
 func TestRestartsDoNotInterruptTraffic(t *testing.T) {
 	te := begin(t, shared)
 	namespace := te.namespace("steady", nil)

@@ -12,12 +12,12 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// lease asks for a lease as a DHCP client of the pod's image does, and returns what
-// it was told: names and values as udhcpc gives them to its script. The interface stays as it is.
+// lease runs a DHCP client in the pod and prints the lease as udhcpc passes it to its script, as names and values. The
+// interface is not changed.
 const lease = `printf '#!/bin/sh\n[ "$1" = bound ] && env\nexit 0\n' > /tmp/told && chmod +x /tmp/told && udhcpc -f -n -q -t 3 -T 1 -i eth0 -s /tmp/told`
 
-// TestDHCP: OVN answers a pod with its own address and the options of the subnet,
-// also when they change while it runs, and is silent when DHCP is turned off.
+// OVN replies to a pod's DHCP request with the pod's own address and the subnet's options, also after they change while the
+// pod runs, and does not reply once DHCP is disabled.
 func TestDHCP(t *testing.T) {
 	te := begin(t, shared)
 	lab := subnet("lab", "10.72.0.0/24", "lab")
@@ -51,7 +51,7 @@ func TestDHCP(t *testing.T) {
 		return ""
 	})
 	te.patch("lab", `{"enableDHCP":false}`)
-	te.wait(20*time.Second, "nobody answers any more", func(ctx context.Context) string {
+	te.wait(20*time.Second, "no DHCP reply any more", func(ctx context.Context) string {
 		out, err := te.inPod(ctx, pod, "sh", "-c", lease)
 		if err == nil {
 			return out

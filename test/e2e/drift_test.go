@@ -20,13 +20,13 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// repairLimit is generous: the machine may be busy. The time it really took is printed.
+// repairLimit is generous, because the machine may be busy. The test prints the actual time.
 const repairLimit = 5 * time.Second
 
-// TestDrift: rows of ours that someone deletes or changes come back, rows of others stay.
+// Our rows are restored after other clients delete or change them; rows of others stay.
 func TestDrift(t *testing.T) {
 	te := begin(t, shared)
-	te.consistent(settle)
+	te.consistent(convergeTimeout)
 	namespace := te.namespace("drift", nil)
 	te.create(te.newPod(namespace, "a", "n1", nil))
 	te.create(te.newPod(namespace, "b", "n2", nil))
@@ -50,36 +50,36 @@ func TestDrift(t *testing.T) {
 	te.changesBack(pods)
 	te.aclComesBack()
 
-	te.consistent(settle)
+	te.consistent(convergeTimeout)
 	for table, names := range map[string][]string{
 		nb.LogicalSwitchTable: {"by-hand"}, nb.LogicalSwitchPortTable: {"by-hand-port"},
 	} {
 		for _, name := range names {
 			if te.rowUUID(table, name) == "" {
-				t.Errorf("%s %s, which someone made by hand, is gone", table, name)
+				t.Errorf("%s %s, created by another client, is gone", table, name)
 			}
 		}
 	}
 	policies, err := te.cluster.NBCtl(t.Context(), "lr-policy-list", "ovn-cluster")
 	te.must(err, "list policies")
 	if !strings.Contains(policies, "12345") {
-		t.Errorf("the policy that someone made by hand is gone:\n%s", policies)
+		t.Errorf("the policy of another client is gone:\n%s", policies)
 	}
-	te.say("what others made by hand is as they left it: a switch, a port in our switch, a policy in our router")
+	te.say("rows of other clients are unchanged: a switch, a port in our switch, a policy in our router")
 	te.pairs(pods)
 	te.outward(pods, false)
 }
 
 func (t *test) nbctl(args ...string) {
 	t.Helper()
-	// The context of the test is over when it cleans up.
+	// The context of the test has ended when it cleans up.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	_, err := t.cluster.NBCtl(ctx, args...)
 	t.must(err, "ovn-nbctl %s", strings.Join(args, " "))
 }
 
-// comesBack deletes a row with ovn-nbctl and measures how long it takes until another ovn-nbctl finds it again.
+// comesBack deletes a row with ovn-nbctl and measures the time until ovn-nbctl finds it again.
 func (t *test) comesBack(what, table, name string, deletion ...string) {
 	t.Helper()
 	before := t.rowUUID(table, name)
@@ -88,7 +88,7 @@ func (t *test) comesBack(what, table, name string, deletion ...string) {
 	}
 	t.nbctl(deletion...)
 	start := time.Now()
-	// Asked anew each time: a monitor may tell nothing at all of a row that went and came back at once.
+	// Poll: a monitor may not report a row that is deleted and inserted again at once.
 	t.wait(repairLimit, what+" is back", func(ctx context.Context) string {
 		if _, err := t.cluster.NBCtl(ctx, "--columns=_uuid", "list", table, before); err != nil {
 			return err.Error()
@@ -96,7 +96,7 @@ func (t *test) comesBack(what, table, name string, deletion ...string) {
 		return ""
 	})
 	took := time.Since(start)
-	t.say("drift: %s (%s), deleted with ovn-nbctl, was there again within %s", what, name, took.Round(time.Millisecond))
+	t.say("drift: %s (%s), deleted with ovn-nbctl, was restored within %s", what, name, took.Round(time.Millisecond))
 }
 
 // rowUUID finds a row by name, or a policy by its UUID, or a route by its prefix; empty if there is none.
@@ -129,14 +129,14 @@ func (t *test) policy(priority int, text string) string {
 	return found
 }
 
-// changesBack: a column of ours that someone changes is put right, keys and elements of others stay.
+// changesBack checks that a changed column of ours is restored, and that keys and elements of others stay.
 func (t *test) changesBack(pods []corev1.Pod) {
 	t.Helper()
 	name := pods[0].Name + ".drift"
 	address := pods[0].Annotations["ovn.kubernetes.io/mac_address"] + " " + pods[0].Status.PodIP
 	start := time.Now()
 	t.nbctl("lsp-set-addresses", name, "00:00:00:99:99:99 10.16.99.99", "--", "set", "Logical_Switch_Port", name, "external_ids:someone=else")
-	t.wait(repairLimit, "addresses of port "+name+" are right again", func(context.Context) string {
+	t.wait(repairLimit, "addresses of port "+name+" are restored", func(context.Context) string {
 		problem := "there is no port " + name
 		eachRow(t.sources.NB, nb.LogicalSwitchPortTable, func(_ string, row any) bool {
 			p, ok := row.(*nb.LogicalSwitchPort)
@@ -153,14 +153,14 @@ func (t *test) changesBack(pods []corev1.Pod) {
 		})
 		return problem
 	})
-	t.say("drift: addresses of %s changed with ovn-nbctl were right again after at most %s, and someone else's external_id stays", name, time.Since(start).Round(time.Millisecond))
+	t.say("drift: addresses of %s, changed with ovn-nbctl, were restored within %s, and the external_id of another client stays", name, time.Since(start).Round(time.Millisecond))
 	if answers, err := t.ask(t.Context(), &pods[0], []wire.Target{{How: wire.Hello, Address: hostPort(pods[1].Status.PodIP, wire.HelloPort)}}); err != nil || answers[0].Error != "" {
 		t.Errorf("traffic after repair: %v, %v", answers, err)
 	}
 }
 
-// aclComesBack: the rule that makes a subnet private is deleted by hand. It is back at
-// once, a counter has grown, and an event of the subnet says what was done.
+// aclComesBack deletes the ACL that makes a subnet private. The ACL is restored, the counter grows, and an event of the
+// Subnet reports it.
 func (t *test) aclComesBack() {
 	t.Helper()
 	subnet := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "private"}, Spec: v1.SubnetSpec{CIDRBlock: "10.18.0.0/24", Private: true}}
@@ -183,7 +183,7 @@ func (t *test) aclComesBack() {
 		}
 		return ""
 	})
-	t.wait(20*time.Second, "an event says so", func(ctx context.Context) string {
+	t.wait(20*time.Second, "an event reports it", func(ctx context.Context) string {
 		out, err := t.cluster.Kubectl(ctx, "get", "events", "-A", "--field-selector=reason=DriftRepaired,involvedObject.kind=Subnet,involvedObject.name="+subnet.Name,
 			"-o", "jsonpath={range .items[*]}{.type} {.message}{end}")
 		if err != nil || !strings.HasPrefix(out, "Warning ") || !strings.Contains(out, "ACL "+subnet.Name+"/") || !strings.Contains(out, "was deleted: it is made again") {
@@ -191,10 +191,10 @@ func (t *test) aclComesBack() {
 		}
 		return ""
 	})
-	t.say("drift: a counter (%d → %d) and an event tell of it", repairs, t.repairs(nb.ACLTable))
+	t.say("drift: reported by a counter (%d → %d) and an event", repairs, t.repairs(nb.ACLTable))
 }
 
-// repairs reads the controller's counter of what it put right in a table.
+// repairs reads the controller's counter of repaired rows in a table.
 func (t *test) repairs(table string) int {
 	t.Helper()
 	out, err := t.cluster.NodeExec(t.Context(), 1, "curl", "-s", "http://"+hostPort(sandbox.ControlAddr().String(), 10660)+"/metrics")

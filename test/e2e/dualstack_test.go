@@ -7,7 +7,7 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// TestDualStack: on a second sandbox, pods have an address of each family and are reached by both.
+// In a dual-stack sandbox, pods have an address of each IP family and are reached by both.
 func TestDualStack(t *testing.T) {
 	te := alone(t, sandbox.Options{Name: sandboxName("e2e6")})
 	before := te.inventory()

@@ -19,7 +19,7 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// egress is a subnet with a pod on each node, and what the hosts outside know of it.
+// egress is a subnet with a pod on each node.
 type egress struct {
 	*test
 	name string
@@ -54,7 +54,7 @@ func (t *test) outside(netns string, args ...string) {
 	t.must(err, "on the host outside: %s", strings.Join(argv, " "))
 }
 
-// way gives the host outside a route to an address by way of a node, for as long as the test runs.
+// way adds a route to an address through a node on the outside host, until the test ends.
 func (t *test) way(netns string, to netip.Addr, node int) {
 	t.Helper()
 	route := []string{to.String(), "via", sandbox.NodeAddr(node, to.Is6()).String()}
@@ -66,7 +66,7 @@ func (t *test) way(netns string, to netip.Addr, node int) {
 	}
 }
 
-// wayBack gives the host outside routes to all pods, each by way of its own node.
+// wayBack adds routes to all pods on the outside host, each through the pod's node.
 func (e *egress) wayBack(netns string) {
 	e.Helper()
 	for i := range e.pods {
@@ -76,7 +76,7 @@ func (e *egress) wayBack(netns string) {
 	}
 }
 
-// seen waits until the host outside sees each pod under the address that want gives.
+// seen waits until the outside host sees each pod's traffic with the source address that want returns.
 func (e *egress) seen(how string, v6 bool, want func(pod *corev1.Pod) string) {
 	e.Helper()
 	target := []wire.Target{{How: wire.Hello, Address: hostPort(sandbox.OutsideAddr(v6).String(), sandbox.OutsideEchoPort)}}
@@ -116,7 +116,7 @@ func asPod(v6 bool) func(*corev1.Pod) string {
 	}
 }
 
-// families are those that the pods have.
+// families returns the IP families of the pods (true is IPv6).
 func (e *egress) families() []bool { return []bool{false, true}[:len(e.pods[0].Status.PodIPs)] }
 
 // only are the addresses of one pod, a rule for each family: which packets, and what becomes of them.
@@ -160,7 +160,7 @@ func (t *test) egressAddresses(cidr string) {
 	t.consistent(10 * time.Second)
 }
 
-// counted: both nodes tell in their metrics that they have forwarded packets of the subnet, both ways.
+// counted checks that the metrics of both nodes count forwarded packets of the subnet in both directions.
 func (e *egress) counted() {
 	e.Helper()
 	for n := 1; n <= 2; n++ {

@@ -20,7 +20,7 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// env is a cluster and the ways into it.
+// env is a cluster and the clients to access it.
 type env struct {
 	cluster *sandbox.Cluster
 	api     client.Client
@@ -71,17 +71,16 @@ func (e *env) openDatabases(ctx context.Context) error {
 	return nil
 }
 
-// test is one test on a cluster: it tells what happens, and on failure shows the cluster's state.
+// test is one test on a cluster. It logs its steps and, on failure, dumps the cluster's state.
 type test struct {
 	*testing.T
 	*env
 	began time.Time
 	undo  []func()        // newest last
-	made  []client.Object // removed all at once: finalizers say who waits for whom
+	made  []client.Object // deleted concurrently: finalizers order the deletion
 }
 
-// alone begins a test on a sandbox of its own, with two nodes and both families,
-// which ends with the test; on the one that -sandbox names, if it names one.
+// alone begins a test on a dual-stack sandbox of its own with two nodes, or on the sandbox that -sandbox names.
 func alone(t *testing.T, o sandbox.Options) *test {
 	t.Helper()
 	var e *env
@@ -92,7 +91,7 @@ func alone(t *testing.T, o sandbox.Options) *test {
 		down, err := up(t.Context(), o, &e)
 		t.Cleanup(func() {
 			if err := down(); err != nil {
-				t.Errorf("end the sandbox: %v", err)
+				t.Errorf("tear down the sandbox: %v", err)
 			}
 		})
 		if err != nil {
@@ -104,7 +103,7 @@ func alone(t *testing.T, o sandbox.Options) *test {
 	return te
 }
 
-// begin starts a test. A failed one shows what an engineer would look at first.
+// begin starts a test. If it fails, it dumps what an engineer would look at first.
 func begin(t *testing.T, e *env) *test {
 	t.Helper()
 	te := &test{T: t, env: e, began: time.Now()}
@@ -120,16 +119,16 @@ func begin(t *testing.T, e *env) *test {
 	return te
 }
 
-// after has fn run when the test is over, in reverse order and after the dump.
+// after runs fn when the test ends, in reverse order and after the dump.
 func (t *test) after(fn func()) { t.undo = append(t.undo, fn) }
 
-// say tells how far the test is.
+// say logs a step with the time since the start.
 func (t *test) say(format string, args ...any) {
 	t.Helper()
 	t.Logf("%6.1fs  %s", time.Since(t.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// must ends the test on an error.
+// must fails the test on an error.
 func (t *test) must(err error, format string, args ...any) {
 	t.Helper()
 	if err != nil {
@@ -137,7 +136,7 @@ func (t *test) must(err error, format string, args ...any) {
 	}
 }
 
-// wait asks done every 100 ms until it returns an empty string; else what it returned last is why the test failed.
+// wait calls done every 100 ms until it returns an empty string. On timeout the test fails with the last returned string.
 func (t *test) wait(limit time.Duration, what string, done func(ctx context.Context) string) {
 	t.Helper()
 	if missing := t.waitFor(limit, done); missing != "" {
@@ -169,10 +168,10 @@ func (t *test) waitFor(limit time.Duration, done func(ctx context.Context) strin
 	}
 }
 
-// settle bounds how long differences may last: a controller that was killed is followed when its lease of 30 s has run out.
-const settle = time.Minute
+// convergeTimeout bounds how long differences may last: the lease of a killed controller expires after 30 s.
+const convergeTimeout = time.Minute
 
-// consistent fails the test if the checker still finds differences after a while.
+// consistent fails the test if the checker still finds differences after limit.
 func (t *test) consistent(limit time.Duration) {
 	t.Helper()
 	start := time.Now()
@@ -181,7 +180,7 @@ func (t *test) consistent(limit time.Duration) {
 	var found []check.Difference
 	var err error
 	for {
-		// A reader that the deadline interrupts says nothing about the cluster.
+		// A read that the deadline interrupts says nothing about the cluster.
 		now, failed := check.Differences(t.Context(), t.sources)
 		if found, err = now, failed; err == nil && len(found) == 0 {
 			t.say("checker: no difference (after %.1f s)", time.Since(start).Seconds())
@@ -208,7 +207,7 @@ func lines[T any](list []T, limit int) string {
 	return b.String()
 }
 
-// dump shows the state of the cluster.
+// dump logs the state of the cluster.
 func (t *test) dump() {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -238,7 +237,7 @@ func tail(text string, count int) string {
 	return strings.Join(all[max(0, len(all)-count):], "\n")
 }
 
-// hostPort is how URLs and dialers write an address with a port.
+// hostPort joins an address and a port.
 func hostPort(address string, port int) string { return net.JoinHostPort(address, fmt.Sprint(port)) }
 
 // peerPath is the peers' program inside a node.

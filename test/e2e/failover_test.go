@@ -26,18 +26,17 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// mostLost is how many datagrams, one every 50 ms, may be lost when a gateway
-// node fails. The aim is 5 s; what it took is printed.
+// mostLost is the maximum number of lost datagrams, one every 50 ms, when a gateway node fails. The target is 5 s; the test
+// prints the actual time.
 const mostLost = 200
 
-var failovers = flag.Int("failovers", 1, "how often TestGatewayFailover lets the gateway node fail; more for figures")
+var failovers = flag.Int("failovers", 1, "number of failovers in TestGatewayFailover; more for statistics")
 
-// frozen are all programs of a node that something outside could notice.
-var frozen = []string{"ovs-vswitchd", "ovs-db", "ovn-controller", "cniserver", "kubelet", "containerd"}
+// pausedPrograms are all programs of a node that have an effect outside of it.
+var pausedPrograms = []string{"ovs-vswitchd", "ovs-db", "ovn-controller", "cniserver", "kubelet", "containerd"}
 
-// TestGatewayFailover: when the gateway node of a centralized subnet freezes, its
-// traffic leaves through the next one within seconds, and stays there when the
-// first one is back. Restarts and an API server that hangs move nothing.
+// When the gateway node of a centralized subnet hangs, its traffic moves to the next one within seconds, and stays there
+// when the first one recovers. Restarts and a hanging API server move nothing.
 func TestGatewayFailover(t *testing.T) {
 	te := begin(t, shared)
 	pod := te.centralizedPod("failover", "10.64.0.0/24", "n1,n2")
@@ -82,8 +81,8 @@ func TestGatewayFailover(t *testing.T) {
 	})
 }
 
-// failOver freezes n1, wants traffic through n2 before long, wakes n1 up and wants everything in order again.
-// It returns the time from the freeze to the first packet through n2.
+// failOver pauses n1, checks that traffic soon leaves through n2, resumes n1 and checks that everything converges. It returns
+// the time from the pause to the first packet through n2.
 func (t *test) failOver(s *stream) time.Duration {
 	t.Helper()
 	t.beating("n1", "n2")
@@ -95,7 +94,7 @@ func (t *test) failOver(s *stream) time.Duration {
 	t.after(thaw)
 	first := s.comesAs(2, 60*time.Second)
 	took, lost := first.Sent.Sub(began), s.lost()-before
-	t.say("n1 frozen: the first packet through n2 was sent %.2f s later; %d datagrams were lost", took.Seconds(), lost)
+	t.say("n1 paused: the first packet through n2 was sent %.2f s later; %d datagrams were lost", took.Seconds(), lost)
 	if lost > mostLost {
 		t.Errorf("%d datagrams were lost, more than %d", lost, mostLost)
 	}
@@ -104,14 +103,14 @@ func (t *test) failOver(s *stream) time.Duration {
 
 	thaw()
 	t.beating("n1", "n2")
-	t.consistent(settle)
+	t.consistent(convergeTimeout)
 	t.gatewayIs("failover", 2)
 	s.comesAs(2, 10*time.Second)
 	t.say("n1 works again: the gateway stays on n2")
 	return took
 }
 
-// pass lets time pass: for what must not happen meanwhile.
+// pass waits for d, during which something must not happen.
 func (t *test) pass(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -121,7 +120,7 @@ func (t *test) pass(d time.Duration) {
 	}
 }
 
-// centralizedPod makes a subnet that leaves through the first of some nodes, and a pod in it on n2.
+// centralizedPod creates a centralized subnet with these gateway nodes, and a pod in it on n2.
 func (t *test) centralizedPod(name, cidr, gateways string) *corev1.Pod {
 	t.Helper()
 	s := subnet(name, cidr, name)
@@ -132,7 +131,7 @@ func (t *test) centralizedPod(name, cidr, gateways string) *corev1.Pod {
 	return t.becomes(name, "a", 40*time.Second)
 }
 
-// gatewayIs wants a node to be a subnet's active gateway.
+// gatewayIs waits until a node is a subnet's active gateway.
 func (t *test) gatewayIs(name string, node int) {
 	t.Helper()
 	t.wait(10*time.Second, "gateway of "+name, func(ctx context.Context) string {
@@ -147,7 +146,7 @@ func (t *test) gatewayIs(name string, node int) {
 	})
 }
 
-// gatewayMoved wants an event that says so.
+// gatewayMoved waits for a GatewayMoved event with these texts.
 func (t *test) gatewayMoved(name string, parts ...string) {
 	t.Helper()
 	t.wait(10*time.Second, "event GatewayMoved", func(ctx context.Context) string {
@@ -165,7 +164,7 @@ func (t *test) gatewayMoved(name string, parts ...string) {
 	})
 }
 
-// beating waits until nodes have renewed their Leases four times more.
+// beating waits until the nodes have renewed their Leases four more times.
 func (t *test) beating(nodes ...string) {
 	t.Helper()
 	for _, node := range nodes {
@@ -188,16 +187,16 @@ func (t *test) beating(nodes ...string) {
 	}
 }
 
-// signal reaches everything of a node that was frozen.
+// signal sends a signal to all pausedPrograms of a node.
 func (t *test) signal(signal syscall.Signal, node int) {
-	for _, service := range frozen {
+	for _, service := range pausedPrograms {
 		if err := t.cluster.Kill(service, node, signal); err != nil {
 			t.Errorf("%s: %v", service, err)
 		}
 	}
 }
 
-// pauseAPIServer stops it for a while: as long as the requests of others hang.
+// pauseAPIServer pauses the API server for d. Requests hang meanwhile.
 func (t *test) pauseAPIServer(d time.Duration) {
 	t.Helper()
 	t.must(t.cluster.Kill("kube-apiserver", 0, syscall.SIGSTOP), "pause the API server")
@@ -205,20 +204,20 @@ func (t *test) pauseAPIServer(d time.Duration) {
 	t.must(t.cluster.Kill("kube-apiserver", 0, syscall.SIGCONT), "resume the API server")
 }
 
-// stream is what a pod sends out of the cluster without end.
+// stream is a continuous stream of datagrams from a pod out of the cluster.
 type stream struct {
 	*test
 	mu      sync.Mutex
 	answers []wire.Echoed
 }
 
-// stream lets a pod send a datagram to the host outside every 50 ms until the test ends.
+// stream sends a datagram from a pod to the outside host every 50 ms until the test ends.
 func (t *test) stream(pod *corev1.Pod) *stream {
 	t.Helper()
 	return t.streamTo(pod, hostPort(sandbox.OutsideAddr(false).String(), sandbox.OutsideEchoPort))
 }
 
-// streamTo lets a pod send a datagram every 50 ms to an address that answers with whom it sees.
+// streamTo sends a datagram from a pod every 50 ms to a server that replies with the source address.
 func (t *test) streamTo(pod *corev1.Pod, to string) *stream {
 	t.Helper()
 	s := &stream{test: t}
@@ -251,7 +250,7 @@ func (t *test) streamTo(pod *corev1.Pod, to string) *stream {
 	return s
 }
 
-// comesAs waits until datagrams sent from now on are seen under the address of a node, and returns the first of these.
+// comesAs waits until datagrams sent from now on have the source address of a node, and returns the first of these.
 func (s *stream) comesAs(node int, limit time.Duration) (first wire.Echoed) {
 	s.Helper()
 	began, want := time.Now(), sandbox.NodeAddr(node, false).String()
@@ -265,7 +264,7 @@ func (s *stream) comesAs(node int, limit time.Duration) (first wire.Echoed) {
 			}
 		}
 		if len(s.answers) == 0 {
-			return "no answer at all"
+			return "no reply at all"
 		}
 		last := s.answers[len(s.answers)-1]
 		return fmt.Sprintf("the last one that was answered was sent %.1f s ago, and seen as %s", time.Since(last.Sent).Seconds(), last.SeenAs)
@@ -273,14 +272,14 @@ func (s *stream) comesAs(node int, limit time.Duration) (first wire.Echoed) {
 	return first
 }
 
-// answered counts the datagrams that were answered.
+// answered counts the datagrams with a reply.
 func (s *stream) answered() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.answers)
 }
 
-// lost counts the datagrams without an answer before the last one with an answer.
+// lost counts the datagrams without a reply before the last one with a reply.
 func (s *stream) lost() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -19,8 +19,7 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// caller is somebody who goes on to send datagrams from one port to one address: one
-// connection to all who track connections.
+// caller continuously sends datagrams from one port to one address: one connection to conntrack.
 type caller struct {
 	*test
 	name string
@@ -28,7 +27,7 @@ type caller struct {
 	last wire.Echoed
 }
 
-// caller starts one, by the command that runs a program where it is.
+// caller starts a caller with the command that runs a program in its place.
 func (t *test) caller(name, to string, at func(argv ...string) ([]string, error)) *caller {
 	t.Helper()
 	program := t.peerPath()
@@ -36,11 +35,11 @@ func (t *test) caller(name, to string, at func(argv ...string) ([]string, error)
 		program = "/e2e/peer"
 	}
 	argv, err := at(program, "one-stream", to)
-	return t.keepsAsking(name, argv, err)
+	return t.keepsSending(name, argv, err)
 }
 
-// keepsAsking starts a command that streams, until the test ends.
-func (t *test) keepsAsking(name string, argv []string, err error) *caller {
+// keepsSending starts a streaming command that runs until the test ends.
+func (t *test) keepsSending(name string, argv []string, err error) *caller {
 	t.Helper()
 	t.must(err, "command of the client")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -68,7 +67,7 @@ func (t *test) keepsAsking(name string, argv []string, err error) *caller {
 	return c
 }
 
-// isAnsweredBy waits until a datagram that is sent from now on is answered by a pod.
+// isAnsweredBy waits until a pod replies to a datagram that is sent from now on.
 func (c *caller) isAnsweredBy(pod *corev1.Pod) {
 	c.Helper()
 	began := time.Now()
@@ -84,10 +83,10 @@ func (c *caller) isAnsweredBy(pod *corev1.Pod) {
 		c.tracked()
 		c.Fatalf("%s has no answer of pod %s, which has %v: %s", c.name, pod.Name, pod.Status.PodIPs, missing)
 	}
-	c.say("%s is answered by %s, %.1f s later", c.name, pod.Name, time.Since(began).Seconds())
+	c.say("%s gets replies from %s, %.1f s later", c.name, pod.Name, time.Since(began).Seconds())
 }
 
-// tracked shows what is tracked of UDP at the Services' port.
+// tracked logs the conntrack entries of UDP at the Services' port.
 func (t *test) tracked() {
 	t.Helper()
 	for n := 1; n <= t.cluster.Nodes(); n++ {
@@ -104,8 +103,8 @@ func (t *test) tracked() {
 	}
 }
 
-// backendGoes: clients that never stop sending come to the next backend when theirs
-// goes, and to the first one although they began before it was there.
+// backendGoes checks that clients that never stop sending reach the next backend when theirs is deleted, and the first
+// backend although they started before it existed.
 func (t *test) backendGoes(namespace string) {
 	t.Helper()
 	local := func(s *corev1.ServiceSpec) {
@@ -151,7 +150,7 @@ func (t *test) backendGoes(namespace string) {
 	}
 }
 
-// becomesPod makes a pod on the first node and waits for it.
+// becomesPod creates a pod on the first node and waits until it is ready.
 func (t *test) becomesPod(namespace, name string, labels map[string]string) *corev1.Pod {
 	t.Helper()
 	pod := t.newPod(namespace, name, sandbox.NodeName(1), nil)
@@ -160,9 +159,9 @@ func (t *test) becomesPod(namespace, name string, labels map[string]string) *cor
 	return t.becomes(namespace, name, 40*time.Second)
 }
 
-// TestFlowsOutliveBackends: see [test.backendGoes].
+// See [test.backendGoes].
 func TestFlowsOutliveBackends(t *testing.T) {
 	te := begin(t, shared)
-	te.consistent(settle)
+	te.consistent(convergeTimeout)
 	te.backendGoes(te.namespace("flows", nil))
 }

@@ -18,14 +18,14 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// patch changes a Subnet by a merge patch of its spec.
+// patch applies a merge patch to a Subnet's spec.
 func (t *test) patch(name, spec string) {
 	t.Helper()
 	s := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	t.must(t.api.Patch(t.Context(), s, client.RawPatch(types.MergePatchType, []byte(`{"spec":`+spec+`}`))), "patch subnet %s", name)
 }
 
-// one makes a pod of its own in a namespace and subnet of its own.
+// one creates a pod in a namespace and a subnet of its own.
 func (t *test) one(name, cidr, node string) *corev1.Pod {
 	t.Helper()
 	t.create(subnet(name, cidr, name))
@@ -34,7 +34,7 @@ func (t *test) one(name, cidr, node string) *corev1.Pod {
 	return t.becomes(name, "a", 40*time.Second)
 }
 
-// asks lets one pod ask another and compares with what must come of it.
+// asks connects from one pod to another and compares the result with reaches.
 func (t *test) asks(from, to *corev1.Pod, reaches bool) {
 	t.Helper()
 	answers, err := t.ask(t.Context(), from, reach([]corev1.Pod{*to}))
@@ -47,7 +47,7 @@ func (t *test) asks(from, to *corev1.Pod, reaches bool) {
 	t.say("%s → %s: reaches %v", from.Namespace, to.Namespace, reaches)
 }
 
-// TestPrivateSubnet: private cuts exactly what it must, and is taken back.
+// A private subnet blocks exactly what it must, and no longer once it is not private.
 func TestPrivateSubnet(t *testing.T) {
 	te := begin(t, shared)
 	vault, office, lab := te.one("vault", "10.60.0.0/24", "n1"), te.one("office", "10.61.0.0/24", "n2"), te.one("lab", "10.62.0.0/24", "n2")
@@ -85,8 +85,7 @@ func TestPrivateSubnet(t *testing.T) {
 	te.consistent(10 * time.Second)
 }
 
-// whileRulesChange: at no moment is a pod open to who may not, or shut to who may,
-// while rules come and go, one every 700 ms.
+// whileRulesChange checks that a pod is at no moment open to mayNot or closed to may, while rules change every 700 ms.
 func (t *test) whileRulesChange(may, mayNot, to *corev1.Pod, changes ...func()) {
 	t.Helper()
 	type result struct {
@@ -97,7 +96,7 @@ func (t *test) whileRulesChange(may, mayNot, to *corev1.Pod, changes ...func()) 
 		done := make(chan result, 1)
 		go func() {
 			var r result
-			text, err := t.inPod(t.Context(), from, "/e2e/peer", "steady", to.Status.PodIP) // it fails where much is lost
+			text, err := t.inPod(t.Context(), from, "/e2e/peer", "steady", to.Status.PodIP) // fails when many are lost
 			if _, r.err = fmt.Sscanf(text, "%d of %d lost", &r.lost, &r.sent); r.err != nil {
 				r.err = fmt.Errorf("%q: %w", text, err)
 			}
@@ -120,8 +119,8 @@ func (t *test) whileRulesChange(may, mayNot, to *corev1.Pod, changes ...func()) 
 	t.say("%d changes of the rules: %d of %d allowed pings lost, %d of %d others got through", len(changes), a.lost, a.sent, r.sent-r.lost, r.sent)
 }
 
-// TestCentralizedGateway: what leaves a centralized subnet carries the address of
-// its gateway node, wherever the pod runs, and follows when another one is named.
+// Egress traffic of a centralized subnet has the source address of its gateway node, wherever the pod runs, and follows a
+// change of the gateway node.
 func TestCentralizedGateway(t *testing.T) {
 	te := begin(t, shared)
 	central := subnet("central", "10.63.0.0/24", "central")
@@ -136,13 +135,13 @@ func TestCentralizedGateway(t *testing.T) {
 	te.patch("central", `{"gatewayNode":"n1"}`)
 	te.leavesAs(pods, 1)
 	te.patch("central", `{"gatewayType":"distributed"}`)
-	te.wait(20*time.Second, "each pod leaves by its own node", func(ctx context.Context) string {
+	te.wait(20*time.Second, "each pod leaves through its own node", func(ctx context.Context) string {
 		return te.seenAs(ctx, pods, func(pod *corev1.Pod) string { return sandbox.NodeAddr(nodeNumber(pod.Spec.NodeName), false).String() })
 	})
-	te.say("distributed again: each pod leaves by its own node")
+	te.say("distributed again: each pod leaves through its own node")
 }
 
-// leavesAs waits until all pods are seen outside under the address of one node.
+// leavesAs waits until all pods are seen outside with the address of one node.
 func (t *test) leavesAs(pods []corev1.Pod, node int) {
 	t.Helper()
 	want := sandbox.NodeAddr(node, false).String()
@@ -166,8 +165,7 @@ func (t *test) seenAs(ctx context.Context, pods []corev1.Pod, want func(*corev1.
 	return ""
 }
 
-// TestStatefulSetKeepsItsAddress: a pod of a StatefulSet has the same address
-// after it moved to another node, and is reached there at once.
+// A pod of a StatefulSet keeps its address when it moves to another node, and is reached there at once.
 func TestStatefulSetKeepsItsAddress(t *testing.T) {
 	te := begin(t, shared)
 	ns := te.namespace("sticky", nil)

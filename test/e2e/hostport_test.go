@@ -12,11 +12,11 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// hostPortNumber is a port of node n1 that leads to a pod.
+// hostPortNumber is the hostPort of a pod on node n1.
 const hostPortNumber = 18070
 
-// TestHostPort: a port of a node that leads to a pod is reached from that node, from
-// other nodes, from pods on either and from outside, and is closed when the pod is gone.
+// A hostPort is reached from its node, from other nodes, from pods on either and from outside, and is closed when the pod is
+// gone.
 func TestHostPort(t *testing.T) {
 	te := begin(t, shared)
 	namespace := te.namespace("hostport", nil)

@@ -1,8 +1,7 @@
-// Package e2e tests Woven on a sandbox: a whole cluster on this machine, with
-// real packets. "make e2e" runs it; it needs root.
+// Package e2e tests Woven on a sandbox: a whole cluster on this machine, with real packets. "make e2e" runs it; it needs root.
 //
-//	go test ./test/e2e -v -run TestDrift -sandbox k0     use a sandbox that runs already, and leave it
-//	go test ./test/e2e -v -run TestDrift -keep           leave the sandbox that was started, until the next run
+//	go test ./test/e2e -v -run TestDrift -sandbox k0     use a running sandbox, and keep it
+//	go test ./test/e2e -v -run TestDrift -keep           keep the sandbox until the next run
 package e2e
 
 import (
@@ -25,20 +24,20 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// sandboxName tells runs apart that happen at the same time.
+// sandboxName makes the names of concurrent runs unique.
 func sandboxName(prefix string) string { return fmt.Sprintf("%s-%d", prefix, os.Getpid()) }
 
 var (
 	reuse = flag.String("sandbox", "", "use the running sandbox of this name instead of starting one")
-	keep  = flag.Bool("keep", false, "do not end the sandbox afterwards; the next run does")
+	keep  = flag.Bool("keep", false, "do not tear down the sandbox afterwards; the next run does")
 
-	// shared is the cluster that all tests but those of dual stack use.
+	// shared is the cluster of all tests without a sandbox of their own.
 	shared *env
 )
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	ctrl.SetLogger(logr.Discard()) // its client complains loudly without one
+	ctrl.SetLogger(logr.Discard()) // controller-runtime prints a warning without a logger
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code, err := runAll(ctx, m)
 	stop()
@@ -83,7 +82,7 @@ func runAll(ctx context.Context, m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// up starts a sandbox with Woven in it; down may be called in any case.
+// up starts a sandbox with Woven. The caller must always call down.
 func up(ctx context.Context, o sandbox.Options, e **env) (down func() error, err error) {
 	home, err := sandbox.DefaultHome()
 	if err != nil {
@@ -112,11 +111,11 @@ func up(ctx context.Context, o sandbox.Options, e **env) (down func() error, err
 	if err != nil {
 		return down, err
 	}
-	*e, err = newEnv(context.WithoutCancel(ctx), cluster) // a failed test looks at it when its context has ended
+	*e, err = newEnv(context.WithoutCancel(ctx), cluster) // a failed test reads it after its context has ended
 	return down, err
 }
 
-// endAbandoned ends the sandboxes of runs that were killed before they could.
+// endAbandoned tears down the sandboxes of runs that were killed.
 func endAbandoned(ctx context.Context) error {
 	home, err := sandbox.DefaultHome()
 	if err != nil {
@@ -139,7 +138,7 @@ func endAbandoned(ctx context.Context) error {
 	return nil
 }
 
-// buildPeer builds the program that pods run, where all nodes see it.
+// buildPeer builds the program of the pods into a directory that all nodes see.
 func buildPeer(ctx context.Context, cluster *sandbox.Cluster) (string, error) {
 	dir := filepath.Join(cluster.Plan().Paths.Dir(), "e2e")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -148,7 +147,7 @@ func buildPeer(ctx context.Context, cluster *sandbox.Cluster) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, "peer"), "./test/e2e/peer")
 	cmd.Dir, cmd.Env = cluster.Plan().Source, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the peers' program: %w: %s", err, out)
+		return "", fmt.Errorf("build the peer program: %w: %s", err, out)
 	}
 	return dir, nil
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// ovnTTL is what answers of OVN are valid for, in seconds (DNS_DEFAULT_RR_TTL of ovn-controller).
-// CoreDNS of the sandbox says 5 and less: so it is seen who answered.
+// ovnTTL is the TTL of OVN's DNS responses in seconds (DNS_DEFAULT_RR_TTL of ovn-controller). The sandbox's CoreDNS has a TTL
+// of 5 or less, so the TTL shows who responded.
 const ovnTTL = "3600"
 
 // TestNames: on a dual-stack sandbox whose OVN answers queries for names of Services,
@@ -114,7 +114,7 @@ func (t *test) stands(pods []*corev1.Pod, name string, addresses []string) {
 					continue // nobody answers, or another
 				}
 				if err != nil || !byOVN || !slices.Equal(got, want[kind]) {
-					return fmt.Sprintf("%s is told %s %v, by OVN: %t, %v", pod.Name, kind, got, byOVN, err)
+					return fmt.Sprintf("%s gets %s %v, from OVN: %t, %v", pod.Name, kind, got, byOVN, err)
 				}
 			}
 		}

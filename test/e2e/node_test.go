@@ -18,7 +18,7 @@ import (
 // TestNodeLeavesAndReturns: nothing of a deleted Node object is left in OVN; when kubelet registers it again, pods on it work.
 func TestNodeLeavesAndReturns(t *testing.T) {
 	te := begin(t, shared)
-	te.consistent(settle)
+	te.consistent(convergeTimeout)
 	before := te.inventory()
 	namespace := te.namespace("moving", nil)
 	te.create(te.newPod(namespace, "stays", "n1", nil))
@@ -63,7 +63,7 @@ func TestNodeLeavesAndReturns(t *testing.T) {
 	te.pairs(pods)
 	te.outward(pods, false)
 	te.nodesAndPods(pods)
-	te.consistent(settle)
+	te.consistent(convergeTimeout)
 }
 
 // rowsOfNode lists rows of ours that a Node owns.

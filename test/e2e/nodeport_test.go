@@ -36,7 +36,7 @@ func TestNodePorts(t *testing.T) {
 	te.nodePortsOfHosts(pods)
 	te.externalAddresses(pods)
 	te.loadBalancer(pods)
-	te.stickyNodePorts(pods)
+	te.nodePortAffinity(pods)
 	te.localClusterIPs(pods)
 	te.backendGoes(namespace)
 	te.consistent(10 * time.Second)
@@ -75,7 +75,7 @@ func (t *test) atNodes(s *corev1.Service, change func(*wire.Target), nodes ...in
 	return targets
 }
 
-// fromOutside lets the host outside ask, and wants a verdict without complaint on each answer.
+// fromOutside connects from the outside host and expects an empty verdict on each reply.
 func (t *test) fromOutside(what string, targets []wire.Target, verdict func(a wire.Answer) string) {
 	t.Helper()
 	answers, err := t.askOutside(t.Context(), targets)
@@ -119,8 +119,8 @@ func (t *test) nodePorts(pods []corev1.Pod) {
 	t.everybody("NodePorts", pods, targets, answered)
 }
 
-// localNodePorts: with externalTrafficPolicy Local a node answers with its own pods,
-// which see who asks, but for its own pods and itself: those reach all.
+// localNodePorts checks that with externalTrafficPolicy Local a node uses only its own pods as backends, which see the
+// client's address, except for clients that are its own pods or itself: those reach all backends.
 func (t *test) localNodePorts(pods []corev1.Pod) {
 	t.Helper()
 	here := pods[slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Spec.NodeName == sandbox.NodeName(1) })]
@@ -198,7 +198,7 @@ func (t *test) externalAddresses(pods []corev1.Pod) {
 	})
 	addresses := ofService(s, externalAddress, externalAddress6)
 	t.balanced(s.Namespace, s.Name, s.Spec.ClusterIPs[0], len(pods))
-	t.ledByNodes(addresses)
+	t.forwardedByNodes(addresses)
 	for n := 1; n <= t.cluster.Nodes(); n++ {
 		t.reachedBy(n, addresses...)
 		t.fromOutside("externalIPs at "+sandbox.NodeName(n), toServices(addresses, wire.Hello, wire.Send), itsError)
@@ -219,7 +219,7 @@ func (t *test) loadBalancer(pods []corev1.Pod) {
 	}
 	t.must(t.api.Status().Update(t.Context(), s), "write the addresses of the load balancer")
 	t.balanced(s.Namespace, s.Name, addresses[0], 1)
-	t.ledByNodes(addresses)
+	t.forwardedByNodes(addresses)
 	t.reachedBy(1, addresses...)
 	targets := toServices(addresses, wire.Hello, wire.Send)
 	t.fromOutside("a load balancer's addresses", targets, itself)
@@ -236,7 +236,7 @@ func (t *test) loadBalancer(pods []corev1.Pod) {
 	t.fromOutside("those that are named may ask", targets, itself)
 }
 
-// silently are the same questions, to which no answer is wanted.
+// silently are the same targets, from which no reply is expected.
 func silently(targets []wire.Target) []wire.Target {
 	targets = slices.Clone(targets)
 	for i := range targets {
@@ -245,7 +245,7 @@ func silently(targets []wire.Target) []wire.Target {
 	return targets
 }
 
-// silent waits until the host outside is not answered, nor refused.
+// silent waits until the outside host gets neither a reply nor a refusal.
 func (t *test) silent(what string, targets []wire.Target) {
 	t.Helper()
 	targets = silently(targets)
@@ -263,7 +263,7 @@ func (t *test) silent(what string, targets []wire.Target) {
 	})
 }
 
-// healthPort: a load balancer is told which nodes have a backend.
+// healthPort checks the healthCheckNodePort, which tells load balancers which nodes have a backend.
 func (t *test) healthPort(s *corev1.Service) {
 	t.Helper()
 	for n, want := range map[int]string{
@@ -285,9 +285,9 @@ func (t *test) healthPort(s *corev1.Service) {
 	t.say("the health ports say which node has a backend")
 }
 
-// ledByNodes waits until each node leads these addresses to a Service. Before that it
-// sends what comes for them away, and may tell the host outside of a shorter way, which that one remembers.
-func (t *test) ledByNodes(addresses []string) {
+// forwardedByNodes waits until each node forwards these addresses to a Service. Before that it routes them away, and may
+// send the outside host an ICMP redirect, which that one caches.
+func (t *test) forwardedByNodes(addresses []string) {
 	t.Helper()
 	for n := 1; n <= t.cluster.Nodes(); n++ {
 		t.wait(20*time.Second, "addresses on "+sandbox.NodeName(n), func(ctx context.Context) string {
@@ -329,8 +329,8 @@ func (t *test) chosenByNodes(s *corev1.Service, backends int) {
 	}
 }
 
-// stickyNodePorts: each client keeps its backend, and not all clients the same one.
-func (t *test) stickyNodePorts(pods []corev1.Pod) {
+// nodePortAffinity checks that each client keeps its backend, and that clients have different ones.
+func (t *test) nodePortAffinity(pods []corev1.Pod) {
 	t.Helper()
 	s := t.published(pods[0].Namespace, "sticky-port", map[string]string{"app": "peer"}, func(s *corev1.ServiceSpec) {
 		nodePort(s)
@@ -381,8 +381,8 @@ func (t *test) stickyNodePorts(pods []corev1.Pod) {
 	}
 }
 
-// localClusterIPs: with internalTrafficPolicy Local a ClusterIP leads to backends of the
-// node where it is asked; a NodePort of the same Service leads to all.
+// localClusterIPs checks that with internalTrafficPolicy Local a ClusterIP has only the backends on the client's node, while
+// a NodePort of the same Service has all.
 func (t *test) localClusterIPs(pods []corev1.Pod) {
 	t.Helper()
 	s := t.published(pods[0].Namespace, "inner", map[string]string{"at": "n1"}, func(s *corev1.ServiceSpec) {
@@ -417,7 +417,7 @@ func (t *test) localClusterIPs(pods []corev1.Pod) {
 			}
 		}
 	}
-	t.say("a ClusterIP leads to backends of the node where it is asked")
+	t.say("a ClusterIP has only the backends on the client's node")
 	t.fromOutside("a NodePort of a Service that is local inside", t.atNodes(s, nil, 1, 2), itsError)
 	t.everybody("a NodePort of a Service that is local inside", pods, t.atNodes(s, nil, 1, 2), answered)
 }

@@ -74,7 +74,7 @@ func (s *shop) pod(app, node string, change func(*corev1.Pod)) *corev1.Pod {
 // seen asks from pods and nodes at once, and compares whom the web pod answers.
 func (s *shop) seen(what string, targets []wire.Target, want map[string]bool) {
 	s.Helper()
-	s.must(s.settled(), "wait for the flows")
+	s.must(s.flowsInstalled(), "wait for the flows")
 	for who, through := range want {
 		asked := targets
 		if !through {
@@ -98,8 +98,8 @@ func (s *shop) seen(what string, targets []wire.Target, want map[string]bool) {
 	s.say("%s: who gets through is %v", what, want)
 }
 
-// settled waits until the nodes have the rules that the northbound database has.
-func (s *shop) settled() error {
+// flowsInstalled waits until the nodes have installed the flows of the northbound database.
+func (s *shop) flowsInstalled() error {
 	_, err := s.cluster.NBCtl(s.Context(), "--wait=hv", "--timeout=30", "sync")
 	return err
 }
@@ -219,7 +219,7 @@ func (s *shop) rulesChange() {
 		}
 		return ""
 	})
-	s.must(s.settled(), "wait for the flows")
+	s.must(s.flowsInstalled(), "wait for the flows")
 	s.whileRulesChange(s.client, s.other, s.web, append(changes, extra, gone, extra, gone)...)
 }
 

@@ -24,7 +24,7 @@ const (
 // TestPodsReachEachOther: 40 pods on two nodes, every pair, every way in and out, and nothing left when they are gone.
 func TestPodsReachEachOther(t *testing.T) {
 	te := begin(t, shared)
-	te.consistent(settle)
+	te.consistent(convergeTimeout)
 	before := te.inventory()
 	namespace := te.namespace("mesh", nil)
 	start := time.Now()

@@ -34,7 +34,7 @@ func TestServices(t *testing.T) {
 	te.servedByItself(&pods[0])
 	te.servedByNobody(pods)
 	te.servedByTheSame(pods)
-	te.servedByTheSameForAWhile(pods)
+	te.servedWithAffinityTimeout(pods)
 	te.servedByHosts(pods)
 	te.apiServerFromHosts(pods)
 	te.backendsComeAndGo(pods)

@@ -26,7 +26,7 @@ func subnet(name, cidr string, namespaces ...string) *v1.Subnet {
 // TestSubnetOfNamespace: pods get addresses of the subnet that their namespace is bound to, or that they ask for.
 func TestSubnetOfNamespace(t *testing.T) {
 	te := begin(t, shared)
-	te.consistent(settle)
+	te.consistent(convergeTimeout)
 	before := te.inventory()
 	blue, green, ns := subnet("blue", "10.50.0.0/24", "by-spec"), subnet("green", "10.51.0.0/24"), "by-spec"
 	te.create(blue)
@@ -107,7 +107,7 @@ func (t *test) condition(name string, limit time.Duration, parts ...string) {
 // TestBadInput: what is wrong is said on the object, with field and cause, and nothing else suffers.
 func TestBadInput(t *testing.T) {
 	te := begin(t, shared)
-	te.consistent(settle)
+	te.consistent(convergeTimeout)
 	te.namespace("bad", nil)
 	te.namespace("tight", nil)
 	tiny := subnet("tiny", "10.60.0.0/29", "tight")
@@ -138,7 +138,7 @@ func TestBadInput(t *testing.T) {
 	for _, kind := range []string{"outside", "garbled", "nowhere"} {
 		te.remove(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "bad", Name: kind}})
 	}
-	te.consistent(settle)
+	te.consistent(convergeTimeout)
 }
 
 // full: the sixth pod in a /29 waits, and gets the address that another gives up.

@@ -21,7 +21,7 @@ import (
 // in that Vpc, by its own pods and by nobody else.
 func TestServiceOfVpc(t *testing.T) {
 	te := begin(t, shared)
-	te.consistent(settle) // the last test's pods are gone
+	te.consistent(convergeTimeout) // the last test's pods are gone
 	before := te.inventory()
 	const cidr, address = "10.16.0.0/16", "10.16.200.9" // those of the default subnet
 	tenant := &v1.Vpc{ObjectMeta: metav1.ObjectMeta{Name: "tenant"}}

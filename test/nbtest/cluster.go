@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// appctlTimeout bounds a question to a server that may be frozen.
+// appctlTimeout bounds a command to a server that may be paused.
 const appctlTimeout = 2 * time.Second
 
 // Cluster is a northbound database on several servers (RAFT, ovsdb(7)).
@@ -49,8 +49,8 @@ func (c *Cluster) Endpoints() []string {
 	return endpoints
 }
 
-// Leader waits for one of the running servers to be the leader and returns its index. A frozen leader
-// does not answer, and so is none; one that was thawed may for a moment still believe that it is.
+// Leader waits until one of the running servers is the leader and returns its index. A paused leader does not reply, so it
+// does not count. A resumed one may for a moment still consider itself the leader.
 func (c *Cluster) Leader() int {
 	c.t.Helper()
 	leader := -1
@@ -66,7 +66,7 @@ func (c *Cluster) Leader() int {
 	return leader
 }
 
-// clusterStatus returns the text of cluster/status (ovsdb-server(1)), empty if there is no answer.
+// clusterStatus returns the output of cluster/status (ovsdb-server(1)), empty without a reply.
 func (s *Server) clusterStatus() string {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), appctlTimeout)
@@ -80,7 +80,7 @@ func (s *Server) clusterStatus() string {
 	return string(out)
 }
 
-// TransferLeader makes the leader give up its office to another server.
+// TransferLeader makes the leader transfer leadership to another server.
 func (c *Cluster) TransferLeader() {
 	c.t.Helper()
 	old := c.Servers[c.Leader()]
@@ -92,7 +92,7 @@ func (c *Cluster) TransferLeader() {
 	if err != nil {
 		c.t.Fatalf("transfer leadership: %v\n%s", err, out)
 	}
-	old.eventually("the leader does not give up", func() bool {
+	old.eventually("the leader does not transfer leadership", func() bool {
 		return !strings.Contains(old.clusterStatus(), "Role: leader")
 	})
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/client"
 )
 
-// Source is any holder of rows: a client.DB that monitors everything, or a database in memory.
+// Source provides rows: a client.DB that monitors everything, or a database in memory.
 type Source interface {
 	// Each calls fn for the rows of a table, pointers to the table's generated type, until fn returns false.
 	Each(table string, fn func(uuid string, row model.Model) bool)
@@ -22,8 +22,7 @@ type Source interface {
 // DumpOption changes what Dump writes.
 type DumpOption func(*dumper)
 
-// Without leaves out tables, named "Table", and columns, named "Table.column" or, for every table,
-// ".column".
+// Without omits tables, named "Table", and columns, named "Table.column" or, for every table, ".column".
 func Without(names ...string) DumpOption {
 	return func(d *dumper) {
 		for _, name := range names {
@@ -32,17 +31,16 @@ func Without(names ...string) DumpOption {
 	}
 }
 
-// Of chooses another database than the northbound one.
+// Of dumps another database than the northbound one.
 func Of(database client.Database) DumpOption {
 	return func(d *dumper) { d.database = database }
 }
 
-// Dump writes a northbound database, that is, the tables that package nb has rows for, as text that depends on
-// nothing but its content: one line per row, "Table name column=value …", sorted. Columns with their default value are
-// left out, sets ([a, b]) and maps ({k=v}) are sorted, and a reference is written as the row that it points to, as
-// Table/name. A row without a name is called by what makes it what it is (an ACL by its direction, priority and
-// match); where that is not unique, "@" and the row that refers to it follow; and "#2", "#3" … number rows that differ
-// in nothing else.
+// Dump returns a northbound database (the tables that package nb has rows for) as text that depends only on its content:
+// one line per row, "Table name column=value …", sorted. Columns with their default value are omitted, sets ([a, b]) and maps ({k=v}) are
+// sorted, and a reference is written as the row that it refers to, Table/name. A row without a name is identified by its
+// key columns (an ACL by direction, priority and match). If that is not unique, "@" and the row that refers to it follow,
+// and "#2", "#3" … number rows that differ in nothing else.
 func Dump(src Source, options ...DumpOption) string {
 	d := &dumper{database: client.NB, without: map[string]bool{}, byUUID: map[string]*dumpRow{}}
 	for _, option := range options {
@@ -68,9 +66,9 @@ func (s *Server) Dump(options ...DumpOption) string {
 	return Dump(db, append([]DumpOption{Of(s.kind.database)}, options...)...)
 }
 
-// Diff compares two dumps line by line and returns what differs, "-" before a line that is only in want
-// and "+" before one that is only in got; empty if nothing does. The order of the lines, empty lines and
-// lines that begin with "#" do not count.
+// Diff compares two dumps line by line and returns the differences, "-" before a line that is only in want and "+" before
+// one that is only in got; empty if there are none. It ignores the order of lines, empty lines and lines that begin with
+// "#".
 func Diff(want, got string) string {
 	counts := map[string]int{}
 	for line := range strings.Lines(want) {
@@ -104,7 +102,7 @@ type dumper struct {
 type dumpRow struct {
 	table   string
 	uuid    string
-	columns map[string]reflect.Value // those that are not default
+	columns map[string]reflect.Value // without default values
 	base    string                   // name or description, not necessarily unique
 	named   bool                     // base is the name column
 	label   string                   // base, made unique in the table
@@ -146,7 +144,7 @@ func (d *dumper) read(src Source) {
 	}
 }
 
-// columns returns the row's columns that are not default; an optional value is set when the pointer is.
+// columns returns the row's columns without default values. An optional value is set if its pointer is not nil.
 func (d *dumper) columns(table string, row model.Model) map[string]reflect.Value {
 	v := reflect.Indirect(reflect.ValueOf(row))
 	columns := map[string]reflect.Value{}
@@ -184,7 +182,7 @@ func (d *dumper) eachString(v reflect.Value, fn func(string)) {
 			d.eachString(it.Key(), fn)
 			d.eachString(it.Value(), fn)
 		}
-	default: // numbers and booleans hold none
+	default: // numbers and booleans have no strings
 	}
 }
 
@@ -204,7 +202,7 @@ func (d *dumper) line(r *dumpRow) string {
 
 func sortedColumns(r *dumpRow) []string { return slices.Sorted(maps.Keys(r.columns)) }
 
-// reference writes a string that is in a column: the row that it leads to, or itself.
+// reference formats a string of a column: the row that it refers to, or itself.
 func (d *dumper) reference(text string) string {
 	target := d.byUUID[text]
 	switch {
@@ -216,7 +214,7 @@ func (d *dumper) reference(text string) string {
 	return target.table + "/" + target.label
 }
 
-// format writes a value, its strings by text.
+// format formats a value, its strings with text.
 func (d *dumper) format(v reflect.Value, text func(string) string) string {
 	switch v.Kind() {
 	case reflect.String:

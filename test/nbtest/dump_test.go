@@ -14,10 +14,10 @@ import (
 	"github.com/wovensdn/woven/test/nbtest"
 )
 
-// memory is a database in memory: rows by table.
-type memory map[string][]model.Model
+// fakeDB is a database in memory: rows by table.
+type fakeDB map[string][]model.Model
 
-func (m memory) Each(table string, fn func(uuid string, row model.Model) bool) {
+func (m fakeDB) Each(table string, fn func(uuid string, row model.Model) bool) {
 	for _, row := range m[table] {
 		if !fn(row.(interface{ GetUUID() string }).GetUUID(), row) { //nolint:forcetypeassert // every generated row has it
 			return
@@ -27,13 +27,13 @@ func (m memory) Each(table string, fn func(uuid string, row model.Model) bool) {
 
 func ptr[T any](v T) *T { return &v }
 
-// sample is a small network; each call has other UUIDs, and the order of rows and sets is reversed if asked.
-func sample(reversed bool) memory {
+// sample is a small network. UUIDs differ with each call; reversed reverses the order of rows and sets.
+func sample(reversed bool) fakeDB {
 	id := map[string]string{}
 	for _, name := range []string{"g", "sw", "p1", "p2", "a1", "a2", "a3", "lr1", "lr2", "r1", "r2", "r3", "pg", "lb", "hc1", "hc2"} {
 		id[name] = uuid.NewString()
 	}
-	m := memory{
+	m := fakeDB{
 		nb.NBGlobalTable: {&nb.NBGlobal{UUID: id["g"], NbCfg: 3}},
 		nb.LogicalSwitchTable: {&nb.LogicalSwitch{
 			UUID: id["sw"], Name: "ovn-default", Ports: []string{id["p1"], id["p2"]}, ACLs: []string{id["a1"]},
@@ -90,7 +90,7 @@ NB_Global nb_cfg=3
 Port_Group pg1 acls=[ACL/"to-lport 1000 ip6"@Port_Group/pg1, ACL/"to-lport 1000 ip6"@Port_Group/pg1#2] external_ids={empty="", of=Logical_Switch/ovn-default} ports=[Logical_Switch_Port/a.default, Logical_Switch_Port/b.default]
 `
 
-func TestDumpDependsOnContentAlone(t *testing.T) {
+func TestDumpDependsOnlyOnContent(t *testing.T) {
 	for range 20 {
 		for _, reversed := range []bool{false, true} {
 			if diff := nbtest.Diff(sampleDump, nbtest.Dump(sample(reversed))); diff != "" {
@@ -106,7 +106,7 @@ func TestDumpWithout(t *testing.T) {
 	for line := range strings.Lines(got) {
 		if strings.HasPrefix(line, "ACL") || strings.Contains(line, "external_ids") || strings.Contains(line, "acls") ||
 			strings.Contains(line, "nb_cfg") {
-			t.Errorf("line should be left out, or shorter: %s", line)
+			t.Errorf("line should be omitted, or shorter: %s", line)
 		}
 	}
 }
@@ -124,7 +124,7 @@ func TestDiff(t *testing.T) {
 func TestServerDump(t *testing.T) {
 	s := nbtest.Start(t)
 	if diff := nbtest.Diff("NB_Global", s.Dump()); diff != "" {
-		t.Errorf("a new database holds more than its root:\n%s", diff)
+		t.Errorf("a new database has more than its root row:\n%s", diff)
 	}
 	db := s.Client(t, client.Table{Name: nb.LogicalSwitchTable})
 	err := nbtest.Commit(t.Context(), db,

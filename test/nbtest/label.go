@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// describedBy lists the columns that say which row it is, for tables whose rows need no name, or share names.
+// describedBy lists the columns that identify a row, for tables whose rows have no name or no unique name.
 var describedBy = map[string][]string{
 	"ACL":                         {"direction", "priority", "match"},
 	"BFD":                         {"logical_port", "dst_ip"},
@@ -35,7 +35,7 @@ var describedBy = map[string][]string{
 	"Port_Binding":     {"logical_port"},
 }
 
-// label names every row, uniquely within its table.
+// label gives every row a name that is unique within its table.
 func (d *dumper) label() {
 	groups := map[[2]string][]*dumpRow{}
 	for _, r := range d.rows {
@@ -57,7 +57,7 @@ func (d *dumper) label() {
 	}
 }
 
-// describe returns what the row is called, and whether that is its name.
+// describe returns the row's description, and whether that is its name.
 func (d *dumper) describe(r *dumpRow) (base string, named bool) {
 	var words []string
 	for _, column := range describedBy[r.table] {
@@ -74,7 +74,7 @@ func (d *dumper) describe(r *dumpRow) (base string, named bool) {
 	return "", false
 }
 
-// masked hides UUIDs, which differ from run to run.
+// masked replaces UUIDs, which differ from run to run.
 func (d *dumper) masked(text string) string {
 	if target := d.byUUID[text]; target != nil {
 		return target.table
@@ -82,7 +82,7 @@ func (d *dumper) masked(text string) string {
 	return text
 }
 
-// number tells rows with the same base apart: by the rows that refer to them, then by a number.
+// number makes equal bases unique: by the rows that refer to them, then by a number.
 func number(group []*dumpRow) {
 	slices.SortFunc(group, func(a, b *dumpRow) int { return strings.Compare(a.color, b.color) })
 	count := map[string]int{}
@@ -112,9 +112,9 @@ func parentNames(r *dumpRow) string {
 	return strings.Join(slices.Compact(names), "+")
 }
 
-// refine gives each row a colour that depends on its content and on what it is connected with, and not on
-// UUIDs (the colour refinement of graph isomorphism). Rows of equal colour are interchangeable
-// for all that a dump shows of databases as OVN's, whose references form shallow trees.
+// refine gives each row a colour that depends on its content and its references, and not on UUIDs (the colour refinement of
+// graph isomorphism). Rows with equal colour are interchangeable in a dump of a database like OVN's, whose references form
+// shallow trees.
 func (d *dumper) refine() {
 	for _, r := range d.rows {
 		content := r.table

@@ -24,18 +24,18 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/vs"
 )
 
-// patience is how long anything that a server should do at once may take on a busy machine.
-const patience = 60 * time.Second
+// timeout bounds everything that a server should do at once, on a busy machine.
+const timeout = 60 * time.Second
 
-// maxSocketPath is the longest path of a unix socket, unix(7), less the longest name that is put
-// into the directory, which is that of ovsdb-server's temporary files.
+// maxSocketPath is the longest path of a unix socket (unix(7)) minus the longest file name in the directory, that of
+// ovsdb-server's temporary files.
 const maxSocketPath = 107 - 24
 
-// kind is what the three databases differ in.
+// kind describes one of the three databases.
 type kind struct {
 	database client.Database
 	schema   []byte
-	root     string // the table that OVN or OVS always keeps one row in
+	root     string // the table with exactly one row
 }
 
 var (
@@ -44,7 +44,7 @@ var (
 	kindVS = kind{client.VS, schema.VS, vs.OpenvSwitchTable}
 )
 
-// Server is one ovsdb-server process, or the place of one that was stopped. It is ended with the test.
+// Server is one ovsdb-server process, running or stopped. It is killed when the test ends.
 type Server struct {
 	kind    kind
 	t       testing.TB
@@ -53,10 +53,10 @@ type Server struct {
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
-	gone chan struct{} // closed when the process has ended
+	gone chan struct{} // closed when the process has exited
 }
 
-// Start runs a server with an OVN northbound database that holds nothing but the NB_Global row.
+// Start runs a server with an OVN northbound database that has only the NB_Global row.
 func Start(t testing.TB) *Server { t.Helper(); return start(t, kindNB) }
 
 // StartSB is Start for an OVN southbound database, with its SB_Global row.
@@ -74,8 +74,8 @@ func start(t testing.TB, k kind) *Server {
 	return s
 }
 
-// StartTLS is Start with a second remote for TLS on a free port of 127.0.0.1, whose clients must have a
-// certificate of the CA. It returns the ssl endpoint, too. The arguments are PEM files.
+// StartTLS is Start with a second remote for TLS on a free port of 127.0.0.1. Its clients need a certificate of the CA. It
+// also returns the ssl endpoint. The arguments are PEM files.
 func StartTLS(t testing.TB, certFile, keyFile, caFile string) (*Server, string) {
 	t.Helper()
 	s := newServer(t, kindNB)
@@ -97,7 +97,7 @@ func freePort(t testing.TB) string {
 	if err != nil {
 		t.Fatalf("find a free port: %v", err)
 	}
-	defer l.Close() //nolint:errcheck // it was only there to get a number
+	defer l.Close() //nolint:errcheck // it only reserved the port
 	return l.Addr().String()
 }
 
@@ -111,7 +111,7 @@ func newServer(t testing.TB, k kind) *Server {
 	return s
 }
 
-// tempDir is t.TempDir, or a directory with a shorter name where that is too long for a unix socket.
+// tempDir is t.TempDir, or a directory with a shorter path if that is too long for a unix socket.
 func tempDir(t testing.TB) string {
 	t.Helper()
 	if dir := t.TempDir(); len(dir) <= maxSocketPath {
@@ -129,7 +129,7 @@ func tempDir(t testing.TB) string {
 	return dir
 }
 
-// find returns the path of a program that may be in /usr/sbin, which not everyone has in PATH.
+// find returns the path of a program, also in /usr/sbin, which not every PATH has.
 func find(t testing.TB, name string) string {
 	t.Helper()
 	for _, candidate := range []string{name, "/usr/sbin/" + name, "/usr/bin/" + name} {
@@ -165,7 +165,7 @@ func (s *Server) PID() int {
 	return s.cmd.Process.Pid
 }
 
-// Restart starts the server if it is stopped, and stops it first if it is not. It returns when the server answers.
+// Restart stops the server if it is running, and starts it. It returns when the server accepts connections.
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Stop()
@@ -184,15 +184,15 @@ func (s *Server) launch() {
 	started := make(chan error, 1)
 	gone := make(chan struct{})
 	go func() {
-		// Pdeathsig is the death of the thread, not of the process: this one must stay
-		// as long as the server (golang.org/issue/27505).
+		// Pdeathsig fires when the thread exits, not the process, so this thread must live as long as the server
+		// (golang.org/issue/27505).
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer close(gone)
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // it was killed, or its log says why it ended
+			_ = cmd.Wait() // it was killed, or its log has the reason
 		}
 	}()
 	if err := <-started; err != nil {
@@ -209,10 +209,10 @@ func (s *Server) wait() {
 	s.mu.Lock()
 	gone := s.gone
 	s.mu.Unlock()
-	s.eventually("ovsdb-server does not answer", func() bool {
+	s.eventually("ovsdb-server does not accept connections", func() bool {
 		select {
 		case <-gone:
-			s.t.Fatalf("ovsdb-server ended: %s", s.log())
+			s.t.Fatalf("ovsdb-server exited: %s", s.log())
 		default:
 		}
 		var d net.Dialer
@@ -232,23 +232,23 @@ func (s *Server) log() string {
 	return string(raw)
 }
 
-// eventually polls a condition that nothing announces.
+// eventually polls a condition that has no event.
 func (s *Server) eventually(complaint string, done func() bool) {
 	s.t.Helper()
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	for !done() {
 		select {
 		case <-ticker.C:
 		case <-deadline.C:
-			s.t.Fatalf("%s after %v: %s", complaint, patience, s.log())
+			s.t.Fatalf("%s after %v: %s", complaint, timeout, s.log())
 		}
 	}
 }
 
-// Stop kills the server (SIGKILL), frozen or not, and returns when it is gone. The database file stays.
+// Stop kills the server (SIGKILL), paused or not, and returns when it is gone. The database file stays.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	cmd, gone := s.cmd, s.gone
@@ -263,11 +263,11 @@ func (s *Server) Stop() {
 	<-gone
 }
 
-// Freeze stops the server's process (SIGSTOP) without ending it, as a hung machine would.
-func (s *Server) Freeze() { s.t.Helper(); s.signal(syscall.SIGSTOP) }
+// Pause stops the server's process (SIGSTOP), so that it hangs.
+func (s *Server) Pause() { s.t.Helper(); s.signal(syscall.SIGSTOP) }
 
-// Thaw lets a frozen server go on.
-func (s *Server) Thaw() { s.t.Helper(); s.signal(syscall.SIGCONT) }
+// Resume continues a paused server (SIGCONT).
+func (s *Server) Resume() { s.t.Helper(); s.signal(syscall.SIGCONT) }
 
 func (s *Server) signal(sig syscall.Signal) {
 	s.t.Helper()
@@ -281,7 +281,7 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
-// Client returns a synced client of the tables, by default of all, that ends with the test.
+// Client returns a synced client of the tables, by default of all, that runs until the test ends.
 func (s *Server) Client(t testing.TB, tables ...client.Table) *client.DB {
 	t.Helper()
 	return Connect(t, client.Config{Database: s.kind.database, Endpoints: []string{s.Endpoint()}, Tables: s.tables(t, tables)})
@@ -298,7 +298,7 @@ func (s *Server) tables(t testing.TB, tables []client.Table) []client.Table {
 	return tables
 }
 
-// Connect runs a client with the configuration until the test ends, and returns it when it is synced.
+// Connect returns a synced client with the configuration that runs until the test ends.
 func Connect(t testing.TB, cfg client.Config) *client.DB {
 	t.Helper()
 	db, stop := connect(t, cfg)
@@ -321,7 +321,7 @@ func connect(t testing.TB, cfg client.Config) (db *client.DB, stop func()) {
 		}
 	}()
 	stop = func() { cancel(); <-ended }
-	waiting, done := context.WithTimeout(ctx, patience)
+	waiting, done := context.WithTimeout(ctx, timeout)
 	defer done()
 	if err := db.WaitSynced(waiting); err != nil {
 		stop()
@@ -330,7 +330,7 @@ func connect(t testing.TB, cfg client.Config) (db *client.DB, stop func()) {
 	return db, stop
 }
 
-// insertRoot makes the row that ovn-nbctl init, ovn-sbctl init or ovs-vsctl init makes.
+// insertRoot inserts the row that ovn-nbctl init, ovn-sbctl init or ovs-vsctl init would insert.
 func (s *Server) insertRoot(endpoints ...string) {
 	s.t.Helper()
 	db, stop := connect(s.t, client.Config{Database: s.kind.database, Endpoints: endpoints})
@@ -340,7 +340,7 @@ func (s *Server) insertRoot(endpoints ...string) {
 	}
 }
 
-// Edit changes the database file of a stopped server.
+// Edit commits operations to the database of a stopped server.
 func (s *Server) Edit(t testing.TB, ops ...ovsdb.Operation) {
 	t.Helper()
 	if s.PID() != 0 {
@@ -357,7 +357,7 @@ func (s *Server) Edit(t testing.TB, ops ...ovsdb.Operation) {
 	s.tool("transact", s.path("db"), string(raw))
 }
 
-// Commit is Transact with the errors of the operations in the error.
+// Commit is Transact that also returns the errors of operations as its error.
 func Commit(ctx context.Context, db *client.DB, ops ...ovsdb.Operation) error {
 	results, err := db.Transact(ctx, ops...)
 	if err != nil {

@@ -14,13 +14,13 @@ import (
 	"github.com/wovensdn/woven/pkg/plan"
 )
 
-// memory stands for the cache of the database: it holds what the core wrote. Only
-// ports come and go while a benchmark runs.
-type memory struct{ rows map[fact.Ref]any }
+// fakeDB replaces the cache of the database: it holds the rows that the core wrote. Only ports are added and deleted during a
+// benchmark.
+type fakeDB struct{ rows map[fact.Ref]any }
 
-func (m *memory) Row(table, uuid string) any { return m.rows[fact.Ref{Table: table, UUID: uuid}] }
+func (m *fakeDB) Row(table, uuid string) any { return m.rows[fact.Ref{Table: table, UUID: uuid}] }
 
-func (m *memory) Each(table string, fn func(string, any) bool) {
+func (m *fakeDB) Each(table string, fn func(string, any) bool) {
 	for ref, row := range m.rows {
 		if ref.Table == table && !fn(ref.UUID, row) {
 			return
@@ -28,10 +28,10 @@ func (m *memory) Each(table string, fn func(string, any) bool) {
 	}
 }
 
-func (m *memory) Foreign(string, string) (string, bool) { return "", false }
+func (m *fakeDB) Foreign(string, string) (string, bool) { return "", false }
 
-// take does what units say.
-func (m *memory) take(units []plan.Unit) {
+// apply applies units.
+func (m *fakeDB) apply(units []plan.Unit) {
 	for _, u := range units {
 		switch u.Action {
 		case plan.Insert:
@@ -56,7 +56,7 @@ func (m *memory) take(units []plan.Unit) {
 	}
 }
 
-// drop takes out an element that is likely to be one of the last.
+// drop removes an element, searching from the end.
 func drop(from *[]string, element string) {
 	list := *from
 	for i := len(list) - 1; i >= 0; i-- {
@@ -96,7 +96,7 @@ func rowOf(u plan.Unit) any {
 	}
 }
 
-// counter counts the owners that were woken.
+// counter counts the owners that changes caused to be compiled again.
 type counter struct {
 	engine.Observer
 	woken int
@@ -109,9 +109,9 @@ func (c *counter) Drift(string)                       {}
 func (c *counter) Connected(bool)                     {}
 func (c *counter) Epoch(int64)                        {}
 
-// loaded is a core at rest with this many pods.
-func loaded(t testing.TB, c *cluster) (*engine.Core, *memory, *counter) {
-	m, count := &memory{rows: map[fact.Ref]any{}}, &counter{}
+// loaded returns an idle core with the cluster's pods.
+func loaded(t testing.TB, c *cluster) (*engine.Core, *fakeDB, *counter) {
+	m, count := &fakeDB{rows: map[fact.Ref]any{}}, &counter{}
 	core := newCore(t, m, count)
 	apply(t, core, c.infrastructure())
 	for i := range c.pods {
@@ -124,7 +124,7 @@ func loaded(t testing.TB, c *cluster) (*engine.Core, *memory, *counter) {
 	return core, m, count
 }
 
-func drain(core *engine.Core, m *memory) (units int) {
+func drain(core *engine.Core, m *fakeDB) (units int) {
 	for {
 		core.Step()
 		batch := core.Next()
@@ -132,13 +132,12 @@ func drain(core *engine.Core, m *memory) (units int) {
 			return units
 		}
 		units += len(batch)
-		m.take(batch)
+		m.apply(batch)
 		core.Committed(batch, done(batch), 0)
 	}
 }
 
-// BenchmarkPodEvent is what one pod that comes and goes costs the controller:
-// two events, each with waking, compiling, comparing and encoding.
+// BenchmarkPodEvent measures adding and deleting one pod: two events, each compiled, compared and encoded.
 func BenchmarkPodEvent(b *testing.B) {
 	for _, size := range []struct{ pods, subnets int }{{1_000, 1}, {10_000, 1}, {100_000, 1}, {100_000, 1_000}} {
 		b.Run(fmt.Sprintf("pods=%d/subnets=%d", size.pods, size.subnets), func(b *testing.B) {
@@ -156,7 +155,7 @@ func BenchmarkPodEvent(b *testing.B) {
 				leave[0].Object, leave[1].Object = nil, nil
 				changes = append(changes, come, leave)
 			}
-			runtime.GC() // of what loading has left
+			runtime.GC() // collect the garbage of loading
 			b.ReportAllocs()
 			b.ResetTimer()
 			before := processorTime()
@@ -167,7 +166,7 @@ func BenchmarkPodEvent(b *testing.B) {
 					batch := core.Next()
 					ops += len(plan.Encode(batch))
 					units += len(batch)
-					m.take(batch)
+					m.apply(batch)
 					core.Committed(batch, done(batch), 0)
 				}
 			}
@@ -181,7 +180,7 @@ func BenchmarkPodEvent(b *testing.B) {
 	}
 }
 
-// TestPodEventCost: what a pod event wakes and writes does not depend on the number of pods, or of subnets.
+// The owners that a pod event wakes and the rows that it writes do not depend on the number of pods or subnets.
 func TestPodEventCost(t *testing.T) {
 	cost := func(c *cluster) (woken, units int) {
 		core, m, count := loaded(t, c)

@@ -10,12 +10,12 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// records is how many allocations an allocator has when it is measured.
+// records is the number of allocations in the measured allocator.
 const records = 100_000
 
 func ipRef(name string) model.Ref { return model.Ref{Kind: model.KindIP, Name: name} }
 
-// ranges are the subnets that it is measured with.
+// ranges are the measured subnets.
 func ranges() []ipam.Subnet {
 	return []ipam.Subnet{
 		{Name: "8", CIDR: model.Prefixes{V4: netip.MustParsePrefix("10.0.0.0/8")}, Gateway: model.Addrs{V4: netip.MustParseAddr("10.0.0.1")}},
@@ -23,7 +23,7 @@ func ranges() []ipam.Subnet {
 	}
 }
 
-// scattered are records at random addresses, so that what is free is in pieces.
+// scattered returns records at random addresses, so that free addresses are fragmented.
 func scattered(s ipam.Subnet) []ipam.Allocation {
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same addresses each time
 	out := make([]ipam.Allocation, records)
@@ -53,7 +53,7 @@ func rebuilt(b *testing.B, s ipam.Subnet, all []ipam.Allocation) *ipam.Allocator
 	return a
 }
 
-// BenchmarkClaimRelease claims and releases an address beside 100,000 scattered ones.
+// BenchmarkClaimRelease claims and releases an address with 100,000 scattered ones.
 func BenchmarkClaimRelease(b *testing.B) {
 	for _, s := range ranges() {
 		b.Run("prefix="+s.Name, func(b *testing.B) {
@@ -69,7 +69,7 @@ func BenchmarkClaimRelease(b *testing.B) {
 	}
 }
 
-// BenchmarkRebuild makes an allocator from 100,000 records.
+// BenchmarkRebuild builds an allocator from 100,000 records.
 func BenchmarkRebuild(b *testing.B) {
 	for _, s := range ranges() {
 		b.Run("prefix="+s.Name, func(b *testing.B) {

@@ -34,7 +34,7 @@ func connect(t testing.TB, endpoint string) *controller {
 	return &controller{t: t, db: db}
 }
 
-// start brings a core up to the barrier.
+// start runs a core up to the start barrier.
 func (c *controller) start(objects ...[]engine.Change) {
 	c.t.Helper()
 	view := commit.NewView(c.db)
@@ -93,9 +93,8 @@ func BenchmarkBurst(b *testing.B) {
 	b.ReportMetric(pods*float64(b.N)/b.Elapsed().Seconds(), "pods/s")
 }
 
-// BenchmarkLargeSwitch adds one pod at a time to a switch with 50,000 ports. The
-// time of the client's own processor is what the controller pays; the rest is
-// the server's.
+// BenchmarkLargeSwitch adds one pod at a time to a switch with 50,000 ports. The client's own CPU time is the controller's
+// cost; the remainder is the server's.
 func BenchmarkLargeSwitch(b *testing.B) {
 	const pods = 50_000
 	cluster := newCluster(100, pods)
@@ -117,7 +116,7 @@ func BenchmarkLargeSwitch(b *testing.B) {
 	b.ReportMetric(float64((processorTime()-before).Microseconds())/float64(b.N), "client-µs/pod")
 }
 
-// processorTime is what this process has used, without its children.
+// processorTime is the CPU time of this process, without its children.
 func processorTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -126,7 +125,7 @@ func processorTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// startReport is what a fresh process tells of its start.
+// startReport is what a new process reports about its start.
 type startReport struct {
 	Connect, Compile, Compare float64 // seconds
 	Operations, Pods          int
@@ -135,8 +134,8 @@ type startReport struct {
 
 const startEnv = "WOVEN_BENCH_START"
 
-// BenchmarkStart starts a fresh process at 100,000 pods whose rows are all there:
-// from the connection to the database until nothing is left to do.
+// BenchmarkStart starts a new process with 100,000 pods whose rows exist, and measures from the connection to the database
+// until nothing is left to do.
 func BenchmarkStart(b *testing.B) {
 	const pods = 100_000
 	endpoint := nbtest.Start(b).Endpoint()

@@ -31,7 +31,7 @@ func (p policed) infrastructure() []engine.Change {
 	return out
 }
 
-// team is that of a namespace; those of one team are spread over all.
+// team returns the team of a namespace. The namespaces of a team are not consecutive.
 func (p policed) team(namespace string) string {
 	for i, home := range p.homes {
 		if namespaceOf(home) == namespace {
@@ -73,8 +73,7 @@ func ingress(rules ...model.PolicyRule) model.PolicySide {
 	return model.PolicySide{Isolated: true, Rules: rules}
 }
 
-// policies makes ten policies in each namespace: a default deny, and who may
-// talk with whom by pods, namespaces, addresses and names of ports.
+// policies are ten policies in each namespace: a default deny, and rules by pods, namespaces, addresses and named ports.
 func (p policed) policies() (out []engine.Change) {
 	tcp := func(number uint16) []model.PolicyPort {
 		return []model.PolicyPort{{Protocol: model.TCP, First: number, Last: number}}
@@ -110,8 +109,8 @@ func (p policed) policies() (out []engine.Change) {
 	return out
 }
 
-// BenchmarkPolicies is a cold start with 1,000 policies and 10,000 pods and an empty northbound database: a real one,
-// and one that costs nothing.
+// BenchmarkPolicies measures a cold start with 1,000 policies, 10,000 pods and an empty northbound database: a real one, and
+// a fake one without cost.
 func BenchmarkPolicies(b *testing.B) {
 	p := newPoliced(10_000)
 	infrastructure, pods, policies := p.infrastructure(), p.all(), p.policies()
@@ -130,10 +129,10 @@ func BenchmarkPolicies(b *testing.B) {
 			b.ReportMetric(float64(c.txns), "transactions")
 		}
 	})
-	b.Run("memory", func(b *testing.B) {
+	b.Run("fake", func(b *testing.B) {
 		b.ReportAllocs()
 		for range b.N {
-			m := &memory{rows: map[fact.Ref]any{}}
+			m := &fakeDB{rows: map[fact.Ref]any{}}
 			core := newCore(b, m, &counter{})
 			for _, changes := range [][]engine.Change{infrastructure, pods, policies} {
 				apply(b, core, changes)
@@ -147,7 +146,7 @@ func BenchmarkPolicies(b *testing.B) {
 	})
 }
 
-// wide is a policy of all pods: its subject and its peers are two groups that hold all of them.
+// wide is a policy for all pods: its subject and its peers are two groups of all pods.
 func wide() engine.Change {
 	policy := &model.Policy{Ingress: ingress(model.PolicyRule{Groups: []model.Group{{Namespaces: "team"}}})}
 	policy.Name = "wide"
@@ -158,8 +157,8 @@ func wide() engine.Change {
 	return ch
 }
 
-// BenchmarkWidePolicy is a new policy whose subject and peers are 10,000 pods each, on a
-// real ovsdb-server with 1,000 other policies.
+// BenchmarkWidePolicy measures a new policy whose subject and peers are 10,000 pods each, on a real ovsdb-server with 1,000
+// other policies.
 func BenchmarkWidePolicy(b *testing.B) {
 	p := newPoliced(10_000)
 	c := connect(b, nbtest.Start(b).Endpoint())
@@ -183,7 +182,7 @@ func BenchmarkWidePolicy(b *testing.B) {
 }
 
 // BenchmarkPodInWideGroups adds one pod at a time to a real ovsdb-server with 1,000 policies, without and
-// with two groups that hold all 10,000 pods.
+// with two groups of all 10,000 pods.
 func BenchmarkPodInWideGroups(b *testing.B) {
 	for _, groups := range []int{0, 2} {
 		b.Run(fmt.Sprintf("groups=%d", groups), func(b *testing.B) {
@@ -211,8 +210,7 @@ func BenchmarkPodInWideGroups(b *testing.B) {
 	}
 }
 
-// BenchmarkPolicedPodEvent is what one pod that comes and goes costs the controller
-// where policies select it.
+// BenchmarkPolicedPodEvent measures adding and deleting one pod that policies select.
 func BenchmarkPolicedPodEvent(b *testing.B) {
 	for _, policies := range []int{0, 1_000} {
 		b.Run(fmt.Sprintf("policies=%d", policies), func(b *testing.B) {
@@ -224,7 +222,7 @@ func BenchmarkPolicedPodEvent(b *testing.B) {
 				leave[0].Object, leave[1].Object = nil, nil
 				changes = append(changes, come, leave)
 			}
-			runtime.GC() // of what loading has left
+			runtime.GC() // collect the garbage of loading
 			b.ReportAllocs()
 			b.ResetTimer()
 			units, ops := 0, 0
@@ -236,7 +234,7 @@ func BenchmarkPolicedPodEvent(b *testing.B) {
 					batch := core.Next()
 					ops += len(plan.Encode(batch))
 					units += len(batch)
-					m.take(batch)
+					m.apply(batch)
 					core.Committed(batch, done(batch), 0)
 				}
 			}
@@ -250,10 +248,10 @@ func BenchmarkPolicedPodEvent(b *testing.B) {
 	}
 }
 
-// loaded is a core at rest with the first so many policies.
-func (p policed) loaded(t testing.TB, policies int) (*engine.Core, *memory, *counter) {
+// loaded returns an idle core with the given number of policies.
+func (p policed) loaded(t testing.TB, policies int) (*engine.Core, *fakeDB, *counter) {
 	t.Helper()
-	m, count := &memory{rows: map[fact.Ref]any{}}, &counter{}
+	m, count := &fakeDB{rows: map[fact.Ref]any{}}, &counter{}
 	core := newCore(t, m, count)
 	for _, changes := range [][]engine.Change{p.infrastructure(), p.all(), p.policies()[:policies]} {
 		apply(t, core, changes)
@@ -266,12 +264,12 @@ func (p policed) loaded(t testing.TB, policies int) (*engine.Core, *memory, *cou
 	return core, m, count
 }
 
-// TestPolicedPodEventCost: a pod event costs its own groups, however many pods and policies there are.
+// The cost of a pod event depends only on the groups of the pod, not on the number of pods and policies.
 func TestPolicedPodEventCost(t *testing.T) {
 	cost := func(pods, policies int) (woken, units int) {
 		p := newPoliced(pods)
 		core, m, count := p.loaded(t, policies)
-		apply(t, core, p.pod(p.pods+101)) // in a namespace in which there are pods and policies in any case
+		apply(t, core, p.pod(p.pods+101)) // in a namespace that has pods and policies in both cases
 		units = drain(core, m)
 		return count.woken, units
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/wovensdn/woven/pkg/plan"
 )
 
-// services makes Services of two ports, each with so many endpoints.
+// services returns Services of two ports, each with the given number of endpoints.
 func services(count, endpoints int) (out []engine.Change) {
 	ports := []model.ServicePort{{Name: "http", Protocol: model.TCP, Port: 80}, {Name: "metrics", Protocol: model.TCP, Port: 9090}}
 	for i := range count {
@@ -38,12 +38,12 @@ func endpointsOf(service, endpoints int) engine.Change {
 	return change(model.KindEndpointSlice, "default", slice.Name, slice)
 }
 
-// BenchmarkServices is a cold start with 10,000 Services of 10 endpoints each: compile, compare, encode.
+// BenchmarkServices measures a cold start with 10,000 Services of 10 endpoints each: compile, compare, encode.
 func BenchmarkServices(b *testing.B) {
 	c, changes := newCluster(100, 0), services(10_000, 10)
 	b.ReportAllocs()
 	for range b.N {
-		m := &memory{rows: map[fact.Ref]any{}}
+		m := &fakeDB{rows: map[fact.Ref]any{}}
 		core := newCore(b, m, &counter{})
 		apply(b, core, c.infrastructure())
 		apply(b, core, changes)
@@ -58,19 +58,19 @@ func BenchmarkServices(b *testing.B) {
 				break
 			}
 			ops += len(plan.Encode(batch))
-			m.take(batch)
+			m.apply(batch)
 			core.Committed(batch, done(batch), 0)
 		}
 		b.ReportMetric(float64(ops), "ops")
 	}
 }
 
-// BenchmarkEndpointEvent is what one endpoint that comes or goes costs.
+// BenchmarkEndpointEvent measures adding or deleting one endpoint.
 func BenchmarkEndpointEvent(b *testing.B) {
 	for _, count := range []int{100, 10_000} {
 		b.Run(fmt.Sprintf("services=%d", count), func(b *testing.B) {
 			core, m, woken := serving(b, count)
-			runtime.GC() // of what loading has left
+			runtime.GC() // collect the garbage of loading
 			b.ReportAllocs()
 			b.ResetTimer()
 			units := 0
@@ -84,8 +84,7 @@ func BenchmarkEndpointEvent(b *testing.B) {
 	}
 }
 
-// TestEndpointEventCost: it wakes the Service and the slice, and changes one row,
-// however many Services there are.
+// An endpoint event wakes the Service and the slice, and changes one row, for any number of Services.
 func TestEndpointEventCost(t *testing.T) {
 	for _, count := range []int{10, 1_000} {
 		core, m, woken := serving(t, count)
@@ -96,8 +95,8 @@ func TestEndpointEventCost(t *testing.T) {
 	}
 }
 
-// serving is a core at rest with this many Services.
-func serving(t testing.TB, count int) (*engine.Core, *memory, *counter) {
+// serving returns an idle core with the given number of Services.
+func serving(t testing.TB, count int) (*engine.Core, *fakeDB, *counter) {
 	t.Helper()
 	core, m, woken := loaded(t, newCluster(10, 0))
 	apply(t, core, services(count, 10))

@@ -1,5 +1,4 @@
-// Package scale measures the controller at the sizes that it is made for.
-// `make bench` runs it; docs/performance.md quotes it.
+// Package scale measures the controller at its target sizes. `make bench` runs it; docs/performance.md has its results.
 package scale
 
 import (
@@ -27,8 +26,7 @@ var config = compile.Config{ClusterRouter: "ovn-cluster", NodeSwitch: "join", De
 
 var kinds = kube.AllKinds()
 
-// recorder is an API server in which everything is written already: it refuses
-// every write, so that a benchmark fails if one is wanted.
+// recorder is an API server on which everything has been written: it fails the benchmark on any write.
 type recorder struct{ t testing.TB }
 
 func (r recorder) Write(w compile.Want, _ func(error)) {
@@ -45,10 +43,10 @@ func (r recorder) Report(engine.Report)           {}
 func (r recorder) Repaired(engine.Repair)         {}
 func (r recorder) Usage(addresses.Usage)          {}
 
-// cluster makes the objects of a cluster whose pods are all recorded and annotated.
+// cluster generates the objects of a cluster whose pods all have records and annotations.
 type cluster struct {
 	nodes, pods int
-	homes       []string // the subnets of pods; each has the namespace of its name, but for the default one
+	homes       []string // the subnets of pods; each but the default one has the namespace of its name
 	subnets     map[string]*model.Subnet
 }
 
@@ -56,7 +54,7 @@ func newCluster(nodes, pods int) *cluster {
 	return newClusterOf(nodes, pods, map[string]string{config.DefaultSubnet: "10.0.0.0/8"})
 }
 
-// manySubnets is a cluster whose pods are spread over so many subnets, at most 1,024.
+// manySubnets returns a cluster whose pods are distributed over the given number of subnets, at most 1,024.
 func manySubnets(nodes, pods, subnets int) *cluster {
 	homes := map[string]string{}
 	for i := range subnets {
@@ -180,5 +178,5 @@ func apply(t testing.TB, core *engine.Core, changes []engine.Change) {
 	}
 }
 
-// done is the outcome of a batch that the database took.
+// done is the outcome of a batch that was committed.
 func done(units []plan.Unit) commit.Outcome { return commit.Outcome{Done: units} }

@@ -70,7 +70,7 @@ func vmPod(name, onNode string) *model.Pod {
 
 // A VM has one address from its creation to its deletion, whichever pods run it.
 func TestVMKeepsItsAddress(t *testing.T) {
-	b := bedIn(t, "a VM")
+	b := harnessIn(t, "a VM")
 	was := addressOf(t, b, "db.default")
 	has := func(when, port4pod string) {
 		t.Helper()
@@ -130,7 +130,7 @@ func anew(p *model.Pod) *model.Pod {
 	return changed(p, func(p *model.Pod) { p.UID += "-anew" })
 }
 
-func record(t *testing.T, b *bed, name string) model.IP {
+func record(t *testing.T, b *harness, name string) model.IP {
 	t.Helper()
 	ip, ok := b.objects[ref(model.KindIP, "", name)].(*model.IP)
 	if !ok {
@@ -142,7 +142,7 @@ func record(t *testing.T, b *bed, name string) model.IP {
 // A pod of a StatefulSet that is made again on another node has the address and
 // the MAC that it had, its port is bound anew, and the record says where it is.
 func TestStatefulSetPodKeepsItsAddress(t *testing.T) {
-	b := bedIn(t, "StatefulSet")
+	b := harnessIn(t, "StatefulSet")
 	was := record(t, b, "web-1.default")
 	b.set(ref(model.KindPod, "default", "web-1"), nil)
 	b.settle()
@@ -172,30 +172,30 @@ func TestStatefulSetPodKeepsItsAddress(t *testing.T) {
 
 // The address is free once nobody will make the pod again.
 func TestStatefulSetLetsGo(t *testing.T) {
-	for name, end := range map[string]func(*bed, model.Ref){
-		"scaled down": func(b *bed, r model.Ref) { b.set(r, statefulSet("web", "set-1", 1)) },
-		"ordinals start later": func(b *bed, r model.Ref) {
+	for name, end := range map[string]func(*harness, model.Ref){
+		"scaled down": func(b *harness, r model.Ref) { b.set(r, statefulSet("web", "set-1", 1)) },
+		"ordinals start later": func(b *harness, r model.Ref) {
 			b.set(r, changed(statefulSet("web", "set-1", 3), func(s *model.StatefulSet) { s.Start = 2 }))
 		},
-		"deleted":  func(b *bed, r model.Ref) { b.set(r, nil) },
-		"replaced": func(b *bed, r model.Ref) { b.set(r, statefulSet("web", "set-2", 3)) },
-		"on its way out": func(b *bed, r model.Ref) {
+		"deleted":  func(b *harness, r model.Ref) { b.set(r, nil) },
+		"replaced": func(b *harness, r model.Ref) { b.set(r, statefulSet("web", "set-2", 3)) },
+		"on its way out": func(b *harness, r model.Ref) {
 			b.set(r, changed(statefulSet("web", "set-1", 3), func(s *model.StatefulSet) { s.Deleting = true }))
 		},
-		"its pods are to be in another subnet": func(b *bed, r model.Ref) {
+		"its pods are to be in another subnet": func(b *harness, r model.Ref) {
 			b.set(r, changed(statefulSet("web", "set-1", 3), func(s *model.StatefulSet) { s.Subnet = "blue" }))
 		},
-		"its namespace is in another subnet": func(b *bed, _ model.Ref) {
+		"its namespace is in another subnet": func(b *harness, _ model.Ref) {
 			b.set(ref(model.KindNamespace, "", "default"), changed(namespace("default"), func(n *model.Namespace) { n.LogicalSwitches = []string{"blue"} }))
 		},
-		"the record is deleted by a user": func(b *bed, _ model.Ref) {
+		"the record is deleted by a user": func(b *harness, _ model.Ref) {
 			r := ref(model.KindIP, "", "web-1.default")
 			ip, _ := b.objects[r].(*model.IP)
 			b.set(r, changed(ip, func(ip *model.IP) { ip.Deleting = true }))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := bedIn(t, "StatefulSet with one pod away")
+			b := harnessIn(t, "StatefulSet with one pod away")
 			b.become(named(t, "StatefulSet"))
 			b.settle()
 			b.set(ref(model.KindPod, "default", "web-1"), nil)
@@ -216,7 +216,7 @@ func TestStatefulSetLetsGo(t *testing.T) {
 // A fresh pod of a StatefulSet costs two writes, as any pod does, and a change of
 // a StatefulSet wakes nobody but those who are away.
 func TestStatefulSetCostsNothingMore(t *testing.T) {
-	b := bedIn(t, "StatefulSet")
+	b := harnessIn(t, "StatefulSet")
 	writes := b.writes
 	b.set(ref(model.KindStatefulSet, "default", "web"), statefulSet("web", "set-1", 4))
 	b.settle()
@@ -270,14 +270,14 @@ func listed(p *model.Pod) *model.Pod {
 	return changed(p, func(p *model.Pod) { p.NICs = asking("", "", "", "10.16.6.5,10.16.6.4").NICs })
 }
 
-func addressOf(t *testing.T, b *bed, name string) string {
+func addressOf(t *testing.T, b *harness, name string) string {
 	t.Helper()
 	return model.AddrsText(record(t, b, name).Addrs)
 }
 
 // A pod on a dual-stack subnet has the families that it asks for, and is told of no other.
 func TestFamilies(t *testing.T) {
-	b := bedIn(t, "one family of two")
+	b := harnessIn(t, "one family of two")
 	if ip := record(t, b, "old.dual"); !ip.Addrs.V4.IsValid() || ip.Addrs.V6.IsValid() {
 		t.Errorf("it has %s", model.AddrsText(ip.Addrs))
 	}
@@ -299,7 +299,7 @@ func TestFamilies(t *testing.T) {
 // Pods of a StatefulSet take the address of their ordinal; beyond the list there
 // is none, and the problem says so.
 func TestListByOrdinal(t *testing.T) {
-	b := bedIn(t, "StatefulSet with a list")
+	b := harnessIn(t, "StatefulSet with a list")
 	if a, z := addressOf(t, b, "web-0.default"), addressOf(t, b, "web-1.default"); a != "10.16.6.5" || z != "10.16.6.4" {
 		t.Errorf("they have %s and %s", a, z)
 	}
@@ -311,7 +311,7 @@ func TestListByOrdinal(t *testing.T) {
 // Others take the first that is free; where none is, the problem names the list
 // and who holds its addresses, and the pod is served as soon as one is free.
 func TestListOfAddresses(t *testing.T) {
-	b := bedIn(t, "listed addresses")
+	b := harnessIn(t, "listed addresses")
 	var waiting, holder model.Ref
 	for _, name := range []string{"l1", "l2", "l3"} {
 		if r := ref(model.KindPod, "default", name); len(b.reports[r].Problems) > 0 {
@@ -336,7 +336,7 @@ func TestListOfAddresses(t *testing.T) {
 
 // A reservation of a user is not given up because the pod asks for something else.
 func TestReservationThatDoesNotFit(t *testing.T) {
-	b := bedIn(t, "pods")
+	b := harnessIn(t, "pods")
 	r := ref(model.KindIP, "", "kept.default")
 	b.set(r, &model.IP{
 		Meta: model.Meta{Name: "kept.default", UID: "kept"}, Subnet: "ovn-default", PodName: "kept", Namespace: "default",
@@ -361,7 +361,7 @@ func TestReservationThatDoesNotFit(t *testing.T) {
 // A reservation may leave the MAC open, or the address: the controller completes
 // it, before the pod comes or after, and keeps it when the pod goes.
 func TestIncompleteReservation(t *testing.T) {
-	b := bedIn(t, "pods")
+	b := harnessIn(t, "pods")
 	r, p := ref(model.KindIP, "", "kept.default"), ref(model.KindPod, "default", "kept")
 	reserve := func(ip model.IP) {
 		ip.Meta, ip.PodName, ip.Namespace, ip.Reserved = model.Meta{Name: "kept.default", UID: "kept"}, "kept", "default", true
@@ -405,7 +405,7 @@ func TestIncompleteReservation(t *testing.T) {
 // Who has an address outside of the CIDR that a subnet has now keeps it and its
 // port; new pods get addresses inside.
 func TestAnotherCIDR(t *testing.T) {
-	b := bedIn(t, "pods")
+	b := harnessIn(t, "pods")
 	was := addressOf(t, b, "a.default")
 	b.put(ref(model.KindSubnet, "", "ovn-default"), subnet("ovn-default", "10.99.0.0/16"))
 	b.settle()
@@ -421,7 +421,7 @@ func TestAnotherCIDR(t *testing.T) {
 
 // Addresses of a pool are for those who name it; who does not gets others.
 func TestPoolIsSetAside(t *testing.T) {
-	b := newModelBed(t)
+	b := newModelHarness(t)
 	b.become(named(t, "nodes").with("a pool first", ippool("front", "ovn-default", "10.16.0.3..10.16.0.4")))
 	b.settle()
 	b.become(named(t, "pods").with("and pods", ippool("front", "ovn-default", "10.16.0.3..10.16.0.4"), inPool("default", "f1", "front"), inPool("default", "f2", "front"), inPool("default", "f3", "front")))
@@ -452,7 +452,7 @@ func TestPoolIsSetAside(t *testing.T) {
 // A pool that is deleted goes when the last of its addresses is free, and then
 // others get them. Who names a pool that is not there waits for it.
 func TestPoolThatGoes(t *testing.T) {
-	b := bedIn(t, "IPPool")
+	b := harnessIn(t, "IPPool")
 	front := ref(model.KindIPPool, "", "front")
 	b.remove(front)
 	b.settle()
@@ -483,7 +483,7 @@ func TestPoolThatGoes(t *testing.T) {
 // The pools of a namespace are used one after the other, and what they do not
 // have is not taken from elsewhere.
 func TestPoolsOfANamespace(t *testing.T) {
-	b := bedIn(t, "IPPools of a namespace, full")
+	b := harnessIn(t, "IPPools of a namespace, full")
 	waiting := 0
 	for _, name := range []string{"p1", "p2", "p3", "p4"} {
 		if r := ref(model.KindPod, "blue", name); hasProblem(b, r, "pool blue-a of subnet blue has no free IPv4 address") && hasProblem(b, r, "pool blue-b of subnet blue has no free IPv4 address") {
@@ -499,7 +499,7 @@ func TestPoolsOfANamespace(t *testing.T) {
 
 // Two pools whose names make the name of one address set: the older one has it.
 func TestPoolsOfOneAddressSet(t *testing.T) {
-	b := bedIn(t, "pods")
+	b := harnessIn(t, "pods")
 	with := func(p *model.IPPool) { p.AddressSet = true }
 	dashed, dotted := ref(model.KindIPPool, "", "x-y"), ref(model.KindIPPool, "", "x.y")
 	b.set(dotted, changed(ippool("x.y", "ovn-default", "10.16.9.8/31", "fd00::1"), func(p *model.IPPool) { with(p); p.Ranges = p.Ranges[:1] }))

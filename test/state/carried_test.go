@@ -10,7 +10,7 @@ import (
 
 // until runs the loop turn by turn until something is written that begins so, and
 // returns the end of that write, which has not come yet.
-func (b *bed) until(t *testing.T, written string) (end []func()) {
+func (b *harness) until(t *testing.T, written string) (end []func()) {
 	t.Helper()
 	seen := false
 	b.observe = func(what string) { seen = seen || strings.HasPrefix(what, written) }
@@ -30,7 +30,7 @@ func (b *bed) until(t *testing.T, written string) (end []func()) {
 // A pod that comes while the record of its predecessor is being released is not
 // told that address: soon it will be free for others.
 func TestNamesakeOfAPodWhoseAddressGoes(t *testing.T) {
-	b := bedIn(t, "pods")
+	b := harnessIn(t, "pods")
 	r := ref(model.KindPod, "default", "a")
 	b.set(r, nil)
 	end := b.until(t, "compile.Release {IP:a.default")
@@ -53,9 +53,9 @@ func TestNamesakeOfAPodWhoseAddressGoes(t *testing.T) {
 
 // scarce is a cluster in which two of three pods have the two addresses that all
 // of them want.
-func scarce(t *testing.T) (b *bed, holder, waiting model.Ref) {
+func scarce(t *testing.T) (b *harness, holder, waiting model.Ref) {
 	t.Helper()
-	b = bedIn(t, "listed addresses")
+	b = harnessIn(t, "listed addresses")
 	for _, name := range []string{"l1", "l2", "l3"} {
 		if r := ref(model.KindPod, "default", name); len(b.reports[r].Problems) > 0 {
 			waiting = r
@@ -69,9 +69,9 @@ func scarce(t *testing.T) (b *bed, holder, waiting model.Ref) {
 // The address of a running pod is given to nobody, however its record was lost;
 // when the pod goes, the address is free.
 func TestRunningPodKeepsItsAddressWithoutARecord(t *testing.T) {
-	for name, lose := range map[string]func(*bed, model.Ref){
-		"the record is taken away": func(b *bed, r model.Ref) { b.set(r, nil) },
-		"the record is taken away while nobody looks": func(b *bed, r model.Ref) {
+	for name, lose := range map[string]func(*harness, model.Ref){
+		"the record is taken away": func(b *harness, r model.Ref) { b.set(r, nil) },
+		"the record is taken away while nobody looks": func(b *harness, r model.Ref) {
 			delete(b.objects, r)
 			b.restart()
 		},
@@ -139,7 +139,7 @@ func TestNamesakeIsToldAgain(t *testing.T) {
 
 // An object that cannot be read is no different in this.
 func TestNamesakeOfAnInvalidPodIsToldAgain(t *testing.T) {
-	b := bedIn(t, "pods")
+	b := harnessIn(t, "pods")
 	r := ref(model.KindPod, "default", "broken")
 	for range 2 {
 		b.parsed = map[model.Ref][]model.Problem{r: {{Reason: "PodInvalid", Message: "is wrong", Fatal: true}}}
@@ -171,7 +171,7 @@ func TestTwoRecordsOfOneAddress(t *testing.T) {
 }
 
 func recordsOfOneAddress(t *testing.T, order []string) {
-	b := bedIn(t, "pods")
+	b := harnessIn(t, "pods")
 	reserve := func(name string, created int64) {
 		b.set(ref(model.KindIP, "", name+".default"), &model.IP{
 			Meta: model.Meta{Name: name + ".default", UID: "ip-" + name, Created: created}, Subnet: "ovn-default", PodName: name, Namespace: "default",
@@ -218,7 +218,7 @@ func recordsOfOneAddress(t *testing.T, order []string) {
 // What the controller changes itself is not called a change by others, even if the
 // echo of its last change comes at the same moment.
 func TestOwnChangesAreNoDrift(t *testing.T) {
-	b := bedIn(t, "nodes")
+	b := harnessIn(t, "nodes")
 	r := ref(model.KindPod, "default", "a")
 	b.set(r, pod("default", "a", "n1"))
 	for b.turns = 1; port(b, "a.default") == nil; {

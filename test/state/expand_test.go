@@ -16,14 +16,16 @@ import (
 // step is one thing that happens; the controller may or may not come to rest after it.
 type step struct {
 	name string
-	do   func(*bed)
+	do   func(*harness)
 	rest bool // settle and compare with the oracle
 }
 
-func to(s state) step { return step{name: s.name, do: func(b *bed) { b.become(s) }, rest: true} }
+func to(s state) step { return step{name: s.name, do: func(b *harness) { b.become(s) }, rest: true} }
 
 // hurry is a state that is left before the controller has dealt with it.
-func hurry(s state) step { return step{name: s.name + " in passing", do: func(b *bed) { b.become(s) }} }
+func hurry(s state) step {
+	return step{name: s.name + " in passing", do: func(b *harness) { b.become(s) }}
+}
 
 // expanders turn a sequence of states into sequences of things that happen.
 var expanders = map[string]func(*rand.Rand, []state) []step{
@@ -56,39 +58,39 @@ var expanders = map[string]func(*rand.Rand, []state) []step{
 	},
 	"duplicated": func(_ *rand.Rand, ss []state) (out []step) {
 		for _, s := range ss {
-			out = append(out, hurry(s), to(s), step{name: "all again", do: (*bed).resend, rest: true})
+			out = append(out, hurry(s), to(s), step{name: "all again", do: (*harness).resend, rest: true})
 		}
 		return out
 	},
 	"split": func(r *rand.Rand, ss []state) (out []step) {
 		for _, s := range ss {
-			out = append(out, step{name: s.name + " one by one", do: func(b *bed) { b.split(r, s) }, rest: true})
+			out = append(out, step{name: s.name + " one by one", do: func(b *harness) { b.split(r, s) }, rest: true})
 		}
 		return out
 	},
 	"restart in the middle": func(r *rand.Rand, ss []state) (out []step) {
 		for _, s := range ss {
-			out = append(out, hurry(s), step{name: "half way", do: func(b *bed) { b.some(r.IntN(4)) }}, step{name: "restart", do: (*bed).restart}, to(s))
+			out = append(out, hurry(s), step{name: "half way", do: func(b *harness) { b.some(r.IntN(4)) }}, step{name: "restart", do: (*harness).restart}, to(s))
 		}
 		return out
 	},
 	"drift in the middle": func(r *rand.Rand, ss []state) (out []step) {
 		for _, s := range ss {
-			out = append(out, to(s), step{name: "vandals", do: func(b *bed) { b.vandalise(r, b.db) }, rest: true})
+			out = append(out, to(s), step{name: "vandals", do: func(b *harness) { b.vandalise(r, b.db) }, rest: true})
 		}
 		return out
 	},
 	"reconnect in the middle": func(r *rand.Rand, ss []state) (out []step) {
 		for _, s := range ss {
-			out = append(out, hurry(s), step{name: "half way", do: func(b *bed) { b.some(r.IntN(4)) }},
-				step{name: "database away", do: func(b *bed) { b.core.NBLost(); b.vandalise(r, b.oracle().db) }},
-				step{name: "database back", do: func(b *bed) { b.view.Reset(); b.core.NBSynced() }, rest: true})
+			out = append(out, hurry(s), step{name: "half way", do: func(b *harness) { b.some(r.IntN(4)) }},
+				step{name: "database away", do: func(b *harness) { b.core.NBLost(); b.vandalise(r, b.oracle().db) }},
+				step{name: "database back", do: func(b *harness) { b.view.Reset(); b.core.NBSynced() }, rest: true})
 		}
 		return out
 	},
 	"leader change in the middle": func(r *rand.Rand, ss []state) (out []step) {
 		for _, s := range ss {
-			out = append(out, hurry(s), step{name: "half way", do: func(b *bed) { b.some(r.IntN(4)) }}, step{name: "another leads", do: (*bed).otherLeader, rest: true})
+			out = append(out, hurry(s), step{name: "half way", do: func(b *harness) { b.some(r.IntN(4)) }}, step{name: "another leads", do: (*harness).otherLeader, rest: true})
 		}
 		return out
 	},
@@ -109,7 +111,7 @@ func TestStates(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same walk each time
-			b := newModelBed(t)
+			b := newModelHarness(t)
 			b.restart()
 			last := ""
 			for _, s := range expand(r, states()) {
@@ -124,9 +126,9 @@ func TestStates(t *testing.T) {
 	}
 }
 
-func newModelBed(t testing.TB) *bed {
+func newModelHarness(t testing.TB) *harness {
 	db := modeldb.New(t)
-	b := newBed(t, db)
+	b := newHarness(t, db)
 	db.Changed = func(table, uuid string) {
 		b.changed = append(b.changed, fact.Ref{Table: table, UUID: uuid})
 	}
@@ -134,14 +136,14 @@ func newModelBed(t testing.TB) *bed {
 }
 
 // some lets the loop turn a few times, so that it is interrupted half way.
-func (b *bed) some(turns int) {
+func (b *harness) some(turns int) {
 	b.turns = turns
 	b.settle()
 	b.turns = 0
 }
 
 // resend delivers every object again, as a resync of the caches does.
-func (b *bed) resend() {
+func (b *harness) resend() {
 	writes, ops := b.writes, b.ops
 	for _, ref := range sortedRefs(b.objects) {
 		b.apply(ref, b.objects[ref])
@@ -153,7 +155,7 @@ func (b *bed) resend() {
 }
 
 // split brings the objects of a state one by one, in random order, with rests between.
-func (b *bed) split(r *rand.Rand, s state) {
+func (b *harness) split(r *rand.Rand, s state) {
 	refs := sortedRefs(s.objects)
 	r.Shuffle(len(refs), func(i, j int) { refs[i], refs[j] = refs[j], refs[i] })
 	for _, ref := range refs {
@@ -167,7 +169,7 @@ func (b *bed) split(r *rand.Rand, s state) {
 
 // otherLeader: this process is paused, another one takes over, writes, and this
 // one must not be able to write any more.
-func (b *bed) otherLeader() {
+func (b *harness) otherLeader() {
 	b.t.Helper()
 	old, oldFence := b.core, b.fence
 	b.restart()
@@ -185,7 +187,7 @@ func (b *bed) otherLeader() {
 
 // vandalise changes and deletes rows of ours; wanted are those that the controller
 // means to keep: all of them where it has come to rest.
-func (b *bed) vandalise(r *rand.Rand, wanted database) {
+func (b *harness) vandalise(r *rand.Rand, wanted database) {
 	b.t.Helper()
 	for _, table := range fact.Tables() {
 		for _, uuid := range uuidsOf(b.db, table.Name) {
@@ -249,7 +251,7 @@ func uuidsOf(db database, table string) []string {
 	return uuids
 }
 
-func (b *bed) transact(ops ...ovsdb.Operation) {
+func (b *harness) transact(ops ...ovsdb.Operation) {
 	b.t.Helper()
 	results, err := b.db.Transact(b.t.Context(), ops...)
 	if err != nil {

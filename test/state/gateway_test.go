@@ -9,7 +9,7 @@ import (
 )
 
 // nexthops are the join addresses to which what leaves the subnet blue is sent.
-func nexthops(b *bed) []string {
+func nexthops(b *harness) []string {
 	p, ok := b.db.Peek(nb.LogicalRouterPolicyTable, fact.UUIDOf(nb.LogicalRouterPolicyTable, "gateway/blue/ip4")).(*nb.LogicalRouterPolicy)
 	if !ok {
 		return nil
@@ -17,9 +17,11 @@ func nexthops(b *bed) []string {
 	return p.Nexthops
 }
 
-func joinAddress(b *bed, node string) string { return recordOf(b, model.NodePortName(node)).String() }
+func joinAddress(b *harness, node string) string {
+	return recordOf(b, model.NodePortName(node)).String()
+}
 
-func (b *bed) ready(name, address string, ready bool) {
+func (b *harness) ready(name, address string, ready bool) {
 	b.put(ref(model.KindNode, "", name), changed(node(name, address), func(n *model.Node) { n.Ready = ready }))
 	b.settle()
 }
@@ -27,7 +29,7 @@ func (b *bed) ready(name, address string, ready bool) {
 // The active gateway node is a recorded choice: it changes when that node is not
 // ready any more, in one operation, and not when a better one comes back.
 func TestGatewayFailsOver(t *testing.T) {
-	b := bedIn(t, "centralized")
+	b := harnessIn(t, "centralized")
 	expect := func(when, node string) {
 		t.Helper()
 		if got := nexthops(b); len(got) != 1 || got[0] != joinAddress(b, node) {
@@ -59,7 +61,7 @@ func TestGatewayFailsOver(t *testing.T) {
 // A lost heartbeat moves the gateway at once, and when all are lost nothing moves:
 // that is the API server's trouble, and not the nodes'.
 func TestGatewayFollowsHeartbeats(t *testing.T) {
-	b := bedIn(t, "centralized")
+	b := harnessIn(t, "centralized")
 	beat := func(node string, lost bool, want string) {
 		t.Helper()
 		b.put(ref(model.KindHeartbeat, "", node), heartbeat(node, lost))

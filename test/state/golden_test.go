@@ -31,7 +31,7 @@ func TestGolden(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
-			b := newModelBed(t)
+			b := newModelHarness(t)
 			for _, ch := range b.read(file) {
 				b.parsed[ch.Ref] = ch.Problems
 				if ch.Object != nil {
@@ -65,7 +65,7 @@ func golden(t *testing.T, file, got string) {
 }
 
 // tell is everything that comes out of the controller, as text.
-func (b *bed) tell() string {
+func (b *harness) tell() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "# northbound database\n%s\n# addresses\n", dump(b.db))
 	for _, r := range sortedRefs(b.objects) {
@@ -92,7 +92,7 @@ func (b *bed) tell() string {
 }
 
 // namespaces is what the controller wrote on namespaces, and the Subnets that it made for them.
-func (b *bed) namespaces(out *strings.Builder) {
+func (b *harness) namespaces(out *strings.Builder) {
 	var lines []string
 	for _, r := range sortedRefs(b.objects) {
 		switch o := b.objects[r].(type) {
@@ -112,7 +112,7 @@ func (b *bed) namespaces(out *strings.Builder) {
 	}
 }
 
-func (b *bed) read(file string) []engine.Change {
+func (b *harness) read(file string) []engine.Change {
 	b.t.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -129,7 +129,7 @@ func (b *bed) read(file string) []engine.Change {
 	return out
 }
 
-func (b *bed) decode(doc []byte) (engine.Change, error) {
+func (b *harness) decode(doc []byte) (engine.Change, error) {
 	var meta metav1.TypeMeta
 	if err := yaml.Unmarshal(doc, &meta); err != nil {
 		return engine.Change{}, err

@@ -12,9 +12,9 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// namedBed is a bed whose OVN answers queries for names.
-func namedBed(t *testing.T) *bed {
-	b := newModelBed(t)
+// namedHarness is a harness whose OVN answers queries for names.
+func namedHarness(t *testing.T) *harness {
+	b := newModelHarness(t)
 	b.config.DNSDomain = "cluster.local"
 	return b
 }
@@ -66,7 +66,7 @@ func TestNamesInEveryOrder(t *testing.T) {
 	for name, expand := range expanders {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := namedBed(t)
+			b := namedHarness(t)
 			b.restart()
 			last := ""
 			for _, s := range expand(rand.New(rand.NewPCG(3, 4)), nameStates(t)) { //nolint:gosec // the same walk each time
@@ -83,7 +83,7 @@ func TestNamesInEveryOrder(t *testing.T) {
 
 // TestNamesGolden shows the whole database with names in it.
 func TestNamesGolden(t *testing.T) {
-	b := namedBed(t)
+	b := namedHarness(t)
 	b.restart()
 	for _, ch := range b.read("testdata/names.yaml") {
 		if ch.Object == nil || len(ch.Problems) > 0 {
@@ -95,7 +95,7 @@ func TestNamesGolden(t *testing.T) {
 	golden(t, "testdata/names.txt", b.tell())
 }
 
-func records(b *bed) map[string]string {
+func records(b *harness) map[string]string {
 	all := map[string]string{}
 	for _, uuid := range uuidsOf(b.db, nb.DNSTable) {
 		row, _ := b.db.Peek(nb.DNSTable, uuid).(*nb.DNS)
@@ -108,7 +108,7 @@ func records(b *bed) map[string]string {
 
 // An event costs operations on the keys of its own Service, in one transaction.
 func TestNameEventCost(t *testing.T) {
-	b := namedBed(t)
+	b := namedHarness(t)
 	b.restart()
 	b.become(nameStates(t)[1])
 	b.settle()
@@ -139,7 +139,7 @@ func TestNameEventCost(t *testing.T) {
 
 // What somebody adds to our records or takes from them is put right.
 func TestRecordsAreRepaired(t *testing.T) {
-	b := namedBed(t)
+	b := namedHarness(t)
 	b.restart()
 	b.become(nameStates(t)[1])
 	b.settle()

@@ -14,7 +14,7 @@ import (
 )
 
 // compare holds the database against the oracle and the addresses against each other.
-func (b *bed) compare(when string) {
+func (b *harness) compare(when string) {
 	b.t.Helper()
 	oracle := b.oracle()
 	if want, got := dump(oracle.db), dump(b.db); want != got {
@@ -27,9 +27,9 @@ func (b *bed) compare(when string) {
 }
 
 // oracle is a fresh controller that has made of the same objects what it makes in an empty database.
-func (b *bed) oracle() *bed {
+func (b *harness) oracle() *harness {
 	b.t.Helper()
-	oracle := newModelBed(b.t)
+	oracle := newModelHarness(b.t)
 	oracle.config, oracle.kinds, oracle.extend = b.config, b.kinds, b.extend
 	oracle.objects = maps.Clone(b.objects)
 	oracle.restart()
@@ -43,7 +43,7 @@ func dump(db nbtest.Source) string {
 
 // addresses: every pod that should have one has one, nobody has a record without
 // a reason, and no address is given twice.
-func (b *bed) addresses(when string) {
+func (b *harness) addresses(when string) {
 	b.t.Helper()
 	holders := map[string]string{}
 	for r, o := range b.objects {
@@ -63,7 +63,7 @@ func (b *bed) addresses(when string) {
 	}
 }
 
-func (b *bed) record(when string, holders map[string]string, ip *model.IP) {
+func (b *harness) record(when string, holders map[string]string, ip *model.IP) {
 	b.t.Helper()
 	vpc := ""
 	if s, ok := b.objects[ref(model.KindSubnet, "", ip.Subnet)].(*model.Subnet); ok {
@@ -94,14 +94,14 @@ func (b *bed) record(when string, holders map[string]string, ip *model.IP) {
 }
 
 // kept tells whether a record outlives its pod.
-func (b *bed) kept(ip *model.IP) bool {
+func (b *harness) kept(ip *model.IP) bool {
 	name, ordinal, ok := model.OrdinalOf(ip.PodName)
 	set, exists := b.objects[ref(model.KindStatefulSet, ip.Namespace, name)].(*model.StatefulSet)
 	return ok && exists && ip.PodType == "StatefulSet" && ip.OwnerUID == set.UID && set.Makes(ordinal)
 }
 
 // mustBeFenced: what a paused leader wants to write is refused, and nothing changes.
-func (b *bed) mustBeFenced(units []plan.Unit) {
+func (b *harness) mustBeFenced(units []plan.Unit) {
 	b.t.Helper()
 	before := dump(b.db)
 	out := commit.Commit(b.t.Context(), b.db, b.fence, units)

@@ -80,7 +80,7 @@ func TestPlaceOfService(t *testing.T) {
 		{"a Service whose Vpc is gone", "ovn-cluster", "", ""},
 	} {
 		t.Run(c.state, func(t *testing.T) {
-			b := bedIn(t, c.state)
+			b := harnessIn(t, c.state)
 			lb := balancer(b, "service/default/web/tcp")
 			if got := lb.Vips["10.96.0.80:80"]; got != c.backends {
 				t.Errorf("backends are %q, want %q", got, c.backends)
@@ -109,7 +109,7 @@ func TestPlaceCost(t *testing.T) {
 		"a Service in two Vpcs, neither the default one": {"default/other": 0, "default/r": 2}, // gone, and there again
 	} {
 		for _, name := range slices.Sorted(maps.Keys(wakes)) {
-			b := bedIn(t, state)
+			b := harnessIn(t, state)
 			ns, pod, _ := strings.Cut(name, "/")
 			before := b.compiled[model.KindService]
 			b.set(ref(model.KindPod, ns, pod), nil)

@@ -109,7 +109,7 @@ func policyStates(bound state) []state {
 }
 
 // aclsOf lists the ACLs of a policy as "direction tier priority action match".
-func aclsOf(b *bed, policy string) (out []string) {
+func aclsOf(b *harness, policy string) (out []string) {
 	for _, uuid := range uuidsOf(b.db, nb.ACLTable) {
 		acl, _ := b.db.Peek(nb.ACLTable, uuid).(*nb.ACL)
 		if acl != nil && acl.ExternalIDs["policy"] == policy {
@@ -123,7 +123,7 @@ func aclsOf(b *bed, policy string) (out []string) {
 // An event of a pod costs what its own groups cost, however many policies there
 // are, and wakes the pod alone.
 func TestPolicyEventCost(t *testing.T) {
-	b := bedIn(t, "peers")
+	b := harnessIn(t, "peers")
 	for i := range 50 {
 		b.set(ref(model.KindNetworkPolicy, "blue", fmt.Sprint("p", i)), networkPolicy(fmt.Sprint("p", i), fmt.Sprint("app=app", i), func(*model.Policy) {}))
 	}
@@ -158,7 +158,7 @@ func TestPolicyEventCost(t *testing.T) {
 
 // A policy changes in one transaction, and only the rows that differ are touched.
 func TestPolicyIsExchangedAtOnce(t *testing.T) {
-	b := bedIn(t, "peers")
+	b := harnessIn(t, "peers")
 	r := ref(model.KindNetworkPolicy, "blue", "peers")
 	before := aclsOf(b, r.String())
 	var batches [][]ovsdb.Operation
@@ -196,7 +196,7 @@ func TestPolicyIsExchangedAtOnce(t *testing.T) {
 // Whatever a policy needs more than one transaction for: its groups are complete before its
 // rules are there, and the rules come together.
 func TestGroupsAreCompleteBeforeRules(t *testing.T) {
-	b := bedIn(t, "labelled pods")
+	b := harnessIn(t, "labelled pods")
 	const pods = 2500
 	for i := range pods {
 		name := fmt.Sprint("p", i)
@@ -242,7 +242,7 @@ func TestGroupsAreCompleteBeforeRules(t *testing.T) {
 // groupNamed gives the name of a group that a policy speaks of.
 func groupNamed(t *testing.T, g model.Group) string {
 	t.Helper()
-	other := newModelBed(t)
+	other := newModelHarness(t)
 	other.become(named(t, "base"))
 	other.set(ref(model.KindNetworkPolicy, "x", "x"), &model.Policy{Meta: model.Meta{Namespace: "x", Name: "x"}, Kind: model.KindNetworkPolicy, Tier: model.TierDefault, Subject: g})
 	other.settle()

@@ -43,14 +43,14 @@ func (e *echo) take() []fact.Ref {
 	return changed
 }
 
-// realBed is a bed on a real ovsdb-server, with the columns monitored that the
+// realHarness is a harness on a real ovsdb-server, with the columns monitored that the
 // controller monitors; full sees everything.
-func realBed(t *testing.T) (b *bed, full *client.DB) {
+func realHarness(t *testing.T) (b *harness, full *client.DB) {
 	t.Helper()
 	server := nbtest.Start(t)
 	e := &echo{woken: make(chan struct{}, 1)}
 	db := nbtest.Connect(t, client.Config{Database: client.NB, Endpoints: []string{server.Endpoint()}, Tables: commit.Tables(), Handler: e})
-	b = newBed(t, db)
+	b = newHarness(t, db)
 	b.echo = e
 	return b, server.Client(t)
 }
@@ -58,7 +58,7 @@ func realBed(t *testing.T) (b *bed, full *client.DB) {
 // TestStatesOnRealServer walks the states on a real ovsdb-server, with vandals
 // between them: what the model database may hide shows here.
 func TestStatesOnRealServer(t *testing.T) {
-	b, full := realBed(t)
+	b, full := realHarness(t)
 	r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // the same walk each time
 	b.transact(ovsdb.Operation{Op: "insert", Table: nb.LogicalSwitchTable, Row: ovsdb.Row{"name": "by-hand"}})
 	for _, s := range states() {
@@ -72,9 +72,9 @@ func TestStatesOnRealServer(t *testing.T) {
 }
 
 // compareReal waits until the server's content is what a fresh controller makes of the objects.
-func (b *bed) compareReal(when string, full *client.DB) {
+func (b *harness) compareReal(when string, full *client.DB) {
 	b.t.Helper()
-	oracle := newModelBed(b.t)
+	oracle := newModelHarness(b.t)
 	oracle.objects = b.objects
 	oracle.transact(ovsdb.Operation{Op: "insert", Table: nb.LogicalSwitchTable, Row: ovsdb.Row{"name": "by-hand"}})
 	oracle.restart()
@@ -99,7 +99,7 @@ func (b *bed) compareReal(when string, full *client.DB) {
 // TestAudit: a port that someone moves to another switch by hand is put back,
 // although the columns that show it are not monitored.
 func TestAudit(t *testing.T) {
-	b, full := realBed(t)
+	b, full := realHarness(t)
 	b.become(named(t, "bound namespace"))
 	b.settle()
 	table := fact.TableOf(nb.LogicalSwitchPortTable)

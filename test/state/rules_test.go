@@ -30,27 +30,27 @@ func named(t *testing.T, name string) state {
 	return state{}
 }
 
-func bedIn(t *testing.T, name string) *bed {
+func harnessIn(t *testing.T, name string) *harness {
 	t.Helper()
-	b := newModelBed(t)
+	b := newModelHarness(t)
 	b.become(named(t, name))
 	b.settle()
 	return b
 }
 
-func port(b *bed, name string) *nb.LogicalSwitchPort {
+func port(b *harness, name string) *nb.LogicalSwitchPort {
 	p, _ := b.db.Peek(nb.LogicalSwitchPortTable, fact.UUIDOf(nb.LogicalSwitchPortTable, name)).(*nb.LogicalSwitchPort)
 	return p
 }
 
-func hasProblem(b *bed, r model.Ref, text string) bool {
+func hasProblem(b *harness, r model.Ref, text string) bool {
 	return slices.ContainsFunc(b.reports[r].Problems, func(p model.Problem) bool { return strings.Contains(p.Error(), text) })
 }
 
 // Rule 2: a pod that joins a large switch is one row and one element, whatever
 // the switch holds.
 func TestMembershipIsDeclaredByTheMember(t *testing.T) {
-	b := bedIn(t, "pods")
+	b := harnessIn(t, "pods")
 	ops := b.ops
 	b.set(ref(model.KindPod, "default", "new"), pod("default", "new", "n1"))
 	b.settle()
@@ -61,7 +61,7 @@ func TestMembershipIsDeclaredByTheMember(t *testing.T) {
 
 // Rule 3: the identity of a row is pure, and it says whose it is.
 func TestIdentityIsDeclared(t *testing.T) {
-	b := bedIn(t, "pods")
+	b := harnessIn(t, "pods")
 	p := port(b, "a.default")
 	if p == nil {
 		t.Fatal("the port is not where its name says")
@@ -74,7 +74,7 @@ func TestIdentityIsDeclared(t *testing.T) {
 // Rule 4: a name that someone else has taken is a problem of our object, told and
 // waited for; the other row is left alone.
 func TestTakenNameIsLeftAlone(t *testing.T) {
-	b := newModelBed(t)
+	b := newModelHarness(t)
 	foreign := fact.UUIDOf("test", "foreign switch")
 	b.transact(ovsdb.Operation{Op: "insert", Table: nb.LogicalSwitchTable, UUID: foreign, Row: ovsdb.Row{"name": "ovn-default"}})
 	b.settle()
@@ -102,7 +102,7 @@ func TestTakenNameIsLeftAlone(t *testing.T) {
 
 // Rule 6: nothing is written before all that exists is known and compiled.
 func TestStartBarrier(t *testing.T) {
-	b := bedIn(t, "pods")
+	b := harnessIn(t, "pods")
 	before := dump(b.db)
 	b.start()
 	b.lead()
@@ -117,7 +117,7 @@ func TestStartBarrier(t *testing.T) {
 // depends on it: rows and elements are neither changed nor swept, also not by a
 // fresh process that has never seen it valid.
 func TestInvalidObjectIsFrozen(t *testing.T) {
-	b := bedIn(t, "bound namespace")
+	b := harnessIn(t, "bound namespace")
 	before := dump(b.db)
 	invalid := engine.Change{
 		Ref:      ref(model.KindSubnet, "", "blue"),
@@ -156,7 +156,7 @@ func TestInvalidObjectIsFrozen(t *testing.T) {
 // Rule 8: what the database refuses for one owner does not stop the others, and
 // the owner is told.
 func TestBadFactDoesNotStopTheRest(t *testing.T) {
-	b := newModelBed(t)
+	b := newModelHarness(t)
 	bad := pod("default", "bad", "n1")
 	b.become(named(t, "pods").with("bad", bad))
 	b.refuse = func(ops []ovsdb.Operation) int {
@@ -180,7 +180,7 @@ func TestBadFactDoesNotStopTheRest(t *testing.T) {
 
 // Rule 9: a leader that was paused can do nothing after another has taken over.
 func TestFence(t *testing.T) {
-	b := newModelBed(t)
+	b := newModelHarness(t)
 	old := b.fence
 	if _, err := commit.TakeOver(t.Context(), b.db); err != nil {
 		t.Fatal(err)
@@ -198,7 +198,7 @@ func TestFence(t *testing.T) {
 // Rule 10: a released address goes to the back of the list, and a full subnet
 // serves those who wait as soon as one is free, without polling.
 func TestAddressesAreReusedLast(t *testing.T) {
-	b := bedIn(t, "full subnet")
+	b := harnessIn(t, "full subnet")
 	waiting := ref(model.KindPod, "tiny", "b")
 	holder, other := ref(model.KindPod, "tiny", "a"), waiting
 	if len(b.reports[waiting].Problems) == 0 {
@@ -215,7 +215,7 @@ func TestAddressesAreReusedLast(t *testing.T) {
 	if port(b, other.Name+".tiny") == nil {
 		t.Error("the waiting pod was not served")
 	}
-	b = bedIn(t, "pods")
+	b = harnessIn(t, "pods")
 	first := recordOf(b, "a.default")
 	b.set(ref(model.KindPod, "default", "a"), nil)
 	b.settle()
@@ -226,14 +226,14 @@ func TestAddressesAreReusedLast(t *testing.T) {
 	}
 }
 
-func recordOf(b *bed, name string) netip.Addr {
+func recordOf(b *harness, name string) netip.Addr {
 	ip, _ := b.objects[ref(model.KindIP, "", name)].(*model.IP)
 	return ip.Addrs.V4
 }
 
 // Rule 10: a running pod whose record is taken away keeps its address.
 func TestLostRecordIsWrittenAgain(t *testing.T) {
-	b := bedIn(t, "pods")
+	b := harnessIn(t, "pods")
 	before, was := dump(b.db), recordOf(b, "a.default")
 	b.set(ref(model.KindIP, "", "a.default"), nil)
 	b.settle()
@@ -248,7 +248,7 @@ func TestLostRecordIsWrittenAgain(t *testing.T) {
 // Rule 12: an address is announced only when its port is in the database, and
 // freed only when the port is gone.
 func TestWritesFollowCommits(t *testing.T) {
-	b := bedIn(t, "nodes")
+	b := harnessIn(t, "nodes")
 	b.observe = func(what string) {
 		there := port(b, "a.default") != nil
 		if strings.HasPrefix(what, "compile.Annotate {Object:Pod/default/a") && !there {
@@ -269,7 +269,7 @@ func TestWritesFollowCommits(t *testing.T) {
 
 // Rule 13: without the database the controller keeps its state, and catches up.
 func TestDatabaseAway(t *testing.T) {
-	b := bedIn(t, "nodes")
+	b := harnessIn(t, "nodes")
 	b.core.NBLost()
 	b.become(named(t, "pods"))
 	b.settle()
@@ -284,7 +284,7 @@ func TestDatabaseAway(t *testing.T) {
 
 // Rule 14: a change that leaves the projection equal wakes nobody.
 func TestEqualProjectionWakesNobody(t *testing.T) {
-	b := bedIn(t, "pods")
+	b := harnessIn(t, "pods")
 	b.resend()
 	subnet := ref(model.KindSubnet, "", "ovn-default")
 	o, _ := b.objects[subnet].(*model.Subnet)
@@ -299,7 +299,7 @@ func TestEqualProjectionWakesNobody(t *testing.T) {
 // A pod that asks for a subnet that is not there waits for it, says so, and is
 // served by its arrival.
 func TestWaitingForASubnet(t *testing.T) {
-	b := bedIn(t, "waiting for a subnet")
+	b := harnessIn(t, "waiting for a subnet")
 	p := ref(model.KindPod, "blue", "a")
 	if !hasProblem(b, p, "missing") {
 		t.Fatalf("problems are %v", b.reports[p].Problems)
@@ -313,7 +313,7 @@ func TestWaitingForASubnet(t *testing.T) {
 
 // Of what others change, and we put right, the writer is told whose rows they were: once for all changes of an object.
 func TestRepairsAreTold(t *testing.T) {
-	b := bedIn(t, "services")
+	b := harnessIn(t, "services")
 	blue, _ := b.objects[ref(model.KindSubnet, "", "blue")].(*model.Subnet)
 	b.set(ref(model.KindSubnet, "", "blue"), changed(blue, func(s *model.Subnet) { s.Private = true }))
 	b.settle()

@@ -91,7 +91,7 @@ func remembered(seconds uint16) *model.Service {
 	return changed(service("web", "10.96.0.80", web...), func(s *model.Service) { s.Affinity, s.AffinityTimeout = true, time.Duration(seconds)*time.Second })
 }
 
-func balancer(b *bed, id string) *nb.LoadBalancer {
+func balancer(b *harness, id string) *nb.LoadBalancer {
 	lb, _ := b.db.Peek(nb.LoadBalancerTable, fact.UUIDOf(nb.LoadBalancerTable, id)).(*nb.LoadBalancer)
 	return lb
 }
@@ -99,7 +99,7 @@ func balancer(b *bed, id string) *nb.LoadBalancer {
 // An event of a Service or of its endpoints is one transaction of one operation,
 // and compiles that Service alone, however many there are.
 func TestServiceEventCost(t *testing.T) {
-	b := bedIn(t, "services")
+	b := harnessIn(t, "services")
 	for i := range 50 {
 		b.set(ref(model.KindService, "default", fmt.Sprint("s", i)), service(fmt.Sprint("s", i), fmt.Sprint("10.96.1.", i), web...))
 	}
@@ -137,7 +137,7 @@ func TestServiceEventCost(t *testing.T) {
 
 // Only the first Service with a timeout of affinity, and the last, concern the subnets.
 func TestAffinityTimeoutCost(t *testing.T) {
-	b := bedIn(t, "services")
+	b := harnessIn(t, "services")
 	subnets := 0
 	for ref := range b.objects {
 		if ref.Kind == model.KindSubnet {
@@ -169,7 +169,7 @@ func TestAffinityTimeoutCost(t *testing.T) {
 // The group of a Vpc goes although a switch of somebody else refers to it, which
 // the database would not let happen by itself; the switch stays.
 func TestGroupGoesWithItsVpc(t *testing.T) {
-	b := bedIn(t, "services")
+	b := harnessIn(t, "services")
 	byHand := fact.UUIDOf("test", "switch")
 	b.transact(ovsdb.Operation{Op: "insert", Table: nb.LogicalSwitchTable, UUID: byHand, Row: ovsdb.Row{
 		"name": "by-hand", "load_balancer_group": ovsdb.OvsSet{GoSet: []any{ovsdb.UUID{GoUUID: loadBalancers("ovn-cluster")}}},
@@ -187,7 +187,7 @@ func TestGroupGoesWithItsVpc(t *testing.T) {
 
 // A group that somebody detaches and deletes is back.
 func TestGroupIsRepaired(t *testing.T) {
-	b := bedIn(t, "services")
+	b := harnessIn(t, "services")
 	before := dump(b.db)
 	b.transact(deletion(fact.TableOf(nb.LoadBalancerGroupTable), loadBalancers("ovn-cluster"))...)
 	b.settle()

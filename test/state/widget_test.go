@@ -109,8 +109,8 @@ func addWidgets(w *world.World, functions map[model.Kind]compile.Func) {
 
 func widgetKinds() kube.Kinds { return append(kube.AllKinds(), widgetRow.Kind()) }
 
-func newWidgetBed(t *testing.T) *bed {
-	b := newModelBed(t)
+func newWidgetHarness(t *testing.T) *harness {
+	b := newModelHarness(t)
 	b.kinds, b.extend = widgetKinds(), addWidgets
 	b.restart()
 	return b
@@ -119,7 +119,7 @@ func newWidgetBed(t *testing.T) *bed {
 // TestAKindIsOneRow: what this file says of a made-up kind is enough for the controller, the webhook and the checker.
 func TestAKindIsOneRow(t *testing.T) {
 	t.Run("states", func(t *testing.T) {
-		b := newWidgetBed(t)
+		b := newWidgetHarness(t)
 		of := func(address string) state {
 			return state{}.with(address, &Widget{Meta: model.Meta{Name: "w", UID: "w"}, Address: netip.MustParseAddr(address)})
 		}
@@ -130,7 +130,7 @@ func TestAKindIsOneRow(t *testing.T) {
 		}
 	})
 	t.Run("golden dump", func(t *testing.T) {
-		b := newWidgetBed(t)
+		b := newWidgetHarness(t)
 		for _, ch := range b.read("testdata/widget.yaml") {
 			b.parsed[ch.Ref] = ch.Problems
 			if ch.Object != nil {
@@ -149,7 +149,7 @@ func TestAKindIsOneRow(t *testing.T) {
 }
 
 func testWidgetStatus(t *testing.T) {
-	b := newWidgetBed(t)
+	b := newWidgetHarness(t)
 	r := ref(kindWidget, "", "w")
 	o := &widgetObject{ObjectMeta: metav1.ObjectMeta{Name: "w", UID: "w"}, Spec: widgetSpec{Address: "192.0.2.1"}}
 	b.set(r, widgetRow.Kind().Project(o).Object)
@@ -189,7 +189,7 @@ func testWidgetReview(t *testing.T) {
 }
 
 func testWidgetCheck(t *testing.T) {
-	b := newWidgetBed(t)
+	b := newWidgetHarness(t)
 	o := &widgetObject{ObjectMeta: metav1.ObjectMeta{Name: "w", UID: "w"}, Spec: widgetSpec{Address: "192.0.2.1"}}
 	b.set(ref(kindWidget, "", "w"), widgetRow.Kind().Project(o).Object)
 	b.settle()

@@ -1,26 +1,25 @@
-// Package api is the wire format between the CNI plugin and the cniserver of a
-// node: JSON over HTTP on a unix socket. The plugin links it, so it imports
-// nothing but the standard library. The keys are those of Kube-OVN's daemon.
+// Package api is the wire format between the CNI plugin and the cniserver of a node: JSON over HTTP on a unix socket. The
+// plugin links it, so it imports only the standard library. The keys are those of Kube-OVN's daemon.
 package api
 
-// DefaultSocket is where the cniserver listens and where the plugin looks when its configuration names no socket.
+// DefaultSocket is the cniserver's socket, and the plugin's default.
 const DefaultSocket = "/run/openvswitch/kube-ovn-daemon.sock"
 
-// Paths of the operations; every one is a POST with a JSON body.
+// Paths of the operations. Each is a POST with a JSON body.
 const (
-	// PathAdd answers 200 and an [AddResponse].
+	// PathAdd returns 200 and an [AddResponse].
 	PathAdd = "/api/v1/add"
-	// PathDel answers 204.
+	// PathDel returns 204.
 	PathDel = "/api/v1/del"
-	// PathCheck answers 204, or 500 with what differs.
+	// PathCheck returns 204, or 500 with the difference.
 	PathCheck = "/api/v1/check"
-	// PathGC answers 204.
+	// PathGC returns 204.
 	PathGC = "/api/v1/gc"
-	// PathStatus answers 204 when ADD can be served, 503 with the reason when not.
+	// PathStatus returns 204 when ADD can be served, else 503 with the reason.
 	PathStatus = "/api/v1/status"
 )
 
-// MaxBody is the longest request body that is read, in bytes.
+// MaxBody is the maximum length of a request body in bytes.
 const MaxBody = 1 << 20
 
 // Protocols of an [IP].
@@ -37,7 +36,7 @@ type Route struct {
 	Gateway string `json:"gw"`
 }
 
-// DNS is the dns section of a CNI network configuration; it is passed through to the result.
+// DNS is the dns section of a CNI network configuration, which is copied to the result.
 type DNS struct {
 	Nameservers []string `json:"nameservers,omitempty"`
 	Domain      string   `json:"domain,omitempty"`
@@ -45,7 +44,7 @@ type DNS struct {
 	Options     []string `json:"options,omitempty"`
 }
 
-// Request asks for ADD, DEL or CHECK of one NIC. DEL needs only the container and the interface.
+// Request is the body of ADD, DEL or CHECK of one NIC. DEL needs only the container and the interface.
 type Request struct {
 	// CNIType is the type field of the network configuration.
 	CNIType      string `json:"cni_type"`
@@ -55,7 +54,7 @@ type Request struct {
 	PodUID string `json:"pod_uid,omitempty"`
 	// ContainerID is the id of the pod's sandbox.
 	ContainerID string `json:"container_id"`
-	// NetNS is the path of the sandbox's network namespace; it may be empty for DEL only.
+	// NetNS is the path of the sandbox's network namespace. Only DEL allows it to be empty.
 	NetNS string `json:"net_ns"`
 	// IfName is the interface inside the sandbox.
 	IfName string `json:"if_name"`
@@ -64,10 +63,10 @@ type Request struct {
 	Routes   []Route `json:"routes"`
 	DNS      DNS     `json:"dns"`
 
-	// IPs are the addresses that the runtime believes in (CNI prevResult); CHECK only.
+	// IPs are the addresses in the runtime's prevResult; CHECK only.
 	IPs []IP `json:"ips,omitempty"`
 
-	// The fields below select SR-IOV and DPDK interfaces, which are refused with a clear error.
+	// The fields below select SR-IOV and DPDK interfaces, which are not supported and refused.
 	VfDriver                   string `json:"vf_driver"`
 	DeviceID                   string `json:"deviceID"`
 	VhostUserSocketVolumeName  string `json:"vhost_user_socket_volume_name"`
@@ -85,34 +84,34 @@ type IP struct {
 	Gateway string `json:"gateway"`
 }
 
-// AddResponse says what ADD made.
+// AddResponse describes the interface that ADD created.
 type AddResponse struct {
 	IPs        []IP   `json:"ips"`
 	MACAddress string `json:"mac_address"`
-	// Routes are those inside the pod, the default routes included, connected ones not.
+	// Routes are the routes inside the pod, with default routes and without connected ones.
 	Routes []Route `json:"routes"`
 	// MTU is in bytes.
 	MTU int `json:"mtu"`
 	// PodNicName is the interface inside the pod.
 	PodNicName string `json:"nicname"`
 	DNS        DNS    `json:"dns"`
-	// HostNicName and HostMACAddress describe the end on the node.
+	// HostNicName and HostMACAddress describe the veth end on the node.
 	HostNicName    string `json:"host_nicname,omitempty"`
 	HostMACAddress string `json:"host_mac_address,omitempty"`
 }
 
-// ErrorResponse is the body of every answer with a status of 400 and above.
+// ErrorResponse is the body of every response with a status of 400 or above.
 type ErrorResponse struct {
 	Error string `json:"error"`
 }
 
-// Attachment is one NIC that the runtime still knows.
+// Attachment is one NIC that the runtime still has.
 type Attachment struct {
 	ContainerID string `json:"container_id"`
 	IfName      string `json:"if_name"`
 }
 
-// GCRequest lists what is still valid; everything else that Woven plumbed on this node is removed.
+// GCRequest lists the valid NICs. GC removes all other NICs of Woven on the node.
 type GCRequest struct {
 	ValidAttachments []Attachment `json:"valid_attachments"`
 }

@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// FieldError is a field of a request that cannot be used.
+// FieldError is an invalid field of a request.
 type FieldError struct {
 	// Field is the JSON key.
 	Field string
-	// Cause says what is wrong with it.
+	// Cause is the reason.
 	Cause string
 }
 
@@ -26,10 +26,10 @@ func fieldErrorf(field, format string, args ...any) error {
 	return &FieldError{Field: field, Cause: fmt.Sprintf(format, args...)}
 }
 
-// Op is one of the operations that a [Request] can ask for; they need different fields.
+// Op is an operation of a [Request]. Operations require different fields.
 type Op string
 
-// The operations; the values are those of CNI_COMMAND, in the spelling of the metrics.
+// The operations. The values are those of CNI_COMMAND as metrics spell them.
 const (
 	OpAdd    Op = "add"
 	OpDel    Op = "del"
@@ -46,7 +46,7 @@ const (
 )
 
 var (
-	// idPattern is what the CNI specification allows as a container id.
+	// idPattern matches the container ids that the CNI specification allows.
 	idPattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.\-]*$`)
 	dnsLabel     = `[a-z0-9]([-a-z0-9]*[a-z0-9])?`
 	dnsLabelRE   = regexp.MustCompile(`^` + dnsLabel + `$`)
@@ -54,8 +54,8 @@ var (
 	netnsParents = []string{"/proc/", "/run/", "/var/run/"}
 )
 
-// DecodeRequest reads one request of at most [MaxBody] bytes and validates it for op.
-// Unknown keys are ignored, so that a plugin and a server of different releases understand each other.
+// DecodeRequest reads one request of at most [MaxBody] bytes and validates it for op. It ignores unknown keys, so that a
+// plugin and a server of different releases work together.
 func DecodeRequest(r io.Reader, op Op) (Request, error) {
 	var req Request
 	if err := decode(r, &req); err != nil {
@@ -94,7 +94,7 @@ func decode(r io.Reader, into any) error {
 	return nil
 }
 
-// Validate returns a [FieldError] for the first field that op cannot use.
+// Validate returns a [FieldError] for the first field that is invalid for op.
 func (r Request) Validate(op Op) error {
 	if err := validateAttachment(r.ContainerID, r.IfName); err != nil {
 		return err
@@ -117,7 +117,7 @@ func (r Request) Validate(op Op) error {
 	return validateIPs(r.IPs)
 }
 
-// Validate returns a [FieldError] for the first attachment that cannot be one.
+// Validate returns a [FieldError] for the first invalid attachment.
 func (r GCRequest) Validate() error {
 	if len(r.ValidAttachments) > maxAttached {
 		return fieldErrorf("valid_attachments", "has %d elements, at most %d are allowed", len(r.ValidAttachments), maxAttached)
@@ -142,7 +142,7 @@ func validateAttachment(containerID, ifName string) error {
 	return validateIfName(ifName)
 }
 
-// validateIfName applies the kernel's rules for interface names (dev_valid_name).
+// validateIfName checks the kernel's rules for interface names (dev_valid_name).
 func validateIfName(name string) error {
 	switch {
 	case name == "":
@@ -154,7 +154,7 @@ func validateIfName(name string) error {
 	}
 	for i := range len(name) {
 		if c := name[i]; c <= ' ' || c >= 0x7f || c == '/' || c == ':' || c == '%' {
-			return fieldErrorf("if_name", "%q contains %q, which an interface name cannot", name, rune(c))
+			return fieldErrorf("if_name", "%q contains %q, which an interface name must not contain", name, rune(c))
 		}
 	}
 	return nil
@@ -223,7 +223,7 @@ func (r Request) validateUnsupported() error {
 	return nil
 }
 
-// ValidateRoutes checks that every destination is a CIDR and every gateway, if given, an address of the same family.
+// ValidateRoutes checks that every destination is a CIDR and every gateway, if any, an address of the same IP family.
 func ValidateRoutes(routes []Route) error {
 	if len(routes) > maxRoutes {
 		return fieldErrorf("routes", "has %d elements, at most %d are allowed", len(routes), maxRoutes)
@@ -241,7 +241,7 @@ func ValidateRoutes(routes []Route) error {
 			return fieldErrorf(fmt.Sprintf("routes[%d].gw", i), "%q is not an IP address", route.Gateway)
 		}
 		if gw.Is4() != dst.Addr().Is4() {
-			return fieldErrorf(fmt.Sprintf("routes[%d].gw", i), "%s and the destination %s are of different families", gw, dst)
+			return fieldErrorf(fmt.Sprintf("routes[%d].gw", i), "%s and the destination %s are of different IP families", gw, dst)
 		}
 	}
 	return nil

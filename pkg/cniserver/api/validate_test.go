@@ -16,7 +16,7 @@ func valid() api.Request {
 	}
 }
 
-func TestValidateNamesFieldAndCause(t *testing.T) {
+func TestValidateReportsFieldAndCause(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*api.Request)
 		op     api.Op
@@ -68,7 +68,7 @@ func TestValidateNamesFieldAndCause(t *testing.T) {
 	}
 }
 
-func TestDecodeSaysWhatIsWrong(t *testing.T) {
+func TestDecodeReportsFieldAndCause(t *testing.T) {
 	for body, want := range map[string]string{
 		"":                                "body: is empty",
 		"[]":                              "body: ",
@@ -85,14 +85,14 @@ func TestDecodeSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestGCNamesTheElement(t *testing.T) {
+func TestGCReportsElement(t *testing.T) {
 	_, err := api.DecodeGC(strings.NewReader(`{"valid_attachments":[{"container_id":"a","if_name":"eth0"},{"container_id":"b","if_name":"a/b"}]}`))
 	if err == nil || !strings.Contains(err.Error(), "valid_attachments[1]: if_name: ") {
 		t.Fatalf("got %v", err)
 	}
 }
 
-// FuzzDecodeRequest: whatever comes in, decoding ends, and what it accepts stays valid after a round trip.
+// FuzzDecodeRequest checks that decoding ends, and that an accepted request is valid after a round trip.
 func FuzzDecodeRequest(f *testing.F) {
 	seed, _ := json.Marshal(valid())
 	f.Add(seed)
@@ -121,7 +121,7 @@ func FuzzDecodeRequest(f *testing.F) {
 	})
 }
 
-// FuzzDecodeGC: decoding ends, and accepted attachments are names, not paths.
+// FuzzDecodeGC checks that decoding ends, and that accepted attachments are names, not paths.
 func FuzzDecodeGC(f *testing.F) {
 	f.Add([]byte(`{"valid_attachments":[{"container_id":"a","if_name":"eth0"}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {

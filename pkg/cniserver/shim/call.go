@@ -15,10 +15,10 @@ import (
 	"github.com/wovensdn/woven/pkg/cniserver/api"
 )
 
-// maxAnswer is the longest answer that is read, in bytes.
-const maxAnswer = 1 << 20
+// maxResponse is the maximum length of a response in bytes.
+const maxResponse = 1 << 20
 
-// call posts a request to the cniserver and decodes its answer into out, unless that is nil. Its errors are CNI's.
+// call posts a request to the cniserver and decodes its response into out, unless that is nil. Its errors are CNI errors.
 func call(ctx context.Context, socket, path string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -31,18 +31,18 @@ func call(ctx context.Context, socket, path string, in, out any) error {
 			return d.DialContext(ctx, "unix", socket)
 		},
 	}
-	// The host is never looked up: every connection goes to the socket.
+	// The host is not resolved: every connection goes to the socket.
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://cniserver"+path, bytes.NewReader(body))
 	if err != nil {
-		return types.NewError(types.ErrInternal, "make request: "+err.Error(), "")
+		return types.NewError(types.ErrInternal, "create request: "+err.Error(), "")
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
 		return unreachable(socket, path, err)
 	}
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	// Everything has been read: closing cannot lose anything.
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
+	// Everything has been read, so the error does not matter.
 	_ = resp.Body.Close()
 	if err != nil {
 		return unreachable(socket, path, err)
@@ -54,17 +54,17 @@ func call(ctx context.Context, socket, path string, in, out any) error {
 		return nil
 	}
 	if err := json.Unmarshal(answer, out); err != nil {
-		return types.NewError(types.ErrInternal, "the cniserver's answer is not JSON: "+err.Error(), "")
+		return types.NewError(types.ErrInternal, "the cniserver's response is not JSON: "+err.Error(), "")
 	}
 	return nil
 }
 
-// unreachable is the error of a server that is not there (yet): the runtime shall try again.
+// unreachable is the error for a server that does not run (yet): the runtime should try again.
 func unreachable(socket, path string, err error) error {
-	return types.NewError(laterCode(path), fmt.Sprintf("the cniserver of this node does not answer on %s; is it running?", socket), err.Error())
+	return types.NewError(laterCode(path), fmt.Sprintf("cannot connect to the cniserver of this node on %s; is it running?", socket), err.Error())
 }
 
-// refusal translates an answer of the server. What is worth trying again gets the code that says so.
+// refusal translates an error response. Temporary errors get the code "try again later".
 func refusal(path string, status int, body []byte) error {
 	var e api.ErrorResponse
 	if err := json.Unmarshal(body, &e); err != nil || e.Error == "" {
@@ -82,7 +82,7 @@ func refusal(path string, status int, body []byte) error {
 	return types.NewError(code, e.Error, "")
 }
 
-// laterCode is "try again later", for STATUS "the plugin is not available" (CNI specification 1.1, error codes).
+// laterCode is the CNI error code "try again later" or, for STATUS, "the plugin is not available" (CNI specification 1.1).
 func laterCode(path string) uint {
 	if path == api.PathStatus {
 		return types.ErrPluginNotAvailable

@@ -1,5 +1,5 @@
-// Package shim is the CNI plugin: it turns what the runtime says by environment and stdin into requests to the node's
-// cniserver, and the answers into CNI results and errors. It decides nothing and imports nothing of Kubernetes.
+// Package shim is the CNI plugin. It converts the runtime's environment and stdin into requests to the node's cniserver, and
+// the responses into CNI results and errors. It decides nothing and does not import Kubernetes packages.
 package shim
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/wovensdn/woven/pkg/cniserver/api"
 )
 
-// Versions of the CNI specification that the plugin speaks.
+// Versions are the supported versions of the CNI specification.
 var Versions = version.PluginSupports("0.3.1", "0.4.0", "1.0.0", "1.1.0")
 
 // Conf is the plugin's network configuration.
@@ -37,7 +37,7 @@ type Conf struct {
 	VhostUserSocketConsumption string `json:"vhost_user_socket_consumption"`
 }
 
-// kubeArgs are what kubelet's runtimes put into CNI_ARGS; LoadArgs finds the fields by these names.
+// kubeArgs are the CNI_ARGS of Kubernetes' runtimes; LoadArgs finds the fields by these names.
 //
 //nolint:revive,staticcheck // the names are CNI_ARGS keys
 type kubeArgs struct {
@@ -48,9 +48,9 @@ type kubeArgs struct {
 	K8S_POD_UID                types.UnmarshallableString
 }
 
-// Plugin calls the cniserver.
+// Plugin is a client of the cniserver.
 type Plugin struct {
-	// Timeout bounds one call; the server's own is shorter, so that its reason arrives.
+	// Timeout bounds one call. The server's timeout is shorter, so that its error arrives.
 	Timeout time.Duration
 }
 
@@ -66,7 +66,7 @@ func (p Plugin) Funcs(ctx context.Context) skel.CNIFuncs {
 	return skel.CNIFuncs{Add: with(add), Del: with(del), Check: with(check), GC: with(gc), Status: with(status)}
 }
 
-// ParseConf reads the network configuration from stdin. Its errors have CNI's code 7, invalid network config.
+// ParseConf parses the network configuration on stdin. Its errors have CNI's code 7, invalid network config.
 func ParseConf(stdin []byte) (Conf, error) {
 	conf := Conf{ServerSocket: api.DefaultSocket}
 	if err := json.Unmarshal(stdin, &conf); err != nil {
@@ -82,7 +82,7 @@ func ParseConf(stdin []byte) (Conf, error) {
 	return conf, nil
 }
 
-// Request makes the cniserver's request of the runtime's.
+// Request converts the runtime's request to the cniserver's.
 func Request(args *skel.CmdArgs) (Conf, api.Request, error) {
 	conf, err := ParseConf(args.StdinData)
 	if err != nil {
@@ -112,12 +112,12 @@ func add(ctx context.Context, args *skel.CmdArgs) error {
 	}
 	result, err := Result(args, resp)
 	if err != nil {
-		return types.NewError(types.ErrInternal, "the cniserver's answer cannot be used: "+err.Error(), "")
+		return types.NewError(types.ErrInternal, "the cniserver's response is invalid: "+err.Error(), "")
 	}
 	return types.PrintResult(result, conf.CNIVersion)
 }
 
-// Result makes the CNI result of the cniserver's: the node's end, the pod's, and the addresses on the latter.
+// Result converts the cniserver's response to a CNI result: the interfaces of node and pod, and the pod's addresses.
 func Result(args *skel.CmdArgs, resp api.AddResponse) (*current.Result, error) {
 	result := &current.Result{
 		CNIVersion: current.ImplementedSpecVersion,
@@ -133,7 +133,7 @@ func Result(args *skel.CmdArgs, resp api.AddResponse) (*current.Result, error) {
 		addr := net.ParseIP(ip.IP)
 		_, subnet, err := net.ParseCIDR(ip.CIDR)
 		if addr == nil || err != nil {
-			return nil, fmt.Errorf("ips: address %q with prefix %q", ip.IP, ip.CIDR)
+			return nil, fmt.Errorf("ips: invalid address %q or prefix %q", ip.IP, ip.CIDR)
 		}
 		config := &current.IPConfig{Interface: current.Int(1), Address: net.IPNet{IP: addr, Mask: subnet.Mask}}
 		if ip.Gateway != "" {
@@ -144,7 +144,7 @@ func Result(args *skel.CmdArgs, resp api.AddResponse) (*current.Result, error) {
 	for _, r := range resp.Routes {
 		_, dst, err := net.ParseCIDR(r.Destination)
 		if err != nil {
-			return nil, fmt.Errorf("routes: destination %q", r.Destination)
+			return nil, fmt.Errorf("routes: invalid destination %q", r.Destination)
 		}
 		result.Routes = append(result.Routes, &types.Route{Dst: *dst, GW: net.ParseIP(r.Gateway)})
 	}
@@ -170,7 +170,7 @@ func check(ctx context.Context, args *skel.CmdArgs) error {
 	return call(ctx, conf.ServerSocket, api.PathCheck, req, nil)
 }
 
-// previous are the addresses that ADD's result gave to the interface that is checked.
+// previous returns the addresses of the checked interface in ADD's result.
 func previous(conf *Conf, args *skel.CmdArgs) ([]api.IP, error) {
 	if err := version.ParsePrevResult(&conf.PluginConf); err != nil {
 		return nil, types.NewError(types.ErrInvalidNetworkConfig, "prevResult: "+err.Error(), "")

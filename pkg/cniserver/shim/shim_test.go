@@ -41,11 +41,11 @@ func TestRequestWithBadArgs(t *testing.T) {
 	}
 }
 
-func TestResultRefusesNonsense(t *testing.T) {
+func TestResultRefusesInvalidResponse(t *testing.T) {
 	for want, resp := range map[string]api.AddResponse{
-		`ips: address "x"`:        {IPs: []api.IP{{IP: "x", CIDR: "10.0.0.0/8"}}},
+		`ips: invalid address "x"`:        {IPs: []api.IP{{IP: "x", CIDR: "10.0.0.0/8"}}},
 		`prefix "10.0.0.0"`:       {IPs: []api.IP{{IP: "10.0.0.1", CIDR: "10.0.0.0"}}},
-		`routes: destination "y"`: {Routes: []api.Route{{Destination: "y"}}},
+		`routes: invalid destination "y"`: {Routes: []api.Route{{Destination: "y"}}},
 	} {
 		if _, err := shim.Result(&skel.CmdArgs{}, resp); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
@@ -53,7 +53,7 @@ func TestResultRefusesNonsense(t *testing.T) {
 	}
 }
 
-// FuzzRequest: no stdin and no CNI_ARGS make the plugin panic, and every error has a CNI code.
+// FuzzRequest checks that no stdin or CNI_ARGS panics the plugin, and that every error has a CNI code.
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte(`{"name":"n","type":"woven-cni","routes":[{"dst":"::/0"}]}`), "K8S_POD_NAME=a;K8S_POD_NAMESPACE=b")
 	f.Add([]byte(`{"ipam":{"type":"x"},"prevResult":[],"dns":null}`), "=;=")
@@ -65,7 +65,7 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("error without code: %v", err)
 		}
 		if err == nil && conf.ServerSocket == "" {
-			t.Fatal("no socket")
+			t.Fatal("the configuration has no socket")
 		}
 	})
 }

@@ -22,7 +22,7 @@ import (
 // DefaultProbe is the inactivity probe interval when Config.Probe is zero.
 const DefaultProbe = 5 * time.Second
 
-// Database says which OVSDB database a client is for.
+// Database is the OVSDB database that a client uses.
 type Database int
 
 // The databases that Woven uses.
@@ -70,28 +70,28 @@ func (d Database) clientModel() (model.ClientDBModel, error) {
 	return model.ClientDBModel{}, fmt.Errorf("unknown database %d", int(d))
 }
 
-// Table says what to monitor of one table. The zero values of Only, Except and Where mean everything.
+// Table selects what to monitor of one table. The zero values of Only, Except and Where select everything.
 type Table struct {
 	// Name is the table's name, such as nb.LogicalSwitchTable.
 	Name string
-	// Only lists the columns to monitor, if not empty; the others stay zero in the rows.
+	// Only lists the columns to monitor, if not empty. Other columns stay zero in the rows.
 	Only []string
 	// Except lists columns not to monitor. Only and Except exclude each other.
 	Except []string
-	// Where are conditions on the rows to monitor; a row that fulfils any of them is monitored
-	// (ovsdb-server(7), monitor_cond). Values are in OVSDB notation.
+	// Where are conditions on the rows to monitor; a row that satisfies any of them is monitored (ovsdb-server(7),
+	// monitor_cond). Values are in OVSDB notation.
 	Where []ovsdb.Condition
 }
 
-// Handler hears about the cache. Its methods are called in order from one goroutine, never
-// concurrently; they may take their time, since neither the cache nor Transact waits for them.
+// Handler receives events of the cache. Its methods are called in order from one goroutine, never concurrently. They may
+// be slow: neither the cache nor Transact waits for them.
 type Handler interface {
-	// Synced says that the cache is complete after a (re)connect: anything may have changed.
+	// Synced means that the cache is complete after a (re)connect: any row may have changed.
 	Synced()
-	// Changed says that a row was added, changed or deleted in the cache since the last call for
-	// it. Changes that come before the handler has heard of the row's last one are reported once.
+	// Changed means that a row was added, changed or deleted in the cache since the last call for it. Several changes of a
+	// row before a call are reported once.
 	Changed(table, uuid string)
-	// Lost says that the connection is gone; reads keep serving the last cache.
+	// Lost means that the connection was lost. Reads continue to return the last cache.
 	Lost(err error)
 }
 
@@ -102,18 +102,18 @@ type Config struct {
 	// Endpoints are the servers in the order of preference: "unix:/path", "tcp:host:port" or
 	// "ssl:host:port". Of a clustered NB or SB only the leader is used.
 	Endpoints []string
-	// TLS is for ssl endpoints; LoadTLS makes one from files.
+	// TLS is the configuration for ssl endpoints; LoadTLS loads one from files.
 	TLS *tls.Config
 	// Tables are the tables to monitor. Reads of other tables find nothing.
 	Tables []Table
-	// Probe is the inactivity probe interval: a server that was silent that long is asked for a sign
-	// of life, and given up when it was silent twice that long. Zero means DefaultProbe; less than 100 ms is an error.
+	// Probe is the inactivity probe interval: the client probes a server that has been silent for that long, and
+	// disconnects after twice that long. Zero means DefaultProbe; less than 100 ms is an error.
 	Probe time.Duration
-	// Handler hears about the cache. It may be nil.
+	// Handler receives events of the cache. It may be nil.
 	Handler Handler
-	// Clock is the clock of the probes and pauses. Nil means the real one.
+	// Clock is the clock of probes and back-off. Nil means the real one.
 	Clock clock.WithTicker
-	// Log gets one line when the connection is made, lost, or cannot be made for a new reason.
+	// Log gets one line when a connection is established, lost, or fails for a new reason.
 	Log logr.Logger
 }
 
@@ -124,8 +124,7 @@ type endpoint struct {
 	tls     bool
 }
 
-// ParseEndpoints splits a comma separated list of endpoints and checks each of them; see
-// Config.Endpoints for their form.
+// ParseEndpoints splits a comma-separated list of endpoints and checks each of them; see Config.Endpoints for their form.
 func ParseEndpoints(list string) ([]string, error) {
 	var endpoints []string
 	for text := range strings.SplitSeq(list, ",") {

@@ -22,7 +22,7 @@ func TestParseEndpoints(t *testing.T) {
 	}
 }
 
-func TestNewNamesWhatIsWrong(t *testing.T) {
+func TestNewReportsBadConfig(t *testing.T) {
 	sock := []string{"unix:/sock"}
 	for _, c := range []struct {
 		cfg  client.Config

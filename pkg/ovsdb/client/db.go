@@ -15,48 +15,46 @@ import (
 )
 
 var (
-	// ErrNotConnected says that there is no synced connection; nothing was sent.
+	// ErrNotConnected means that there is no synced connection. Nothing was sent.
 	ErrNotConnected = errors.New("not connected to the database")
-	// ErrUnknownOutcome says that the connection or the caller's context ended while a transaction
-	// was on its way: it may or may not have been committed.
+	// ErrUnknownOutcome means that the connection or the caller's context ended while a transaction was in flight: it may
+	// or may not have been committed.
 	ErrUnknownOutcome = errors.New("outcome of the transaction is unknown")
 )
 
 const (
-	// maxTimeout bounds the time that one endpoint has to answer the first questions.
+	// maxTimeout bounds the time for the requests of the handshake with one endpoint.
 	maxTimeout = 30 * time.Second
 	// minProbe is the shortest probe interval.
 	minProbe = 100 * time.Millisecond
-	// firstPause and lastPause bound the pause after all endpoints failed in turn.
+	// firstPause and lastPause bound the back-off after all endpoints have failed.
 	firstPause = 100 * time.Millisecond
 	lastPause  = 3 * time.Second
-	// stable is how long a session must have lived for its end not to count as a failure.
+	// stable is the minimum duration of a session whose end does not count as a failure.
 	stable = 10 * time.Second
 )
 
-// DB is a live copy of one database, and the way to change it. All methods may be called at any time
-// from any goroutine.
+// DB is a client of one database: a live copy (the cache) and transactions. All methods are safe for concurrent use.
 type DB struct {
 	cfg       Config
 	endpoints []endpoint
-	columns   map[string][]string // to monitor, by table
+	columns   map[string][]string // columns to monitor, by table
 	model     model.DatabaseModel
 	notifier  *notifier
 	running   atomic.Bool
 
-	store   atomic.Pointer[store]   // the last complete copy
+	store   atomic.Pointer[store]   // the last complete cache
 	session atomic.Pointer[session] // nil when not synced
 
 	mu     sync.Mutex
 	synced chan struct{} // closed while synced
 
-	// resume is what the store holds, for monitor_cond_since. Sessions, which follow one another,
-	// alone use it.
+	// resume is the state that the store has, for monitor_cond_since. Only sessions use it, one after another.
 	resume resumePoint
 }
 
-// resumePoint names a state of the server's database: the one that a monitor had seen with this
-// transaction. Any other monitor request starts from nothing.
+// resumePoint names a state of the server's database: the last transaction that a monitor with these requests has seen.
+// Other monitor requests start without it.
 type resumePoint struct {
 	txn      string
 	requests string
@@ -120,11 +118,11 @@ func (d *DB) configureTables() error {
 	return nil
 }
 
-// Run connects and stays connected: when a server is gone, frozen, or no longer the leader, the next
-// endpoint is tried, for ever. It returns nil when ctx ends, and calls the handler only while it runs.
+// Run connects and reconnects: when a server is gone, hangs, or is no longer the leader, it tries the next endpoint, and so
+// on forever. It returns nil when ctx ends. It calls the handler only while it runs.
 func (d *DB) Run(ctx context.Context) error {
 	if !d.running.CompareAndSwap(false, true) {
-		return errors.New("run database client: it runs already")
+		return errors.New("run database client: already running")
 	}
 	defer d.running.Store(false)
 	var wg sync.WaitGroup
@@ -132,7 +130,7 @@ func (d *DB) Run(ctx context.Context) error {
 	wg.Go(func() { d.notifier.run(ctx) })
 
 	count := len(d.endpoints)
-	complained := map[string]string{}
+	logged := map[string]string{}
 	for next, failures := 0, 0; ; next = (next + 1) % count {
 		ep := d.endpoints[next]
 		log := d.cfg.Log.WithValues("database", d.cfg.Database.String(), "endpoint", ep.text)
@@ -145,10 +143,10 @@ func (d *DB) Run(ctx context.Context) error {
 		case wasSynced:
 			log.Info("database connection lost", "reason", err.Error())
 			d.notifier.lost(err)
-			clear(complained)
-		case complained[ep.text] != err.Error():
+			clear(logged)
+		case logged[ep.text] != err.Error():
 			log.Info("cannot use database endpoint", "reason", err.Error())
-			complained[ep.text] = err.Error()
+			logged[ep.text] = err.Error()
 		}
 		failures++
 		if wasSynced && d.cfg.Clock.Since(begin) >= stable {
@@ -160,13 +158,13 @@ func (d *DB) Run(ctx context.Context) error {
 	}
 }
 
-// timeout is the time that an endpoint has to answer. It grows with the failed rounds: a frozen server must
-// not hold up the way to a good one, and a busy one must not be given up for ever.
+// timeout is the time that an endpoint has for each request of the handshake. It grows with the number of failed rounds: a
+// hanging server must not delay the connection to a good one for long, and a slow one must get enough time.
 func (d *DB) timeout(rounds int) time.Duration {
 	return min(d.cfg.Probe/2<<min(rounds, 10), maxTimeout)
 }
 
-// pause waits after the given number of failed rounds; it returns false when ctx has ended.
+// pause waits after the given number of failed rounds. It returns false when ctx has ended.
 func (d *DB) pause(ctx context.Context, rounds int) bool {
 	timer := d.cfg.Clock.NewTimer(min(firstPause<<min(rounds-1, 10), lastPause))
 	defer timer.Stop()
@@ -178,10 +176,10 @@ func (d *DB) pause(ctx context.Context, rounds int) bool {
 	}
 }
 
-// Connected reports whether there is a connection and the cache follows it.
+// Connected reports whether the client is connected and the cache synced.
 func (d *DB) Connected() bool { return d.session.Load() != nil }
 
-// WaitSynced waits until Connected. It returns the error of ctx when that ends first.
+// WaitSynced waits until Connected returns true. It returns the error of ctx if that ends first.
 func (d *DB) WaitSynced(ctx context.Context) error {
 	d.mu.Lock()
 	synced := d.synced
@@ -205,11 +203,10 @@ func (d *DB) setSession(s *session) {
 	}
 }
 
-// Transact sends the operations as one transaction (RFC 7047 section 4.1.3) to the server, which for a
-// clustered NB or SB is the leader. An error of an operation is in the results, which
-// ovsdb.CheckOperationResults reads, not in the error. The error is ErrNotConnected when nothing was sent, and
-// ErrUnknownOutcome when ctx or the connection ended before the reply came. When it has returned without
-// an error, the cache holds what was committed.
+// Transact sends the operations as one transaction (RFC 7047 section 4.1.3) to the server, which for a clustered NB or SB is
+// the leader. Errors of operations are in the results (see ovsdb.CheckOperationResults), not in the returned error. The
+// returned error is ErrNotConnected when nothing was sent, and ErrUnknownOutcome when ctx or the connection ended before
+// the reply. After Transact has returned without an error, the cache contains what was committed.
 func (d *DB) Transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovsdb.OperationResult, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("transact: %w", err)
@@ -230,12 +227,12 @@ func (d *DB) Row(table, uuid string) model.Model {
 	return model.Clone(row)
 }
 
-// Peek returns a cached row without copying it, or nil. It must not be modified; a change of the row
-// replaces it, so it may be kept.
+// Peek returns a cached row without copying it, or nil. The row must not be modified. It may be kept, because a change
+// replaces the row.
 func (d *DB) Peek(table, uuid string) model.Model { return d.store.Load().get(table, uuid) }
 
-// Each calls fn for the rows that the table holds now, in no order, until fn returns false. The rows
-// are the cache's own: they must not be modified, and may be kept. fn may call any method.
+// Each calls fn for the current rows of the table, in no order, until fn returns false. The rows are the cache's own: they
+// must not be modified, and may be kept. fn may call any method.
 func (d *DB) Each(table string, fn func(uuid string, row model.Model) bool) {
 	for _, r := range d.store.Load().rows(table) {
 		if !fn(r.uuid, r.row) {

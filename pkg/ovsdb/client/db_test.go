@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	// patience is how long a test waits for what must happen.
-	patience = 60 * time.Second
-	// probe is short, so that the tests of frozen servers are; a live server that is silent twice as long
-	// costs a reconnect and no result.
+	// timeout bounds each wait of a test.
+	timeout = 60 * time.Second
+	// probe is short, so that tests of hanging servers are fast. A live server that is silent for twice as long costs a
+	// reconnect, but fails no test.
 	probe = 2 * time.Second
 )
 
@@ -31,11 +31,11 @@ func TestTransactReadsItsOwnWrites(t *testing.T) {
 		commit(t, db, insertSwitch(id, "sw"))
 		row, ok := db.Row(nb.LogicalSwitchTable, id).(*nb.LogicalSwitch)
 		if !ok || row.Name != "sw" || row.UUID != id {
-			t.Fatalf("transaction %d: cache holds %+v", i, row)
+			t.Fatalf("transaction %d: cache has %+v", i, row)
 		}
 	}
 	if n := db.Len(nb.LogicalSwitchTable); n != 200 {
-		t.Errorf("cache holds %d rows, want 200", n)
+		t.Errorf("cache has %d rows, want 200", n)
 	}
 	byName := []ovsdb.Condition{ovsdb.NewCondition("name", ovsdb.ConditionEqual, "sw")}
 	if err := nbtest.Commit(ctx, db, ovsdb.Operation{
@@ -51,7 +51,7 @@ func TestTransactReadsItsOwnWrites(t *testing.T) {
 	})
 	commit(t, db, ovsdb.Operation{Op: ovsdb.OperationDelete, Table: nb.LogicalSwitchTable, Where: []ovsdb.Condition{}})
 	if n := len(db.UUIDs(nb.LogicalSwitchTable)); n != 0 {
-		t.Errorf("cache holds %d rows after delete, want none", n)
+		t.Errorf("cache has %d rows after delete, want none", n)
 	}
 }
 
@@ -100,14 +100,14 @@ func TestOperationsThatLibovsdbCannotEncode(t *testing.T) {
 	}
 	results, err := db.Transact(bounded(t), ovsdb.Operation{Op: ovsdb.OperationDelete, Table: nb.LogicalSwitchTable})
 	if err != nil || results[0].Error == "" {
-		t.Errorf("a delete without a condition was taken: %+v, %v", results, err)
+		t.Errorf("a delete without a condition was accepted: %+v, %v", results, err)
 	}
 }
 
 func TestTransactHonoursItsContext(t *testing.T) {
 	server := nbtest.Start(t)
 	db := server.Client(t)
-	timeout := int(patience.Milliseconds())
+	timeout := int(timeout.Milliseconds())
 	wait := ovsdb.Operation{
 		Op: ovsdb.OperationWait, Table: nb.LogicalSwitchTable, Timeout: &timeout, Until: "==", Columns: []string{"name"},
 		Where: []ovsdb.Condition{}, Rows: []ovsdb.Row{{"name": "never"}},
@@ -118,7 +118,7 @@ func TestTransactHonoursItsContext(t *testing.T) {
 		_, err := db.Transact(ctx, wait, insertSwitch(testUUID(1), "never"))
 		done <- err
 	}()
-	commit(t, db, insertSwitch(testUUID(2), "other")) // the waiting one blocks nobody
+	commit(t, db, insertSwitch(testUUID(2), "other")) // the waiting transaction blocks no other
 	cancel()
 	if err := <-done; !errors.Is(err, client.ErrUnknownOutcome) || !errors.Is(err, context.Canceled) {
 		t.Errorf("Transact = %v, want unknown outcome and canceled", err)
@@ -126,7 +126,7 @@ func TestTransactHonoursItsContext(t *testing.T) {
 	if _, err := db.Transact(ctx, wait); !errors.Is(err, context.Canceled) {
 		t.Errorf("Transact with an ended context = %v", err)
 	}
-	// The server was told: were the wait still there, this would fulfil it.
+	// The server has cancelled the transaction: otherwise this commit would satisfy its wait.
 	commit(t, db, ovsdb.Operation{
 		Op: ovsdb.OperationUpdate, Table: nb.LogicalSwitchTable, Where: []ovsdb.Condition{}, Row: ovsdb.Row{"name": "never"},
 	})
@@ -168,11 +168,11 @@ func TestUnmonitoredColumnsAndConditions(t *testing.T) {
 		t.Errorf("switch = %+v, want no ports", row)
 	}
 	if got := db.UUIDs(nb.LogicalSwitchPortTable); !slices.Equal(got, []string{p1}) {
-		t.Errorf("ports in the cache: %v, want %s alone", got, p1)
+		t.Errorf("ports in the cache: %v, want only %s", got, p1)
 	}
 	row, _ := db.Row(nb.LogicalSwitchPortTable, p1).(*nb.LogicalSwitchPort)
 	if row == nil || row.Name != "a" || len(row.Addresses) != 0 {
-		t.Errorf("port = %+v, want name and type alone", row)
+		t.Errorf("port = %+v, want only name and type", row)
 	}
 	if n := db.Len(nb.NBGlobalTable); n != 0 {
 		t.Errorf("an unmonitored table has %d rows", n)

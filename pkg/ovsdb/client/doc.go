@@ -1,23 +1,21 @@
 // Package client keeps a live copy of one OVSDB database and sends it transactions.
 //
-// A DB is made by New and lives as long as its Run: Run connects, loads the monitored tables, follows
-// their changes, and when the connection is lost goes to the next endpoint, for ever. Reads (Row,
-// Each, UUIDs, Len) never block on the network: while there is no connection they serve the last
-// state that was seen. A transaction of the server becomes visible to readers as a whole, and when
-// Transact has returned, its effects are visible.
+// New creates a DB, Run connects it: it loads the monitored tables, follows their changes, and goes to the next endpoint
+// when the connection is lost, forever. Reads (Row, Each, UUIDs, Len) never block on the network: without a connection they
+// return the last known state. A transaction of the server becomes visible to readers as a whole. After Transact has
+// returned, its effects are visible.
 //
-// The models, the decoding of rows and the application of differences are libovsdb's; the connection
-// is our own, because libovsdb v0.8.1's client cannot give what Woven needs:
+// The models, the decoding of rows and the application of differences are libovsdb's. The connection is our own, because
+// libovsdb v0.8.1's client has three faults:
 //
-//   - it does not come back from a frozen server: its lock is held while it connects, all endpoints
-//     share one timeout, and a write that blocks blocks every later call, Close included;
-//   - an update that it cannot apply is dropped without a trace (update3), so that the copy stays wrong;
-//   - when more than 65,536 changes are waiting, further ones are not reported.
+//   - it does not recover from a hanging server: it holds its lock while it connects, all endpoints share one timeout, and
+//     a blocked write blocks every later call, Close included;
+//   - it silently drops an update that it cannot apply (update3), so that the copy stays wrong;
+//   - it drops changes when more than 65,536 are waiting.
 //
-// Here the socket is closed to end a session, which frees everything that hangs on it; a watchdog does
-// that when the server has been silent for two probe intervals; an update that cannot be applied ends
-// the session and the next one loads everything again; and changes wait in a set, which loses none.
+// This client closes the socket to end a session, which unblocks every goroutine of it. A watchdog does that when the
+// server has been silent for two probe intervals. An update that cannot be applied ends the session, and the next session
+// loads everything again. Changes wait in a set, which loses none.
 //
-// The protocol is RFC 7047 with the extensions of ovsdb-server(7): monitor_cond_since and the
-// _Server database.
+// The protocol is RFC 7047 with the extensions of ovsdb-server(7): monitor_cond_since and the _Server database.
 package client

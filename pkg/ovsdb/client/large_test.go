@@ -41,8 +41,8 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// BenchmarkInitialDump measures a client's start with a large database: the time until it is synced, the
-// heap that the cache keeps, and the bytes allocated on the way.
+// BenchmarkInitialDump measures a client's start with a large database: the time until it is synced, the heap of the cache,
+// and the bytes allocated meanwhile.
 func BenchmarkInitialDump(b *testing.B) {
 	for _, n := range []int{10_000, 100_000} {
 		b.Run(fmt.Sprintf("ports=%d", n), func(b *testing.B) {
@@ -59,7 +59,7 @@ func BenchmarkInitialDump(b *testing.B) {
 				b.StopTimer()
 				b.ReportMetric(float64(heap()-before)/float64(n), "heap-bytes/port")
 				if got := db.Len(nb.LogicalSwitchPortTable); got != n {
-					b.Fatalf("cache holds %d ports, want %d", got, n)
+					b.Fatalf("cache has %d ports, want %d", got, n)
 				}
 				b.StartTimer()
 			}
@@ -67,7 +67,7 @@ func BenchmarkInitialDump(b *testing.B) {
 	}
 }
 
-// BenchmarkAddPort measures one more port in a switch that has many, one transaction each.
+// BenchmarkAddPort measures adding a port to a switch with many ports, one transaction each.
 func BenchmarkAddPort(b *testing.B) {
 	const n = 50_000
 	server := nbtest.Start(b)

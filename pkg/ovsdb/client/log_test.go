@@ -10,7 +10,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 )
 
-// logSink keeps log lines, for tests of what an operator is told.
+// logSink keeps log lines, for tests of the log.
 type logSink struct {
 	mu    sync.Mutex
 	lines []string

@@ -17,8 +17,8 @@ type monitorRequest struct {
 	Where   []ovsdb.Condition `json:"where,omitempty"`
 }
 
-// monitorRequests returns what to ask of a server with the given schema. A column that an older server
-// lacks stays zero in the cache; a table that it lacks is an error.
+// monitorRequests returns the monitor requests for a server with the given schema. A column that an older server lacks
+// stays zero in the cache; a missing table is an error.
 func (d *DB) monitorRequests(schema ovsdb.DatabaseSchema, log logr.Logger) (map[string][]monitorRequest, error) {
 	requests := map[string][]monitorRequest{}
 	for _, t := range d.cfg.Tables {
@@ -38,9 +38,9 @@ func (d *DB) monitorRequests(schema ovsdb.DatabaseSchema, log logr.Logger) (map[
 	return requests, nil
 }
 
-// monitorRows starts the monitor of the tables and returns when the cache is complete. If the server
-// still knows the last transaction that we saw, as the members of a cluster do, only the changes since
-// then come and are applied to the cache that we have.
+// monitorRows starts the monitor of the tables and returns when the cache is complete. If the server still knows the last
+// transaction that we saw, as the members of a cluster do, it sends only the changes since then, and they are applied to
+// the present cache.
 func (s *session) monitorRows(requests map[string][]monitorRequest) error {
 	key, err := json.Marshal(requests)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *session) monitorRows(requests map[string][]monitorRequest) error {
 	}
 }
 
-// sync takes the reply to monitor_cond_since; the worker calls it.
+// sync applies the reply to monitor_cond_since; the worker calls it.
 func (s *session) sync(raw json.RawMessage, requests string) error {
 	d := s.db
 	var reply dump
@@ -119,7 +119,7 @@ type statusUpdates struct {
 // monitorServer watches whether the server is a member of its cluster, and for NB and SB its leader.
 func (s *session) monitorServer() error {
 	columns := []string{"name", "model", "connected", "leader"}
-	raw, err := s.ask("monitor", []any{"_Server", serverCookie, map[string]any{
+	raw, err := s.handshakeCall("monitor", []any{"_Server", serverCookie, map[string]any{
 		"Database": []monitorRequest{{Columns: columns}},
 	}})
 	if err != nil {
@@ -142,7 +142,7 @@ func (s *session) serverUpdate(raw json.RawMessage) error {
 	return s.db.acceptable(up)
 }
 
-// acceptable returns why we do not want this server, if so.
+// acceptable returns an error if this server must not be used.
 func (d *DB) acceptable(up statusUpdates) error {
 	for _, row := range up.Database {
 		if row.New == nil || row.New.Name != d.cfg.Database.String() || row.New.Model == "standalone" {

@@ -18,7 +18,7 @@ import (
 
 var switches = []client.Table{{Name: nb.LogicalSwitchTable}}
 
-// recorder is a Handler that writes down what it hears, and complains about concurrent calls.
+// recorder is a Handler that records events and fails the test on concurrent calls.
 type recorder struct {
 	t    testing.TB
 	busy sync.Mutex
@@ -47,7 +47,7 @@ func (r *recorder) Synced()                    { r.note("synced") }
 func (r *recorder) Changed(table, uuid string) { r.note(table + " " + uuid) }
 func (r *recorder) Lost(error)                 { r.note("lost") }
 
-// await waits until the events end with these.
+// await waits until the last events are want.
 func (r *recorder) await(ctx context.Context, want ...string) {
 	r.t.Helper()
 	for {
@@ -60,12 +60,12 @@ func (r *recorder) await(ctx context.Context, want ...string) {
 		select {
 		case <-more:
 		case <-ctx.Done():
-			r.t.Fatalf("heard %s\nwant the end to be %s", strings.Join(got, ", "), strings.Join(want, ", "))
+			r.t.Fatalf("events %s\nwant at the end %s", strings.Join(got, ", "), strings.Join(want, ", "))
 		}
 	}
 }
 
-func TestHandlerHearsChangesInOrder(t *testing.T) {
+func TestHandlerReceivesChangesInOrder(t *testing.T) {
 	server := nbtest.Start(t)
 	r := newRecorder(t)
 	db := nbtest.Connect(t, client.Config{
@@ -100,7 +100,7 @@ func TestReconnectsAfterTheServerWasKilled(t *testing.T) {
 			t.Error("connected to a dead server")
 		}
 		if getSwitch(db, testUUID(1)) == nil {
-			t.Error("the stale cache is not served while disconnected")
+			t.Error("reads do not return the last cache while disconnected")
 		}
 		if _, err := db.Transact(ctx, insertSwitch(testUUID(2), "b")); !errors.Is(err, client.ErrNotConnected) {
 			t.Errorf("Transact while disconnected = %v", err)
@@ -117,7 +117,7 @@ func TestReconnectsAfterTheServerWasKilled(t *testing.T) {
 	}
 }
 
-func TestSeesWhatChangedWhileItWasAway(t *testing.T) {
+func TestReconnectSyncsMissedChanges(t *testing.T) {
 	t.Parallel()
 	server := nbtest.Start(t)
 	r := newRecorder(t)
@@ -126,7 +126,7 @@ func TestSeesWhatChangedWhileItWasAway(t *testing.T) {
 	})
 	ctx := bounded(t)
 	commit(t, db, insertSwitch(testUUID(1), "a"), insertSwitch(testUUID(2), "b"))
-	server.Freeze()
+	server.Pause()
 	r.await(ctx, "lost")
 	server.Stop()
 	server.Edit(t, insertSwitch(testUUID(3), "c"), ovsdb.Operation{
@@ -136,13 +136,13 @@ func TestSeesWhatChangedWhileItWasAway(t *testing.T) {
 	server.Restart()
 	r.await(ctx, "lost", "synced")
 	if getSwitch(db, testUUID(1)) != nil || getSwitch(db, testUUID(2)) == nil || getSwitch(db, testUUID(3)) == nil {
-		t.Errorf("cache holds %v, want the rows b and c", db.UUIDs(nb.LogicalSwitchTable))
+		t.Errorf("cache has %v, want the rows b and c", db.UUIDs(nb.LogicalSwitchTable))
 	}
 }
 
-// While the server is frozen, with a transaction too large for the socket's buffer on its way, nothing
-// else may hang, and when it is back the same DB must go on.
-func TestFrozenServerBlocksNobody(t *testing.T) {
+// While the server hangs, with a transaction in flight that is too large for the socket's buffer, nothing else may hang.
+// When the server continues, the same DB must recover.
+func TestHangingServerBlocksNobody(t *testing.T) {
 	t.Parallel()
 	server := nbtest.Start(t)
 	r := newRecorder(t)
@@ -151,7 +151,7 @@ func TestFrozenServerBlocksNobody(t *testing.T) {
 	})
 	ctx := bounded(t)
 	commit(t, db, insertSwitch(testUUID(1), "a"))
-	server.Freeze()
+	server.Pause()
 	results := make(chan error)
 	for i := range 4 {
 		go func() {
@@ -161,21 +161,21 @@ func TestFrozenServerBlocksNobody(t *testing.T) {
 	}
 	for range 4 {
 		if err := <-results; !errors.Is(err, client.ErrUnknownOutcome) && !errors.Is(err, client.ErrNotConnected) {
-			t.Errorf("Transact to a frozen server = %v", err)
+			t.Errorf("Transact to a hanging server = %v", err)
 		}
 	}
 	r.await(ctx, "lost")
 	if getSwitch(db, testUUID(1)) == nil || db.Len(nb.LogicalSwitchTable) == 0 {
-		t.Error("the stale cache is not served while the server is frozen")
+		t.Error("reads do not return the last cache while the server hangs")
 	}
-	server.Thaw()
+	server.Resume()
 	if err := db.WaitSynced(ctx); err != nil {
 		t.Fatal(err)
 	}
 	commit(t, db, insertSwitch(testUUID(2), "b"))
 }
 
-func TestLeavesAFrozenEndpointForTheNext(t *testing.T) {
+func TestSwitchesFromHangingEndpoint(t *testing.T) {
 	t.Parallel()
 	first, second := nbtest.Start(t), nbtest.Start(t)
 	r := newRecorder(t)
@@ -185,25 +185,25 @@ func TestLeavesAFrozenEndpointForTheNext(t *testing.T) {
 	})
 	ctx := bounded(t)
 	commit(t, db, insertSwitch(testUUID(1), "on the first"))
-	first.Freeze()
+	first.Pause()
 	r.await(ctx, "lost", "synced")
 	if getSwitch(db, testUUID(1)) != nil {
-		t.Error("the cache still holds the first server's rows")
+		t.Error("the cache still has the first server's rows")
 	}
 	commit(t, db, insertSwitch(testUUID(2), "on the second"))
 }
 
-func TestStartsWithAFrozenFirstEndpoint(t *testing.T) {
+func TestStartsWithHangingFirstEndpoint(t *testing.T) {
 	t.Parallel()
 	first, second := nbtest.Start(t), nbtest.Start(t)
-	first.Freeze()
+	first.Pause()
 	db := nbtest.Connect(t, client.Config{
 		Database: client.NB, Endpoints: []string{first.Endpoint(), second.Endpoint()}, Tables: switches, Probe: probe,
 	})
 	commit(t, db, insertSwitch(testUUID(1), "a"))
 }
 
-func TestClusterSurvivesFrozenAndKilledLeaders(t *testing.T) {
+func TestClusterSurvivesHangingAndKilledLeaders(t *testing.T) {
 	t.Parallel()
 	cluster := nbtest.StartCluster(t, 3)
 	r := newRecorder(t)
@@ -214,21 +214,21 @@ func TestClusterSurvivesFrozenAndKilledLeaders(t *testing.T) {
 	commit(t, db, insertSwitch(testUUID(0), "a"))
 
 	frozen := cluster.Leader()
-	cluster.Servers[frozen].Freeze()
+	cluster.Servers[frozen].Pause()
 	r.await(ctx, "lost", "synced")
 	commit(t, db, insertSwitch(testUUID(1), "b"))
-	killed := cluster.Leader() // asked before the old one wakes up and still believes that it is
-	cluster.Servers[frozen].Thaw()
+	killed := cluster.Leader() // before the old leader continues and still considers itself the leader
+	cluster.Servers[frozen].Resume()
 	cluster.Servers[killed].Stop()
 	r.await(ctx, "lost", "synced")
 	commit(t, db, insertSwitch(testUUID(2), "c"))
 	cluster.Servers[killed].Restart()
 	if n := db.Len(nb.LogicalSwitchTable); n != 3 {
-		t.Errorf("cache holds %d rows, want 3", n)
+		t.Errorf("cache has %d rows, want 3", n)
 	}
 }
 
-// A follower is not used, whatever the order of the endpoints.
+// A follower is not used, in any order of endpoints.
 func TestUsesTheLeaderOnly(t *testing.T) {
 	cluster := nbtest.StartCluster(t, 3)
 	leader := cluster.Leader()
@@ -251,15 +251,14 @@ func TestUsesTheLeaderOnly(t *testing.T) {
 	r.await(ctx, "lost", "synced")
 	commit(t, db, insertSwitch(testUUID(2), "b"))
 	if n := db.Len(nb.LogicalSwitchTable); n != 2 {
-		t.Errorf("cache holds %d rows, want 2", n)
+		t.Errorf("cache has %d rows, want 2", n)
 	}
-	// The new leader knew where we had been, and sent the changes alone.
+	// The new leader knew our last transaction and sent only the changes.
 	log.await(ctx, t, `"resumed"=true`)
 }
 
-// A handler that takes its time holds up neither reads nor transactions, and hears of a row that changed
-// many times meanwhile once.
-func TestSlowHandlerHoldsUpNobody(t *testing.T) {
+// A slow handler delays neither reads nor transactions. It receives one event for many changes of one row.
+func TestSlowHandlerDelaysNobody(t *testing.T) {
 	server := nbtest.Start(t)
 	slow := &slowHandler{recorder: newRecorder(t), entered: make(chan struct{}), leave: make(chan struct{})}
 	db := nbtest.Connect(t, client.Config{
@@ -273,7 +272,7 @@ func TestSlowHandlerHoldsUpNobody(t *testing.T) {
 			Op: ovsdb.OperationUpdate, Table: nb.LogicalSwitchTable, Where: []ovsdb.Condition{}, Row: ovsdb.Row{"name": name},
 		})
 		if got := getSwitch(db, testUUID(1)).Name; got != name {
-			t.Fatalf("cache holds %q, want %q", got, name)
+			t.Fatalf("cache has %q, want %q", got, name)
 		}
 	}
 	commit(t, db, insertSwitch(testUUID(2), "b"))
@@ -282,7 +281,7 @@ func TestSlowHandlerHoldsUpNobody(t *testing.T) {
 	slow.await(bounded(t), "synced", one, one, two)
 }
 
-// slowHandler stays in its first Changed until it may leave.
+// slowHandler blocks in its first Changed until it is released.
 type slowHandler struct {
 	*recorder
 	once           sync.Once

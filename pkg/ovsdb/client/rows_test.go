@@ -13,10 +13,10 @@ import (
 	"github.com/wovensdn/woven/test/nbtest"
 )
 
-// bounded is a context that ends with the test or when something hangs.
+// bounded returns a context that ends with the test or after timeout.
 func bounded(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -16,32 +16,32 @@ import (
 )
 
 const (
-	// rowsCookie and serverCookie tell the updates of our two monitors apart.
+	// rowsCookie and serverCookie identify the updates of our two monitors.
 	rowsCookie   = "rows"
 	serverCookie = "server"
-	// noTransaction asks monitor_cond_since for everything.
+	// noTransaction requests all rows from monitor_cond_since.
 	noTransaction = "00000000-0000-0000-0000-000000000000"
-	// dumpPatience is how many probe intervals the server may be silent while it prepares the dump.
-	dumpPatience = 12
+	// dumpProbes is how many probe intervals the server may be silent while it prepares the dump.
+	dumpProbes = 12
 )
 
-var errSilent = errors.New("server does not answer")
+var errSilent = errors.New("server does not reply")
 
-// session is one connection, from dialling to its end. Its goroutines end together: the first error
-// closes the socket, and no session outlives serve.
+// session is one connection, from dial to close. Its goroutines end together: the first error closes the socket, and no
+// session outlives serve.
 type session struct {
 	db      *DB
 	wire    *wire
 	log     logr.Logger
 	timeout time.Duration
-	ctx     context.Context //nolint:containedctx // the session's own end, which Transact waits for
-	// patience is the silence after which the server counts as dead, in nanoseconds.
-	patience atomic.Int64
-	synced   atomic.Bool
-	resumed  atomic.Bool // synced by the changes since the last session
+	ctx     context.Context //nolint:containedctx // ends with the session; Transact waits for that
+	// maxSilence is the silence after which the server counts as dead, in nanoseconds.
+	maxSilence atomic.Int64
+	synced     atomic.Bool
+	resumed    atomic.Bool // synced with only the changes since the last session
 }
 
-// serve uses one endpoint for as long as it is good. It reports whether the cache was synced with it.
+// serve runs one session with an endpoint until it fails. It reports whether the cache was synced.
 func (d *DB) serve(ctx context.Context, ep endpoint, timeout time.Duration, log logr.Logger) (bool, error) {
 	conn, err := dial(ctx, ep, d.cfg.TLS, timeout)
 	if err != nil {
@@ -49,7 +49,7 @@ func (d *DB) serve(ctx context.Context, ep endpoint, timeout time.Duration, log 
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	s := &session{db: d, wire: newWire(conn, d.cfg.Clock), log: log, timeout: timeout, ctx: ctx}
-	s.patience.Store(int64(maxTimeout + timeout)) // the handshake has its own timeouts
+	s.maxSilence.Store(int64(maxTimeout + timeout)) // the handshake has its own timeouts
 	closed := make(chan struct{})
 	context.AfterFunc(ctx, func() {
 		defer close(closed)
@@ -85,7 +85,7 @@ func dial(ctx context.Context, ep endpoint, cfg *tls.Config, timeout time.Durati
 	return conn, nil
 }
 
-// handshake makes sure that the server is one that we want, and starts the monitors.
+// handshake checks that the server is acceptable and starts the monitors.
 func (s *session) handshake() error {
 	schema, err := s.schema()
 	if err != nil {
@@ -98,19 +98,19 @@ func (s *session) handshake() error {
 	if err := s.monitorServer(); err != nil {
 		return err
 	}
-	s.patience.Store(int64(dumpPatience * s.db.cfg.Probe))
+	s.maxSilence.Store(int64(dumpProbes * s.db.cfg.Probe))
 	begin := s.db.cfg.Clock.Now()
 	if err := s.monitorRows(requests); err != nil {
 		return err
 	}
-	s.patience.Store(int64(2 * s.db.cfg.Probe))
+	s.maxSilence.Store(int64(2 * s.db.cfg.Probe))
 	s.log.Info("database synced", "resumed", s.resumed.Load(), "seconds", s.db.cfg.Clock.Since(begin).Seconds())
 	return nil
 }
 
 func (s *session) schema() (ovsdb.DatabaseSchema, error) {
 	var schema ovsdb.DatabaseSchema
-	raw, err := s.ask("get_schema", []any{s.db.cfg.Database.String()})
+	raw, err := s.handshakeCall("get_schema", []any{s.db.cfg.Database.String()})
 	if err != nil {
 		return schema, err
 	}
@@ -120,19 +120,19 @@ func (s *session) schema() (ovsdb.DatabaseSchema, error) {
 	return schema, nil
 }
 
-// ask is a call of the handshake, which must be answered within the endpoint's timeout.
-func (s *session) ask(method string, params any) (json.RawMessage, error) {
+// handshakeCall is a call of the handshake, with the endpoint's timeout for the reply.
+func (s *session) handshakeCall(method string, params any) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeoutCause(s.ctx, s.timeout, errSilent)
 	defer cancel()
 	raw, err := s.call(ctx, method, params)
 	if err != nil {
-		return nil, fmt.Errorf("ask for %s: %w", method, err)
+		return nil, fmt.Errorf("call %s: %w", method, err)
 	}
 	return raw, nil
 }
 
-// call sends a request and waits for its reply. Every message that the server sent before the reply
-// has been worked off when it returns.
+// call sends a request and waits for its reply. When it returns, every message that the server sent before the reply has
+// been processed.
 func (s *session) call(ctx context.Context, method string, params any) (json.RawMessage, error) {
 	type reply struct {
 		result json.RawMessage
@@ -157,7 +157,7 @@ func (s *session) call(ctx context.Context, method string, params any) (json.Raw
 	}
 }
 
-// interruptedError says that a call was sent and its reply not awaited.
+// interruptedError means that a call was sent and its reply did not arrive.
 type interruptedError struct{ kind, cause error }
 
 func newInterruptedError(ctx context.Context) *interruptedError {
@@ -183,8 +183,8 @@ func (s *session) transact(ctx context.Context, ops []ovsdb.Operation) ([]ovsdb.
 	return results, nil
 }
 
-// work handles everything that the server sends, in order, so that a reply to transact is delivered
-// after the update that the transaction caused: ovsdb-server sends that first.
+// work processes the server's messages in order. A reply to transact is thereby delivered after the update that the
+// transaction caused, which ovsdb-server sends first.
 func (s *session) work() error {
 	for {
 		m, err := s.wire.inbox.pop(s.ctx)
@@ -223,24 +223,24 @@ func (s *session) update(raw json.RawMessage) error {
 	return nil
 }
 
-// watch ends the session when the server is silent, which a frozen one is.
+// watch ends the session when the server is silent, as a hanging one is.
 func (s *session) watch() error {
 	probe := s.db.cfg.Probe
 	ticker := s.db.cfg.Clock.NewTicker(probe / 2)
 	defer ticker.Stop()
-	asked := int64(-1) // the last sign of life when we asked for the next one
+	probedAt := int64(-1) // time of the last received byte when the probe was sent
 	for {
 		select {
 		case <-s.ctx.Done():
 			return context.Cause(s.ctx)
 		case <-ticker.C():
 		}
-		silence, limit := s.wire.silence(), time.Duration(s.patience.Load())
-		last := s.wire.heard.Load()
-		switch judge(silence, probe, limit, last == asked) {
-		case heard, waiting:
-		case ask:
-			asked = last
+		silence, limit := s.wire.silence(), time.Duration(s.maxSilence.Load())
+		last := s.wire.lastRead.Load()
+		switch judge(silence, probe, limit, last == probedAt) {
+		case alive, waiting:
+		case probing:
+			probedAt = last
 			if _, err := s.wire.start("echo", []any{}, func(json.RawMessage, error) error { return nil }); err != nil {
 				return err
 			}
@@ -250,24 +250,24 @@ func (s *session) watch() error {
 	}
 }
 
-type verdict int
+type liveness int
 
 const (
-	heard   verdict = iota // there was a sign of life
-	ask                    // ask for one
-	waiting                // it has been asked for
-	dead                   // it has not come
+	alive   liveness = iota // heard from recently
+	probing                 // send a probe
+	waiting                 // the probe was sent
+	dead                    // no reply to the probe
 )
 
-// judge says what a server's silence means.
-func judge(silence, probe, limit time.Duration, asked bool) verdict {
+// judge decides what to do about a server's silence.
+func judge(silence, probe, limit time.Duration, probed bool) liveness {
 	switch {
 	case silence >= limit:
 		return dead
 	case silence < probe:
-		return heard
-	case asked:
+		return alive
+	case probed:
 		return waiting
 	}
-	return ask
+	return probing
 }

@@ -19,16 +19,16 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/schema"
 )
 
-// script is the server's end of one connection. It plays what a real server cannot be made to do, and
-// fails the test on anything that it does not expect.
+// script is the server's end of one connection. It does what a real server cannot be made to do, and fails the test on
+// unexpected messages.
 type script struct {
 	t    *testing.T
 	conn net.Conn
 	r    *bufio.Reader
 }
 
-// scripted starts a session with a script behind it, after the handshake; the cause of the session's
-// end arrives on the channel.
+// scripted starts a session with a script as its server, after the handshake. The channel receives the cause of the
+// session's end.
 func scripted(t *testing.T, c clock.WithTicker) (*DB, *script, <-chan error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sock")
@@ -53,18 +53,18 @@ func scripted(t *testing.T, c clock.WithTicker) (*DB, *script, <-chan error) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cancel(); _ = conn.Close(); _ = l.Close() })
-	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil { // a hang is a failure
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil { // a hang fails the test
 		t.Fatal(err)
 	}
 	s := &script{t: t, conn: conn, r: bufio.NewReader(conn)}
-	s.answer("get_schema", string(schema.NB))
-	s.answer("monitor", `{"Database":{}}`)
-	s.answer("monitor_cond_since", `[false,"00000000-0000-0000-0000-000000000001",{}]`)
+	s.reply("get_schema", string(schema.NB))
+	s.reply("monitor", `{"Database":{}}`)
+	s.reply("monitor_cond_since", `[false,"00000000-0000-0000-0000-000000000001",{}]`)
 	return d, s, ended
 }
 
-// answer expects a request and replies to it.
-func (s *script) answer(method, result string) {
+// reply expects a request and replies to it.
+func (s *script) reply(method, result string) {
 	s.t.Helper()
 	m := s.expect(method)
 	s.send(`{"id":` + string(m.ID) + `,"error":null,"result":` + result + `}`)
@@ -90,7 +90,7 @@ func (s *script) send(text string) {
 	}
 }
 
-// roundTrip asks the client for a sign of life, which comes when it has read all before.
+// roundTrip sends an echo request. The client's reply means that it has read all messages before.
 func (s *script) roundTrip() {
 	s.t.Helper()
 	s.send(`{"id":"echo","method":"echo","params":["are you there"]}`)
@@ -100,7 +100,7 @@ func (s *script) roundTrip() {
 	}
 }
 
-func TestAnswersTheServersProbe(t *testing.T) {
+func TestRepliesToServerProbe(t *testing.T) {
 	_, s, _ := scripted(t, clocktesting.NewFakeClock(time.Now()))
 	s.roundTrip()
 }
@@ -109,38 +109,38 @@ func TestJudge(t *testing.T) {
 	const probe, limit = 5 * time.Second, 10 * time.Second
 	for _, c := range []struct {
 		silence time.Duration
-		asked   bool
-		want    verdict
+		probed  bool
+		want    liveness
 	}{
-		{0, false, heard},
-		{4 * time.Second, true, heard},
-		{5 * time.Second, false, ask},
+		{0, false, alive},
+		{4 * time.Second, true, alive},
+		{5 * time.Second, false, probing},
 		{9 * time.Second, true, waiting},
 		{10 * time.Second, true, dead},
 		{time.Hour, false, dead},
 	} {
-		if got := judge(c.silence, probe, limit, c.asked); got != c.want {
-			t.Errorf("judge(%v, asked %v) = %v, want %v", c.silence, c.asked, got, c.want)
+		if got := judge(c.silence, probe, limit, c.probed); got != c.want {
+			t.Errorf("judge(%v, probed %v) = %v, want %v", c.silence, c.probed, got, c.want)
 		}
 	}
 }
 
-func TestIdleServerIsProbedAndSilentServerGivenUp(t *testing.T) {
+func TestIdleServerIsProbedAndSilentServerDisconnected(t *testing.T) {
 	now := clocktesting.NewFakeClock(time.Now())
 	d, s, ended := scripted(t, now)
 	if err := d.WaitSynced(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for !now.HasWaiters() { // until the watchdog looks at the clock
+	for !now.HasWaiters() { // until the watchdog waits on the clock
 		runtime.Gosched()
 	}
 	for range 3 {
 		now.Step(DefaultProbe)
-		s.answer("echo", "[]")
-		s.roundTrip() // the answer has been read, at the present time
+		s.reply("echo", "[]")
+		s.roundTrip() // the reply has been read, at the present time
 	}
 	now.Step(DefaultProbe)
-	s.expect("echo") // and be silent
+	s.expect("echo") // send no reply
 	for {
 		select {
 		case err := <-ended:
@@ -155,7 +155,7 @@ func TestIdleServerIsProbedAndSilentServerGivenUp(t *testing.T) {
 	}
 }
 
-func TestAnUpdateThatCannotBeAppliedEndsTheSession(t *testing.T) {
+func TestUnappliableUpdateEndsSession(t *testing.T) {
 	d, s, ended := scripted(t, clocktesting.NewFakeClock(time.Now()))
 	s.send(`{"id":null,"method":"update3","params":["rows","00000000-0000-0000-0000-000000000002",
 		{"Logical_Switch":{"00000000-0000-0000-0000-00000000000a":{"modify":{"name":"b"}}}}]}`)
@@ -163,7 +163,7 @@ func TestAnUpdateThatCannotBeAppliedEndsTheSession(t *testing.T) {
 		t.Errorf("session ended with: %v", err)
 	}
 	if d.resume.txn != "" {
-		t.Error("the next session would resume from a state that the cache does not hold")
+		t.Error("the next session would resume from a state that the cache does not have")
 	}
 }
 
@@ -181,7 +181,7 @@ func TestSchemaOfAnotherVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := requests[nb.LogicalSwitchTable][0].Columns; len(got) != 1 || got[0] != "name" {
-		t.Errorf("columns asked of a server without ports: %v", got)
+		t.Errorf("monitored columns of a server without ports: %v", got)
 	}
 	delete(old.Tables, nb.ACLTable)
 	if _, err := d.monitorRequests(old, logr.Discard()); err == nil || !strings.Contains(err.Error(), "has no table ACL") {

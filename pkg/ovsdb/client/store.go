@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -11,8 +12,8 @@ import (
 	"github.com/ovn-kubernetes/libovsdb/updates"
 )
 
-// store holds rows by table and uuid. A stored row is never modified: a change replaces it, so readers
-// may keep what they got. It has one writer at a time.
+// store holds rows by table and uuid. A stored row is never modified: a change replaces it, so readers may keep rows. It
+// has one writer at a time.
 type store struct {
 	model model.DatabaseModel
 
@@ -51,13 +52,13 @@ type rowRef struct {
 	row  model.Model
 }
 
-// change is a row's new value; nil means that it is deleted.
+// change is a row's new value; nil means deleted.
 type change struct {
 	key rowKey
 	row model.Model
 }
 
-// apply makes all of an update visible at once. After an error nothing of it is.
+// apply makes an update visible atomically. After an error no part of it is visible.
 func (s *store) apply(up ovsdb.TableUpdates2) ([]rowKey, error) {
 	var changes []change
 	for table, rows := range up {
@@ -120,7 +121,7 @@ func (s *store) change(key rowKey, ru *ovsdb.RowUpdate2) (change, error) {
 	}
 	current := s.tables[key.table][key.uuid]
 	if current == nil {
-		return change{}, fmt.Errorf("modified, but not in the cache")
+		return change{}, errors.New("modified row is not in the cache")
 	}
 	var diff updates.ModelUpdates
 	if err := diff.AddRowUpdate2(s.model, key.table, key.uuid, current, *ru); err != nil {
@@ -158,8 +159,8 @@ func (d *dump) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// loadAll reads table-updates2 row by row: decoded at once, the dump of a large database would take
-// several times the memory of the rows themselves.
+// loadAll decodes table-updates2 row by row: to decode the dump of a large database at once would take several times the
+// memory of the rows.
 func (s *store) loadAll(raw json.RawMessage) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	return eachMember(dec, func(table string) error {
@@ -173,7 +174,7 @@ func (s *store) loadAll(raw json.RawMessage) error {
 	})
 }
 
-// eachMember calls fn for each name of the JSON object that comes next; fn must consume its value.
+// eachMember calls fn for each name of the next JSON object; fn must consume its value.
 func eachMember(dec *json.Decoder, fn func(name string) error) error {
 	open, err := dec.Token()
 	if err != nil {

@@ -32,7 +32,7 @@ func parseUpdate(t *testing.T, text string) ovsdb.TableUpdates2 {
 	return up
 }
 
-func TestApplyFollowsTheRow(t *testing.T) {
+func TestApplyUpdatesRow(t *testing.T) {
 	s := testStore(t)
 	const id = "00000000-0000-0000-0000-00000000000a"
 	step := func(update string) *nb.LogicalSwitch {
@@ -47,7 +47,7 @@ func TestApplyFollowsTheRow(t *testing.T) {
 	if first.Name != "a" || first.OtherConfig["k"] != "v" {
 		t.Fatalf("inserted row = %+v", first)
 	}
-	// A difference toggles: a pair that is there goes, one that is not comes.
+	// A difference toggles: it removes a pair that exists and adds one that does not.
 	second := step(`{"modify":{"other_config":["map",[["k","v"],["m","x"]]]}}`)
 	if len(second.OtherConfig) != 2 || second.OtherConfig["m"] != "x" || second.OtherConfig["l"] != "w" {
 		t.Errorf("modified row = %+v", second)
@@ -60,15 +60,14 @@ func TestApplyFollowsTheRow(t *testing.T) {
 	}
 }
 
-// An update that cannot be applied must not be applied in part: the cache would then show a transaction
-// that never was.
+// An update that cannot be applied must not be applied in part: the cache would then show a transaction that never existed.
 func TestApplyIsAllOrNothing(t *testing.T) {
 	s := testStore(t)
 	_, err := s.apply(parseUpdate(t, `{
 		"Logical_Switch":{"00000000-0000-0000-0000-00000000000a":{"insert":{"name":"a"}}},
 		"Port_Group":{"00000000-0000-0000-0000-00000000000b":{"modify":{"name":"b"}}}}`))
 	if err == nil {
-		t.Fatal("a modification of an unknown row was taken")
+		t.Fatal("a modification of an unknown row was accepted")
 	}
 	if n := s.size(nb.LogicalSwitchTable); n != 0 {
 		t.Errorf("%d rows of the failed update are visible", n)

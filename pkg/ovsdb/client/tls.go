@@ -11,12 +11,11 @@ import (
 	"time"
 )
 
-// LoadTLS returns a client configuration from PEM files: our certificate, its private key, and the CA
-// certificates that the server's must lead to. The files are read again when they have changed, so
-// renewed certificates are used from the next connection on.
+// LoadTLS returns a client configuration from PEM files: the client certificate, its private key, and the CA certificates
+// for the server. Files that have changed are loaded again, so renewed certificates are used from the next connection on.
 //
-// As in Open vSwitch itself, the server's certificate must be signed by the CA, and its host name is
-// not compared: certificates made by ovs-pki(8) name no host.
+// As in Open vSwitch, the server's certificate must be signed by the CA, and its host name is not checked: certificates of
+// ovs-pki(8) have none.
 func LoadTLS(certFile, keyFile, caFile string) (*tls.Config, error) {
 	pair := &watched[*tls.Certificate]{paths: []string{certFile, keyFile}, load: func() (*tls.Certificate, error) {
 		cert, err := tls.LoadX509KeyPair(certFile, keyFile)
@@ -39,8 +38,8 @@ func LoadTLS(certFile, keyFile, caFile string) (*tls.Config, error) {
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return pair.get()
 		},
-		// The default verification wants a host name and cannot change its CAs;
-		// VerifyConnection below does the verification.
+		// The default verification requires a host name and fixed CAs;
+		// VerifyConnection below verifies the chain.
 		InsecureSkipVerify: true, //nolint:gosec // see above
 		VerifyConnection: func(state tls.ConnectionState) error {
 			roots, err := pool.get()
@@ -59,14 +58,14 @@ func loadPool(path string) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("load CA certificates: %s holds no PEM certificate", path)
+		return nil, fmt.Errorf("load CA certificates: %s has no PEM certificate", path)
 	}
 	return pool, nil
 }
 
 func verifyChain(chain []*x509.Certificate, roots *x509.CertPool) error {
 	if len(chain) == 0 {
-		return errors.New("verify server: it sent no certificate")
+		return errors.New("verify server: no certificate")
 	}
 	opts := x509.VerifyOptions{
 		Roots:         roots,
@@ -82,7 +81,7 @@ func verifyChain(chain []*x509.Certificate, roots *x509.CertPool) error {
 	return nil
 }
 
-// watched is a value loaded from files, and loaded again when their size or time of change differs.
+// watched is a value loaded from files. It is loaded again when their size or modification time changes.
 type watched[T any] struct {
 	paths []string
 	load  func() (T, error)

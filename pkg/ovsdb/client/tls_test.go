@@ -57,7 +57,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 
 func writePEM(t *testing.T, path, kind string, der []byte) {
 	t.Helper()
-	// A rename replaces the file at once, as certificate managers do.
+	// A rename replaces the file atomically, as certificate managers do.
 	if err := os.WriteFile(path+".new", pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func writePEM(t *testing.T, path, kind string, der []byte) {
 	}
 }
 
-// issue writes a new key and certificate to the two files.
+// issue writes a new certificate and key to the two files.
 func (a *authority) issue(certFile, keyFile string) {
 	a.t.Helper()
 	a.next++
@@ -94,8 +94,8 @@ func TestTLSWithClientCertificates(t *testing.T) {
 	ca.issue(serverCert, serverKey)
 	server, endpoint := nbtest.StartTLS(t, serverCert, serverKey, ca.file)
 
-	// The client begins with a certificate of a stranger, which the server refuses; the files are renewed later.
-	newAuthority(t, "stranger").issue(cert, key)
+	// The client starts with a certificate of an unknown CA, which the server refuses. The files are renewed later.
+	newAuthority(t, "unknown").issue(cert, key)
 	cfg, err := client.LoadTLS(cert, key, ca.file)
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestTLSWithClientCertificates(t *testing.T) {
 	go func() { ended <- db.Run(ctx) }()
 	log.await(ctx, t, "cannot use database endpoint")
 	if db.Connected() {
-		t.Error("connected with a certificate of a stranger")
+		t.Error("connected with a certificate of an unknown CA")
 	}
 	ca.issue(cert, key)
 	if err := db.WaitSynced(ctx); err != nil {
@@ -124,12 +124,12 @@ func TestTLSWithClientCertificates(t *testing.T) {
 	}
 }
 
-func TestTLSRefusesAServerOfAStranger(t *testing.T) {
-	ca, stranger, dir := newAuthority(t, "ca"), newAuthority(t, "stranger"), t.TempDir()
+func TestTLSRefusesServerOfUnknownCA(t *testing.T) {
+	ca, unknown, dir := newAuthority(t, "ca"), newAuthority(t, "unknown"), t.TempDir()
 	cert, key := filepath.Join(dir, "pem"), filepath.Join(dir, "key")
 	ca.issue(cert, key)
 	_, endpoint := nbtest.StartTLS(t, cert, key, ca.file)
-	cfg, err := client.LoadTLS(cert, key, stranger.file)
+	cfg, err := client.LoadTLS(cert, key, unknown.file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestTLSRefusesAServerOfAStranger(t *testing.T) {
 	log.await(ctx, t, "verify server: x509: certificate signed by unknown authority")
 }
 
-func TestLoadTLSNamesTheBadFile(t *testing.T) {
+func TestLoadTLSReportsBadFile(t *testing.T) {
 	ca, dir := newAuthority(t, "ca"), t.TempDir()
 	cert, key, empty := filepath.Join(dir, "pem"), filepath.Join(dir, "key"), filepath.Join(dir, "empty")
 	ca.issue(cert, key)
@@ -153,7 +153,7 @@ func TestLoadTLSNamesTheBadFile(t *testing.T) {
 	for _, c := range []struct{ cert, key, ca, want string }{
 		{filepath.Join(dir, "absent"), key, ca.file, "absent"},
 		{empty, key, ca.file, empty},
-		{cert, key, empty, empty + " holds no PEM certificate"},
+		{cert, key, empty, empty + " has no PEM certificate"},
 		{cert, key, filepath.Join(dir, "absent"), "absent"},
 	} {
 		if _, err := client.LoadTLS(c.cert, c.key, c.ca); err == nil || !strings.Contains(err.Error(), c.want) {

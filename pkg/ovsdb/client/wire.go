@@ -18,8 +18,7 @@ import (
 // maxMessage bounds one JSON-RPC message; the dump of 100,000 ports is about 60 MB.
 const maxMessage = 2 << 30
 
-// message is any JSON-RPC 1.0 message of RFC 7047 section 4: a request and a notification have a
-// method, a reply has none.
+// message is any JSON-RPC 1.0 message of RFC 7047 section 4: requests and notifications have a method, replies have none.
 type message struct {
 	Method string          `json:"method"`
 	Params json.RawMessage `json:"params"`
@@ -40,19 +39,19 @@ type response struct {
 	ID     json.RawMessage `json:"id"`
 }
 
-// replyFunc gets the reply to a call, in the order of all messages of the server.
+// replyFunc receives the reply to a call, in order with all messages of the server.
 type replyFunc func(result json.RawMessage, err error) error
 
-// wire is one JSON-RPC connection. The reader answers the server's echo requests at once, also while
-// a large update is being applied, and hands everything else on to inbox in the order of arrival.
-// Nothing here waits for a lock while it is on the network: closing the socket frees everyone.
+// wire is one JSON-RPC connection. The reader replies to the server's echo requests at once, even while a large update is
+// being applied, and passes all other messages to inbox in order. No method holds a lock during network I/O: closing the
+// socket unblocks everyone.
 type wire struct {
-	conn  net.Conn
-	inbox *queue[message]
-	out   *queue[[]byte]
-	clock clock.PassiveClock
-	born  time.Time
-	heard atomic.Int64 // nanoseconds after born of the last byte read
+	conn     net.Conn
+	inbox    *queue[message]
+	out      *queue[[]byte]
+	clock    clock.PassiveClock
+	born     time.Time
+	lastRead atomic.Int64 // nanoseconds after born of the last byte read
 
 	mu     sync.Mutex
 	calls  map[string]replyFunc
@@ -68,14 +67,14 @@ func newWire(conn net.Conn, c clock.PassiveClock) *wire {
 
 // silence returns how long the server has sent nothing.
 func (w *wire) silence() time.Duration {
-	return w.clock.Since(w.born) - time.Duration(w.heard.Load())
+	return w.clock.Since(w.born) - time.Duration(w.lastRead.Load())
 }
 
-// Read makes the wire the reader that notes the signs of life.
+// Read reads from the connection and records the time, for silence.
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.conn.Read(p)
 	if n > 0 {
-		w.heard.Store(int64(w.clock.Since(w.born)))
+		w.lastRead.Store(int64(w.clock.Since(w.born)))
 	}
 	return n, err
 }
@@ -89,7 +88,7 @@ func (w *wire) readLoop() error {
 		}
 		var m message
 		if err := json.Unmarshal(raw, &m); err != nil {
-			return fmt.Errorf("decode message of server: %w", err)
+			return fmt.Errorf("decode server message: %w", err)
 		}
 		if m.Method == "echo" {
 			if err := w.reply(m); err != nil {
@@ -122,7 +121,7 @@ func (w *wire) reply(m message) error {
 	return nil
 }
 
-// start sends a request; fn gets the reply. It returns the request's id.
+// start sends a request and returns its id; fn receives the reply.
 func (w *wire) start(method string, params any, fn replyFunc) (uint64, error) {
 	w.mu.Lock()
 	w.nextID++
@@ -139,7 +138,7 @@ func (w *wire) start(method string, params any, fn replyFunc) (uint64, error) {
 	return id, nil
 }
 
-// cancel asks the server to give up a request (RFC 7047 section 4.1.4). The reply still comes.
+// cancel cancels a request (RFC 7047 section 4.1.4). Its reply still arrives.
 func (w *wire) cancel(id uint64) {
 	// A request of plain values always encodes.
 	if raw, err := json.Marshal(request{Method: "cancel", Params: []any{id}}); err == nil {
@@ -147,7 +146,7 @@ func (w *wire) cancel(id uint64) {
 	}
 }
 
-// finish hands a reply to its call.
+// finish passes a reply to its call.
 func (w *wire) finish(m message) error {
 	w.mu.Lock()
 	fn := w.calls[string(m.ID)]
@@ -179,7 +178,7 @@ func (e rpcError) Error() string {
 
 var errTooLong = errors.New("message too long")
 
-// readMessage reads one JSON object. It only looks for its end: the contents are parsed once, later.
+// readMessage reads one JSON object. It only finds its end; the content is parsed once, later.
 func readMessage(r *bufio.Reader, limit int) ([]byte, error) {
 	var msg []byte
 	var f framer
@@ -238,8 +237,8 @@ func (f *framer) scan(p []byte) (int, bool) {
 	return len(p), false
 }
 
-// queue is an unbounded FIFO of one consumer. What it holds is bounded by those who fill it: callers
-// wait for their replies, and the server's updates would otherwise pile up in the server.
+// queue is an unbounded FIFO with one consumer. Its length is bounded in practice: callers wait for their replies, and the
+// server's updates would otherwise pile up in the server.
 type queue[T any] struct {
 	wake chan struct{}
 
@@ -259,7 +258,7 @@ func (q *queue[T]) push(v T) {
 	}
 }
 
-// pop waits for an item, or for the end of ctx, whose cause it returns.
+// pop waits for an item. It returns the cause of ctx if that ends first.
 func (q *queue[T]) pop(ctx context.Context) (T, error) {
 	for {
 		if v, ok := q.tryPop(); ok {

@@ -1,13 +1,13 @@
-// Command peer is what the pods of the end-to-end tests run: a small server that
-// tells each caller as whom it sees it, and a client that asks many others at once.
+// Command peer runs in the pods of the end-to-end tests: a small server that replies to each client with the client's
+// address, and a client that connects to many targets at once.
 //
-//	peer serve            answer on the ports below
-//	peer check TARGETS    ask, from wherever it runs; TARGETS is a JSON list
-//	peer relay POD TARGETS    let the peer at address POD ask
-//	peer stream ADDRESS   send a datagram every 50 ms to an address that answers with whom it sees; print the answers
-//	peer one-stream ADDRESS   the same from one port
-//	peer associate ADDRESS   ask an address for an association of SCTP, until interrupted
-//	peer steady POD       ping POD a hundred times in ten seconds; fail if more than one in ten is lost
+// peer serve            serve the ports below
+// peer check TARGETS    connect to TARGETS, a JSON list
+// peer relay POD TARGETS    let the peer at address POD check TARGETS
+// peer stream ADDRESS   send a datagram every 50 ms to a server that replies with the source address; print the replies
+// peer one-stream ADDRESS   the same from one port
+// peer associate ADDRESS   send SCTP INIT packets to an address, until interrupted
+// peer steady POD       ping POD a hundred times in ten seconds; fail if more than one in ten is lost
 package main
 
 import (
@@ -76,19 +76,19 @@ func relay(ctx context.Context, pod, targets string) error {
 	url := "http://" + net.JoinHostPort(pod, strconv.Itoa(wire.HTTPPort)) + "/check"
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(targets)) //nolint:gosec // the test says whom to ask
 	if err != nil {
-		return fmt.Errorf("make request: %w", err)
+		return fmt.Errorf("create request: %w", err)
 	}
 	client := http.Client{Timeout: time.Minute}
 	response, err := client.Do(request) //nolint:gosec // the test says whom to ask
 	if err != nil {
-		return fmt.Errorf("ask the peer: %w", err)
+		return fmt.Errorf("call the peer: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("the peer answered %s", response.Status)
+		return fmt.Errorf("the peer returned %s", response.Status)
 	}
 	if _, err := io.Copy(os.Stdout, response.Body); err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+		return fmt.Errorf("read the response: %w", err)
 	}
 	return nil
 }
@@ -129,7 +129,7 @@ func serve(ctx context.Context) error {
 	return nil
 }
 
-// greet tells each caller its address, and at which one it was answered.
+// greet replies to each connection with its source and destination addresses.
 func greet(l net.Listener) error {
 	for {
 		conn, err := l.Accept()
@@ -141,7 +141,7 @@ func greet(l net.Listener) error {
 	}
 }
 
-// greetDatagrams tells who sends a datagram its address.
+// greetDatagrams replies to each datagram with its source address.
 func greetDatagrams(c net.PacketConn) error {
 	buffer := make([]byte, 64)
 	name, _ := os.Hostname() // that of the pod

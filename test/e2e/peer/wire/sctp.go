@@ -13,8 +13,8 @@ import (
 // SCTPSource is the port that [Associate] sends from.
 const SCTPSource = 40132
 
-// Associate asks an address for an SCTP association every 200 ms, until ctx ends.
-// It makes the packets itself, because not every kernel has sockets for SCTP, and reads no answer.
+// Associate sends an SCTP INIT to an address every 200 ms, until ctx ends. It builds the packets itself, because not every
+// kernel has SCTP sockets, and does not read replies.
 func Associate(ctx context.Context, address string) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -29,7 +29,7 @@ func Associate(ctx context.Context, address string) error {
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		// An answer to an earlier packet that nobody is there is reported here: the next one is sent all the same.
+		// Write reports an ICMP error for an earlier packet here: continue with the next one.
 		_, _ = conn.Write(sctpInit(to.Port()))
 		select {
 		case <-ctx.Done():

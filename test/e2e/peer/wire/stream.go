@@ -11,19 +11,18 @@ import (
 	"time"
 )
 
-// StreamInterval is between two datagrams of [Stream].
+// StreamInterval is the interval between two datagrams of [Stream].
 const StreamInterval = 50 * time.Millisecond
 
-// Echoed is a datagram of a stream that was answered.
+// Echoed is a datagram of a stream that got a reply.
 type Echoed struct {
 	Number int       `json:"number"` // of the datagram, from 0
 	Sent   time.Time `json:"sent"`
-	SeenAs string    `json:"seenAs"` // the address that it came from, as the answer tells
-	By     string    `json:"by"`     // the pod that answered, with [OneStream]
+	SeenAs string    `json:"seenAs"` // the source address in the reply
+	By     string    `json:"by"`     // the pod that replied, with [OneStream]
 }
 
-// OneStream is [Stream] from one and the same port: all that it sends is one
-// connection to whoever tracks connections.
+// OneStream is [Stream] from a single port: one connection to conntrack.
 func OneStream(ctx context.Context, address string, out io.Writer) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "udp", address)
 	if err != nil {
@@ -37,13 +36,13 @@ func OneStream(ctx context.Context, address string, out io.Writer) error {
 	defer ticker.Stop()
 	for number := 0; ctx.Err() == nil; number++ {
 		a := Echoed{Number: number, Sent: time.Now()}
-		_, _ = conn.Write([]byte("woven")) // one that is refused says nothing of the next
+		_, _ = conn.Write([]byte("woven")) // an ICMP error does not affect the next datagram
 		_ = conn.SetReadDeadline(a.Sent.Add(StreamInterval))
 		buffer := make([]byte, 256)
 		if n, err := conn.Read(buffer); err == nil {
 			a.SeenAs, a.By, _ = strings.Cut(string(buffer[:n]), " ")
 			if err := encoder.Encode(a); err != nil {
-				return fmt.Errorf("tell of an answer: %w", err)
+				return fmt.Errorf("write a reply: %w", err)
 			}
 		}
 		select {
@@ -54,11 +53,10 @@ func OneStream(ctx context.Context, address string, out io.Writer) error {
 	return nil
 }
 
-// Stream sends a datagram every [StreamInterval] to an address that answers each
-// with the address that it came from, and writes each answer to out as a line of
-// JSON. It ends with ctx, or when nobody reads out any more.
+// Stream sends a datagram every [StreamInterval] to a server that replies with the source address, and writes each reply to
+// out as a line of JSON. It returns when ctx ends or a write to out fails.
 //
-// The answer does not say to which datagram it belongs, so each has a socket of its own.
+// A reply does not identify its datagram, so each datagram has a socket of its own.
 func Stream(ctx context.Context, address string, out io.Writer) error {
 	answers := make(chan Echoed, 1000)
 	ticker := time.NewTicker(StreamInterval)
@@ -70,7 +68,7 @@ func Stream(ctx context.Context, address string, out io.Writer) error {
 			return nil
 		case a := <-answers:
 			if err := encoder.Encode(a); err != nil {
-				return fmt.Errorf("tell of an answer: %w", err)
+				return fmt.Errorf("write a reply: %w", err)
 			}
 		case now := <-ticker.C:
 			a := Echoed{Number: number, Sent: now}
@@ -85,13 +83,13 @@ func Stream(ctx context.Context, address string, out io.Writer) error {
 	}
 }
 
-// datagram sends one and returns as whom it was seen, or an error after a second without an answer.
+// datagram sends a datagram and returns the source address in the reply, or an error after a second without a reply.
 func datagram(ctx context.Context, address string) (string, error) {
 	seen, _, err := datagramFrom(ctx, "", address)
 	return seen, err
 }
 
-// datagramFrom is the same from one of several addresses, and tells who answered, if that one does.
+// datagramFrom is datagram with a source address. It also returns the name of the replying pod, if the reply has it.
 func datagramFrom(ctx context.Context, source, address string) (seenAs, by string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

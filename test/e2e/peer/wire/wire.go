@@ -1,4 +1,4 @@
-// Package wire is what tests and peers say to each other.
+// Package wire is the protocol between tests and peers.
 package wire
 
 import (
@@ -24,49 +24,49 @@ import (
 const (
 	// HTTPPort serves /ready and /check.
 	HTTPPort = 8080
-	// HelloPort answers each connection and each datagram with the address that it came from.
+	// HelloPort replies to each connection and each datagram with its source address.
 	HelloPort = 7000
 )
 
-// patience is how long a target is asked again; attempt bounds one question. The
-// first packet between two pods waits for ARP and for flows.
+// retryTimeout is how long a target is retried; attempt bounds one attempt. The first packet between two pods waits for ARP
+// and for flows.
 const (
-	patience = 15 * time.Second
-	attempt  = 2 * time.Second
+	retryTimeout = 15 * time.Second
+	attempt      = 2 * time.Second
 )
 
-// How to ask a target.
+// How to connect to a target.
 const (
 	Ping    = "ping"    // one echo request
 	Connect = "connect" // a TCP connection, closed at once
-	Hello   = "hello"   // a TCP connection that tells as whom we are seen
-	Send    = "send"    // a datagram that is answered with as whom we are seen
-	Get     = "get"     // an HTTP request: the answer has the status, a header and the body
+	Hello   = "hello"   // a TCP connection, with our source address as reply
+	Send    = "send"    // a datagram, with our source address as reply
+	Get     = "get"     // an HTTP request: the reply has the status, a header and the body
 )
 
-// Target is one question.
+// Target is what to connect to, and how.
 type Target struct {
 	How     string `json:"how"`
 	Address string `json:"address"` // an IP address, for TCP with a port
-	// Refused wants a connection or a datagram refused, and nothing else.
+	// Refused expects the connection or the datagram to be refused.
 	Refused bool `json:"refused,omitempty"`
-	// Silent wants no answer at all, and asks once.
+	// Silent expects no reply at all, in one attempt.
 	Silent bool `json:"silent,omitempty"`
-	// Source is the address that asks; empty leaves it to the kernel.
+	// Source is the source address; empty leaves it to the kernel.
 	Source string `json:"source,omitempty"`
 }
 
-// Answer is what came of it: Error is empty if the target answered.
+// Answer is the result of a target. Error is empty if the target replied as expected.
 type Answer struct {
 	Target
 	SeenAs string `json:"seenAs,omitempty"` // with Hello and Send
-	By     string `json:"by,omitempty"`     // who answered, if it tells: its address with Hello, the name of the pod with Send
+	By     string `json:"by,omitempty"`     // who replied: its address with Hello, the name of the pod with Send
 	Body   string `json:"body,omitempty"`   // with Get
 	Error  string `json:"error,omitempty"`
 	Tries  int    `json:"tries"`
 }
 
-// Ask asks all targets at once.
+// Ask connects to all targets concurrently.
 func Ask(ctx context.Context, targets []Target) []Answer {
 	answers := make([]Answer, len(targets))
 	var wg sync.WaitGroup
@@ -78,7 +78,7 @@ func Ask(ctx context.Context, targets []Target) []Answer {
 }
 
 func insist(ctx context.Context, t Target, id int) Answer {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, retryTimeout)
 	defer cancel()
 	for a := (Answer{Target: t}); ; {
 		a.Tries++
@@ -90,7 +90,7 @@ func insist(ctx context.Context, t Target, id int) Answer {
 		case t.Refused && refused:
 			err = nil
 		case t.Refused && err == nil:
-			err = errors.New("it was answered, want it refused")
+			err = errors.New("got a reply, want it refused")
 		}
 		if err == nil {
 			a.Error = ""
@@ -105,13 +105,13 @@ func insist(ctx context.Context, t Target, id int) Answer {
 	}
 }
 
-// silent wants the question to have run into its time limit.
+// silent expects that the attempt timed out.
 func silent(a Answer, err error) Answer {
 	switch late := net.Error(nil); {
 	case err == nil:
-		a.Error = "it was answered, want silence"
+		a.Error = "got a reply, want none"
 	case !errors.As(err, &late) || !late.Timeout():
-		a.Error = "want silence: " + err.Error()
+		a.Error = "want no reply: " + err.Error()
 	}
 	return a
 }
@@ -148,19 +148,19 @@ func askOnce(ctx context.Context, a *Answer, id int) error {
 	}
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+		return fmt.Errorf("read the reply: %w", err)
 	}
 	for i, word := range strings.Fields(line) {
 		seen, err := netip.ParseAddrPort(word)
 		if err != nil {
-			return fmt.Errorf("answer %q: %w", line, err)
+			return fmt.Errorf("reply %q: %w", line, err)
 		}
 		*[]*string{&a.SeenAs, &a.By}[min(i, 1)] = seen.Addr().Unmap().String()
 	}
 	return nil
 }
 
-// get asks by HTTP.
+// get sends an HTTP request.
 func get(ctx context.Context, a *Answer) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.Address+"/", nil)
 	if err != nil {
@@ -232,7 +232,7 @@ func ping(ctx context.Context, address string, id int) error {
 	return awaitReply(conn, to, id)
 }
 
-// awaitReply passes over what raw sockets see of others.
+// awaitReply waits for our reply and skips other packets on the raw socket.
 func awaitReply(conn *icmp.PacketConn, from netip.Addr, id int) error {
 	protocol := 1
 	var reply icmp.Type = ipv4.ICMPTypeEchoReply

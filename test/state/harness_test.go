@@ -29,14 +29,14 @@ import (
 // config is the cluster that all states are in.
 var config = compile.Config{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default", LoadBalancers: true, ServiceSource: compile.DefaultServiceSource, APIServers: []netip.Addr{netip.MustParseAddr("192.168.70.10")}}
 
-// database is what a bed needs: the model database or a real one.
+// database is what a harness needs: the model database or a real one.
 type database interface {
 	commit.DB
 }
 
-// bed is one controller on one database, driven step by step: an API server that
+// harness is one controller on one database, driven step by step: an API server that
 // holds projections, and the core between the two.
-type bed struct {
+type harness struct {
 	t       testing.TB
 	config  compile.Config
 	kinds   kube.Kinds
@@ -68,14 +68,14 @@ type bed struct {
 	repaired []engine.Repair
 }
 
-func newBed(t testing.TB, db database) *bed {
-	b := &bed{t: t, config: config, kinds: kube.AllKinds(), extend: func(*world.World, map[model.Kind]compile.Func) {}, db: db, objects: map[model.Ref]any{}, parsed: map[model.Ref][]model.Problem{}, now: time.Unix(1_700_000_000, 0), reports: map[model.Ref]engine.Report{}}
+func newHarness(t testing.TB, db database) *harness {
+	b := &harness{t: t, config: config, kinds: kube.AllKinds(), extend: func(*world.World, map[model.Kind]compile.Func) {}, db: db, objects: map[model.Ref]any{}, parsed: map[model.Ref][]model.Problem{}, now: time.Unix(1_700_000_000, 0), reports: map[model.Ref]engine.Report{}}
 	b.restart()
 	return b
 }
 
 // restart puts a fresh process in place of the present one.
-func (b *bed) restart() {
+func (b *harness) restart() {
 	b.t.Helper()
 	b.start()
 	for _, ref := range sortedRefs(b.objects) {
@@ -85,7 +85,7 @@ func (b *bed) restart() {
 	b.lead()
 }
 
-func (b *bed) start() {
+func (b *harness) start() {
 	b.view = commit.NewView(b.db)
 	b.news = nil
 	b.reports = map[model.Ref]engine.Report{}
@@ -99,7 +99,7 @@ func (b *bed) start() {
 	})
 }
 
-func (b *bed) lead() {
+func (b *harness) lead() {
 	b.t.Helper()
 	fence, err := commit.TakeOver(b.t.Context(), b.db)
 	if err != nil {
@@ -112,7 +112,7 @@ func (b *bed) lead() {
 }
 
 // set creates or changes an object, or deletes it when object is nil.
-func (b *bed) set(ref model.Ref, object any) {
+func (b *harness) set(ref model.Ref, object any) {
 	if object == nil {
 		delete(b.objects, ref)
 	} else {
@@ -121,7 +121,7 @@ func (b *bed) set(ref model.Ref, object any) {
 	b.apply(ref, object)
 }
 
-func (b *bed) apply(ref model.Ref, object any) {
+func (b *harness) apply(ref model.Ref, object any) {
 	b.t.Helper()
 	if err := b.core.Apply(engine.Change{Ref: ref, Object: object, Problems: b.parsed[ref]}); err != nil {
 		b.t.Fatal(err)
@@ -129,7 +129,7 @@ func (b *bed) apply(ref model.Ref, object any) {
 }
 
 // settle runs the loop until nothing is left to do.
-func (b *bed) settle() {
+func (b *harness) settle() {
 	b.t.Helper()
 	for turn := range 10_000 {
 		if b.turns > 0 && turn == b.turns {
@@ -170,7 +170,7 @@ func (b *bed) settle() {
 	b.t.Fatal("the controller does not come to rest")
 }
 
-func (b *bed) wrote(w compile.Want) {
+func (b *harness) wrote(w compile.Want) {
 	b.writes++
 	b.written = append(b.written, fmt.Sprintf("%T %+v", w, w))
 	if b.observe != nil {
@@ -179,7 +179,7 @@ func (b *bed) wrote(w compile.Want) {
 }
 
 // The methods of engine.Observer.
-func (b *bed) Compiled(kind model.Kind, _ float64) {
+func (b *harness) Compiled(kind model.Kind, _ float64) {
 	next := maps.Clone(b.compiled)
 	if next == nil {
 		next = map[model.Kind]int{}
@@ -187,11 +187,11 @@ func (b *bed) Compiled(kind model.Kind, _ float64) {
 	next[kind]++
 	b.compiled = next
 }
-func (b *bed) Woken(model.Kind, int)              {}
-func (b *bed) Committed(int, int, float64, error) {}
-func (b *bed) Drift(table string)                 { b.drift = append(b.drift, table) }
-func (b *bed) Connected(bool)                     {}
-func (b *bed) Epoch(int64)                        {}
+func (b *harness) Woken(model.Kind, int)              {}
+func (b *harness) Committed(int, int, float64, error) {}
+func (b *harness) Drift(table string)                 { b.drift = append(b.drift, table) }
+func (b *harness) Connected(bool)                     {}
+func (b *harness) Epoch(int64)                        {}
 
 // refusing is a database that refuses some operations.
 type refusing struct {
@@ -211,15 +211,15 @@ func (r refusing) Transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovsdb
 }
 
 // Write implements engine.Writer.
-func (b *bed) Write(w compile.Want, done func(error)) {
+func (b *harness) Write(w compile.Want, done func(error)) {
 	b.wrote(w)
 	b.news = append(b.news, func() { done(b.carryOut(w)) })
 }
 
 // HasStatus implements engine.Writer.
-func (b *bed) HasStatus(kind model.Kind) bool { return b.kinds.HasStatus(kind) }
+func (b *harness) HasStatus(kind model.Kind) bool { return b.kinds.HasStatus(kind) }
 
-func (b *bed) carryOut(w compile.Want) error {
+func (b *harness) carryOut(w compile.Want) error {
 	switch w := w.(type) {
 	case compile.Claim:
 		return b.claim(w)
@@ -253,7 +253,7 @@ func (b *bed) carryOut(w compile.Want) error {
 	return nil
 }
 
-func (b *bed) claim(w compile.Claim) error {
+func (b *harness) claim(w compile.Claim) error {
 	if _, exists := b.objects[w.Target()]; exists {
 		return fmt.Errorf("ips %q already exists", w.Target().Name)
 	}
@@ -265,7 +265,7 @@ func (b *bed) claim(w compile.Claim) error {
 	return nil
 }
 
-func (b *bed) annotate(a compile.Annotate) {
+func (b *harness) annotate(a compile.Annotate) {
 	switch o := b.objects[a.Object].(type) {
 	case *model.Pod:
 		if o.UID == a.UID {
@@ -303,7 +303,7 @@ func merged(a, b map[string]string) map[string]string {
 	return out
 }
 
-func (b *bed) createSubnet(s compile.CreateSubnet) {
+func (b *harness) createSubnet(s compile.CreateSubnet) {
 	if _, exists := b.objects[s.Target()]; exists {
 		return
 	}
@@ -317,7 +317,7 @@ func (b *bed) createSubnet(s compile.CreateSubnet) {
 // createdUID is that of Subnets which the controller made: users keep them.
 const createdUID = "created"
 
-func (b *bed) finalize(f compile.Finalize) {
+func (b *harness) finalize(f compile.Finalize) {
 	o := b.objects[f.Object]
 	switch {
 	case o == nil:
@@ -345,13 +345,13 @@ func withMeta(object any, change func(*model.Meta)) any {
 }
 
 // Report implements engine.Writer.
-func (b *bed) Report(r engine.Report) { b.reports[r.Ref] = r }
+func (b *harness) Report(r engine.Report) { b.reports[r.Ref] = r }
 
 // Repaired implements engine.Writer.
-func (b *bed) Repaired(r engine.Repair) { b.repaired = append(b.repaired, r) }
+func (b *harness) Repaired(r engine.Repair) { b.repaired = append(b.repaired, r) }
 
 // Usage implements engine.Writer.
-func (b *bed) Usage(u addresses.Usage) {
+func (b *harness) Usage(u addresses.Usage) {
 	if b.usage == nil {
 		b.usage = map[string]addresses.Usage{}
 	}
@@ -406,7 +406,7 @@ func pod(ns, name, onNode string) *model.Pod {
 
 // become brings the API server to a state, as users do: what has our finalizer is
 // marked for deletion, and the controller lets it go.
-func (b *bed) become(s state) {
+func (b *harness) become(s state) {
 	b.t.Helper()
 	for _, ref := range sortedRefs(b.objects) {
 		if _, stays := s.objects[ref]; !stays && ref.Kind != model.KindIP {
@@ -418,7 +418,7 @@ func (b *bed) become(s state) {
 	}
 }
 
-func (b *bed) remove(ref model.Ref) {
+func (b *harness) remove(ref model.Ref) {
 	o := b.objects[ref]
 	switch {
 	case metaOf(o).UID == createdUID:
@@ -430,7 +430,7 @@ func (b *bed) remove(ref model.Ref) {
 }
 
 // put creates or changes an object and keeps what the controller wrote on it.
-func (b *bed) put(ref model.Ref, object any) {
+func (b *harness) put(ref model.Ref, object any) {
 	if old, ok := b.objects[ref]; ok && b.kinds.HasStatus(ref.Kind) {
 		object = withMeta(object, func(m *model.Meta) { m.Finalized, m.Deleting = metaOf(old).Finalized, metaOf(old).Deleting })
 	}

@@ -6,18 +6,17 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// source is where an address may come from: a subnet, or a pool of it.
-type source struct {
+// candidate is where an address may be allocated: a subnet, or a pool of it.
+type candidate struct {
 	subnet string
 	pool   *model.IPPool // nil for the addresses that are in no pool
 }
 
-// sources lists where a NIC of a pod in this namespace may get its address from,
-// in order of preference. The pool that the NIC names says which subnet; in the
-// subnets of its namespace, the pools bound to the namespace go before the rest
-// of the subnet, which is theirs only if there are none. ok is false if something
-// is missing, for which problem is the reason, if it is worth telling.
-func (c Config) sources(v *world.View, of string, nic *model.PodNIC) (out []source, problem *model.Problem, ok bool) {
+// candidates returns where a NIC of a pod in this namespace may get its address from, in order of preference. A pool in the
+// NIC's annotation decides the subnet. In the subnets of the namespace, pools bound to the namespace come first; addresses
+// outside of pools are candidates only without such a pool. ok is false if something is missing; problem is the reason, or
+// nil if there is nothing to report.
+func (c Config) candidates(v *world.View, of string, nic *model.PodNIC) (out []candidate, problem *model.Problem, ok bool) {
 	if nic.Pool != "" && nic.IPs == (model.Addrs{}) {
 		return named(v, nic)
 	}
@@ -33,17 +32,17 @@ func (c Config) sources(v *world.View, of string, nic *model.PodNIC) (out []sour
 		bound := false
 		for _, pool := range pools {
 			if pool.Subnet == subnet && !pool.Deleting {
-				out, bound = append(out, source{subnet, pool}), true
+				out, bound = append(out, candidate{subnet, pool}), true
 			}
 		}
 		if !bound {
-			out = append(out, source{subnet: subnet})
+			out = append(out, candidate{subnet: subnet})
 		}
 	}
 	return out, nil, true
 }
 
-func named(v *world.View, nic *model.PodNIC) ([]source, *model.Problem, bool) {
+func named(v *world.View, nic *model.PodNIC) ([]candidate, *model.Problem, bool) {
 	pool, ok := v.IPPool(nic.Pool)
 	problem := &model.Problem{
 		Reason: model.ReasonAcquireAddressFailed, Field: model.AnnotationField(annotations.Key(nic.Provider, annotations.SuffixIPPool)),
@@ -56,14 +55,14 @@ func named(v *world.View, nic *model.PodNIC) ([]source, *model.Problem, bool) {
 	case nic.Subnet != "" && nic.Subnet != pool.Subnet:
 		problem.Message = "IPPool " + pool.Name + " is of Subnet " + pool.Subnet + ", and the annotation logical_switch names " + nic.Subnet
 	default:
-		return []source{{pool.Subnet, pool}}, nil, true
+		return []candidate{{pool.Subnet, pool}}, nil, true
 	}
 	return nil, problem, false
 }
 
-// from tells whether a record is of one of the sources.
-func from(sources []source, ip *model.IP) bool {
-	for _, s := range sources {
+// from reports whether a record is from one of the candidates.
+func fromAny(candidates []candidate, ip *model.IP) bool {
+	for _, s := range candidates {
 		if s.subnet == ip.Subnet && (s.pool == nil || s.pool.HasAll(ip.Addrs)) {
 			return true
 		}
@@ -71,10 +70,10 @@ func from(sources []source, ip *model.IP) bool {
 	return false
 }
 
-// names are those of the sources' subnets and pools; no pools if there are none at all.
-func names(sources []source) (subnets, pools []string) {
+// names returns the names of the candidates' subnets and pools. pools is nil if no candidate is a pool.
+func names(candidates []candidate) (subnets, pools []string) {
 	pooled := false
-	for _, s := range sources {
+	for _, s := range candidates {
 		subnets = append(subnets, s.subnet)
 		pool := ""
 		if s.pool != nil {

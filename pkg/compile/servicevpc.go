@@ -10,22 +10,22 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// place gives the Vpc in which a Service is reached, and those of its endpoints that
-// are there: addresses of Vpcs may overlap, so that one of another Vpc would be somebody
-// else's. An endpoint that is no pod with an address of ours is wherever the Service is.
-func (c Config) place(r *Result, v *world.View, s *model.Service) (vpc string, endpoints []*model.EndpointSlice) {
+// serviceVpc returns the Vpc of a Service and those of its endpoints that are in it. Addresses of Vpcs may overlap, so an
+// endpoint of another Vpc would be reached as another pod. An endpoint that is not a pod with an address of ours counts as
+// in the Service's Vpc.
+func (c Config) serviceVpc(r *Result, v *world.View, s *model.Service) (vpc string, endpoints []*model.EndpointSlice) {
 	endpoints = v.EndpointSlicesOfService(s.Namespace, s.Name)
-	where := c.whereabouts(v, s.Namespace, endpoints)
+	where := c.endpointVpcs(v, s.Namespace, endpoints)
 	vpc = c.vpcOf(r, v, s, where)
-	if stranger, elsewhere := firstElsewhere(where, vpc); elsewhere {
-		r.problem(model.ReasonBackendsInOtherVpc, "", "endpoint %s is left out: it is in Vpc %s, and the Service in %s", stranger, where[stranger], vpc)
+	if foreign, elsewhere := firstElsewhere(where, vpc); elsewhere {
+		r.problem(model.ReasonBackendsInOtherVpc, "", "endpoint %s is left out: it is in Vpc %s, and the Service in %s", foreign, where[foreign], vpc)
 		endpoints = only(endpoints, func(a netip.Addr) bool { return where[a] == "" || where[a] == vpc })
 	}
 	return vpc, endpoints
 }
 
-// vpcOf: what counts is, in this order, what a user says, where the pods are (the default
-// Vpc before others, and these by name), where the Service was last, and the default Vpc.
+// vpcOf chooses the Vpc of a Service. In order of precedence: the user's annotation, the Vpcs of its pods (the default Vpc
+// first, then by name), the Service's present Vpc, the default Vpc.
 func (c Config) vpcOf(r *Result, v *world.View, s *model.Service, where map[netip.Addr]string) string {
 	if s.Router != "" {
 		if c.standing(v, s.Router) {
@@ -58,21 +58,21 @@ func (c Config) vpcOf(r *Result, v *world.View, s *model.Service, where map[neti
 	return c.ClusterRouter
 }
 
-// there tells whether a Vpc is there; while it has subnets it stays.
+// there reports whether a Vpc exists. One that is being deleted exists while it has subnets.
 func (c Config) there(v *world.View, name string) bool {
 	_, ok := v.Vpc(name)
 	return ok || name == c.ClusterRouter
 }
 
-// standing tells whether a Vpc is there and stays also without subnets.
+// standing reports whether a Vpc exists and is not being deleted.
 func (c Config) standing(v *world.View, name string) bool {
 	vpc, ok := v.Vpc(name)
 	return name == c.ClusterRouter || ok && !vpc.Deleting
 }
 
-// whereabouts are the Vpcs of those endpoints that are pods with an address of ours. As long as all
-// pods of a namespace are in the default Vpc, that is what it says without a look at each.
-func (c Config) whereabouts(v *world.View, namespace string, endpoints []*model.EndpointSlice) map[netip.Addr]string {
+// endpointVpcs maps endpoints that are pods with an address of ours to their Vpcs. While all pods of a namespace are in the
+// default Vpc, it returns that without reading each pod.
+func (c Config) endpointVpcs(v *world.View, namespace string, endpoints []*model.EndpointSlice) map[netip.Addr]string {
 	vpcs := v.VpcsOfPods(namespace)
 	if !slices.ContainsFunc(vpcs, func(vpc string) bool { return vpc != c.ClusterRouter }) {
 		return nil
@@ -99,9 +99,9 @@ func firstElsewhere(where map[netip.Addr]string, vpc string) (first netip.Addr, 
 	return first, ok
 }
 
-// only are the endpoints whose address is among some.
-func only(endpoints []*model.EndpointSlice, among func(netip.Addr) bool) []*model.EndpointSlice {
-	not := func(a netip.Addr) bool { return !among(a) }
+// only returns the endpoints whose address satisfies keep.
+func only(endpoints []*model.EndpointSlice, keep func(netip.Addr) bool) []*model.EndpointSlice {
+	not := func(a netip.Addr) bool { return !keep(a) }
 	out := make([]*model.EndpointSlice, 0, len(endpoints))
 	for _, e := range endpoints {
 		some := *e

@@ -10,36 +10,35 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// A node that leads a connection to a pod of its own, and leaves the client's address
-// as it is (externalTrafficPolicy Local), has to see the answers. If the client is
-// another node, they would go straight to that node's ovn0: so answers of pods to
-// nodes are marked on the switch, where it is known that they are answers, and the router
-// leads what is marked to the ovn0 of the pod's own node.
+// A node that forwards a connection to a pod of its own and keeps the client's address (externalTrafficPolicy Local) must
+// see the replies. If the client is another node, OVN would route them directly to that node's ovn0. So the switch marks
+// replies of pods to nodes, because conntrack knows there that they are replies, and the router sends marked packets to
+// the ovn0 of the pod's own node.
 const (
-	answerMark     = 0x7776 // pkt.mark (ovn-nb(5), QoS:action); what the host sees of it, no rule of ours asks for
-	answerPriority = 100    // the only QoS rules there are
+	replyMark     = 0x7776 // pkt.mark (ovn-nb(5), QoS:action); no rule on the host matches it
+	replyPriority = 100    // of the QoS rule
 )
 
-// nodesSet names the address set of the nodes' own addresses.
+// nodesSet is the name of the address set of the nodes' own addresses.
 func nodesSet(vpc, family string) string { return vpcSet(vpc, "nodes", family) }
 
-// answers marks what a subnet's pods answer to nodes. Without load balancers and rules a switch tracks no connections.
-func (c Config) answers(r *Result, v *world.View, s *model.Subnet) {
+// markReplies marks replies of a subnet's pods to nodes. A switch without load balancers and ACLs tracks no connections.
+func (c Config) markReplies(r *Result, v *world.View, s *model.Subnet) {
 	if s.Vpc != c.ClusterRouter || s.Name == c.NodeSwitch || !c.balanced(s) || !v.LocalServices() {
 		return
 	}
 	for _, cidr := range model.PrefixFamilies(s.CIDR) {
 		ip := family(cidr.Addr())
 		r.Child(logicalSwitch(s.Name), nb.QoSTable, s.Name+"/answers/"+ip, &nb.QoS{
-			Direction: nb.QoSDirectionFromLport, Priority: answerPriority, Action: map[string]int{nb.QoSActionMark: answerMark},
+			Direction: nb.QoSDirectionFromLport, Priority: replyPriority, Action: map[string]int{nb.QoSActionMark: replyMark},
 			Match:       fmt.Sprintf("ct.rpl && %s.dst == $%s", ip, nodesSet(s.Vpc, ip)),
 			ExternalIDs: map[string]string{"subnet": s.Name},
 		})
 	}
 }
 
-// answered leads marked answers of a node's pods to the node itself.
-func (c Config) answered(r *Result, v *world.View, node *model.Node, ip *model.IP) {
+// routeReplies routes marked replies of a node's pods to the node itself.
+func (c Config) routeReplies(r *Result, v *world.View, node *model.Node, ip *model.IP) {
 	if !v.LocalServices() {
 		return
 	}
@@ -49,9 +48,9 @@ func (c Config) answered(r *Result, v *world.View, node *model.Node, ip *model.I
 	for _, nexthop := range model.Families(ip.Addrs) {
 		f := family(nexthop)
 		r.Child(router(c.ClusterRouter), nb.LogicalRouterPolicyTable, "answers/"+node.Name+"/"+f, &nb.LogicalRouterPolicy{
-			Priority: priorityAnswers,
+			Priority: priorityReplies,
 			Match: fmt.Sprintf("pkt.mark == %d && %s.dst == $%s && is_chassis_resident(%s)",
-				answerMark, f, nodesSet(c.ClusterRouter, f), strconv.Quote(model.NodePortName(node.Name))),
+				replyMark, f, nodesSet(c.ClusterRouter, f), strconv.Quote(model.NodePortName(node.Name))),
 			Action:      nb.LogicalRouterPolicyActionReroute,
 			Nexthops:    []string{nexthop.String()},
 			ExternalIDs: map[string]string{"node": node.Name},

@@ -10,20 +10,18 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// A host reaches Services through its ovn0, where the load balancers of the nodes'
-// switch choose a backend. That may be the host itself, another host, or the API
-// server, which OVN reaches through the host again; and each answer has to pass the
-// switch, where the choice is undone. With an address of the host as its source such
-// a packet would come back to the kernel as one that it sent itself, or be answered by
-// another way. So hosts take an address towards Services that nobody has: the kernel
-// translates to it, and OVN leads what is sent to it back to ovn0.
+// A host reaches Services through its ovn0: the load balancers of the nodes' switch choose a backend, which may be the host
+// itself, another host, or the API server, which OVN reaches through the host again. Each reply must pass the switch, which
+// translates it back. If the source were an address of the host, the kernel would receive a packet with its own source
+// address, or the reply would take another path. So each host has a source address for Services that no interface has: the
+// kernel translates to it, and OVN routes packets to it to ovn0.
 
-// DefaultServiceSource is used for nothing else on most networks: link-local
-// addresses that cloud providers' metadata services and caches of DNS leave free.
+// DefaultServiceSource is unused on most networks: link-local addresses that cloud providers' metadata services and
+// node-local DNS caches leave free.
 var DefaultServiceSource = model.Prefixes{V4: netip.MustParsePrefix("169.254.64.0/18"), V6: netip.MustParsePrefix("fd69:254:64::/112")}
 
-// serviceSource gives the addresses of a node: those in Config.ServiceSource that
-// stand where its addresses stand in the nodes' subnet.
+// serviceSource returns a node's source addresses for Services: those in Config.ServiceSource at the same offset as the
+// node's addresses have in the nodes' subnet.
 func (c Config) serviceSource(r *Result, join model.SubnetNetwork, ip *model.IP) (out model.Addrs) {
 	if !c.LoadBalancers {
 		return out
@@ -43,7 +41,7 @@ func (c Config) serviceSource(r *Result, join model.SubnetNetwork, ip *model.IP)
 	return out
 }
 
-// sourceText writes addresses with the length of the prefix that those of all nodes are in.
+// sourceText formats addresses with the prefix length of Config.ServiceSource.
 func (c Config) sourceText(source model.Addrs) string {
 	var texts []string
 	for _, a := range model.Families(source) {
@@ -56,23 +54,22 @@ func (c Config) sourceText(source model.Addrs) string {
 	return strings.Join(texts, ",")
 }
 
-// hostsLeave: what hosts send to a Service whose backend is outside of OVN leaves
-// by the host that sent it, as what pods of distributed subnets send.
-func (c Config) hostsLeave(r *Result, join *model.Subnet, ip string) {
+// routeHosts routes a host's traffic to Service backends outside of OVN out through the same host, as egress traffic of
+// distributed subnets.
+func (c Config) routeHosts(r *Result, join *model.Subnet, ip string) {
 	for _, prefix := range c.hostSources() {
 		if family(prefix.Addr()) == ip {
 			r.Member(fact.RefTo(nb.AddressSetTable, distributedSet(join.Vpc, ip)), "addresses", prefix.String())
-			c.passTwice(r, join, ip, prefix)
+			c.untrackSecondPass(r, join, ip, prefix)
 		}
 	}
 }
 
-// passTwice: what a host sends to a Service whose backend it reaches by itself goes
-// through the host's port twice, and so does the answer: in with the address of the
-// Service and out with that of the backend. Connection tracking knows both as one
-// connection of that port only if it sees just the way in, and of answers just the
-// way out, where the address of the Service is put back.
-func (c Config) passTwice(r *Result, join *model.Subnet, ip string, sources netip.Prefix) {
+// untrackSecondPass exempts from conntrack the second pass of host traffic. A packet from a host to a Service whose backend the
+// host reaches by itself passes the host's port twice: in with the Service's address and out with the backend's. So do
+// replies. Conntrack treats both as one connection of that port only if it sees only the first pass of requests and the last
+// pass of replies, where the Service's address is restored.
+func (c Config) untrackSecondPass(r *Result, join *model.Subnet, ip string, sources netip.Prefix) {
 	rule(r, join, "hosts/out/"+ip, &nb.ACL{
 		Direction: nb.ACLDirectionToLport, Priority: priorityNodes, Action: nb.ACLActionAllowStateless,
 		Match: fmt.Sprintf("%s.src == %s", ip, sources),
@@ -83,9 +80,9 @@ func (c Config) passTwice(r *Result, join *model.Subnet, ip string, sources neti
 	})
 }
 
-// hairpin gives the addresses under which a pod sees what it sends to itself through
-// a Service (ovn-nb(5), Load_Balancer, options:hairpin_snat_ip), so that policies can
-// tell it from others: the first of [Config].ServiceSource, which no node has.
+// hairpin is the source address with which a pod sees its own connections to itself through a Service (ovn-nb(5),
+// Load_Balancer options:hairpin_snat_ip): the first address of [Config].ServiceSource, which no node has, so that policies
+// can match it.
 func (c Config) hairpin() string {
 	var texts []string
 	for _, prefix := range model.PrefixFamilies(c.ServiceSource) {
@@ -94,12 +91,13 @@ func (c Config) hairpin() string {
 	return strings.Join(texts, " ")
 }
 
-// hostVariable names what each chassis replaces by the address that its host asks pods
-// from (ovn-nb(5), Chassis_Template_Var).
+// hostVariable is the name of the template variable for the address from which a chassis's host connects to pods (ovn-nb(5),
+// Chassis_Template_Var).
 func hostVariable(ip string) string { return fact.TemplatePrefix + "host_" + ip }
 
-// variables are what rules call this host by: by the addresses that it asks pods from.
-// Not by those towards Services, behind which it also leads on what comes from outside and from pods of subnets without load balancers.
+// variables declares the template variables with the host's addresses, which policy rules use for "this node": the
+// addresses from which the host connects to pods. Its source addresses for Services are excluded, because the host also
+// masquerades behind them traffic from outside and from pods of subnets without load balancers.
 func (c Config) variables(r *Result, node *model.Node, ip *model.IP) {
 	if node.Chassis == "" {
 		return
@@ -120,7 +118,7 @@ func (c Config) variables(r *Result, node *model.Node, ip *model.IP) {
 	}
 }
 
-// hostSources are the prefixes of the addresses that hosts take towards Services.
+// hostSources are the prefixes of the hosts' source addresses for Services.
 func (c Config) hostSources() []netip.Prefix {
 	if !c.LoadBalancers {
 		return nil
