@@ -72,6 +72,6 @@ func follow(r *Result, pod *model.Pod, ip *model.IP) {
 		podType, ownerUID = ip.PodType, ip.OwnerUID
 	}
 	if ip.NodeName != pod.Node || ip.PodType != podType || ip.OwnerUID != ownerUID {
-		r.want(Follow{IP: ip.Name, UID: ip.UID, NodeName: pod.Node, PodType: podType, OwnerUID: ownerUID})
+		r.want(UpdateIPRecord{IP: ip.Name, UID: ip.UID, NodeName: pod.Node, PodType: podType, OwnerUID: ownerUID})
 	}
 }

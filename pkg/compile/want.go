@@ -22,21 +22,21 @@ type Sort string
 
 // The sorts of wants.
 const (
-	SortClaim        Sort = "claim"
-	SortFollow       Sort = "follow"
-	SortAdopt        Sort = "adopt"
-	SortAnnotate     Sort = "annotate"
-	SortCreateSubnet Sort = "create"
-	SortRelease      Sort = "release"
-	SortFinalize     Sort = "finalize"
-	SortSetGateway   Sort = "gateway"
+	SortClaim          Sort = "claim"
+	SortUpdateIPRecord Sort = "update"
+	SortAdopt          Sort = "adopt"
+	SortAnnotate       Sort = "annotate"
+	SortCreateSubnet   Sort = "create"
+	SortRelease        Sort = "release"
+	SortFinalize       Sort = "finalize"
+	SortSetGateway     Sort = "gateway"
 )
 
 // Sort implements [Want].
 func (Claim) Sort() Sort { return SortClaim }
 
 // Sort implements [Want].
-func (Follow) Sort() Sort { return SortFollow }
+func (UpdateIPRecord) Sort() Sort { return SortUpdateIPRecord }
 
 // Sort implements [Want].
 func (Adopt) Sort() Sort { return SortAdopt }
@@ -77,8 +77,8 @@ func (c Claim) Target() model.Ref { return c.Request.Owner }
 // ipRef is the IP object of a name.
 func ipRef(name string) model.Ref { return model.Ref{Kind: model.KindIP, Name: name} }
 
-// Follow wants a record to say where its pod is now, and whose the pod is.
-type Follow struct {
+// UpdateIPRecord wants a record to say where its pod is now, and whose the pod is.
+type UpdateIPRecord struct {
 	IP, UID  string
 	NodeName string
 	PodType  string // see model.IP
@@ -99,7 +99,7 @@ type Adopt struct {
 func (a Adopt) Target() model.Ref { return ipRef(a.IP) }
 
 // Target is the IP object.
-func (f Follow) Target() model.Ref { return ipRef(f.IP) }
+func (u UpdateIPRecord) Target() model.Ref { return ipRef(u.IP) }
 
 // Annotate wants annotations on a pod, node, namespace or Service; one with an empty value is to go.
 type Annotate struct {

@@ -1,11 +1,11 @@
 // Package kube is the edge to the API server: [Intake] turns watch events into
 // projections and hands them to a [Sink], [Writer] carries out what the engine
-// wants written, [Keeper] makes the objects that a cluster cannot be without,
+// wants written, [Bootstrapper] makes the objects that a cluster cannot be without,
 // and [Leader] holds the lease.
 //
 // Nothing here decides; the engine does. What this package adds is order: an
 // object that was written enters the world at once, and older news of it that
-// the watch still brings cannot undo that (see [guard]).
+// the watch still brings cannot undo that (see [staleFilter]).
 package kube
 
 import (

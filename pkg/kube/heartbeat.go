@@ -19,7 +19,7 @@ import (
 )
 
 // Heartbeats follows the Leases of gateway nodes and tells of nodes whose
-// heartbeat is lost, or back; see [pulse] for the rule. A renewal that changes
+// heartbeat is lost, or back; see [failureDetector] for the rule. A renewal that changes
 // nothing of that wakes nobody.
 //
 // It begins when the start barrier is behind: a node whose heartbeat is not known
@@ -30,13 +30,13 @@ type Heartbeats struct {
 	synced   chan struct{}
 	log      logr.Logger
 
-	mu    sync.Mutex
-	pulse *pulse
+	mu       sync.Mutex
+	detector *failureDetector
 }
 
 // NewHeartbeats follows the Leases of a namespace, and hands its opinions to the sink of in.
 func NewHeartbeats(api kubernetes.Interface, namespace string, in *Intake, outage *Outage, log logr.Logger) (*Heartbeats, error) {
-	h := &Heartbeats{in: in, synced: make(chan struct{}), log: log, pulse: newPulse()}
+	h := &Heartbeats{in: in, synced: make(chan struct{}), log: log, detector: newFailureDetector()}
 	in.whenSynced(func() { close(h.synced) })
 	h.informer = leaseinformer.NewFilteredLeaseInformer(api, namespace, 0, toolscache.Indexers{}, func(o *metav1.ListOptions) {
 		o.LabelSelector = annotations.LabelGateway + "=true"
@@ -71,7 +71,7 @@ func (h *Heartbeats) Start(ctx context.Context) error {
 func (h *Heartbeats) Lost(node string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	p := h.pulse.nodes[node]
+	p := h.detector.nodes[node]
 	return p != nil && p.lost
 }
 
@@ -92,7 +92,7 @@ func (h *Heartbeats) seen(before, now any) {
 	if d := lease.Spec.LeaseDurationSeconds; d != nil {
 		seconds = int(*d)
 	}
-	h.judge(func() []opinion { return h.pulse.renewed(node, renewed, seconds) })
+	h.judge(func() []transition { return h.detector.renewed(node, renewed, seconds) })
 }
 
 func (h *Heartbeats) removed(o any) {
@@ -104,7 +104,7 @@ func (h *Heartbeats) removed(o any) {
 		return
 	}
 	if node, ok := model.HeartbeatNode(lease.Name); ok {
-		h.judge(func() []opinion { return h.pulse.gone(node) })
+		h.judge(func() []transition { return h.detector.gone(node) })
 	}
 }
 
@@ -118,7 +118,7 @@ func heartbeatOf(l *coordinationv1.Lease) (node string, renewed time.Time, ok bo
 	return node, l.Spec.RenewTime.Time, true
 }
 
-func (h *Heartbeats) judge(news func() []opinion) {
+func (h *Heartbeats) judge(news func() []transition) {
 	h.mu.Lock()
 	changed := news()
 	h.mu.Unlock()

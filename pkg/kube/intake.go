@@ -37,11 +37,11 @@ type Intake struct {
 
 	flushing sync.Mutex // held while the sink is called
 	mu       sync.Mutex
-	guard    *guard
+	stale    *staleFilter
 	pending  []engine.Change
 	objects  map[model.Ref]Object // of the kinds that are kept
 	stores   map[model.Kind]toolscache.Store
-	notices  []transition
+	notices  []objectChange
 	noticed  []func(ref model.Ref, now, before Object)
 	complete []func()
 	verify   func(model.Ref)
@@ -54,7 +54,7 @@ type Intake struct {
 func NewIntake(sink Sink, c cache.Cache, ready func(context.Context) error, outage *Outage, clk clock.WithTicker) *Intake {
 	return &Intake{
 		Sink: sink, Kinds: AllKinds(), Cache: c, Ready: ready, Outage: outage, Clock: clk,
-		guard: newGuard(), objects: map[model.Ref]Object{}, stores: map[model.Kind]toolscache.Store{},
+		stale: newStaleFilter(), objects: map[model.Ref]Object{}, stores: map[model.Kind]toolscache.Store{},
 		verify: func(model.Ref) {}, wake: make(chan struct{}, 1),
 	}
 }
@@ -161,7 +161,7 @@ func (in *Intake) deliver(ctx context.Context) error {
 			in.flush()
 		case <-ticker.C():
 			in.mu.Lock()
-			overdue := in.guard.overdue(in.Clock.Now())
+			overdue := in.stale.overdue(in.Clock.Now())
 			in.mu.Unlock()
 			for _, ref := range overdue {
 				in.verify(ref)
@@ -187,9 +187,9 @@ func (in *Intake) flush() {
 	}
 }
 
-// transition is a change of a kept object: before is nil for a new one, now for
+// objectChange is a change of a kept object: before is nil for a new one, now for
 // one that is gone.
-type transition struct {
+type objectChange struct {
 	ref         model.Ref
 	now, before Object
 }
@@ -238,7 +238,7 @@ func (h *handler) OnDelete(obj any) {
 		obj = tombstone.Obj
 	}
 	if e, ok := obj.(*entry); ok {
-		h.in.gone(h, refOf(h.kind, e), news{rv: e.rv, uid: e.uid, gone: true, guessed: guessed})
+		h.in.gone(h, refOf(h.kind, e), version{rv: e.rv, uid: e.uid, gone: true, guessed: guessed})
 	}
 }
 
@@ -261,7 +261,7 @@ func (in *Intake) live(h *handler, e *entry) {
 	}
 	ref := refOf(h.kind, e)
 	in.mu.Lock()
-	ok := h.tells(ref, true) && in.guard.admit(ref, news{rv: e.rv, uid: e.uid}) == pass
+	ok := h.tells(ref, true) && in.stale.admit(ref, version{rv: e.rv, uid: e.uid}) == pass
 	if ok {
 		in.push(*change, e.object)
 	}
@@ -269,11 +269,11 @@ func (in *Intake) live(h *handler, e *entry) {
 	in.signal(ok)
 }
 
-func (in *Intake) gone(h *handler, ref model.Ref, n news) {
+func (in *Intake) gone(h *handler, ref model.Ref, n version) {
 	in.mu.Lock()
 	v := drop
 	if h.tells(ref, false) {
-		v = in.guard.admit(ref, n)
+		v = in.stale.admit(ref, n)
 	}
 	if v == pass {
 		in.push(engine.Change{Ref: ref}, nil)
@@ -309,7 +309,7 @@ func (in *Intake) push(c engine.Change, o Object) {
 	} else {
 		in.objects[c.Ref] = o
 	}
-	in.notices = append(in.notices, transition{ref: c.Ref, now: o, before: before})
+	in.notices = append(in.notices, objectChange{ref: c.Ref, now: o, before: before})
 }
 
 // tell hands over news that no informer of ours brings.
@@ -334,14 +334,14 @@ func (in *Intake) signal(news bool) {
 func (in *Intake) begin(ref model.Ref) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.guard.begin(ref)
+	in.stale.begin(ref)
 }
 
 // wrote hands over what the API server answered. When it returns, the sink has it.
 func (in *Intake) wrote(k Kind, o Object) {
 	e := newEntry(k, o)
 	in.mu.Lock()
-	if in.guard.wrote(e.change.Ref, news{rv: e.rv, uid: e.uid}, in.Clock.Now()) {
+	if in.stale.wrote(e.change.Ref, version{rv: e.rv, uid: e.uid}, in.Clock.Now()) {
 		in.push(*e.change, e.object)
 	}
 	in.mu.Unlock()
@@ -351,7 +351,7 @@ func (in *Intake) wrote(k Kind, o Object) {
 // removed hands over that an incarnation of an object is gone; an empty UID means any.
 func (in *Intake) removed(ref model.Ref, uid types.UID) {
 	in.mu.Lock()
-	if in.guard.wrote(ref, news{uid: uid, gone: true}, in.Clock.Now()) {
+	if in.stale.wrote(ref, version{uid: uid, gone: true}, in.Clock.Now()) {
 		in.push(engine.Change{Ref: ref}, nil)
 	}
 	in.mu.Unlock()
@@ -362,7 +362,7 @@ func (in *Intake) removed(ref model.Ref, uid types.UID) {
 func (in *Intake) failed(ref model.Ref) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.guard.fail(ref, in.Clock.Now())
+	in.stale.fail(ref, in.Clock.Now())
 }
 
 // object is the newest known version of a kept object, not to be changed; nil if there is none.

@@ -47,7 +47,7 @@ type Writer struct {
 	in       *Intake
 	observer Observer
 	workers  int
-	lanes    *lanes
+	tasks    *keyedQueue
 	kinds    map[model.Kind]Kind
 	leading  atomic.Bool
 	holds    func() bool
@@ -62,7 +62,7 @@ func NewWriter(c client.Client, in *Intake, s *Status, o Observer, workers int) 
 	if workers <= 0 {
 		workers = DefaultWriters
 	}
-	w := &Writer{Status: s, client: c, in: in, observer: o, workers: workers, lanes: newLanes(), kinds: in.Kinds.byName(), holds: func() bool { return true }, lost: func(string) bool { return false }}
+	w := &Writer{Status: s, client: c, in: in, observer: o, workers: workers, tasks: newKeyedQueue(), kinds: in.Kinds.byName(), holds: func() bool { return true }, lost: func(string) bool { return false }}
 	in.verify = w.verify
 	return w
 }
@@ -71,7 +71,7 @@ func NewWriter(c client.Client, in *Intake, s *Status, o Observer, workers int) 
 func (w *Writer) NeedLeaderElection() bool { return false }
 
 // Start writes until the context ends.
-func (w *Writer) Start(ctx context.Context) error { return w.lanes.run(ctx, w.workers) }
+func (w *Writer) Start(ctx context.Context) error { return w.tasks.run(ctx, w.workers) }
 
 // Lead says whether this process may write. What is still queued when it may
 // not any more ends with [ErrNotLeading].
@@ -92,8 +92,8 @@ func (w *Writer) Write(want compile.Want, done func(error)) {
 		w.createIP(want, done)
 	case compile.Annotate:
 		w.annotate(want, done)
-	case compile.Follow:
-		w.follow(want, done)
+	case compile.UpdateIPRecord:
+		w.updateIPRecord(want, done)
 	case compile.Adopt:
 		w.adopt(want, done)
 	case compile.Release:
@@ -183,7 +183,7 @@ func (w *Writer) patched(k Kind, ref model.Ref, o Object, what string, err error
 
 // write queues a task that may run while this process leads.
 func (w *Writer) write(ref model.Ref, done func(error), run func(context.Context) error) {
-	w.lanes.add(ref, task{done: done, run: func(ctx context.Context) error {
+	w.tasks.add(ref, task{done: done, run: func(ctx context.Context) error {
 		if !w.leading.Load() || !w.holds() {
 			return fmt.Errorf("write %s: %w", ref, ErrNotLeading)
 		}
@@ -196,7 +196,7 @@ func (w *Writer) write(ref model.Ref, done func(error), run func(context.Context
 
 // verify reads an object that the watch has not confirmed in time.
 func (w *Writer) verify(ref model.Ref) {
-	w.lanes.add(ref, task{done: func(error) {}, run: func(ctx context.Context) error {
+	w.tasks.add(ref, task{done: func(error) {}, run: func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
 		k := w.kinds[ref.Kind]

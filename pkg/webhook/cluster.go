@@ -61,8 +61,8 @@ func NewCluster(defaultSubnet string, apiServers []netip.Addr) *Cluster {
 	return c
 }
 
-// Learn takes the projection of an object, nil if the object is gone.
-func (c *Cluster) Learn(ref model.Ref, projection any) {
+// Apply takes the projection of an object, nil if the object is gone.
+func (c *Cluster) Apply(ref model.Ref, projection any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, needed := c.world.Table(ref.Kind); needed {
@@ -70,8 +70,8 @@ func (c *Cluster) Learn(ref model.Ref, projection any) {
 	}
 }
 
-// Learned says that everything is known.
-func (c *Cluster) Learned() {
+// Synced says that everything is known.
+func (c *Cluster) Synced() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.synced = true

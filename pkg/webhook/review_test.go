@@ -30,26 +30,26 @@ func town() *Cluster {
 		if v6 != "" {
 			s.CIDR.V6 = prefix(v6)
 		}
-		c.Learn(model.Ref{Kind: model.KindSubnet, Name: name}, s)
+		c.Apply(model.Ref{Kind: model.KindSubnet, Name: name}, s)
 	}
 	subnet("main", "10.0.0.0/24", "fd00::/64", model.Addrs{V4: addr("10.0.0.1"), V6: addr("fd00::1")})
 	subnet("a", "10.1.0.0/24", "", model.Addrs{V4: addr("10.1.0.1")}, "two")
 	subnet("b", "10.2.0.0/24", "", model.Addrs{V4: addr("10.2.0.1")}, "two")
 	for _, name := range []string{"one", "two"} {
-		c.Learn(model.Ref{Kind: model.KindNamespace, Name: name}, &model.Namespace{Meta: model.Meta{Name: name}})
+		c.Apply(model.Ref{Kind: model.KindNamespace, Name: name}, &model.Namespace{Meta: model.Meta{Name: name}})
 	}
-	c.Learn(model.Ref{Kind: model.KindVpc, Name: model.DefaultVpc}, &model.Vpc{Meta: model.Meta{Name: model.DefaultVpc}, Default: true})
+	c.Apply(model.Ref{Kind: model.KindVpc, Name: model.DefaultVpc}, &model.Vpc{Meta: model.Meta{Name: model.DefaultVpc}, Default: true})
 	record(c, "db-0.one", "main", model.Addrs{V4: addr("10.0.0.10"), V6: addr("fd00::10")}, false)
 	record(c, "web-5d-x.one", "main", model.Addrs{V4: addr("10.0.0.11")}, false)
 	record(c, "leaving.one", "main", model.Addrs{V4: addr("10.0.0.12")}, true)
 	record(c, "p.two", "b", model.Addrs{V4: addr("10.2.0.10")}, false)
-	c.Learned()
+	c.Synced()
 	return c
 }
 
 func record(c *Cluster, name, subnet string, addrs model.Addrs, deleting bool) {
 	pod, namespace, _ := strings.Cut(name, ".")
-	c.Learn(model.Ref{Kind: model.KindIP, Name: name}, &model.IP{
+	c.Apply(model.Ref{Kind: model.KindIP, Name: name}, &model.IP{
 		Meta: model.Meta{Name: name, Deleting: deleting}, Subnet: subnet, Addrs: addrs, PodName: pod, Namespace: namespace, NodeName: "n1", MAC: "02:00:00:00:00:01",
 	})
 }
@@ -271,12 +271,12 @@ func TestHolders(t *testing.T) {
 	expect("s", one, "")
 	expect("s", two, "a.n")
 	record(c, "b.n", "s", model.Addrs{V4: two}, false) // both say that they have it
-	c.Learn(model.Ref{Kind: model.KindIP, Name: "a.n"}, nil)
+	c.Apply(model.Ref{Kind: model.KindIP, Name: "a.n"}, nil)
 	expect("s", two, "b.n")
 	record(c, "b.n", "t", model.Addrs{V4: two}, false)
 	expect("s", two, "")
 	expect("t", two, "b.n")
-	c.Learn(model.Ref{Kind: model.KindIP, Name: "b.n"}, nil)
+	c.Apply(model.Ref{Kind: model.KindIP, Name: "b.n"}, nil)
 	expect("t", two, "")
 	if len(c.holders)+c.ips.Len() > 0 {
 		t.Errorf("left over are %v, %v", c.holders, c.ips.All())

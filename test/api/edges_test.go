@@ -68,12 +68,12 @@ func (w *world) count(write string) int {
 // edges is all of pkg/kube on a real API server, with a world as its engine.
 type edges struct {
 	*world
-	server *Server
-	client client.Client // of the admin
-	writer *kube.Writer
-	status *kube.Status
-	keeper *kube.Keeper
-	events *events.FakeRecorder
+	server       *Server
+	client       client.Client // of the admin
+	writer       *kube.Writer
+	status       *kube.Status
+	bootstrapper *kube.Bootstrapper
+	events       *events.FakeRecorder
 }
 
 var plans = kube.Defaults{
@@ -97,7 +97,7 @@ func startEdges(t *testing.T, s *Server) *edges {
 	in := kube.NewIntake(e, informers, func(context.Context) error { return nil }, outage, clk)
 	e.status = kube.NewStatus(c, in, e.events, e, plans.Names, outage, clk, log)
 	e.writer = kube.NewWriter(c, in, e.status, e, 4)
-	e.keeper = kube.NewKeeper(c, in, e, plans, outage, clk, log)
+	e.bootstrapper = kube.NewBootstrapper(c, in, e, plans, outage, clk, log)
 	clientset, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func startEdges(t *testing.T, s *Server) *edges {
 	e.writer.ExplainBy(heartbeats.Lost)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	for _, start := range []func(context.Context) error{informers.Start, in.Start, e.status.Start, e.writer.Start, e.keeper.Start, heartbeats.Start} {
+	for _, start := range []func(context.Context) error{informers.Start, in.Start, e.status.Start, e.writer.Start, e.bootstrapper.Start, heartbeats.Start} {
 		running.Go(func() {
 			if err := start(ctx); err != nil {
 				t.Error(err)

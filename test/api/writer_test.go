@@ -32,7 +32,7 @@ func TestEdges(t *testing.T) {
 	t.Run("Release", e.testRelease)
 	t.Run("Finalize", e.testFinalize)
 	t.Run("Status", e.testStatus)
-	t.Run("Keeper", e.testKeeper)
+	t.Run("Bootstrapper", e.testBootstrapper)
 	t.Run("Heartbeats", e.testHeartbeats)
 }
 
@@ -104,7 +104,7 @@ func (e *edges) testFollow(t *testing.T) {
 	}
 	o := &v1.IP{ObjectMeta: metav1.ObjectMeta{Name: "moving.default"}}
 	e.get(t, o)
-	f := compile.Follow{IP: o.Name, UID: "another", NodeName: "n7", PodType: model.PodTypeStatefulSet, OwnerUID: "set"}
+	f := compile.UpdateIPRecord{IP: o.Name, UID: "another", NodeName: "n7", PodType: model.PodTypeStatefulSet, OwnerUID: "set"}
 	write := func(done func(error)) { e.writer.Write(f, done) }
 	if err := finished(t, write); err != nil {
 		t.Errorf("the object of that UID is gone: %v", err)
@@ -254,7 +254,7 @@ func (e *edges) awaitCondition(t *testing.T, subnet *v1.Subnet, kind v1.Conditio
 	})
 }
 
-func (e *edges) testKeeper(t *testing.T) {
+func (e *edges) testBootstrapper(t *testing.T) {
 	users := &v1.Subnet{
 		ObjectMeta: metav1.ObjectMeta{Name: "ovn-default"},
 		Spec:       v1.SubnetSpec{CIDRBlock: "10.77.3.4/16", Gateway: "10.77.0.9", Default: true},
@@ -263,7 +263,7 @@ func (e *edges) testKeeper(t *testing.T) {
 	if err := errors.Join(e.client.Create(t.Context(), users), e.client.Create(t.Context(), other)); err != nil {
 		t.Fatal(err)
 	}
-	e.keeper.Lead(true)
+	e.bootstrapper.Lead(true)
 	Eventually(t, "the cluster has what it needs", startTime, func(ctx context.Context) error {
 		join := &v1.Subnet{}
 		if err := errors.Join(

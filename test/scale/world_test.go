@@ -31,7 +31,7 @@ type recorder struct{ t testing.TB }
 
 func (r recorder) Write(w compile.Want, _ func(error)) {
 	switch w.(type) {
-	case compile.Release, compile.Follow:
+	case compile.Release, compile.UpdateIPRecord:
 	default:
 		r.t.Helper()
 		r.t.Fatalf("an unexpected write: %+v", w)

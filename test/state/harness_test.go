@@ -225,7 +225,7 @@ func (b *harness) carryOut(w compile.Want) error {
 		return b.claim(w)
 	case compile.Annotate:
 		b.annotate(w)
-	case compile.Follow:
+	case compile.UpdateIPRecord:
 		if ip, ok := b.objects[w.Target()].(*model.IP); ok && ip.UID == w.UID {
 			b.set(w.Target(), changed(ip, func(ip *model.IP) { ip.NodeName, ip.PodType, ip.OwnerUID = w.NodeName, w.PodType, w.OwnerUID }))
 		}

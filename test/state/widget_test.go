@@ -169,8 +169,8 @@ func testWidgetStatus(t *testing.T) {
 
 func testWidgetReview(t *testing.T) {
 	cluster := webhook.NewCluster("ovn-default", nil)
-	cluster.Learn(ref(model.KindSubnet, "", "blue"), subnet("blue", "10.17.0.0/24"))
-	cluster.Learned()
+	cluster.Apply(ref(model.KindSubnet, "", "blue"), subnet("blue", "10.17.0.0/24"))
+	cluster.Synced()
 	reviewer := &webhook.Reviewer{Kinds: widgetKinds(), Cluster: cluster, Log: logr.Discard()}
 	for address, cause := range map[string]string{"192.0.2.1": "", "nonsense": "spec.address", "10.17.0.9": "Subnet blue"} {
 		raw, err := json.Marshal(&widgetObject{ObjectMeta: metav1.ObjectMeta{Name: "w"}, Spec: widgetSpec{Address: address}})

@@ -79,11 +79,11 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	wanted := o.defaultsOfCluster()
 	status := kube.NewStatus(direct, in, mgr.GetEventRecorder("woven-controller"), collectors, wanted.Names, outage, clk, log.WithName("status"))
 	writer := kube.NewWriter(direct, in, status, collectors, o.apiWriters)
-	keeper := kube.NewKeeper(direct, in, collectors, wanted, outage, clk, log.WithName("keeper"))
+	bootstrapper := kube.NewBootstrapper(direct, in, collectors, wanted, outage, clk, log.WithName("bootstrapper"))
 	r.Engine = engine.New(engine.Config{
 		Functions: compile.Functions(o.compile(servers)), Writer: writer, Observer: r, Now: clk.Now, Log: log.WithName("engine"),
 	}, db)
-	leader, err := kube.NewLeader(api, o.ownLease(), outage, clk, log, collectors.Lead, writer.Lead, keeper.Lead, r.Engine.Lead)
+	leader, err := kube.NewLeader(api, o.ownLease(), outage, clk, log, collectors.Lead, writer.Lead, bootstrapper.Lead, r.Engine.Lead)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	if err := o.addWebhook(mgr, cluster, clientset, outage, clk, log); err != nil {
 		return nil, err
 	}
-	return mgr, add(mgr, always(db.Run), always(r.Run), in, writer, status, keeper, heartbeats, leader)
+	return mgr, add(mgr, always(db.Run), always(r.Run), in, writer, status, bootstrapper, heartbeats, leader)
 }
 
 // compile returns the configuration of the compile functions.

@@ -68,7 +68,7 @@ func (o *options) sink(engine kube.Sink, apiServers []netip.Addr) (kube.Sink, *w
 		return engine, nil
 	}
 	cluster := webhook.NewCluster(o.defaultLS, apiServers)
-	return kube.Tee(engine, cluster), cluster
+	return kube.FanOut(engine, cluster), cluster
 }
 
 // addWebhook adds the webhook's server to the manager, if there is a webhook.
@@ -77,11 +77,11 @@ func (o *options) addWebhook(mgr manager.Manager, cluster *webhook.Cluster, api 
 		return nil
 	}
 	log = log.WithName("webhook")
-	keeper := &webhook.Keeper{
+	rotator := &webhook.CertRotator{
 		Client: api, Namespace: o.lease.Namespace, Names: slices.Clone(o.webhook.names), Clock: clk, Outage: outage, Log: log,
 	}
 	server, err := webhook.NewServer(webhook.ServerConfig{
-		BindAddress: o.webhook.bindAddress, CertDir: o.webhook.certDir, Certificate: keeper.Certificate,
+		BindAddress: o.webhook.bindAddress, CertDir: o.webhook.certDir, Certificate: rotator.Certificate,
 		Reviewer: &webhook.Reviewer{Kinds: kube.AllKinds(), Cluster: cluster, Log: log}, Clock: clk,
 	})
 	if err != nil {
@@ -90,5 +90,5 @@ func (o *options) addWebhook(mgr manager.Manager, cluster *webhook.Cluster, api 
 	if !o.webhook.selfSigned {
 		return add(mgr, server)
 	}
-	return add(mgr, server, keeper)
+	return add(mgr, server, rotator)
 }

@@ -59,11 +59,11 @@ func TestPulse(t *testing.T) {
 		{"two die", slices.Concat(beats("a", 0, 1), beats("b", 0, 1), beats("c", 0, 5)), []string{"a lost at 6", "b lost at 6"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, got := newPulse(), []string(nil)
+			p, got := newFailureDetector(), []string(nil)
 			for i, s := range c.steps {
 				news := p.gone
 				if s.duration >= 0 {
-					news = func(node string) []opinion { return p.renewed(node, seconds(s.at), s.duration) }
+					news = func(node string) []transition { return p.renewed(node, seconds(s.at), s.duration) }
 				}
 				for _, v := range news(s.node) {
 					got = append(got, fmt.Sprintf("%s %s at %d", v.node, map[bool]string{true: "lost", false: "back"}[v.lost], i))
@@ -123,7 +123,7 @@ func TestPulseOfHiccups(t *testing.T) {
 		switch {
 		case !dies && len(news) > 0:
 			t.Fatalf("nobody died: %v, API server away at %v", news, c.away)
-		case dies && (len(news) != 1 || news[0] != opinion{"n0", true}):
+		case dies && (len(news) != 1 || news[0] != transition{"n0", true}):
 			t.Fatalf("n0 died: %v, API server away at %v", news, c.away)
 		}
 	})
@@ -135,7 +135,7 @@ type arrival struct {
 	node            string
 }
 
-func (c *cluster) run(until float64, period func() float64) (news []opinion) {
+func (c *cluster) run(until float64, period func() float64) (news []transition) {
 	var all []arrival
 	for _, node := range slices.Sorted(maps.Keys(c.next)) {
 		at := c.next[node]
@@ -150,7 +150,7 @@ func (c *cluster) run(until float64, period func() float64) (news []opinion) {
 		}
 	}
 	slices.SortFunc(all, func(a, b arrival) int { return cmp.Compare(a.stored, b.stored) })
-	p := newPulse()
+	p := newFailureDetector()
 	for _, a := range all {
 		news = append(news, p.renewed(a.node, seconds(a.stamped), 4)...)
 	}

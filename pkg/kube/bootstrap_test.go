@@ -17,7 +17,7 @@ var testDefaults = Defaults{
 }
 
 func TestRequiredObjects(t *testing.T) {
-	k := &Keeper{defaults: testDefaults}
+	k := &Bootstrapper{defaults: testDefaults}
 	required := k.required()
 	if len(required) != 3 || required[model.Ref{Kind: model.KindVpc, Name: "ovn-cluster"}] == nil {
 		t.Fatalf("required are %v", required)
@@ -36,25 +36,25 @@ func TestRequiredObjects(t *testing.T) {
 		t.Errorf("%+v", join)
 	}
 	for ref, o := range required {
-		if subnet, ok := o.(*v1.Subnet); ok && k.spelledOut(subnet) != nil {
-			t.Errorf("%s is written again after it was made: %+v", ref, k.spelledOut(subnet).Spec)
+		if subnet, ok := o.(*v1.Subnet); ok && k.withDefaults(subnet) != nil {
+			t.Errorf("%s is written again after it was made: %+v", ref, k.withDefaults(subnet).Spec)
 		}
 	}
 }
 
 func TestSpelledOut(t *testing.T) {
-	k := &Keeper{defaults: testDefaults}
+	k := &Bootstrapper{defaults: testDefaults}
 	subnet := func(name string, spec v1.SubnetSpec) *v1.Subnet {
 		return &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}
 	}
-	usurper := k.spelledOut(subnet("other", v1.SubnetSpec{CIDRBlock: "10.1.2.3/16", Default: true}))
+	usurper := k.withDefaults(subnet("other", v1.SubnetSpec{CIDRBlock: "10.1.2.3/16", Default: true}))
 	if usurper == nil || usurper.Spec.Default || usurper.Spec.CIDRBlock != "10.1.0.0/16" || usurper.Labels["ovn.kubernetes.io/vpc"] != "ovn-cluster" {
 		t.Errorf("%+v", usurper)
 	}
-	if again := k.spelledOut(usurper); again != nil {
+	if again := k.withDefaults(usurper); again != nil {
 		t.Errorf("written a second time: %+v", again)
 	}
-	if wrong := k.spelledOut(subnet("wrong", v1.SubnetSpec{CIDRBlock: "nonsense"})); wrong != nil {
+	if wrong := k.withDefaults(subnet("wrong", v1.SubnetSpec{CIDRBlock: "nonsense"})); wrong != nil {
 		t.Errorf("a wrong spec is changed: %+v", wrong)
 	}
 }

@@ -20,48 +20,48 @@ type task struct {
 	done func(error)
 }
 
-// lanes carries out tasks in parallel, those of one object in order.
-type lanes struct {
+// keyedQueue carries out tasks in parallel, those of one object in order.
+type keyedQueue struct {
 	ready workqueue.TypedInterface[model.Ref] // objects with tasks; one worker for each at a time
 
 	mu      sync.Mutex
 	waiting map[model.Ref][]task
 }
 
-func newLanes() *lanes {
-	return &lanes{ready: workqueue.NewTyped[model.Ref](), waiting: map[model.Ref][]task{}}
+func newKeyedQueue() *keyedQueue {
+	return &keyedQueue{ready: workqueue.NewTyped[model.Ref](), waiting: map[model.Ref][]task{}}
 }
 
 // add never blocks.
-func (l *lanes) add(ref model.Ref, t task) {
-	l.mu.Lock()
-	l.waiting[ref] = append(l.waiting[ref], t)
-	l.mu.Unlock()
-	l.ready.Add(ref)
+func (q *keyedQueue) add(ref model.Ref, t task) {
+	q.mu.Lock()
+	q.waiting[ref] = append(q.waiting[ref], t)
+	q.mu.Unlock()
+	q.ready.Add(ref)
 }
 
 // run works with so many goroutines until the context ends; tasks that are left
 // then end with the context's error.
-func (l *lanes) run(ctx context.Context, workers int) error {
-	defer context.AfterFunc(ctx, l.ready.ShutDown)()
+func (q *keyedQueue) run(ctx context.Context, workers int) error {
+	defer context.AfterFunc(ctx, q.ready.ShutDown)()
 	var g errgroup.Group
 	for range workers {
 		g.Go(func() error {
 			for {
-				ref, shutdown := l.ready.Get()
+				ref, shutdown := q.ready.Get()
 				if shutdown {
 					return nil
 				}
-				l.next(ctx, ref)
+				q.next(ctx, ref)
 			}
 		})
 	}
 	return g.Wait()
 }
 
-func (l *lanes) next(ctx context.Context, ref model.Ref) {
-	defer l.ready.Done(ref)
-	t, more := l.take(ref)
+func (q *keyedQueue) next(ctx context.Context, ref model.Ref) {
+	defer q.ready.Done(ref)
+	t, more := q.take(ref)
 	if t.run == nil {
 		return
 	}
@@ -71,31 +71,31 @@ func (l *lanes) next(ctx context.Context, ref model.Ref) {
 	}
 	t.done(err)
 	if more {
-		l.ready.Add(ref)
+		q.ready.Add(ref)
 		if ctx.Err() != nil {
-			l.abandon(ref, ctx.Err()) // the queue takes nothing any more
+			q.abandon(ref, ctx.Err()) // the queue takes nothing any more
 		}
 	}
 }
 
-func (l *lanes) take(ref model.Ref) (t task, more bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	tasks := l.waiting[ref]
+func (q *keyedQueue) take(ref model.Ref) (t task, more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	tasks := q.waiting[ref]
 	if len(tasks) == 0 {
 		return task{}, false
 	}
 	if len(tasks) == 1 {
-		delete(l.waiting, ref)
+		delete(q.waiting, ref)
 	} else {
-		l.waiting[ref] = tasks[1:]
+		q.waiting[ref] = tasks[1:]
 	}
 	return tasks[0], len(tasks) > 1
 }
 
-func (l *lanes) abandon(ref model.Ref, err error) {
+func (q *keyedQueue) abandon(ref model.Ref, err error) {
 	for {
-		t, _ := l.take(ref)
+		t, _ := q.take(ref)
 		if t.run == nil {
 			return
 		}

@@ -8,8 +8,8 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// follow patches what an IP object says of its pod: one request.
-func (w *Writer) follow(f compile.Follow, done func(error)) {
+// updateIPRecord patches what an IP object says of its pod: one request.
+func (w *Writer) updateIPRecord(f compile.UpdateIPRecord, done func(error)) {
 	var owner, label any // nil removes what is not so any more
 	if f.OwnerUID != "" {
 		owner = f.OwnerUID

@@ -81,7 +81,7 @@ func (s *source) RemoveInformer(context.Context, client.Object) error {
 type optionalBed struct {
 	*source
 	*recorder
-	o *options
+	o *optionalKinds
 }
 
 func newOptionalBed(t *testing.T, clk clock.WithTicker, served func() bool) *optionalBed {
@@ -91,7 +91,7 @@ func newOptionalBed(t *testing.T, clk clock.WithTicker, served func() bool) *opt
 		recorder: &recorder{last: map[model.Ref]any{}},
 	}
 	in := NewIntake(b.recorder, b.source, nil, &Outage{Log: logr.Discard(), Clock: clk}, clk)
-	b.o = &options{in: in, ctx: t.Context(), kinds: AllKinds().optional(), followed: map[string]*followed{}}
+	b.o = &optionalKinds{in: in, ctx: t.Context(), kinds: AllKinds().optional(), watched: map[string]*watchedKind{}}
 	return b
 }
 
@@ -149,7 +149,7 @@ func TestOptionalKindComesAndGoes(t *testing.T) {
 		}
 		await(t, "the start is not held up", func() bool { return isClosed(b.o.started()) })
 		b.o.mu.Lock()
-		late := b.o.followed[definitionANP].handler
+		late := b.o.watched[definitionANP].handler
 		b.o.mu.Unlock()
 		b.o.undefined(toolscache.DeletedFinalStateUnknown{Obj: b.definition()})
 		b.o.undefined(b.definition())

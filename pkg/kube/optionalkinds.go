@@ -38,19 +38,19 @@ func partial(gvk schema.GroupVersionKind) *metav1.PartialObjectMetadata {
 	return o
 }
 
-// options follows the CustomResourceDefinitions, and each optional kind for as long
+// optionalKinds follows the CustomResourceDefinitions, and each optional kind for as long
 // as there is one.
-type options struct {
+type optionalKinds struct {
 	in    *Intake
 	ctx   context.Context //nolint:containedctx // informers live as long as the intake
 	kinds map[string]Kind
 
-	mu       sync.Mutex
-	followed map[string]*followed // of the kinds that have a definition
+	mu      sync.Mutex
+	watched map[string]*watchedKind // of the kinds that have a definition
 }
 
-// followed is an optional kind that has a definition.
-type followed struct {
+// watchedKind is an optional kind that has a definition.
+type watchedKind struct {
 	name    string
 	kind    Kind
 	handler *handler
@@ -63,7 +63,7 @@ type followed struct {
 // informOptional begins to follow the optional kinds. wait blocks until all that
 // exist are known; it returns false if the context ends before.
 func (in *Intake) informOptional(ctx context.Context) (wait func() bool, err error) {
-	o := &options{in: in, ctx: ctx, kinds: in.Kinds.optional(), followed: map[string]*followed{}}
+	o := &optionalKinds{in: in, ctx: ctx, kinds: in.Kinds.optional(), watched: map[string]*watchedKind{}}
 	crds := partial(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
 	informer, err := in.Cache.GetInformer(ctx, crds, cache.BlockUntilSynced(false))
 	if err != nil {
@@ -91,24 +91,24 @@ func (in *Intake) informOptional(ctx context.Context) (wait func() bool, err err
 	}, nil
 }
 
-func (o *options) started() (out []<-chan struct{}) {
+func (o *optionalKinds) started() (out []<-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, f := range o.followed {
+	for _, f := range o.watched {
 		out = append(out, f.settled)
 	}
 	return out
 }
 
 // defined is called with each version of a definition.
-func (o *options) defined(crd any) {
+func (o *optionalKinds) defined(crd any) {
 	name, k, ours := o.kindOf(crd)
 	if !ours {
 		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if f := o.followed[name]; f != nil {
+	if f := o.watched[name]; f != nil {
 		select {
 		case f.again <- struct{}{}:
 		default:
@@ -116,18 +116,18 @@ func (o *options) defined(crd any) {
 		return
 	}
 	ctx, stop := context.WithCancel(o.ctx)
-	f := &followed{
+	f := &watchedKind{
 		name: name, kind: k, stop: stop, again: make(chan struct{}, 1), settled: make(chan struct{}),
 		handler: &handler{in: o.in, kind: k.Name, known: map[model.Ref]struct{}{}},
 	}
 	f.settle = sync.OnceFunc(func() { close(f.settled) })
-	o.followed[name] = f
+	o.watched[name] = f
 	o.tell(name, false)
 	go o.follow(ctx, f)
 }
 
 // follow tells when all objects of a kind are known.
-func (o *options) follow(ctx context.Context, f *followed) {
+func (o *optionalKinds) follow(ctx context.Context, f *watchedKind) {
 	defer f.stop()
 	defer f.settle()
 	synced := o.begin(ctx, f)
@@ -148,7 +148,7 @@ func (o *options) follow(ctx context.Context, f *followed) {
 
 // begin has a kind watched as soon as it is served. The channel is closed when all
 // its objects are told; it is nil if the context ends before.
-func (o *options) begin(ctx context.Context, f *followed) <-chan struct{} {
+func (o *optionalKinds) begin(ctx context.Context, f *watchedKind) <-chan struct{} {
 	began, pause := o.in.Clock.Now(), probeInterval
 	for {
 		synced, err := o.inform(ctx, f)
@@ -175,7 +175,7 @@ func (o *options) begin(ctx context.Context, f *followed) <-chan struct{} {
 }
 
 // inform holds the lock, so that a kind is not begun to be watched when its definition is gone.
-func (o *options) inform(ctx context.Context, f *followed) (<-chan struct{}, error) {
+func (o *optionalKinds) inform(ctx context.Context, f *watchedKind) (<-chan struct{}, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if ctx.Err() != nil {
@@ -185,7 +185,7 @@ func (o *options) inform(ctx context.Context, f *followed) (<-chan struct{}, err
 }
 
 // tell says whether all objects of a kind are known; those that are, are told before.
-func (o *options) tell(name string, followed bool) {
+func (o *optionalKinds) tell(name string, followed bool) {
 	o.in.tell(engine.Change{
 		Ref:    model.Ref{Kind: model.KindDefinition, Name: name},
 		Object: &model.Definition{Meta: model.Meta{Name: name}, Followed: followed},
@@ -193,7 +193,7 @@ func (o *options) tell(name string, followed bool) {
 }
 
 // kindOf finds the optional kind that a definition is of.
-func (o *options) kindOf(crd any) (name string, k Kind, ours bool) {
+func (o *optionalKinds) kindOf(crd any) (name string, k Kind, ours bool) {
 	m, ok := crd.(*metav1.PartialObjectMetadata)
 	if !ok {
 		return "", Kind{}, false
@@ -204,19 +204,19 @@ func (o *options) kindOf(crd any) (name string, k Kind, ours bool) {
 
 // undefined is called when a definition is gone, and with it its objects, of whose
 // end the watch may not have told yet.
-func (o *options) undefined(crd any) {
+func (o *optionalKinds) undefined(crd any) {
 	if tombstone, ok := crd.(toolscache.DeletedFinalStateUnknown); ok {
 		crd = tombstone.Obj
 	}
 	name, _, _ := o.kindOf(crd)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	f := o.followed[name]
+	f := o.watched[name]
 	if f == nil {
 		return
 	}
 	f.stop()
-	delete(o.followed, name)
+	delete(o.watched, name)
 	_ = o.in.Cache.RemoveInformer(o.ctx, f.kind.New()) // it fails only for kinds that it does not know
 	o.in.forget(f.handler)
 	o.in.tell(engine.Change{Ref: model.Ref{Kind: model.KindDefinition, Name: name}})

@@ -12,16 +12,16 @@ import (
 // the object is read to find out.
 const settleTime = time.Minute
 
-// guard keeps stale news away from the world. What we write enters the world at
+// staleFilter keeps stale versions away from the world. What we write enters the world at
 // once; the watch tells the same, and what was before it, later. So for each
 // object with a write under way, or one that the watch has not confirmed yet,
-// guard knows the newest version of either source, and admits only news that is
+// staleFilter knows the newest version of either source, and admits only news that is
 // not older. Resource versions of one resource are ordered (KEP-5504); of an
 // object that we removed, any news of the same UID is stale.
 //
 // All methods are pure but for the state; the caller holds a lock across the
-// verdict and the handing over, so that the order of both is the same.
-type guard struct {
+// decision and the handing over, so that the order of both is the same.
+type staleFilter struct {
 	objects map[model.Ref]*tracked
 }
 
@@ -30,11 +30,11 @@ type tracked struct {
 	since    time.Time // of the last write's end
 	floor    uint64    // newest version that a write of ours got
 	removed  types.UID // incarnation that we removed, until the watch says so too
-	seen     news      // newest that the watch brought since the first write began
+	seen     version   // newest that the watch brought since the first write began
 }
 
-// news is one version of an object, or its absence.
-type news struct {
+// version is one version of an object, or its absence.
+type version struct {
 	rv   uint64 // of the deletion, if gone
 	uid  types.UID
 	gone bool
@@ -43,31 +43,31 @@ type news struct {
 	guessed bool
 }
 
-type verdict int
+type decision int
 
 const (
-	pass verdict = iota
+	pass decision = iota
 	drop
 	verify // read the object to find out
 )
 
-func newGuard() *guard { return &guard{objects: map[model.Ref]*tracked{}} }
+func newStaleFilter() *staleFilter { return &staleFilter{objects: map[model.Ref]*tracked{}} }
 
 // begin announces a write.
-func (g *guard) begin(ref model.Ref) {
+func (g *staleFilter) begin(ref model.Ref) {
 	t := g.objects[ref]
 	if t == nil {
 		t = &tracked{}
 		g.objects[ref] = t
 	}
 	if t.inflight == 0 {
-		t.seen = news{}
+		t.seen = version{}
 	}
 	t.inflight++
 }
 
 // fail ends a write that left nothing known.
-func (g *guard) fail(ref model.Ref, now time.Time) {
+func (g *staleFilter) fail(ref model.Ref, now time.Time) {
 	if t := g.objects[ref]; t != nil {
 		t.inflight--
 		t.since = now
@@ -77,7 +77,7 @@ func (g *guard) fail(ref model.Ref, now time.Time) {
 
 // wrote ends a write (or a read) that found the object in this state. An empty
 // UID of a gone object means any incarnation. It reports whether that is news.
-func (g *guard) wrote(ref model.Ref, n news, now time.Time) bool {
+func (g *staleFilter) wrote(ref model.Ref, n version, now time.Time) bool {
 	t := g.objects[ref]
 	if t == nil {
 		return true
@@ -95,7 +95,7 @@ func (g *guard) wrote(ref model.Ref, n news, now time.Time) bool {
 	return true
 }
 
-func (t *tracked) wroteGone(n news) bool {
+func (t *tracked) wroteGone(n version) bool {
 	if n.uid == "" {
 		// A read found nothing: true unless the watch has since brought something.
 		t.floor, t.removed = 0, ""
@@ -109,7 +109,7 @@ func (t *tracked) wroteGone(n news) bool {
 }
 
 // admit judges what the watch brings.
-func (g *guard) admit(ref model.Ref, n news) verdict {
+func (g *staleFilter) admit(ref model.Ref, n version) decision {
 	t := g.objects[ref]
 	if t == nil {
 		return pass
@@ -132,14 +132,14 @@ func (g *guard) admit(ref model.Ref, n news) verdict {
 }
 
 // settle forgets an object once the watch has caught up with our writes.
-func (g *guard) settle(ref model.Ref, t *tracked) {
+func (g *staleFilter) settle(ref model.Ref, t *tracked) {
 	if t.inflight == 0 && t.removed == "" && t.seen.rv >= t.floor {
 		delete(g.objects, ref)
 	}
 }
 
 // overdue lists the objects that the watch has not confirmed for too long.
-func (g *guard) overdue(now time.Time) []model.Ref {
+func (g *staleFilter) overdue(now time.Time) []model.Ref {
 	var out []model.Ref
 	for ref, t := range g.objects {
 		if t.inflight == 0 && now.Sub(t.since) > settleTime {

@@ -38,10 +38,10 @@ const (
 	lookAgain      = 12 * time.Hour // whether the certificate is about to end
 )
 
-// Keeper makes the certificate that the webhook serves with, and tells the API
+// CertRotator makes the certificate that the webhook serves with, and tells the API
 // server the CA to trust. All controllers of a cluster serve one certificate, which is in
 // a Secret; whoever finds it missing or about to end makes a new one.
-type Keeper struct {
+type CertRotator struct {
 	Client    kubernetes.Interface
 	Namespace string   // of the Secret
 	Names     []string // DNS names and addresses that the API server asks by
@@ -53,7 +53,7 @@ type Keeper struct {
 }
 
 // Certificate is for [tls.Config.GetCertificate].
-func (k *Keeper) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (k *CertRotator) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if c := k.current.Load(); c != nil {
 		return c, nil
 	}
@@ -61,11 +61,11 @@ func (k *Keeper) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 // NeedLeaderElection is false: standbys answer, too.
-func (k *Keeper) NeedLeaderElection() bool { return false }
+func (k *CertRotator) NeedLeaderElection() bool { return false }
 
 // Start keeps Secret and configuration until the context ends: it looks at them
 // when they change, and now and then at the time.
-func (k *Keeper) Start(ctx context.Context) error {
+func (k *CertRotator) Start(ctx context.Context) error {
 	wake := make(chan struct{}, 1)
 	if err := k.watch(ctx, wake); err != nil {
 		return err
@@ -92,7 +92,7 @@ func (k *Keeper) Start(ctx context.Context) error {
 }
 
 // tell logs an error that was not the last one told, and returns what was told now.
-func (k *Keeper) tell(ctx context.Context, err error, told string) string {
+func (k *CertRotator) tell(ctx context.Context, err error, told string) string {
 	text := err.Error()
 	if text != told && ctx.Err() == nil && !k.Outage.Unreachable(err) {
 		k.Log.Info("certificate of the webhook is not as it should be; trying again", "cause", text)
@@ -101,7 +101,7 @@ func (k *Keeper) tell(ctx context.Context, err error, told string) string {
 }
 
 // watch wakes when one of the two objects changes, whoever changes it.
-func (k *Keeper) watch(ctx context.Context, wake chan struct{}) error {
+func (k *CertRotator) watch(ctx context.Context, wake chan struct{}) error {
 	only := func(name string) informers.SharedInformerOption {
 		return informers.WithTweakListOptions(func(o *metav1.ListOptions) {
 			o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
@@ -134,7 +134,7 @@ func (k *Keeper) watch(ctx context.Context, wake chan struct{}) error {
 }
 
 // keep brings certificate and configuration up to date.
-func (k *Keeper) keep(ctx context.Context) error {
+func (k *CertRotator) keep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	secrets := k.Client.CoreV1().Secrets(k.Namespace)
@@ -161,7 +161,7 @@ func (k *Keeper) keep(ctx context.Context) error {
 }
 
 // announce writes the CA into the configuration.
-func (k *Keeper) announce(ctx context.Context, ca []byte) error {
+func (k *CertRotator) announce(ctx context.Context, ca []byte) error {
 	configurations := k.Client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	o, err := configurations.Get(ctx, ConfigurationName, metav1.GetOptions{})
 	if err != nil {

@@ -18,7 +18,7 @@ const (
 	unbroken = 2250 * time.Millisecond
 )
 
-// pulse judges which gateway nodes live, from the renewals of their Leases in
+// failureDetector judges which gateway nodes live, from the renewals of their Leases in
 // the order in which the API server has stored them.
 //
 // A node is lost when, since its last renewal, one and the same other node was
@@ -36,13 +36,13 @@ const (
 //
 // A node without another one to measure it is never lost; nobody could take its
 // place. All methods are pure but for the state.
-type pulse struct {
+type failureDetector struct {
 	seq   uint64 // number of the last renewal of any node
-	nodes map[string]*patient
+	nodes map[string]*member
 }
 
-// patient is a node as its renewals tell of it.
-type patient struct {
+// member is a node as its renewals tell of it.
+type member struct {
 	need  int               // so many renewals of another node make this one lost
 	last  uint64            // number of its last renewal
 	at    time.Time         // of that renewal, by the node's own clock
@@ -52,20 +52,20 @@ type patient struct {
 	again int // renewals since it was lost, each in time
 }
 
-// opinion is a changed mind about a node.
-type opinion struct {
+// transition is a change of the verdict on a node.
+type transition struct {
 	node string
 	lost bool
 }
 
-func newPulse() *pulse { return &pulse{nodes: map[string]*patient{}} }
+func newFailureDetector() *failureDetector { return &failureDetector{nodes: map[string]*member{}} }
 
 // renewed takes a renewal, or a Lease that is seen for the first time. seconds
 // is the Lease's duration.
-func (p *pulse) renewed(node string, at time.Time, seconds int) (out []opinion) {
+func (p *failureDetector) renewed(node string, at time.Time, seconds int) (out []transition) {
 	me := p.nodes[node]
 	if me == nil {
-		me = &patient{}
+		me = &member{}
 		p.nodes[node] = me
 	}
 	p.seq++
@@ -75,7 +75,7 @@ func (p *pulse) renewed(node string, at time.Time, seconds int) (out []opinion) 
 		me.again++
 		me.lost = me.again < beatsToReturn
 		if !me.lost {
-			out = append(out, opinion{node: node})
+			out = append(out, transition{node: node})
 		}
 	}
 	for name, other := range p.nodes {
@@ -85,23 +85,23 @@ func (p *pulse) renewed(node string, at time.Time, seconds int) (out []opinion) 
 		other.again = 0
 		if !other.lost {
 			other.lost = true
-			out = append(out, opinion{node: name, lost: true})
+			out = append(out, transition{node: name, lost: true})
 		}
 	}
-	slices.SortFunc(out, func(a, b opinion) int { return cmp.Compare(a.node, b.node) })
+	slices.SortFunc(out, func(a, b transition) int { return cmp.Compare(a.node, b.node) })
 	return out
 }
 
 // gone takes the end of a Lease: its node is not judged any more.
-func (p *pulse) gone(node string) (out []opinion) {
+func (p *failureDetector) gone(node string) (out []transition) {
 	if me := p.nodes[node]; me != nil && me.lost {
-		out = append(out, opinion{node: node})
+		out = append(out, transition{node: node})
 	}
 	delete(p.nodes, node)
 	return out
 }
 
-func (me *patient) beat(seq uint64, at time.Time) {
+func (me *member) beat(seq uint64, at time.Time) {
 	if pause := at.Sub(me.at); pause < 0 || pause > unbroken {
 		me.row = -1
 	}
@@ -112,7 +112,7 @@ func (me *patient) beat(seq uint64, at time.Time) {
 }
 
 // ago is the number of the n-th last renewal; 0 if there was an interruption since.
-func (me *patient) ago(n int) uint64 {
+func (me *member) ago(n int) uint64 {
 	if n > me.row {
 		return 0
 	}

@@ -14,7 +14,7 @@ import (
 // TestLanesKeepTheOrderOfAnObject: tasks of one object never overlap and are in
 // order, and a slow object does not hold up the others.
 func TestLanesKeepTheOrderOfAnObject(t *testing.T) {
-	l := newLanes()
+	l := newKeyedQueue()
 	ctx, cancel := context.WithCancel(t.Context())
 	var mu sync.Mutex
 	ran := map[string][]int{}
@@ -61,7 +61,7 @@ func TestLanesKeepTheOrderOfAnObject(t *testing.T) {
 
 // TestLanesTellOfTheEnd: whoever waits for a task is told that it will not run.
 func TestLanesTellOfTheEnd(t *testing.T) {
-	l := newLanes()
+	l := newKeyedQueue()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ref := model.Ref{Kind: model.KindIP, Name: "a"}

@@ -17,8 +17,8 @@ var (
 )
 
 func TestGuardKnowsNothingOfObjectsWithoutWrites(t *testing.T) {
-	g := newGuard()
-	for _, n := range []news{{rv: 5, uid: "a"}, {rv: 3, uid: "a"}, {rv: 6, uid: "a", gone: true}} {
+	g := newStaleFilter()
+	for _, n := range []version{{rv: 5, uid: "a"}, {rv: 3, uid: "a"}, {rv: 6, uid: "a", gone: true}} {
 		if got := g.admit(testRef, n); got != pass {
 			t.Errorf("%+v: %v, want pass", n, got)
 		}
@@ -29,27 +29,27 @@ func TestGuardKnowsNothingOfObjectsWithoutWrites(t *testing.T) {
 }
 
 func TestGuardOfAWrittenObject(t *testing.T) {
-	wrote := func(g *guard, n news) { g.begin(testRef); g.wrote(testRef, n, epoch) }
+	wrote := func(g *staleFilter, n version) { g.begin(testRef); g.wrote(testRef, n, epoch) }
 	tests := map[string]struct {
-		before func(*guard)
-		news   news
-		want   verdict
+		before func(*staleFilter)
+		version   version
+		want   decision
 	}{
-		"older version":                         {func(g *guard) { wrote(g, news{rv: 10, uid: "a"}) }, news{rv: 9, uid: "a"}, drop},
-		"the written version":                   {func(g *guard) { wrote(g, news{rv: 10, uid: "a"}) }, news{rv: 10, uid: "a"}, pass},
-		"later deletion":                        {func(g *guard) { wrote(g, news{rv: 10, uid: "a"}) }, news{rv: 11, uid: "a", gone: true}, pass},
-		"deletion of the predecessor":           {func(g *guard) { wrote(g, news{rv: 10, uid: "b"}) }, news{rv: 9, uid: "a", gone: true}, drop},
-		"a list lacks it, which may be older":   {func(g *guard) { wrote(g, news{rv: 10, uid: "a"}) }, news{rv: 9, uid: "a", gone: true, guessed: true}, verify},
-		"what we removed lives":                 {func(g *guard) { wrote(g, news{uid: "a", gone: true}) }, news{rv: 12, uid: "a"}, drop},
-		"what we removed is gone":               {func(g *guard) { wrote(g, news{uid: "a", gone: true}) }, news{rv: 13, uid: "a", gone: true}, pass},
-		"a namesake of what we removed":         {func(g *guard) { wrote(g, news{uid: "a", gone: true}) }, news{rv: 14, uid: "b"}, pass},
-		"removed, made anew: the first is gone": {func(g *guard) { wrote(g, news{uid: "a", gone: true}); wrote(g, news{rv: 20, uid: "b"}) }, news{rv: 13, uid: "a", gone: true}, drop},
+		"older version":                         {func(g *staleFilter) { wrote(g, version{rv: 10, uid: "a"}) }, version{rv: 9, uid: "a"}, drop},
+		"the written version":                   {func(g *staleFilter) { wrote(g, version{rv: 10, uid: "a"}) }, version{rv: 10, uid: "a"}, pass},
+		"later deletion":                        {func(g *staleFilter) { wrote(g, version{rv: 10, uid: "a"}) }, version{rv: 11, uid: "a", gone: true}, pass},
+		"deletion of the predecessor":           {func(g *staleFilter) { wrote(g, version{rv: 10, uid: "b"}) }, version{rv: 9, uid: "a", gone: true}, drop},
+		"a list lacks it, which may be older":   {func(g *staleFilter) { wrote(g, version{rv: 10, uid: "a"}) }, version{rv: 9, uid: "a", gone: true, guessed: true}, verify},
+		"what we removed lives":                 {func(g *staleFilter) { wrote(g, version{uid: "a", gone: true}) }, version{rv: 12, uid: "a"}, drop},
+		"what we removed is gone":               {func(g *staleFilter) { wrote(g, version{uid: "a", gone: true}) }, version{rv: 13, uid: "a", gone: true}, pass},
+		"a namesake of what we removed":         {func(g *staleFilter) { wrote(g, version{uid: "a", gone: true}) }, version{rv: 14, uid: "b"}, pass},
+		"removed, made anew: the first is gone": {func(g *staleFilter) { wrote(g, version{uid: "a", gone: true}); wrote(g, version{rv: 20, uid: "b"}) }, version{rv: 13, uid: "a", gone: true}, drop},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			g := newGuard()
+			g := newStaleFilter()
 			tt.before(g)
-			if got := g.admit(testRef, tt.news); got != tt.want {
+			if got := g.admit(testRef, tt.version); got != tt.want {
 				t.Errorf("%v, want %v", got, tt.want)
 			}
 		})
@@ -57,27 +57,27 @@ func TestGuardOfAWrittenObject(t *testing.T) {
 }
 
 func TestGuardOfAnAnswerThatComesLate(t *testing.T) {
-	g := newGuard()
+	g := newStaleFilter()
 	g.begin(testRef)
-	g.admit(testRef, news{rv: 30, uid: "a"})
-	g.admit(testRef, news{rv: 33, uid: "a", gone: true})
-	if g.wrote(testRef, news{rv: 30, uid: "a"}, epoch) {
+	g.admit(testRef, version{rv: 30, uid: "a"})
+	g.admit(testRef, version{rv: 33, uid: "a", gone: true})
+	if g.wrote(testRef, version{rv: 30, uid: "a"}, epoch) {
 		t.Error("an object that was seen deleted is resurrected by the answer to its creation")
 	}
 	if len(g.objects) != 0 {
 		t.Error("it is not forgotten although the watch has caught up")
 	}
 	g.begin(testRef)
-	g.admit(testRef, news{rv: 41, uid: "b"})
-	if g.wrote(testRef, news{uid: "a", gone: true}, epoch) {
+	g.admit(testRef, version{rv: 41, uid: "b"})
+	if g.wrote(testRef, version{uid: "a", gone: true}, epoch) {
 		t.Error("a namesake that the watch has brought is removed by the answer to the removal of its predecessor")
 	}
 }
 
 func TestGuardHasUnconfirmedWritesLookedUp(t *testing.T) {
-	g := newGuard()
+	g := newStaleFilter()
 	g.begin(testRef)
-	g.wrote(testRef, news{rv: 10, uid: "a"}, epoch)
+	g.wrote(testRef, version{rv: 10, uid: "a"}, epoch)
 	if got := g.overdue(epoch.Add(settleTime)); len(got) != 0 {
 		t.Errorf("overdue too early: %v", got)
 	}
@@ -85,7 +85,7 @@ func TestGuardHasUnconfirmedWritesLookedUp(t *testing.T) {
 		t.Errorf("overdue: %v", got)
 	}
 	g.begin(testRef)
-	if !g.wrote(testRef, news{gone: true}, epoch) || len(g.objects) != 0 {
+	if !g.wrote(testRef, version{gone: true}, epoch) || len(g.objects) != 0 {
 		t.Error("an object that a read did not find is not given up")
 	}
 }
@@ -95,7 +95,7 @@ func TestGuardHasUnconfirmedWritesLookedUp(t *testing.T) {
 // is there, and it never goes back to an older version.
 func TestGuardConverges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := &play{t: t, g: newGuard()}
+		p := &play{t: t, g: newStaleFilter()}
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
 			p.step()
 		}
@@ -120,14 +120,14 @@ type state struct {
 // Our writes are in order, so that there is one answer at most.
 type play struct {
 	t       *rapid.T
-	g       *guard
+	g       *staleFilter
 	rv      uint64
 	uids    int
 	truth   state // the zero state is absence
 	world   state
 	latest  uint64
-	watch   []news
-	answers []news
+	watch   []version
+	answers []version
 }
 
 func (p *play) step() {
@@ -147,7 +147,7 @@ func (p *play) step() {
 // change creates, changes or deletes the object, by us or by others.
 func (p *play) change(ours bool) {
 	p.rv++
-	n := news{rv: p.rv, uid: types.UID(p.truth.uid)}
+	n := version{rv: p.rv, uid: types.UID(p.truth.uid)}
 	switch {
 	case p.truth.uid == "":
 		p.uids++
@@ -184,7 +184,7 @@ func (p *play) deliver() {
 	}
 }
 
-func (p *play) believe(n news) {
+func (p *play) believe(n version) {
 	if n.gone {
 		p.world = state{}
 		return

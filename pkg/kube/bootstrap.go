@@ -34,10 +34,10 @@ type Defaults struct {
 	Join    SubnetPlan // of the subnet of the nodes' ports
 }
 
-// Keeper makes the objects that a cluster cannot be without where they are
+// Bootstrapper makes the objects that a cluster cannot be without where they are
 // missing, and spells out the defaults in the spec of Subnets. It never changes
 // what a user wrote.
-type Keeper struct {
+type Bootstrapper struct {
 	client   client.Client
 	in       *Intake
 	defaults Defaults
@@ -49,131 +49,131 @@ type Keeper struct {
 	kinds    map[model.Kind]Kind
 }
 
-// NewKeeper makes a keeper that does nothing until it leads.
-func NewKeeper(c client.Client, in *Intake, o Observer, d Defaults, outage *Outage, clk clock.WithTicker, log logr.Logger) *Keeper {
-	k := &Keeper{
+// NewBootstrapper makes a bootstrapper that does nothing until it leads.
+func NewBootstrapper(c client.Client, in *Intake, o Observer, d Defaults, outage *Outage, clk clock.WithTicker, log logr.Logger) *Bootstrapper {
+	b := &Bootstrapper{
 		client: c, in: in, defaults: d, observer: o, outage: outage, log: log, kinds: in.Kinds.byName(),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[model.Ref](time.Second, 30*time.Second),
 			workqueue.TypedRateLimitingQueueConfig[model.Ref]{Clock: clk}),
 	}
-	in.notice(k.noticed)
-	in.whenSynced(k.lookAtAll)
-	return k
+	in.notice(b.noticed)
+	in.whenSynced(b.lookAtAll)
+	return b
 }
 
-// NeedLeaderElection is false: [Keeper.Lead] says when to write.
-func (k *Keeper) NeedLeaderElection() bool { return false }
+// NeedLeaderElection is false: [Bootstrapper.Lead] says when to write.
+func (b *Bootstrapper) NeedLeaderElection() bool { return false }
 
 // Lead says whether this process may write. A new leader looks at everything.
-func (k *Keeper) Lead(leading bool) {
-	if k.leading.Swap(leading) || !leading {
+func (b *Bootstrapper) Lead(leading bool) {
+	if b.leading.Swap(leading) || !leading {
 		return
 	}
-	k.lookAtAll()
+	b.lookAtAll()
 }
 
-func (k *Keeper) lookAtAll() {
-	for ref := range k.required() {
-		k.queue.Add(ref)
+func (b *Bootstrapper) lookAtAll() {
+	for ref := range b.required() {
+		b.queue.Add(ref)
 	}
-	for _, o := range k.in.known(model.KindSubnet) {
-		k.queue.Add(refOf(model.KindSubnet, o))
+	for _, o := range b.in.known(model.KindSubnet) {
+		b.queue.Add(refOf(model.KindSubnet, o))
 	}
 }
 
-func (k *Keeper) noticed(ref model.Ref, _, _ Object) {
+func (b *Bootstrapper) noticed(ref model.Ref, _, _ Object) {
 	if ref.Kind == model.KindSubnet || ref.Kind == model.KindVpc {
-		k.queue.Add(ref)
+		b.queue.Add(ref)
 	}
 }
 
 // Start works until the context ends.
-func (k *Keeper) Start(ctx context.Context) error {
-	defer context.AfterFunc(ctx, k.queue.ShutDown)()
+func (b *Bootstrapper) Start(ctx context.Context) error {
+	defer context.AfterFunc(ctx, b.queue.ShutDown)()
 	for {
-		ref, shutdown := k.queue.Get()
+		ref, shutdown := b.queue.Get()
 		if shutdown {
 			return nil
 		}
-		if err := k.keep(ctx, ref); err != nil && ctx.Err() == nil {
-			k.retry(ref, err)
+		if err := b.ensure(ctx, ref); err != nil && ctx.Err() == nil {
+			b.retry(ref, err)
 		} else {
-			k.queue.Forget(ref)
+			b.queue.Forget(ref)
 		}
-		k.queue.Done(ref)
+		b.queue.Done(ref)
 	}
 }
 
-func (k *Keeper) retry(ref model.Ref, err error) {
-	if !k.outage.Unreachable(err) {
-		k.log.Info("cannot be written; trying again", "object", ref.String(), "cause", err.Error())
+func (b *Bootstrapper) retry(ref model.Ref, err error) {
+	if !b.outage.Unreachable(err) {
+		b.log.Info("cannot be written; trying again", "object", ref.String(), "cause", err.Error())
 	}
-	k.queue.AddRateLimited(ref)
+	b.queue.AddRateLimited(ref)
 }
 
-func (k *Keeper) keep(ctx context.Context, ref model.Ref) error {
-	if !k.leading.Load() || !k.in.Synced() {
+func (b *Bootstrapper) ensure(ctx context.Context, ref model.Ref) error {
+	if !b.leading.Load() || !b.in.Synced() {
 		return nil // either change has it looked at again
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	have := k.in.object(ref)
+	have := b.in.object(ref)
 	if have == nil {
-		return k.create(ctx, ref)
+		return b.create(ctx, ref)
 	}
 	if subnet, ok := have.(*v1.Subnet); ok && subnet.DeletionTimestamp == nil {
-		return k.spellOut(ctx, ref, subnet)
+		return b.writeDefaults(ctx, ref, subnet)
 	}
 	return nil
 }
 
-func (k *Keeper) create(ctx context.Context, ref model.Ref) error {
-	o := k.required()[ref]
+func (b *Bootstrapper) create(ctx context.Context, ref model.Ref) error {
+	o := b.required()[ref]
 	if o == nil {
 		return nil
 	}
-	k.in.begin(ref)
-	err := k.client.Create(ctx, o, client.FieldOwner(fieldManager))
-	k.observer.Wrote(string(ref.Kind), "create", result(err))
+	b.in.begin(ref)
+	err := b.client.Create(ctx, o, client.FieldOwner(fieldManager))
+	b.observer.Wrote(string(ref.Kind), "create", result(err))
 	if err != nil {
-		k.in.failed(ref)
+		b.in.failed(ref)
 		if apierrors.IsAlreadyExists(err) {
 			return nil
 		}
 		return fmt.Errorf("create %s: %w", ref, err)
 	}
-	k.in.wrote(k.kinds[ref.Kind], o)
-	k.log.Info("created", "object", ref.String())
+	b.in.wrote(b.kinds[ref.Kind], o)
+	b.log.Info("created", "object", ref.String())
 	return nil
 }
 
-// spellOut writes the defaults of a Subnet into its spec, unless somebody
+// writeDefaults writes the defaults of a Subnet into its spec, unless somebody
 // changed it in the meantime: then the change brings us here again.
-func (k *Keeper) spellOut(ctx context.Context, ref model.Ref, have *v1.Subnet) error {
-	want := k.spelledOut(have)
+func (b *Bootstrapper) writeDefaults(ctx context.Context, ref model.Ref, have *v1.Subnet) error {
+	want := b.withDefaults(have)
 	if want == nil {
 		return nil
 	}
-	k.in.begin(ref)
-	err := k.client.Patch(ctx, want, client.MergeFromWithOptions(have, client.MergeFromWithOptimisticLock{}), client.FieldOwner(fieldManager))
-	k.observer.Wrote(string(ref.Kind), "patch", result(err))
+	b.in.begin(ref)
+	err := b.client.Patch(ctx, want, client.MergeFromWithOptions(have, client.MergeFromWithOptimisticLock{}), client.FieldOwner(fieldManager))
+	b.observer.Wrote(string(ref.Kind), "patch", result(err))
 	if err != nil {
-		k.in.failed(ref)
+		b.in.failed(ref)
 		if isGone(err) {
 			return nil
 		}
 		return fmt.Errorf("write defaults of %s: %w", ref, err)
 	}
-	k.in.wrote(k.kinds[ref.Kind], want)
+	b.in.wrote(b.kinds[ref.Kind], want)
 	return nil
 }
 
-// spelledOut is the Subnet with its defaults; nil if it has them. Only the
+// withDefaults is the Subnet with its defaults; nil if it has them. Only the
 // configured default subnet is one.
-func (k *Keeper) spelledOut(have *v1.Subnet) *v1.Subnet {
+func (b *Bootstrapper) withDefaults(have *v1.Subnet) *v1.Subnet {
 	want := model.SubnetDefaults(have)
-	if isDefault := have.Name == k.defaults.DefaultSubnet; have.Spec.Default && !isDefault {
+	if isDefault := have.Name == b.defaults.DefaultSubnet; have.Spec.Default && !isDefault {
 		if want == nil {
 			want = have.DeepCopy()
 		}
@@ -183,10 +183,10 @@ func (k *Keeper) spelledOut(have *v1.Subnet) *v1.Subnet {
 }
 
 // required are the objects that must exist, as they are made when they do not.
-func (k *Keeper) required() map[model.Ref]Object {
-	d := k.defaults
-	node := k.subnet(d.NodeSwitch, d.Join)
-	pods := k.subnet(d.DefaultSubnet, d.Default)
+func (b *Bootstrapper) required() map[model.Ref]Object {
+	d := b.defaults
+	node := b.subnet(d.NodeSwitch, d.Join)
+	pods := b.subnet(d.DefaultSubnet, d.Default)
 	pods.Spec.Default, pods.Spec.NatOutgoing = true, true
 	vpc := &v1.Vpc{ObjectMeta: metav1.ObjectMeta{Name: d.ClusterRouter, Finalizers: []string{annotations.Finalizer}}}
 	return map[model.Ref]Object{
@@ -196,11 +196,11 @@ func (k *Keeper) required() map[model.Ref]Object {
 	}
 }
 
-func (k *Keeper) subnet(name string, plan SubnetPlan) *v1.Subnet {
+func (b *Bootstrapper) subnet(name string, plan SubnetPlan) *v1.Subnet {
 	o := &v1.Subnet{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Finalizers: []string{annotations.Finalizer}},
 		Spec: v1.SubnetSpec{
-			Vpc: k.defaults.ClusterRouter, Provider: annotations.DefaultProvider, GatewayType: v1.GatewayDistributed,
+			Vpc: b.defaults.ClusterRouter, Provider: annotations.DefaultProvider, GatewayType: v1.GatewayDistributed,
 			CIDRBlock: plan.CIDR, Gateway: plan.Gateway, ExcludeIPs: plan.ExcludeIPs,
 		},
 	}
@@ -212,8 +212,8 @@ func (k *Keeper) subnet(name string, plan SubnetPlan) *v1.Subnet {
 
 // Validate checks the plans and names the flag at fault.
 func (d Defaults) Validate(defaultFlag, joinFlag string) error {
-	k := Keeper{defaults: d}
-	for flag, o := range map[string]*v1.Subnet{defaultFlag: k.subnet(d.DefaultSubnet, d.Default), joinFlag: k.subnet(d.NodeSwitch, d.Join)} {
+	b := Bootstrapper{defaults: d}
+	for flag, o := range map[string]*v1.Subnet{defaultFlag: b.subnet(d.DefaultSubnet, d.Default), joinFlag: b.subnet(d.NodeSwitch, d.Join)} {
 		if _, problems := model.SubnetFrom(o); model.Fatal(problems) {
 			return fmt.Errorf("flags --%s*: Subnet %s: %s", flag, o.Name, strings.TrimSpace(message(problems)))
 		}

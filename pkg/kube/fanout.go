@@ -1,0 +1,37 @@
+package kube
+
+import (
+	"github.com/wovensdn/woven/pkg/engine"
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// Listener receives what a [Sink] receives. Its methods must not block.
+type Listener interface {
+	// Apply takes the projection of an object, nil if the object is gone. What cannot be used is left out: the last valid
+	// projection holds.
+	Apply(ref model.Ref, projection any)
+	// Synced says that every object which existed at the start has been applied.
+	Synced()
+}
+
+// FanOut is a sink that hands all events to a listener before it hands them to sink.
+func FanOut(sink Sink, l Listener) Sink { return &fanOut{Sink: sink, listener: l} }
+
+type fanOut struct {
+	Sink
+	listener Listener
+}
+
+func (f *fanOut) Apply(changes ...engine.Change) {
+	for _, c := range changes {
+		if c.Object != nil || !model.Fatal(c.Problems) {
+			f.listener.Apply(c.Ref, c.Object)
+		}
+	}
+	f.Sink.Apply(changes...)
+}
+
+func (f *fanOut) KubeSynced() {
+	f.listener.Synced()
+	f.Sink.KubeSynced()
+}
