@@ -2,6 +2,7 @@ package check
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -26,7 +27,7 @@ type nic struct {
 	subnet       string
 	addrs        model.Addrs
 	mac          string
-	unparsed     string // why the addresses cannot be read
+	unparsed     string // why the annotations cannot be read
 	leaving      bool   // the pod is being deleted: what it had may be there or not
 	hasContainer bool   // its sandbox runs, so that the node has an interface for it
 }
@@ -41,20 +42,19 @@ func nicsOf(pod *corev1.Pod) []*nic {
 	var out []*nic
 	for _, projectedNIC := range projected.NICs {
 		provider := projectedNIC.Provider
-		read := func(suffix string) string { return pod.Annotations[annotations.Key(provider, suffix)] }
+		state, problems := model.ReadNIC(provider, pod.Annotations)
 		n := &nic{
 			pod: pod, provider: provider, port: projected.PortName(provider), record: projected.RecordName(),
-			allocated: read(annotations.SuffixAllocated) == "true",
-			subnet:    read(annotations.SuffixLogicalSwitch),
-			mac:       strings.ToLower(read(annotations.SuffixMACAddress)),
-			leaving:   pod.DeletionTimestamp != nil,
+			allocated: state.Allocated, subnet: state.Subnet, addrs: state.Addrs, mac: state.MAC,
+			leaving: pod.DeletionTimestamp != nil,
 		}
 		n.hasContainer = !n.leaving && (pod.Status.Phase == corev1.PodRunning || pod.Status.PodIP != "")
-		if n.allocated {
-			var err error
-			if n.addrs, err = model.ParseAddrs(read(annotations.SuffixIPAddress)); err != nil {
-				n.unparsed = err.Error()
-			}
+		switch {
+		case !n.allocated:
+		case len(problems) > 0:
+			n.unparsed = fmt.Sprintf("annotation %s: %s", model.AnnotationKey(problems[0].Field), problems[0].Message)
+		case n.addrs == (model.Addrs{}):
+			n.unparsed = fmt.Sprintf("annotation %s is empty", annotations.Key(provider, annotations.SuffixIPAddress))
 		}
 		out = append(out, n)
 	}
@@ -83,7 +83,7 @@ func (c *comparison) pods() {
 		case !n.allocated:
 			c.differ(checkAPI, "%s has no address: annotation %s is not \"true\"", n, annotations.Key(n.provider, annotations.SuffixAllocated))
 		case n.unparsed != "":
-			c.differ(checkAPI, "%s: annotation %s: %s", n, annotations.Key(n.provider, annotations.SuffixIPAddress), n.unparsed)
+			c.differ(checkAPI, "%s: %s", n, n.unparsed)
 		}
 	}
 	for _, n := range c.wanted() {

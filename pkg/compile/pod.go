@@ -266,11 +266,6 @@ func wishes(nic *model.PodNIC, name string) (request ipam.Request, subnet string
 // Carried is what the annotations of a NIC say that its pod was given: once it
 // is written, the pod may run with it.
 func Carried(nic *model.PodNIC) (addrs model.Addrs, mac, subnet string, ok bool) {
-	if len(nic.Written) == 0 {
-		return model.Addrs{}, "", "", false
-	}
-	written := func(suffix string) string { return nic.Written[annotations.Key(nic.Provider, suffix)] }
-	addrs, err := model.ParseAddrs(written(annotations.SuffixIPAddress))
-	subnet = written(annotations.SuffixLogicalSwitch)
-	return addrs, written(annotations.SuffixMACAddress), subnet, err == nil && subnet != ""
+	state, _ := model.ReadNIC(nic.Provider, nic.Written)
+	return state.Addrs, state.MAC, state.Subnet, state.Allocated && state.Addrs != (model.Addrs{}) && state.Subnet != ""
 }

@@ -71,13 +71,13 @@ func OverlapsAPIServer(s Subnet, apiServer netip.Addr) (Problem, bool) {
 }
 
 // holds tells whether an address is in the subnet's CIDR.
-func (s *Subnet) holds(addr netip.Addr) bool { return ofFamily(s.CIDR, addr).Contains(addr) }
+func (s *Subnet) holds(addr netip.Addr) bool { return s.CIDR.Of(addr).Contains(addr) }
 
 func covers(s Subnet, addr netip.Addr, what string) (Problem, bool) {
 	if s.Vpc != DefaultVpc || s.Vlan != "" || !s.holds(addr) {
 		return Problem{}, false
 	}
-	prefix := ofFamily(s.CIDR, addr)
+	prefix := s.CIDR.Of(addr)
 	p := problems{reason: ReasonSubnetInvalid}
 	p.fatal("spec.cidrBlock", "%s of Subnet %s holds %s", prefix, s.Name, what)
 	return p.list[0], true

@@ -91,7 +91,7 @@ func (p *IPPool) HasAll(a Addrs) bool {
 func PoolProblem(pool *IPPool, cidr Prefixes, pools []*IPPool) (Problem, bool) {
 	p := problems{reason: ReasonIPPoolInvalid}
 	for _, r := range pool.Ranges {
-		if prefix := ofFamily(cidr, r.First); !prefix.IsValid() || !prefix.Contains(r.First) || !prefix.Contains(r.Last) {
+		if prefix := cidr.Of(r.First); !prefix.IsValid() || !prefix.Contains(r.First) || !prefix.Contains(r.Last) {
 			p.fatal("spec.ips", "%s is not inside %s, the CIDR of Subnet %s", r, PrefixesText(cidr), pool.Subnet)
 			return p.list[0], true
 		}

@@ -52,6 +52,14 @@ type Dual[T any] struct {
 	V4, V6 T
 }
 
+// Of is the value of the address family of addr.
+func (d Dual[T]) Of(addr netip.Addr) T {
+	if addr.Is4() {
+		return d.V4
+	}
+	return d.V6
+}
+
 // Addrs is one address for each family; an invalid netip.Addr stands for none.
 type Addrs = Dual[netip.Addr]
 

@@ -110,7 +110,7 @@ func (p *problems) left(s *Subnet, c Cluster) {
 	}
 	for _, ip := range c.IPs(s.Name) {
 		for _, addr := range Families(ip.Addrs) {
-			if prefix := ofFamily(s.CIDR, addr); !prefix.IsValid() || !prefix.Contains(addr) {
+			if prefix := s.CIDR.Of(addr); !prefix.IsValid() || !prefix.Contains(addr) {
 				p.fatal("spec.cidrBlock", "%s leaves out %s, the address of %s, IP %s", quote(PrefixesText(s.CIDR)), addr, userOf(ip), ip.Name)
 				return
 			}

@@ -129,7 +129,7 @@ func (p *problems) outside(field string, subnets []*Subnet, addr netip.Addr) {
 // subnetOf finds the subnet that has an address for hosts; nil if there is none.
 func subnetOf(subnets []*Subnet, addr netip.Addr) *Subnet {
 	for _, s := range subnets {
-		if prefix := ofFamily(s.CIDR, addr); prefix.IsValid() && HostRange(prefix).Contains(addr) {
+		if prefix := s.CIDR.Of(addr); prefix.IsValid() && HostRange(prefix).Contains(addr) {
 			return s
 		}
 	}

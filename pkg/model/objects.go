@@ -3,6 +3,7 @@ package model
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -101,7 +102,17 @@ func cloned(m map[string]string) map[string]string {
 }
 
 // AnnotationField is how a [Problem] names an annotation.
-func AnnotationField(key string) string { return "metadata.annotations[" + key + "]" }
+func AnnotationField(key string) string { return annotationField + key + "]" }
+
+const annotationField = "metadata.annotations["
+
+// AnnotationKey reverses [AnnotationField]; it returns the names of other fields as they are.
+func AnnotationKey(field string) string {
+	if key, ok := strings.CutPrefix(field, annotationField); ok {
+		return strings.TrimSuffix(key, "]")
+	}
+	return field
+}
 
 // notAName says why text cannot be the name of one of our objects; empty if it can.
 func notAName(text string) string {

@@ -13,6 +13,9 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
+// FieldCIDRBlock is the field of the problems of a Subnet's addresses.
+const FieldCIDRBlock = "spec.cidrBlock"
+
 // minMTUv6 is the least MTU of a link that carries IPv6, in bytes (RFC 8200, 5).
 const minMTUv6 = 1280
 
@@ -81,7 +84,7 @@ func isOVN(provider string) bool {
 }
 
 func (p *problems) cidr(spec *v1.SubnetSpec) Prefixes {
-	const field = "spec.cidrBlock"
+	const field = FieldCIDRBlock
 	if spec.CIDRBlock == "" {
 		if spec.Vlan == "" {
 			p.fatal(field, "it is empty; only an underlay subnet (spec.vlan) may have no CIDR")
@@ -159,7 +162,7 @@ func (p *problems) excluded(spec *v1.SubnetSpec, cidr Prefixes, gateway Addrs) [
 			p.fatal(field, "%s: %s", quote(text), err)
 			continue
 		}
-		if prefix := ofFamily(cidr, r.First); !prefix.IsValid() || !prefix.Contains(r.First) || !prefix.Contains(r.Last) {
+		if prefix := cidr.Of(r.First); !prefix.IsValid() || !prefix.Contains(r.First) || !prefix.Contains(r.Last) {
 			p.fatal(field, "%s is not in the CIDR %s", r, PrefixesText(cidr))
 			continue
 		}
@@ -169,14 +172,6 @@ func (p *problems) excluded(spec *v1.SubnetSpec, cidr Prefixes, gateway Addrs) [
 		ranges = append(ranges, Range{First: addr, Last: addr})
 	}
 	return joinOverlapping(ranges)
-}
-
-// ofFamily is the prefix of the family of addr.
-func ofFamily(p Prefixes, addr netip.Addr) netip.Prefix {
-	if addr.Is4() {
-		return p.V4
-	}
-	return p.V6
 }
 
 func (p *problems) selectors(field string, selectors []metav1.LabelSelector) []string {

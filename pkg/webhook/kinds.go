@@ -12,9 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/wovensdn/woven/api/annotations"
-	"github.com/wovensdn/woven/pkg/cniserver/podnet"
 	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 // judge validates objects of one kind.
