@@ -19,7 +19,7 @@ import (
 // nic is one network interface that a scheduled pod needs or has.
 type nic struct {
 	pod      *corev1.Pod
-	provider string
+	provider model.Provider
 	port     string // name of the logical switch port and of the IP object
 	record   string // name in the IP object: that of the pod, or of the VM that it runs
 	// What the controller has written.
@@ -54,7 +54,7 @@ func nicsOf(pod *corev1.Pod) []*nic {
 		case len(problems) > 0:
 			n.unparsed = fmt.Sprintf("annotation %s: %s", model.AnnotationKey(problems[0].Field), problems[0].Message)
 		case n.addrs == (model.Addrs{}):
-			n.unparsed = fmt.Sprintf("annotation %s is empty", annotations.Key(provider, annotations.SuffixIPAddress))
+			n.unparsed = fmt.Sprintf("annotation %s is empty", provider.Key(annotations.SuffixIPAddress))
 		}
 		out = append(out, n)
 	}
@@ -81,7 +81,7 @@ func (c *comparison) pods() {
 		switch {
 		case n.leaving:
 		case !n.allocated:
-			c.differ(checkAPI, "%s has no address: annotation %s is not \"true\"", n, annotations.Key(n.provider, annotations.SuffixAllocated))
+			c.differ(checkAPI, "%s has no address: annotation %s is not \"true\"", n, n.provider.Key(annotations.SuffixAllocated))
 		case n.unparsed != "":
 			c.differ(checkAPI, "%s: %s", n, n.unparsed)
 		}
@@ -89,7 +89,7 @@ func (c *comparison) pods() {
 	for _, n := range c.wanted() {
 		c.podRecord(n)
 		c.podSubnet(n)
-		if ips := statusIPs(n.pod); n.provider == annotations.DefaultProvider && ips != "" && ips != model.AddrsText(n.addrs) {
+		if ips := statusIPs(n.pod); n.provider == model.DefaultProvider && ips != "" && ips != model.AddrsText(n.addrs) {
 			c.differ(checkAPI, "%s: annotation ip_address %s, status.podIPs %s", n, model.AddrsText(n.addrs), ips)
 		}
 	}

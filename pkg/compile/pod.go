@@ -2,6 +2,7 @@ package compile
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 
@@ -29,51 +30,63 @@ func (c Config) pod(ref model.Ref, v *world.View) (r Result) {
 	if pod.VM != "" && !firstOfVM(&r, v, pod) {
 		return r
 	}
+	missing := map[string]string{}
 	for i := range pod.NICs {
-		c.nic(&r, v, pod, &pod.NICs[i])
+		maps.Copy(missing, c.nic(&r, v, pod, &pod.NICs[i]))
+	}
+	if len(missing) > 0 {
+		r.want(Annotate{
+			Object: model.Ref{Kind: model.KindPod, Namespace: pod.Namespace, Name: pod.Name},
+			UID:    pod.UID, Annotations: missing,
+		})
 	}
 	return r
 }
 
-func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC) {
+// nic returns the annotations of a NIC if they are not yet on the pod.
+func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC) (missing map[string]string) {
 	name := pod.PortName(nic.Provider)
 	ip, recorded := v.IP(name)
+	if !recorded && nic.Invalid {
+		return nil
+	}
 	if !recorded {
 		c.claim(r, v, pod, nic, name)
 		c.unrecorded(r, v, pod, nic, name)
-		return
+		return nil
 	}
 	if ip.PodName != pod.RecordName() || ip.Namespace != pod.Namespace || pod.VM == "" && ofVM(ip) {
 		r.problem("AddressConflict", "", "IP %s is recorded for %s/%s, not for pod %s/%s", name, ip.Namespace, ip.PodName, pod.Namespace, pod.Name)
-		return
+		return nil
 	}
 	if cause := v.Contested(ip.AddressRecord().Owner); cause != "" {
 		r.problem("AddressConflict", "", "pod %s/%s cannot have the address of IP %s: %s", pod.Namespace, pod.Name, name, cause)
-		return
+		return nil
 	}
-	if leaving(ip, pod, nic) || !c.inherits(v, pod, nic, ip) {
+	if !nic.Invalid && (leaving(ip, pod, nic) || !c.inherits(v, pod, nic, ip)) {
 		if ip.Reserved && !ip.Deleting {
 			r.problem("AddressConflict", "", "IP %s reserves %s in Subnet %s for pod %s/%s, which asks for something else; change one of them",
 				name, model.AddrsText(ip.Addrs), ip.Subnet, pod.Namespace, pod.Name)
-			return
+			return nil
 		}
 		r.want(Release{IP: ip.Name, UID: ip.UID})
-		return
+		return nil
 	}
 	adopt(r, ip, pod.Node, len(nic.Written) == 0)
 	subnet, ok := v.SubnetNetwork(ip.Subnet)
 	if !ok || !ip.Complete() {
-		return
+		return nil
 	}
 	c.port(r, v, pod, nic, ip, subnet)
 	c.north(r, v, pod, nic, ip, subnet)
+	if nic.Invalid {
+		return nil
+	}
 	follow(r, pod, ip)
 	if want := model.PodAnnotations(*pod, *nic, *ip, subnet); !contains(nic.Written, want) {
-		r.want(Annotate{
-			Object: model.Ref{Kind: model.KindPod, Namespace: pod.Namespace, Name: pod.Name},
-			UID:    pod.UID, Annotations: want,
-		})
+		return want
 	}
+	return nil
 }
 
 // unrecorded: a pod that runs keeps its port while its record is written again. If
@@ -115,7 +128,7 @@ func (c Config) port(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC
 // north: what leaves the pod goes to a next hop of its own, before the gateways of
 // its subnet are asked. Only the default Vpc has gateways.
 func (c Config) north(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, ip *model.IP, subnet model.SubnetNetwork) {
-	if nic.Provider != annotations.DefaultProvider || pod.NorthGateway == (model.Addrs{}) {
+	if nic.Provider != model.DefaultProvider || pod.NorthGateway == (model.Addrs{}) {
 		return
 	}
 	field := model.AnnotationField(annotations.NorthGateway)
@@ -234,7 +247,7 @@ func (c Config) subnets(v *world.View, of string, nic *model.PodNIC) (names []st
 func (c Config) choose(v *world.View, of string, nic *model.PodNIC, chosen []string) []string {
 	var bound []string
 	for _, s := range v.SubnetsOfNamespace(of) {
-		if s.Provider == nic.Provider {
+		if s.Provider == nic.Provider.Network() {
 			bound = append(bound, s.Name)
 		}
 	}

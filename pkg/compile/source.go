@@ -46,7 +46,7 @@ func (c Config) sources(v *world.View, of string, nic *model.PodNIC) (out []sour
 func named(v *world.View, nic *model.PodNIC) ([]source, *model.Problem, bool) {
 	pool, ok := v.IPPool(nic.Pool)
 	problem := &model.Problem{
-		Reason: "AcquireAddressFailed", Field: model.AnnotationField(annotations.Key(nic.Provider, annotations.SuffixIPPool)),
+		Reason: "AcquireAddressFailed", Field: model.AnnotationField(nic.Provider.Key(annotations.SuffixIPPool)),
 	}
 	switch {
 	case !ok:

@@ -1,9 +1,6 @@
 package compile
 
 import (
-	"strings"
-
-	"github.com/wovensdn/woven/api/annotations"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/world"
 )
@@ -41,10 +38,9 @@ func (c Config) keeps(v *world.View, ip *model.IP) bool {
 	if !ok || set.Deleting || !set.Makes(ordinal) || ip.OwnerUID != "" && ip.OwnerUID != set.UID {
 		return false
 	}
-	provider := strings.TrimPrefix(strings.TrimPrefix(ip.Name, model.PortName(ip.PodName, ip.Namespace, "")), ".")
-	nic := model.PodNIC{Provider: provider}
-	if provider == "" {
-		nic = model.PodNIC{Provider: annotations.DefaultProvider, Subnet: set.Subnet, Pool: set.Pool}
+	nic := model.PodNIC{Provider: ip.Provider}
+	if ip.Provider == model.DefaultProvider {
+		nic.Subnet, nic.Pool = set.Subnet, set.Pool
 	}
 	sources, _, ok := c.sources(v, ip.Namespace, &nic)
 	return !ok || from(sources, ip)

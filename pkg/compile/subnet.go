@@ -30,8 +30,8 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 	if c.conflicts(&r, v, subnet) {
 		return r
 	}
-	if subnet.Provider != "ovn" || subnet.Vlan != "" {
-		r.problem("NotSupported", "spec.vlan", "Subnet %s: only overlay subnets of provider ovn are connected; vlan is %q, provider is %q", subnet.Name, subnet.Vlan, subnet.Provider)
+	if !subnet.Provider.OVN() || subnet.Vlan != "" {
+		r.problem("NotSupported", "spec.vlan", "Subnet %s: only overlay subnets whose provider is ovn, or ends with .ovn, are connected; vlan is %q, provider is %q", subnet.Name, subnet.Vlan, subnet.Provider)
 		return r
 	}
 	c.connect(&r, subnet)

@@ -63,7 +63,7 @@ type Claim struct {
 	Pools    []string     // for each of the subnets, the pool of it; nil for none at all
 	For      model.Ref    // the pod or node
 	PodName  string       // see model.IP
-	Provider string
+	Provider model.Provider
 	NodeName string
 	PodType  string // see model.IP
 	OwnerUID string // see model.IP

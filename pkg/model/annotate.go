@@ -23,7 +23,7 @@ func PodAnnotations(pod Pod, nic PodNIC, ip IP, subnet SubnetNetwork) map[string
 	}
 	set := func(suffix, value string) {
 		if value != "" {
-			out[annotations.Key(nic.Provider, suffix)] = value
+			out[nic.Provider.Key(suffix)] = value
 		}
 	}
 	set(annotations.SuffixAllocated, "true")

@@ -19,6 +19,7 @@ func IPFrom(o *v1.IP) (IP, []Problem) {
 	ip := IP{
 		Meta:      metaOf(o),
 		Subnet:    o.Spec.Subnet,
+		Provider:  recordProvider(o.Name, o.Spec.PodName, o.Spec.Namespace),
 		PodName:   o.Spec.PodName,
 		Namespace: o.Spec.Namespace,
 		NodeName:  o.Spec.NodeName,
@@ -115,7 +116,7 @@ func notUnicast(a netip.Addr) error {
 }
 
 // IPObject is the object that records an allocation; [IPFrom] reverses it but
-// for UID, Created and Deleting, which the API server sets.
+// for UID, Created and Deleting, which the API server sets. The provider is in the name.
 func IPObject(ip IP) *v1.IP {
 	reserved := "false"
 	if ip.Reserved {

@@ -92,7 +92,7 @@ type Vpc struct {
 type Subnet struct {
 	Meta
 	Vpc         string
-	Provider    string
+	Provider    Provider
 	CIDR        Prefixes // masked
 	Gateway     Addrs
 	Exclude     []Range // includes the gateways
@@ -162,7 +162,7 @@ type PodOwner struct {
 
 // PodNIC is what a pod asks for one of its NICs, and what is written on it so far.
 type PodNIC struct {
-	Provider string
+	Provider Provider
 	// What the user asks for.
 	Subnet string // annotation logical_switch, unless the controller wrote it
 	IPs    Addrs  // annotation ip_address, unless the controller wrote it
@@ -172,6 +172,8 @@ type PodNIC struct {
 	List AddressList
 	Pool string
 	DHCP DHCP // annotations dhcp-v4-options and dhcp-v6-options
+	// Invalid NICs ask for something that cannot be read: they get nothing, and keep what is recorded for them.
+	Invalid bool
 	// Written holds the annotations that the controller owns, as they are now.
 	Written map[string]string
 }
@@ -186,6 +188,7 @@ const (
 type IP struct {
 	Meta
 	Subnet    string
+	Provider  Provider // of the NIC that has the address
 	Addrs     Addrs
 	MAC       string
 	PodName   string // or name of the VM or node
@@ -214,6 +217,8 @@ type Problem struct {
 	Field   string // path of the field, for example spec.cidrBlock; empty when there is none
 	Message string
 	Fatal   bool // the object does not compile: its rows are frozen
+	// NIC has a fatal problem stop one NIC of a pod only; empty for the whole object.
+	NIC Provider
 }
 
 func (p Problem) Error() string {

@@ -7,7 +7,7 @@ import "net/netip"
 type SubnetNetwork struct {
 	Name     string
 	Vpc      string
-	Provider string
+	Provider Provider
 	CIDR     Prefixes
 	Gateway  Addrs
 	Vlan     string

@@ -247,7 +247,7 @@ func subnetsFor(nic *PodNIC, namespace string, c Cluster) (found []*Subnet, miss
 	}
 	var bound []string
 	for _, s := range c.Subnets() {
-		if s.Provider == nic.Provider && binds(s, ns) {
+		if s.Provider == nic.Provider.Network() && binds(s, ns) {
 			bound = append(bound, s.Name)
 		}
 	}

@@ -36,15 +36,15 @@ func TemplateProblems(pod *Pod, workload string, c Cluster) []Problem {
 func nicProblems(pod *Pod, c Cluster, mine func(*IP) bool) []Problem {
 	p := problems{reason: ReasonPodInvalid}
 	for i := range pod.NICs {
-		if len(pod.NICs[i].Written) == 0 {
-			p.nicAmong(&pod.NICs[i], pod.Namespace, c, mine)
+		if nic := &pod.NICs[i]; len(nic.Written) == 0 && !nic.Invalid {
+			p.nicAmong(nic, pod.Namespace, c, mine)
 		}
 	}
 	return p.list
 }
 
 func (p *problems) nicAmong(nic *PodNIC, namespace string, c Cluster, mine func(*IP) bool) {
-	field := func(suffix string) string { return AnnotationField(annotations.Key(nic.Provider, suffix)) }
+	field := func(suffix string) string { return AnnotationField(nic.Provider.Key(suffix)) }
 	if nic.Pool != "" && nic.IPs == (Addrs{}) {
 		p.pool(nic, field(annotations.SuffixIPPool), c)
 		return

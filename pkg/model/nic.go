@@ -12,7 +12,7 @@ import (
 // Allocated is true, the controller wrote them; before that they are requests of a
 // user, see [PodNIC].
 type NICState struct {
-	Provider  string
+	Provider  Provider
 	Allocated bool
 	Routed    bool     // its port is in the northbound database
 	Subnet    string   // empty for none
@@ -26,9 +26,9 @@ type NICState struct {
 // ReadNIC reads the annotations of one NIC. One that is empty is as good as none. One
 // that does not parse is a fatal problem whose field is the annotation's
 // [AnnotationField], and is left out of the state.
-func ReadNIC(provider string, all map[string]string) (NICState, []Problem) {
+func ReadNIC(provider Provider, all map[string]string) (NICState, []Problem) {
 	p := problems{reason: ReasonPodInvalid}
-	value := func(suffix string) string { return all[annotations.Key(provider, suffix)] }
+	value := func(suffix string) string { return all[provider.Key(suffix)] }
 	s := NICState{
 		Provider:  provider,
 		Allocated: value(annotations.SuffixAllocated) == "true",
@@ -54,13 +54,13 @@ func parsed[T any](into *T, parse func(string) (T, error)) func(string) string {
 
 // AddressedProviders lists, sorted, the providers of the NICs for which the annotations
 // name addresses.
-func AddressedProviders(all map[string]string) []string {
-	var out []string
+func AddressedProviders(all map[string]string) []Provider {
+	var out []Provider
 	for key := range all {
 		domain, suffix, _ := strings.Cut(key, "/")
 		provider, ok := strings.CutSuffix(domain, annotations.ProviderDomain)
 		if ok && suffix == annotations.SuffixIPAddress {
-			out = append(out, provider)
+			out = append(out, Provider(provider))
 		}
 	}
 	slices.Sort(out)

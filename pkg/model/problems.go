@@ -1,6 +1,9 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Reasons of the problems that parsing finds. They are the reasons of Kube-OVN's
 // conditions and events where it has one.
@@ -32,12 +35,7 @@ func (p *problems) warn(field, format string, args ...any) {
 	p.list = append(p.list, Problem{Reason: p.reason, Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
-// Fatal tells whether one of the problems keeps the object from being compiled.
+// Fatal reports whether one of the problems keeps the object from being compiled.
 func Fatal(list []Problem) bool {
-	for _, p := range list {
-		if p.Fatal {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(list, func(p Problem) bool { return p.Fatal && p.NIC == "" })
 }

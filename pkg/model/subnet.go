@@ -29,7 +29,7 @@ func SubnetFrom(o *v1.Subnet) (Subnet, []Problem) {
 	spec := &o.Spec
 	s := Subnet{
 		Meta:          metaOf(o),
-		Provider:      spec.Provider,
+		Provider:      Provider(spec.Provider),
 		Vpc:           spec.Vpc,
 		Default:       spec.Default,
 		GatewayType:   GatewayType(spec.GatewayType),
@@ -58,12 +58,12 @@ func SubnetFrom(o *v1.Subnet) (Subnet, []Problem) {
 // network sets the defaults of the names and checks them.
 func (p *problems) network(s *Subnet) {
 	if s.Provider == "" {
-		s.Provider = annotations.DefaultProvider
+		s.Provider = DefaultProvider
 	}
-	if causes := validation.IsDNS1123Subdomain(strings.TrimSuffix(annotations.Key(s.Provider, ""), "/")); len(causes) > 0 {
-		p.fatal("spec.provider", "%s cannot begin an annotation: %s", quote(s.Provider), causes[0])
+	if causes := validation.IsDNS1123Subdomain(strings.TrimSuffix(s.Provider.Key(""), "/")); len(causes) > 0 {
+		p.fatal("spec.provider", "%s cannot begin an annotation: %s", quote(string(s.Provider)), causes[0])
 	}
-	if s.Vpc == "" && isOVN(s.Provider) {
+	if s.Vpc == "" && s.Provider.OVN() {
 		s.Vpc = DefaultVpc
 	}
 	if s.Vpc == s.Name {
@@ -75,12 +75,6 @@ func (p *problems) network(s *Subnet) {
 	if t := s.GatewayType; t != "" && t != GatewayDistributed && t != GatewayCentralized {
 		p.fatal("spec.gatewayType", "%s is neither %s nor %s", quote(string(t)), GatewayDistributed, GatewayCentralized)
 	}
-}
-
-// isOVN tells whether OVN moves the packets of a provider's NICs, and not only
-// the addresses are managed here.
-func isOVN(provider string) bool {
-	return provider == annotations.DefaultProvider || strings.HasSuffix(provider, "."+annotations.DefaultProvider)
 }
 
 func (p *problems) cidr(spec *v1.SubnetSpec) Prefixes {
@@ -197,7 +191,7 @@ func SubnetDefaults(o *v1.Subnet) *v1.Subnet {
 	}
 	out := o.DeepCopy()
 	spec := &out.Spec
-	spec.Provider, spec.Vpc, spec.GatewayType = s.Provider, s.Vpc, v1.GatewayType(s.GatewayType)
+	spec.Provider, spec.Vpc, spec.GatewayType = string(s.Provider), s.Vpc, v1.GatewayType(s.GatewayType)
 	spec.CIDRBlock, spec.Gateway = PrefixesText(s.CIDR), AddrsText(s.Gateway)
 	spec.Protocol = protocol(s.CIDR)
 	if exclude := RangeTexts(s.Exclude); !slices.Equal(exclude, spec.ExcludeIPs) {

@@ -102,7 +102,7 @@ func Pending(ref Ref, ann map[string]string) string {
 
 // Parse reads the annotations of a pod for which [Pending] is empty. Its errors name the pod, the annotation and the cause.
 func Parse(ref Ref, uid string, ann map[string]string) (Network, error) {
-	state, problems := model.ReadNIC(ref.provider(), ann)
+	state, problems := model.ReadNIC(model.Provider(ref.provider()), ann)
 	if len(problems) > 0 {
 		return Network{}, fmt.Errorf("%s: annotation %s: %s", ref, model.AnnotationKey(problems[0].Field), problems[0].Message)
 	}
@@ -123,7 +123,7 @@ func Parse(ref Ref, uid string, ann map[string]string) (Network, error) {
 // network puts together what the controller wrote; an error is about the annotation with the suffix.
 func network(ref Ref, uid string, state model.NICState) (n Network, suffix string, err error) {
 	n = Network{
-		Namespace: ref.Namespace, Name: ref.Name, UID: uid, Provider: state.Provider, LogicalSwitch: state.Subnet,
+		Namespace: ref.Namespace, Name: ref.Name, UID: uid, Provider: string(state.Provider), LogicalSwitch: state.Subnet,
 		Port: model.PortName(cmp.Or(state.VM, ref.Name), ref.Namespace, state.Provider),
 	}
 	for _, addr := range model.Families(state.Addrs) {
