@@ -29,7 +29,7 @@ func (c Config) namespace(ref model.Ref, v *world.View) (r Result) {
 	for _, name := range subnets {
 		s, ok := v.Subnet(name)
 		if !ok {
-			c.wish(&r, n, name)
+			c.request(&r, n, name)
 			return r // what the annotations say is not so yet
 		}
 		cidrs = append(cidrs, model.PrefixesText(s.CIDR))
@@ -49,18 +49,18 @@ func (c Config) namespace(ref model.Ref, v *world.View) (r Result) {
 	return r
 }
 
-// wish asks for the Subnet that the namespace describes.
-func (c Config) wish(r *Result, n *model.Namespace, name string) {
-	if n.Wish == nil {
+// request asks for the Subnet that the namespace describes.
+func (c Config) request(r *Result, n *model.Namespace, name string) {
+	if n.Request == nil {
 		if len(n.LogicalSwitches) > 0 {
 			r.problem(model.ReasonNamespaceInvalid, model.AnnotationField(annotations.LogicalSwitch),
 				"there is no Subnet %s: pods of namespace %s wait for it (with the annotation %s it would be made)", name, n.Name, annotations.CIDR)
 		}
 		return
 	}
-	r.Problems = append(r.Problems, n.Wish.Problems...)
-	if model.Fatal(n.Wish.Problems) {
+	r.Problems = append(r.Problems, n.Request.Problems...)
+	if model.Fatal(n.Request.Problems) {
 		return
 	}
-	r.want(CreateSubnet{Name: name, Wish: n.Wish})
+	r.want(CreateSubnet{Name: name, Request: n.Request})
 }

@@ -157,7 +157,7 @@ func (c Config) north(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 	}
 }
 
-// onRouter tells whether an address is in a network that the router of a Vpc is connected to.
+// onRouter reports whether an address is in a network that the router of a Vpc is connected to.
 func onRouter(v *world.View, vpc string, addr netip.Addr) bool {
 	for _, s := range v.SubnetsOfVpc(vpc) {
 		for _, cidr := range model.PrefixFamilies(s.CIDR) {
@@ -177,7 +177,7 @@ func adopt(r *Result, ip *model.IP, node string, reserved bool) {
 	}
 }
 
-// leaving tells that a record left over from a namesake cannot serve this pod:
+// leaving reports that a record left over from a namesake cannot serve this pod:
 // it is on its way out, or not what the pod asks for. An address that the pod
 // already carries stays, whoever tries to delete its record.
 func leaving(ip *model.IP, pod *model.Pod, nic *model.PodNIC) bool {
@@ -193,8 +193,8 @@ func leaving(ip *model.IP, pod *model.Pod, nic *model.PodNIC) bool {
 }
 
 func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, name string) {
-	podType, ownerUID := pod.Keeper()
-	request, had := wishes(nic, name)
+	podType, ownerUID := pod.AddressOwner()
+	request, had := requestOf(nic, name)
 	sources := []source{{subnet: had}}
 	if had == "" {
 		var problem *model.Problem
@@ -258,9 +258,9 @@ func (c Config) choose(v *world.View, of string, nic *model.PodNIC, chosen []str
 	return model.ChooseSubnets(*nic, chosen, bound, vpcDefault, c.DefaultSubnet)
 }
 
-// wishes is what a NIC asks for. One that carries addresses already, and has lost
+// requestOf is what a NIC asks for. One that carries addresses already, and has lost
 // its record, asks for the same ones in the same subnet: its pod is running.
-func wishes(nic *model.PodNIC, name string) (request ipam.Request, subnet string) {
+func requestOf(nic *model.PodNIC, name string) (request ipam.Request, subnet string) {
 	request = ipam.Request{Owner: ipRef(name), IPs: nic.IPs, MAC: nic.MAC, Family: families[nic.Family]}
 	addrs, mac, subnet, ok := Carried(nic)
 	if !ok {

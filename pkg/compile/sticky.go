@@ -24,7 +24,7 @@ func (c Config) gone(r *Result, v *world.View, records []*model.IP, onHost bool)
 	}
 }
 
-// keeps tells whether a StatefulSet will make the pod of a record again, and in
+// keeps reports whether a StatefulSet will make the pod of a record again, and in
 // the same subnet.
 func (c Config) keeps(v *world.View, ip *model.IP) bool {
 	if ip.PodType != model.PodTypeStatefulSet {
@@ -46,7 +46,7 @@ func (c Config) keeps(v *world.View, ip *model.IP) bool {
 	return !ok || from(sources, ip)
 }
 
-// inherits tells whether a pod that has no address yet may have the one that its
+// inherits reports whether a pod that has no address yet may have the one that its
 // StatefulSet, or VM, kept for it: it is of the same one, and still of that subnet
 // and pool.
 func (c Config) inherits(v *world.View, pod *model.Pod, nic *model.PodNIC, ip *model.IP) bool {
@@ -63,7 +63,7 @@ func (c Config) inherits(v *world.View, pod *model.Pod, nic *model.PodNIC, ip *m
 
 // follow: the record says on which node its pod runs, and for whom it is kept.
 func follow(r *Result, pod *model.Pod, ip *model.IP) {
-	podType, ownerUID := pod.Keeper()
+	podType, ownerUID := pod.AddressOwner()
 	if podType == "" && ip.PodType != model.PodTypeStatefulSet && !ofVM(ip) {
 		podType, ownerUID = ip.PodType, ip.OwnerUID
 	}

@@ -47,7 +47,7 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 	return r
 }
 
-// conflicts tells whether the addresses of the subnet are somebody else's.
+// conflicts reports whether the addresses of the subnet are somebody else's.
 func (c Config) conflicts(r *Result, v *world.View, s *model.Subnet) bool {
 	for _, other := range v.SubnetsOfVpc(s.Vpc) {
 		if problem, clash := model.Overlaps(*s, *other); clash {
@@ -103,7 +103,7 @@ func (c Config) connect(r *Result, s *model.Subnet) {
 	})
 }
 
-// balanced tells whether what is sent from the subnet's switch reaches Services. On
+// balanced reports whether what is sent from the subnet's switch reaches Services. On
 // the nodes' switch that is for the hosts, and no subnet's choice.
 func (c Config) balanced(s *model.Subnet) bool {
 	if s.LoadBalancers != nil && s.Name != c.NodeSwitch {

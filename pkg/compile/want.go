@@ -113,8 +113,8 @@ func (a Annotate) Target() model.Ref { return a.Object }
 
 // CreateSubnet wants a Subnet that the annotations of a namespace describe.
 type CreateSubnet struct {
-	Name string
-	Wish *model.SubnetWish
+	Name    string
+	Request *model.SubnetRequest
 }
 
 // Target is the subnet.

@@ -406,12 +406,12 @@ func FuzzNamespaceAnnotations(f *testing.F) {
 				t.Fatalf("accepted %q", name)
 			}
 		}
-		if n.Wish == nil || Fatal(n.Wish.Problems) {
+		if n.Request == nil || Fatal(n.Request.Problems) {
 			return
 		}
-		s, problems := SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: n.LogicalSwitches[0]}, Spec: n.Wish.Spec})
+		s, problems := SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: n.LogicalSwitches[0]}, Spec: n.Request.Spec})
 		if Fatal(problems) || s.CIDR == (Prefixes{}) {
-			t.Fatalf("makes a Subnet of %+v: %v", n.Wish.Spec, problems)
+			t.Fatalf("makes a Subnet of %+v: %v", n.Request.Spec, problems)
 		}
 	})
 }

@@ -11,6 +11,55 @@ import (
 	"github.com/wovensdn/woven/api/annotations"
 )
 
+// Pod is a workload with at least one NIC.
+type Pod struct {
+	Meta
+	Node        string // empty until it is scheduled
+	HostNetwork bool
+	Completed   bool     // Succeeded or Failed: its addresses are free
+	NICs        []PodNIC // the default NIC first
+	Owner       PodOwner
+	// VM names the KubeVirt VM that the pod runs; empty for other pods.
+	VM string
+	// NorthGateway is the next hop of what leaves the pod, in place of the subnet's gateway node.
+	NorthGateway Addrs
+	// Labels and Ports, the named ports of its containers, are what policies select it by; nil
+	// if it has no NICs. Ports are sorted.
+	Labels map[string]string
+	Ports  []PolicyPort
+}
+
+// PodOwner is the workload that controls a pod.
+type PodOwner struct {
+	Kind string // StatefulSet, ReplicaSet, …; empty for a bare pod
+	Name string
+	UID  string
+}
+
+// PodNIC is what a pod asks for one of its NICs, and what is written on it so far.
+type PodNIC struct {
+	Provider Provider
+	// What the user asks for.
+	Subnet string // annotation logical_switch, unless the controller wrote it
+	IPs    Addrs  // annotation ip_address, unless the controller wrote it
+	MAC    string // annotation mac_address, unless the controller wrote it
+	Family string // annotation ip_family: [FamilyIPv4], [FamilyIPv6] or empty for all that the subnet has
+	// The annotation ip_pool is the addresses one of which the NIC is to have, or the name of an IPPool.
+	List AddressList
+	Pool string
+	DHCP DHCP // annotations dhcp-v4-options and dhcp-v6-options
+	// Invalid NICs ask for something that cannot be read: they get nothing, and keep what is recorded for them.
+	Invalid bool
+	// Written holds the annotations that the controller owns, as they are now.
+	Written map[string]string
+}
+
+// The values of the annotation ip_family.
+const (
+	FamilyIPv4 = "ipv4"
+	FamilyIPv6 = "ipv6"
+)
+
 // podSuffixes are those of [PodAnnotations].
 var podSuffixes = []string{
 	annotations.SuffixAllocated, annotations.SuffixRouted, annotations.SuffixIPAddress, annotations.SuffixMACAddress,
@@ -211,18 +260,18 @@ func NodePortName(node string) string { return "node-" + node }
 
 // ChooseSubnets lists the subnets that a NIC may get its address from, in order
 // of preference: the next one is for when those before it are exhausted. The
-// most specific wish alone counts: the pod's annotation, the annotation of its
+// most specific request alone counts: the pod's annotation, the annotation of its
 // namespace (chosen), the subnets bound to the namespace by their spec (bound, already
 // those of the NIC's provider), the Vpc's default subnet, the cluster's. Only
 // the pod's annotation and bound apply to a NIC other than the default one.
 func ChooseSubnets(nic PodNIC, chosen, bound []string, vpcDefault, clusterDefault string) []string {
-	wishes := [][]string{{nic.Subnet}, bound}
+	requests := [][]string{{nic.Subnet}, bound}
 	if nic.Provider == DefaultProvider {
-		wishes = [][]string{{nic.Subnet}, chosen, bound, {vpcDefault}, {clusterDefault}}
+		requests = [][]string{{nic.Subnet}, chosen, bound, {vpcDefault}, {clusterDefault}}
 	}
-	for _, wish := range wishes {
+	for _, request := range requests {
 		var names []string
-		for _, name := range wish {
+		for _, name := range request {
 			if name != "" && !slices.Contains(names, name) {
 				names = append(names, name)
 			}

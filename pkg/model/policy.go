@@ -98,7 +98,7 @@ type PolicySide struct {
 type PolicyRule struct {
 	Name   string // may be empty
 	Action PolicyAction
-	// Everyone tells that peers do not matter. Without it, a rule without peers matches nothing.
+	// Everyone reports that peers do not matter. Without it, a rule without peers matches nothing.
 	Everyone bool
 	Groups   []Group
 	Blocks   []IPBlock

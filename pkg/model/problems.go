@@ -5,6 +5,24 @@ import (
 	"slices"
 )
 
+// Problem is a fact about an object that its user must know: it becomes a
+// condition and an event. It names the field and the cause.
+type Problem struct {
+	Reason  string // CamelCase, for example ValidateLogicalSwitchFailed
+	Field   string // path of the field, for example spec.cidrBlock; empty when there is none
+	Message string
+	Fatal   bool // the object does not compile: its rows are frozen
+	// NIC has a fatal problem stop one NIC of a pod only; empty for the whole object.
+	NIC Provider
+}
+
+func (p Problem) Error() string {
+	if p.Field == "" {
+		return p.Message
+	}
+	return p.Field + ": " + p.Message
+}
+
 // Reasons of the problems that parsing finds. They are the reasons of Kube-OVN's
 // conditions and events where it has one.
 const (

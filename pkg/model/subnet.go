@@ -13,6 +13,59 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
+// GatewayType tells where traffic of a subnet leaves the cluster.
+type GatewayType string
+
+// The gateway types of a Subnet.
+const (
+	GatewayDistributed GatewayType = "distributed"
+	GatewayCentralized GatewayType = "centralized"
+)
+
+// Subnet is a logical switch and a range of addresses.
+type Subnet struct {
+	Meta
+	Vpc         string
+	Provider    Provider
+	CIDR        Prefixes // masked
+	Gateway     Addrs
+	Exclude     []Range // includes the gateways
+	Default     bool
+	GatewayType GatewayType
+	NatOutgoing bool
+	Gateways    Gateways
+	Isolation
+	// LoadBalancers is spec.enableLb: whether the pods reach Services; nil leaves it to the controller's flag.
+	LoadBalancers *bool
+	MTU           int // bytes; 0 for what the tunnels leave
+	Vlan          string
+	Namespaces    []string
+	DHCP          DHCP
+	// RouterAdvertisement holds what spec.ipv6RAConfigs says; nil if the router advertises nothing.
+	RouterAdvertisement map[string]string
+	// NamespaceSelectors are spec.namespaceSelectors as labels.Selector writes them; labels.Parse reads them.
+	NamespaceSelectors []string
+}
+
+// SubnetNetwork is the part of a Subnet that its pods and nodes depend on:
+// changes of other fields do not wake them.
+type SubnetNetwork struct {
+	Name     string
+	Vpc      string
+	Provider Provider
+	CIDR     Prefixes
+	Gateway  Addrs
+	Vlan     string
+	DHCP     DHCP
+}
+
+// Network is the part of the subnet that its pods and nodes depend on.
+func (s *Subnet) Network() SubnetNetwork {
+	return SubnetNetwork{
+		Name: s.Name, Vpc: s.Vpc, Provider: s.Provider, CIDR: s.CIDR, Gateway: s.Gateway, Vlan: s.Vlan, DHCP: s.DHCP,
+	}
+}
+
 // FieldCIDRBlock is the field of the problems of a Subnet's addresses.
 const FieldCIDRBlock = "spec.cidrBlock"
 

@@ -317,7 +317,7 @@ func (b *bed) createSubnet(s compile.CreateSubnet) {
 	if _, exists := b.objects[s.Target()]; exists {
 		return
 	}
-	subnet, problems := model.SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: s.Name, UID: createdUID}, Spec: s.Wish.Spec})
+	subnet, problems := model.SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: s.Name, UID: createdUID}, Spec: s.Request.Spec})
 	if len(problems) > 0 {
 		b.t.Errorf("the controller makes a Subnet with problems: %v", problems)
 	}

@@ -86,7 +86,7 @@ func states() []state {
 		pods.with("waiting for a subnet", changed(namespace("blue"), func(n *model.Namespace) { n.LogicalSwitches = []string{"missing"} }), pod("blue", "a", "n1")),
 		pods.with("a Subnet by annotations", changed(namespace("legacy"), func(n *model.Namespace) {
 			n.LogicalSwitches = []string{"by-annotation"}
-			n.Wish = &model.SubnetWish{Spec: v1.SubnetSpec{CIDRBlock: "10.44.0.0/24", Namespaces: []string{"legacy"}}}
+			n.Request = &model.SubnetRequest{Spec: v1.SubnetSpec{CIDRBlock: "10.44.0.0/24", Namespaces: []string{"legacy"}}}
 		}), pod("legacy", "a", "n1")),
 		bound.with("other addresses of a node", node("n1", "192.168.77.21")),
 		bound.with("centralized without a gateway", central(blue, model.Gateways{})),
