@@ -47,20 +47,14 @@ func (c Config) pod(ref model.Ref, v *world.View) (r Result) {
 func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC) (missing map[string]string) {
 	name := pod.PortName(nic.Provider)
 	ip, recorded := v.IP(name)
-	if !recorded && nic.Invalid {
-		return nil
-	}
 	if !recorded {
-		c.claim(r, v, pod, nic, name)
-		c.unrecorded(r, v, pod, nic, name)
+		if !nic.Invalid {
+			c.claim(r, v, pod, nic, name)
+			c.unrecorded(r, v, pod, nic, name)
+		}
 		return nil
 	}
-	if ip.PodName != pod.RecordName() || ip.Namespace != pod.Namespace || pod.VM == "" && ofVM(ip) {
-		r.problem("AddressConflict", "", "IP %s is recorded for %s/%s, not for pod %s/%s", name, ip.Namespace, ip.PodName, pod.Namespace, pod.Name)
-		return nil
-	}
-	if cause := v.Contested(ip.AddressRecord().Owner); cause != "" {
-		r.problem("AddressConflict", "", "pod %s/%s cannot have the address of IP %s: %s", pod.Namespace, pod.Name, name, cause)
+	if unusable(r, v, pod, ip) {
 		return nil
 	}
 	if !nic.Invalid && (leaving(ip, pod, nic) || !c.inherits(v, pod, nic, ip)) {
@@ -87,6 +81,19 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 		return want
 	}
 	return nil
+}
+
+// unusable reports whether a pod cannot have the address of its record, and why.
+func unusable(r *Result, v *world.View, pod *model.Pod, ip *model.IP) bool {
+	if ip.PodName != pod.RecordName() || ip.Namespace != pod.Namespace || pod.VM == "" && ofVM(ip) {
+		r.problem("AddressConflict", "", "IP %s is recorded for %s/%s, not for pod %s/%s", ip.Name, ip.Namespace, ip.PodName, pod.Namespace, pod.Name)
+		return true
+	}
+	cause := v.Contested(ip.AddressRecord().Owner)
+	if cause != "" {
+		r.problem("AddressConflict", "", "pod %s/%s cannot have the address of IP %s: %s", pod.Namespace, pod.Name, ip.Name, cause)
+	}
+	return cause != ""
 }
 
 // unrecorded: a pod that runs keeps its port while its record is written again. If
