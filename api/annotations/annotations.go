@@ -236,6 +236,9 @@ const Finalizer = "kubeovn.io/kube-ovn-controller"
 // DeprecatedFinalizer is replaced by [Finalizer] where it is found.
 const DeprecatedFinalizer = "kube-ovn-controller"
 
+// ProviderDomain follows the provider in the domain of an annotation of a NIC.
+const ProviderDomain = ".kubernetes.io"
+
 // Key returns the annotation of a NIC: "<provider>.kubernetes.io/<suffix>".
 func Key(provider, suffix string) string {
 	if provider == DefaultProvider {
@@ -243,7 +246,7 @@ func Key(provider, suffix string) string {
 			return key
 		}
 	}
-	return provider + ".kubernetes.io/" + suffix
+	return provider + ProviderDomain + "/" + suffix
 }
 
 // defaultKeys spares the concatenation for the keys that every pod has.

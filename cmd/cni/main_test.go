@@ -24,11 +24,11 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/wovensdn/woven/pkg/cniserver"
-	"github.com/wovensdn/woven/pkg/cniserver/podnet"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/plumb"
 	"github.com/wovensdn/woven/pkg/node/plumb/plumbtest"
 	"github.com/wovensdn/woven/pkg/ovsdb/client"
+	"github.com/wovensdn/woven/pkg/podnet"
 	"github.com/wovensdn/woven/test/nbtest"
 )
 

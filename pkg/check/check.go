@@ -14,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 
-	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/kube"
@@ -188,7 +187,7 @@ func newComparison(by Controller, s State) (*comparison, error) {
 			c.nics[n.port] = n
 			pod := model.Ref{Kind: model.KindPod, Namespace: n.pod.Namespace, Name: n.pod.Name}
 			c.networked[pod] = true
-			if n.provider == annotations.DefaultProvider {
+			if n.provider == model.DefaultProvider {
 				c.ofPod[pod] = n
 			}
 		}

@@ -2,6 +2,7 @@ package check
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -18,7 +19,7 @@ import (
 // nic is one network interface that a scheduled pod needs or has.
 type nic struct {
 	pod      *corev1.Pod
-	provider string
+	provider model.Provider
 	port     string // name of the logical switch port and of the IP object
 	record   string // name in the IP object: that of the pod, or of the VM that it runs
 	// What the controller has written.
@@ -26,7 +27,7 @@ type nic struct {
 	subnet       string
 	addrs        model.Addrs
 	mac          string
-	unparsed     string // why the addresses cannot be read
+	unparsed     string // why the annotations cannot be read
 	leaving      bool   // the pod is being deleted: what it had may be there or not
 	hasContainer bool   // its sandbox runs, so that the node has an interface for it
 }
@@ -41,20 +42,19 @@ func nicsOf(pod *corev1.Pod) []*nic {
 	var out []*nic
 	for _, projectedNIC := range projected.NICs {
 		provider := projectedNIC.Provider
-		read := func(suffix string) string { return pod.Annotations[annotations.Key(provider, suffix)] }
+		state, problems := model.ReadNIC(provider, pod.Annotations)
 		n := &nic{
 			pod: pod, provider: provider, port: projected.PortName(provider), record: projected.RecordName(),
-			allocated: read(annotations.SuffixAllocated) == "true",
-			subnet:    read(annotations.SuffixLogicalSwitch),
-			mac:       strings.ToLower(read(annotations.SuffixMACAddress)),
-			leaving:   pod.DeletionTimestamp != nil,
+			allocated: state.Allocated, subnet: state.Subnet, addrs: state.Addrs, mac: state.MAC,
+			leaving: pod.DeletionTimestamp != nil,
 		}
 		n.hasContainer = !n.leaving && (pod.Status.Phase == corev1.PodRunning || pod.Status.PodIP != "")
-		if n.allocated {
-			var err error
-			if n.addrs, err = model.ParseAddrs(read(annotations.SuffixIPAddress)); err != nil {
-				n.unparsed = err.Error()
-			}
+		switch {
+		case !n.allocated:
+		case len(problems) > 0:
+			n.unparsed = fmt.Sprintf("annotation %s: %s", model.AnnotationKey(problems[0].Field), problems[0].Message)
+		case n.addrs == (model.Addrs{}):
+			n.unparsed = fmt.Sprintf("annotation %s is empty", provider.Key(annotations.SuffixIPAddress))
 		}
 		out = append(out, n)
 	}
@@ -81,15 +81,15 @@ func (c *comparison) pods() {
 		switch {
 		case n.leaving:
 		case !n.allocated:
-			c.differ(checkAPI, "%s has no address: annotation %s is not \"true\"", n, annotations.Key(n.provider, annotations.SuffixAllocated))
+			c.differ(checkAPI, "%s has no address: annotation %s is not \"true\"", n, n.provider.Key(annotations.SuffixAllocated))
 		case n.unparsed != "":
-			c.differ(checkAPI, "%s: annotation %s: %s", n, annotations.Key(n.provider, annotations.SuffixIPAddress), n.unparsed)
+			c.differ(checkAPI, "%s: %s", n, n.unparsed)
 		}
 	}
 	for _, n := range c.wanted() {
 		c.podRecord(n)
 		c.podSubnet(n)
-		if ips := statusIPs(n.pod); n.provider == annotations.DefaultProvider && ips != "" && ips != model.AddrsText(n.addrs) {
+		if ips := statusIPs(n.pod); n.provider == model.DefaultProvider && ips != "" && ips != model.AddrsText(n.addrs) {
 			c.differ(checkAPI, "%s: annotation ip_address %s, status.podIPs %s", n, model.AddrsText(n.addrs), ips)
 		}
 	}

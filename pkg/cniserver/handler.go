@@ -13,9 +13,9 @@ import (
 	"github.com/emicklei/go-restful/v3"
 
 	"github.com/wovensdn/woven/pkg/cniserver/api"
-	"github.com/wovensdn/woven/pkg/cniserver/podnet"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/plumb"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 // Attributes by which a handler tells the access log what it worked on.

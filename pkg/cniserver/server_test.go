@@ -25,9 +25,9 @@ import (
 
 	"github.com/wovensdn/woven/pkg/cniserver"
 	"github.com/wovensdn/woven/pkg/cniserver/api"
-	"github.com/wovensdn/woven/pkg/cniserver/podnet"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/plumb"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 // pods is a Pods that calls a function.

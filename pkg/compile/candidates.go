@@ -45,7 +45,7 @@ func (c Config) candidates(v *world.View, of string, nic *model.PodNIC) (out []c
 func named(v *world.View, nic *model.PodNIC) ([]candidate, *model.Problem, bool) {
 	pool, ok := v.IPPool(nic.Pool)
 	problem := &model.Problem{
-		Reason: model.ReasonAcquireAddressFailed, Field: model.AnnotationField(annotations.Key(nic.Provider, annotations.SuffixIPPool)),
+		Reason: model.ReasonAcquireAddressFailed, Field: model.AnnotationField(nic.Provider.Key(annotations.SuffixIPPool)),
 	}
 	switch {
 	case !ok:

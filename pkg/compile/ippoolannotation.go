@@ -14,7 +14,7 @@ var families = map[string]ipam.Family{"": ipam.FamilyBoth, model.FamilyIPv4: ipa
 func share(r *Result, pod *model.Pod, nic *model.PodNIC) (model.AddressList, bool) {
 	list, ordinal := ownShare(pod, nic)
 	if len(list) == 0 {
-		r.problem(model.ReasonAcquireAddressFailed, model.AnnotationField(annotations.Key(nic.Provider, annotations.SuffixIPPool)),
+		r.problem(model.ReasonAcquireAddressFailed, model.AnnotationField(nic.Provider.Key(annotations.SuffixIPPool)),
 			"pod %s/%s has the ordinal %d, and the list has %d addresses only", pod.Namespace, pod.Name, ordinal, nic.List.Len())
 	}
 	return list, len(list) > 0

@@ -50,16 +50,16 @@ func (c Config) namespace(ref model.Ref, v *world.View) (r Result) {
 
 // requestSubnet requests the Subnet that the namespace's annotations describe.
 func (c Config) requestSubnet(r *Result, n *model.Namespace, name string) {
-	if n.Wish == nil {
+	if n.Request == nil {
 		if len(n.LogicalSwitches) > 0 {
 			r.problem(model.ReasonNamespaceInvalid, model.AnnotationField(annotations.LogicalSwitch),
 				"there is no Subnet %s: pods of namespace %s wait for it (with the annotation %s it would be made)", name, n.Name, annotations.CIDR)
 		}
 		return
 	}
-	r.Problems = append(r.Problems, n.Wish.Problems...)
-	if model.Fatal(n.Wish.Problems) {
+	r.Problems = append(r.Problems, n.Request.Problems...)
+	if model.Fatal(n.Request.Problems) {
 		return
 	}
-	r.want(CreateSubnet{Name: name, Wish: n.Wish})
+	r.want(CreateSubnet{Name: name, Request: n.Request})
 }

@@ -109,7 +109,7 @@ func portAddresses(ip *model.IP) string {
 	return strings.Join(words, " ")
 }
 
-// contains tells whether all of want is in have.
+// contains reports whether all of want is in have.
 func contains(have, want map[string]string) bool {
 	for k, v := range maps.All(want) {
 		if have[k] != v {

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 
@@ -29,51 +30,70 @@ func (c Config) pod(ref model.Ref, v *world.View) (r Result) {
 	if pod.VM != "" && !firstOfVM(&r, v, pod) {
 		return r
 	}
+	missing := map[string]string{}
 	for i := range pod.NICs {
-		c.nic(&r, v, pod, &pod.NICs[i])
+		maps.Copy(missing, c.nic(&r, v, pod, &pod.NICs[i]))
+	}
+	if len(missing) > 0 {
+		r.want(Annotate{
+			Object: model.Ref{Kind: model.KindPod, Namespace: pod.Namespace, Name: pod.Name},
+			UID:    pod.UID, Annotations: missing,
+		})
 	}
 	return r
 }
 
-func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC) {
+// nic returns the annotations of a NIC if they are not yet on the pod.
+func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC) (missing map[string]string) {
 	name := pod.PortName(nic.Provider)
 	ip, recorded := v.IP(name)
 	if !recorded {
-		c.claim(r, v, pod, nic, name)
-		c.unrecorded(r, v, pod, nic, name)
-		return
+		if !nic.Invalid {
+			c.claim(r, v, pod, nic, name)
+			c.unrecorded(r, v, pod, nic, name)
+		}
+		return nil
 	}
-	if ip.PodName != pod.RecordName() || ip.Namespace != pod.Namespace || pod.VM == "" && ofVM(ip) {
-		r.problem(model.ReasonAddressConflict, "", "IP %s is recorded for %s/%s, not for pod %s/%s", name, ip.Namespace, ip.PodName, pod.Namespace, pod.Name)
-		return
+	if unusable(r, v, pod, ip) {
+		return nil
 	}
-	if cause := v.Contested(ip.AddressRecord().Owner); cause != "" {
-		r.problem(model.ReasonAddressConflict, "", "pod %s/%s cannot have the address of IP %s: %s", pod.Namespace, pod.Name, name, cause)
-		return
-	}
-	if leaving(ip, pod, nic) || !c.inherits(v, pod, nic, ip) {
+	if !nic.Invalid && (leaving(ip, pod, nic) || !c.inherits(v, pod, nic, ip)) {
 		if ip.Reserved && !ip.Deleting {
 			r.problem(model.ReasonAddressConflict, "", "IP %s reserves %s in Subnet %s for pod %s/%s, which asks for something else; change one of them",
 				name, model.AddrsText(ip.Addrs), ip.Subnet, pod.Namespace, pod.Name)
-			return
+			return nil
 		}
 		r.want(Release{IP: ip.Name, UID: ip.UID})
-		return
+		return nil
 	}
 	adopt(r, ip, pod.Node, len(nic.Written) == 0)
 	subnet, ok := v.SubnetNetwork(ip.Subnet)
 	if !ok || !ip.Complete() {
-		return
+		return nil
 	}
 	c.port(r, v, pod, nic, ip, subnet)
 	c.north(r, v, pod, nic, ip, subnet)
+	if nic.Invalid {
+		return nil
+	}
 	follow(r, pod, ip)
 	if want := model.PodAnnotations(*pod, *nic, *ip, subnet); !contains(nic.Written, want) {
-		r.want(Annotate{
-			Object: model.Ref{Kind: model.KindPod, Namespace: pod.Namespace, Name: pod.Name},
-			UID:    pod.UID, Annotations: want,
-		})
+		return want
 	}
+	return nil
+}
+
+// unusable reports whether a pod cannot have the address of its record, and why.
+func unusable(r *Result, v *world.View, pod *model.Pod, ip *model.IP) bool {
+	if ip.PodName != pod.RecordName() || ip.Namespace != pod.Namespace || pod.VM == "" && ofVM(ip) {
+		r.problem(model.ReasonAddressConflict, "", "IP %s is recorded for %s/%s, not for pod %s/%s", ip.Name, ip.Namespace, ip.PodName, pod.Namespace, pod.Name)
+		return true
+	}
+	cause := v.Contested(ip.AddressRecord().Owner)
+	if cause != "" {
+		r.problem(model.ReasonAddressConflict, "", "pod %s/%s cannot have the address of IP %s: %s", pod.Namespace, pod.Name, ip.Name, cause)
+	}
+	return cause != ""
 }
 
 // unrecorded: a pod that runs keeps its port while its record is written again. If
@@ -115,7 +135,7 @@ func (c Config) port(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC
 // north: what leaves the pod goes to a next hop of its own, before the gateways of
 // its subnet are asked. Only the default Vpc has gateways.
 func (c Config) north(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, ip *model.IP, subnet model.SubnetNetwork) {
-	if nic.Provider != annotations.DefaultProvider || pod.NorthGateway == (model.Addrs{}) {
+	if nic.Provider != model.DefaultProvider || pod.NorthGateway == (model.Addrs{}) {
 		return
 	}
 	field := model.AnnotationField(annotations.NorthGateway)
@@ -144,7 +164,7 @@ func (c Config) north(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 	}
 }
 
-// onRouter tells whether an address is in a network that the router of a Vpc is connected to.
+// onRouter reports whether an address is in a network that the router of a Vpc is connected to.
 func onRouter(v *world.View, vpc string, addr netip.Addr) bool {
 	for _, s := range v.SubnetsOfVpc(vpc) {
 		for _, cidr := range model.PrefixFamilies(s.CIDR) {
@@ -164,7 +184,7 @@ func adopt(r *Result, ip *model.IP, node string, reserved bool) {
 	}
 }
 
-// leaving tells that a record left over from a namesake cannot serve this pod:
+// leaving reports that a record left over from a namesake cannot serve this pod:
 // it is on its way out, or not what the pod asks for. An address that the pod
 // already carries stays, whoever tries to delete its record.
 func leaving(ip *model.IP, pod *model.Pod, nic *model.PodNIC) bool {
@@ -180,8 +200,8 @@ func leaving(ip *model.IP, pod *model.Pod, nic *model.PodNIC) bool {
 }
 
 func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, name string) {
-	podType, ownerUID := pod.Keeper()
-	request, had := wishes(nic, name)
+	podType, ownerUID := pod.AddressOwner()
+	request, had := requestOf(nic, name)
 	candidates := []candidate{{subnet: had}}
 	if had == "" {
 		var problem *model.Problem
@@ -234,7 +254,7 @@ func (c Config) subnets(v *world.View, of string, nic *model.PodNIC) (names []st
 func (c Config) choose(v *world.View, of string, nic *model.PodNIC, chosen []string) []string {
 	var bound []string
 	for _, s := range v.SubnetsOfNamespace(of) {
-		if s.Provider == nic.Provider {
+		if s.Provider == nic.Provider.Network() {
 			bound = append(bound, s.Name)
 		}
 	}
@@ -245,9 +265,9 @@ func (c Config) choose(v *world.View, of string, nic *model.PodNIC, chosen []str
 	return model.ChooseSubnets(*nic, chosen, bound, vpcDefault, c.DefaultSubnet)
 }
 
-// wishes is what a NIC asks for. One that carries addresses already, and has lost
+// requestOf is what a NIC asks for. One that carries addresses already, and has lost
 // its record, asks for the same ones in the same subnet: its pod is running.
-func wishes(nic *model.PodNIC, name string) (request ipam.Request, subnet string) {
+func requestOf(nic *model.PodNIC, name string) (request ipam.Request, subnet string) {
 	request = ipam.Request{Owner: ipRef(name), IPs: nic.IPs, MAC: nic.MAC, Family: families[nic.Family]}
 	addrs, mac, subnet, ok := Carried(nic)
 	if !ok {
@@ -266,11 +286,6 @@ func wishes(nic *model.PodNIC, name string) (request ipam.Request, subnet string
 // Carried is what the annotations of a NIC say that its pod was given: once it
 // is written, the pod may run with it.
 func Carried(nic *model.PodNIC) (addrs model.Addrs, mac, subnet string, ok bool) {
-	if len(nic.Written) == 0 {
-		return model.Addrs{}, "", "", false
-	}
-	written := func(suffix string) string { return nic.Written[annotations.Key(nic.Provider, suffix)] }
-	addrs, err := model.ParseAddrs(written(annotations.SuffixIPAddress))
-	subnet = written(annotations.SuffixLogicalSwitch)
-	return addrs, written(annotations.SuffixMACAddress), subnet, err == nil && subnet != ""
+	state, _ := model.ReadNIC(nic.Provider, nic.Written)
+	return state.Addrs, state.MAC, state.Subnet, state.Allocated && state.Addrs != (model.Addrs{}) && state.Subnet != ""
 }

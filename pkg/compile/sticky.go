@@ -1,9 +1,6 @@
 package compile
 
 import (
-	"strings"
-
-	"github.com/wovensdn/woven/api/annotations"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/world"
 )
@@ -27,7 +24,7 @@ func (c Config) gone(r *Result, v *world.View, records []*model.IP, onHost bool)
 	}
 }
 
-// keeps tells whether a StatefulSet will make the pod of a record again, and in
+// keeps reports whether a StatefulSet will make the pod of a record again, and in
 // the same subnet.
 func (c Config) keeps(v *world.View, ip *model.IP) bool {
 	if ip.PodType != model.PodTypeStatefulSet {
@@ -41,16 +38,15 @@ func (c Config) keeps(v *world.View, ip *model.IP) bool {
 	if !ok || set.Deleting || !set.Makes(ordinal) || ip.OwnerUID != "" && ip.OwnerUID != set.UID {
 		return false
 	}
-	provider := strings.TrimPrefix(strings.TrimPrefix(ip.Name, model.PortName(ip.PodName, ip.Namespace, "")), ".")
-	nic := model.PodNIC{Provider: provider}
-	if provider == "" {
-		nic = model.PodNIC{Provider: annotations.DefaultProvider, Subnet: set.Subnet, Pool: set.Pool}
+	nic := model.PodNIC{Provider: ip.Provider}
+	if ip.Provider == model.DefaultProvider {
+		nic.Subnet, nic.Pool = set.Subnet, set.Pool
 	}
 	candidates, _, ok := c.candidates(v, ip.Namespace, &nic)
 	return !ok || fromAny(candidates, ip)
 }
 
-// inherits tells whether a pod that has no address yet may have the one that its
+// inherits reports whether a pod that has no address yet may have the one that its
 // StatefulSet, or VM, kept for it: it is of the same one, and still of that subnet
 // and pool.
 func (c Config) inherits(v *world.View, pod *model.Pod, nic *model.PodNIC, ip *model.IP) bool {
@@ -67,7 +63,7 @@ func (c Config) inherits(v *world.View, pod *model.Pod, nic *model.PodNIC, ip *m
 
 // follow: the record says on which node its pod runs, and for whom it is kept.
 func follow(r *Result, pod *model.Pod, ip *model.IP) {
-	podType, ownerUID := pod.Keeper()
+	podType, ownerUID := pod.AddressOwner()
 	if podType == "" && ip.PodType != model.PodTypeStatefulSet && !ofVM(ip) {
 		podType, ownerUID = ip.PodType, ip.OwnerUID
 	}

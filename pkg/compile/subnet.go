@@ -30,8 +30,8 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 	if c.conflicts(&r, v, subnet) {
 		return r
 	}
-	if subnet.Provider != "ovn" || subnet.Vlan != "" {
-		r.problem(model.ReasonNotSupported, "spec.vlan", "Subnet %s: only overlay subnets of provider ovn are connected; vlan is %q, provider is %q", subnet.Name, subnet.Vlan, subnet.Provider)
+	if !subnet.Provider.OVN() || subnet.Vlan != "" {
+		r.problem(model.ReasonNotSupported, "spec.vlan", "Subnet %s: only overlay subnets whose provider is ovn, or ends with .ovn, are connected; vlan is %q, provider is %q", subnet.Name, subnet.Vlan, subnet.Provider)
 		return r
 	}
 	c.connect(&r, subnet)
@@ -47,7 +47,7 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 	return r
 }
 
-// conflicts tells whether the addresses of the subnet are somebody else's.
+// conflicts reports whether the addresses of the subnet are somebody else's.
 func (c Config) conflicts(r *Result, v *world.View, s *model.Subnet) bool {
 	for _, other := range v.SubnetsOfVpc(s.Vpc) {
 		if problem, clash := model.Overlaps(*s, *other); clash {
@@ -103,7 +103,7 @@ func (c Config) connect(r *Result, s *model.Subnet) {
 	})
 }
 
-// balanced tells whether what is sent from the subnet's switch reaches Services. On
+// balanced reports whether what is sent from the subnet's switch reaches Services. On
 // the nodes' switch that is for the hosts, and no subnet's choice.
 func (c Config) balanced(s *model.Subnet) bool {
 	if s.LoadBalancers != nil && s.Name != c.NodeSwitch {

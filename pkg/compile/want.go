@@ -63,7 +63,7 @@ type Claim struct {
 	Pools    []string     // for each of the subnets, the pool of it; nil for none at all
 	For      model.Ref    // the pod or node
 	PodName  string       // see model.IP
-	Provider string
+	Provider model.Provider
 	NodeName string
 	PodType  string // see model.IP
 	OwnerUID string // see model.IP
@@ -113,8 +113,8 @@ func (a Annotate) Target() model.Ref { return a.Object }
 
 // CreateSubnet wants a Subnet that the annotations of a namespace describe.
 type CreateSubnet struct {
-	Name string
-	Wish *model.SubnetWish
+	Name    string
+	Request *model.SubnetRequest
 }
 
 // Target is the subnet.

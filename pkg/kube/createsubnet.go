@@ -18,7 +18,7 @@ func (w *Writer) createSubnet(s compile.CreateSubnet, done func(error)) {
 	ref := s.Target()
 	w.write(ref, done, func(ctx context.Context) error {
 		k := w.kinds[ref.Kind]
-		o := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: s.Name}, Spec: *s.Wish.Spec.DeepCopy()}
+		o := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: s.Name}, Spec: *s.Request.Spec.DeepCopy()}
 		err := w.told(k.Name, "create", w.client.Create(ctx, o, client.FieldOwner(fieldManager)))
 		if apierrors.IsAlreadyExists(err) {
 			err = w.client.Get(ctx, client.ObjectKeyFromObject(o), o)

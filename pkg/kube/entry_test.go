@@ -31,7 +31,7 @@ func TestEntries(t *testing.T) {
 	if key, err := toolscache.MetaNamespaceKeyFunc(e); err != nil || key != "ns/p" {
 		t.Errorf("key is %q, %v", key, err)
 	}
-	if e.change.Object != nil || !model.Fatal(e.change.Problems) {
+	if pod, ok := e.change.Object.(*model.Pod); !ok || !pod.NICs[0].Invalid || len(e.change.Problems) != 1 {
 		t.Errorf("a pod with a wrong annotation is %+v", e.change)
 	}
 	if again, err := transform(e); err != nil || again != o {

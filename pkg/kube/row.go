@@ -34,11 +34,11 @@ type Row[O Object, T any] struct {
 // Admission validates objects before they are stored, beyond what reading them finds.
 type Admission[T any] struct {
 	// InCluster finds what in the cluster speaks against an object; nil where nothing can.
-	InCluster func(*T, model.Cluster) []model.Problem
+	InCluster func(*T, model.AdmissionView) []model.Problem
 	// Update finds what speaks against a change; nil where any change is as good as a creation.
 	Update func(before, after *T) []model.Problem
 	// Removal finds what speaks against a deletion; nil where any object may be deleted.
-	Removal func(name string, c model.Cluster) (model.Problem, bool)
+	Removal func(name string, c model.AdmissionView) (model.Problem, bool)
 }
 
 // Kind is a [Row] for those who do not care what its types are.
@@ -82,10 +82,10 @@ func (k Kind) NewList() (client.ObjectList, error) {
 // AnyAdmission is an [Admission] for any object of its kind.
 type AnyAdmission struct {
 	// Problems are those of the object itself and, unless c is nil, what in the cluster speaks against it.
-	Problems func(o Object, c model.Cluster) []model.Problem
+	Problems func(o Object, c model.AdmissionView) []model.Problem
 	// Update has the problems of a change of objects that can be read.
 	Update  func(before, after Object) []model.Problem
-	Removal func(name string, c model.Cluster) (model.Problem, bool)
+	Removal func(name string, c model.AdmissionView) (model.Problem, bool)
 }
 
 // Kind erases the types.
@@ -127,7 +127,7 @@ func (r Row[O, T]) change(o Object) engine.Change {
 	return change
 }
 
-func (r Row[O, T]) problems(o Object, c model.Cluster) []model.Problem {
+func (r Row[O, T]) problems(o Object, c model.AdmissionView) []model.Problem {
 	typed, ok := o.(O)
 	if !ok {
 		return nil

@@ -187,7 +187,7 @@ func (l AddressList) All() iter.Seq[Addrs] {
 	}
 }
 
-// Holds tells whether addresses are of the list. Of a pair, one may be missing.
+// Holds reports whether addresses are of the list. Of a pair, one may be missing.
 func (l AddressList) Holds(a Addrs) bool {
 	for _, run := range l {
 		in4, at4 := within(run.V4, a.V4)
@@ -201,7 +201,7 @@ func (l AddressList) Holds(a Addrs) bool {
 
 func bothValid(r Range, a netip.Addr) bool { return r.First.IsValid() && a.IsValid() }
 
-// within tells whether and where an address is in a range.
+// within reports whether and where an address is in a range.
 func within(r Range, a netip.Addr) (in bool, at int) {
 	if !bothValid(r, a) || !r.Contains(a) {
 		return false, 0

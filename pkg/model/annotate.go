@@ -2,9 +2,23 @@ package model
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/wovensdn/woven/api/annotations"
 )
+
+// AnnotationField is how a [Problem] names an annotation.
+func AnnotationField(key string) string { return annotationField + key + "]" }
+
+const annotationField = "metadata.annotations["
+
+// AnnotationKey reverses [AnnotationField]; it returns the names of other fields as they are.
+func AnnotationKey(field string) string {
+	if key, ok := strings.CutPrefix(field, annotationField); ok {
+		return strings.TrimSuffix(key, "]")
+	}
+	return field
+}
 
 // podNICType is the only kind of pod interface there is: a veth pair with one end in Open vSwitch.
 const podNICType = "veth-pair"
@@ -23,7 +37,7 @@ func PodAnnotations(pod Pod, nic PodNIC, ip IP, subnet SubnetNetwork) map[string
 	}
 	set := func(suffix, value string) {
 		if value != "" {
-			out[annotations.Key(nic.Provider, suffix)] = value
+			out[nic.Provider.Key(suffix)] = value
 		}
 	}
 	set(annotations.SuffixAllocated, "true")

@@ -125,7 +125,7 @@ func (p *problems) dhcp(spec *v1.SubnetSpec, s *Subnet) {
 
 // portDHCP reads the options that a pod asks for on one of its NICs.
 func (p *problems) portDHCP(all map[string]string, nic *PodNIC) {
-	v4, v6 := annotations.Key(nic.Provider, annotations.SuffixDHCPv4Options), annotations.Key(nic.Provider, annotations.SuffixDHCPv6Options)
+	v4, v6 := nic.Provider.Key(annotations.SuffixDHCPv4Options), nic.Provider.Key(annotations.SuffixDHCPv6Options)
 	if text := all[v4]; text != "" {
 		nic.DHCP.V4 = p.options(AnnotationField(v4), text, dhcpV4Names)
 	}

@@ -10,9 +10,12 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// Egress is how traffic that leaves the cluster leaves a subnet. What is wrong in
-// a spec is left out of it, and is a problem; the rest holds.
+// Egress is how traffic that leaves the cluster leaves a subnet, as the nodes need it
+// in addition to [Subnet]. What is wrong in a spec is left out of it, and is a problem;
+// the rest holds.
 type Egress struct {
+	// Underlay subnets are routed by the physical network and not by OVN: they have a vlan and no logicalGateway.
+	Underlay bool
 	// GatewayNodes are those of spec.gatewayNode, each once, in its order.
 	GatewayNodes []GatewayNode
 	// NATRules are spec.natOutgoingPolicyRules; the first that matches decides.
@@ -52,7 +55,7 @@ func EgressFrom(o *v1.Subnet) (Egress, []Problem) {
 }
 
 func (p *problems) egress(spec *v1.SubnetSpec) Egress {
-	e := Egress{GatewayNodes: p.gatewayNodes(spec), External: p.externalEgress(spec)}
+	e := Egress{Underlay: spec.Vlan != "" && !spec.LogicalGateway, GatewayNodes: p.gatewayNodes(spec), External: p.externalEgress(spec)}
 	for i := range spec.NatOutgoingPolicyRules {
 		if rule, ok := p.natRule(&spec.NatOutgoingPolicyRules[i]); ok && spec.NatOutgoing {
 			e.NATRules = append(e.NATRules, rule)
@@ -203,7 +206,10 @@ func (p *problems) gateways(o *v1.Subnet) Gateways {
 	return g
 }
 
-// Selects tells whether a selector selects a node with these labels.
+// ActiveNodes are the nodes that [Gateways.Active] lists.
+func (g Gateways) ActiveNodes() []string { return csv(g.Active) }
+
+// Selects reports whether a selector selects a node with these labels.
 func (g Gateways) Selects(set map[string]string) bool {
 	return slices.ContainsFunc(g.Selectors, func(text string) bool {
 		selector, err := labels.Parse(text)

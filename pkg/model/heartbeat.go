@@ -2,6 +2,14 @@ package model
 
 import "strings"
 
+// Heartbeat tells of a gateway node whether its own datapath and the processes
+// on it are alive. It is known within seconds, while a Node's Ready takes most of a
+// minute. A node without one is judged by Ready alone.
+type Heartbeat struct {
+	Meta
+	Lost bool
+}
+
 // A gateway node shows that it lives by renewing a Lease (coordination.k8s.io/v1)
 // of its own, whose name is [HeartbeatLease] and whose holder is the node.
 const (

@@ -12,6 +12,26 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
+// IP is the durable record of an allocation.
+type IP struct {
+	Meta
+	Subnet    string
+	Provider  Provider // of the NIC that has the address
+	Addrs     Addrs
+	MAC       string
+	PodName   string // or name of the VM or node
+	Namespace string // of the pod; empty for nodes
+	NodeName  string
+	PodType   string // what the address outlives its pod for: [PodTypeStatefulSet], [PodTypeVirtualMachine], or empty
+	OwnerUID  string // of the workload that PodType names; empty if it is not recorded
+	Reserved  bool
+	Labelled  bool // has the labels that the controller gives
+}
+
+// Complete reports whether a record has all that a port needs: a MAC and, unless its
+// subnet has no addresses, an address.
+func (ip *IP) Complete() bool { return ip.MAC != "" && (ip.Labelled || ip.Addrs != (Addrs{})) }
+
 // IPFrom projects an IP object. One without the label ip_reserved was made by a
 // user, to reserve an address: the controller labels all that it makes.
 func IPFrom(o *v1.IP) (IP, []Problem) {
@@ -19,6 +39,7 @@ func IPFrom(o *v1.IP) (IP, []Problem) {
 	ip := IP{
 		Meta:      metaOf(o),
 		Subnet:    o.Spec.Subnet,
+		Provider:  recordProvider(o.Name, o.Spec.PodName, o.Spec.Namespace),
 		PodName:   o.Spec.PodName,
 		Namespace: o.Spec.Namespace,
 		NodeName:  o.Spec.NodeName,
@@ -115,7 +136,7 @@ func notUnicast(a netip.Addr) error {
 }
 
 // IPObject is the object that records an allocation; [IPFrom] reverses it but
-// for UID, Created and Deleting, which the API server sets.
+// for UID, Created and Deleting, which the API server sets. The provider is in the name.
 func IPObject(ip IP) *v1.IP {
 	reserved := "false"
 	if ip.Reserved {

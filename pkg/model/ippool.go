@@ -68,14 +68,14 @@ func parsePoolRange(text string) (Range, error) {
 	return r, nil
 }
 
-// Has tells whether one of the addresses is of the pool.
+// Has reports whether one of the addresses is of the pool.
 func (p *IPPool) Has(a Addrs) bool {
 	return slices.ContainsFunc(Families(a), func(addr netip.Addr) bool {
 		return slices.ContainsFunc(p.Ranges, func(r Range) bool { return r.Contains(addr) })
 	})
 }
 
-// HasAll tells whether all of the addresses, and at least one, are of the pool.
+// HasAll reports whether all of the addresses, and at least one, are of the pool.
 func (p *IPPool) HasAll(a Addrs) bool {
 	for _, addr := range Families(a) {
 		if !slices.ContainsFunc(p.Ranges, func(r Range) bool { return r.Contains(addr) }) {
@@ -91,7 +91,7 @@ func (p *IPPool) HasAll(a Addrs) bool {
 func PoolProblem(pool *IPPool, cidr Prefixes, pools []*IPPool) (Problem, bool) {
 	p := problems{reason: ReasonIPPoolInvalid}
 	for _, r := range pool.Ranges {
-		if prefix := ofFamily(cidr, r.First); !prefix.IsValid() || !prefix.Contains(r.First) || !prefix.Contains(r.Last) {
+		if prefix := cidr.Of(r.First); !prefix.IsValid() || !prefix.Contains(r.First) || !prefix.Contains(r.Last) {
 			p.fatal("spec.ips", "%s is not inside %s, the CIDR of Subnet %s", r, PrefixesText(cidr), pool.Subnet)
 			return p.list[0], true
 		}
@@ -162,7 +162,7 @@ func (p *IPPool) SetNames() []string {
 	return []string{name}
 }
 
-// PoolSetTaken tells whether an older pool, or one of the same second whose name
+// PoolSetTaken reports whether an older pool, or one of the same second whose name
 // comes first, has an address set of this name.
 func PoolSetTaken(pool *IPPool, name string, others []*IPPool) (Problem, bool) {
 	p := problems{reason: ReasonIPPoolInvalid}

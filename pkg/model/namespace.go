@@ -15,14 +15,14 @@ type Namespace struct {
 	Meta
 	LogicalSwitches []string          // annotation logical_switch, in order of preference, unless the controller wrote it
 	Labels          map[string]string // for the namespaceSelectors of Subnets; nil when there are none
-	// Wish is the Subnet that the annotations describe; nil if they describe none.
-	Wish *SubnetWish
+	// Request is the Subnet that the annotations describe; nil if they describe none.
+	Request *SubnetRequest
 	// Written holds the annotations that the controller owns, as they are now.
 	Written map[string]string
 }
 
-// SubnetWish is a Subnet that the annotations of a namespace ask for.
-type SubnetWish struct {
+// SubnetRequest is a Subnet that the annotations of a namespace ask for.
+type SubnetRequest struct {
 	Spec     v1.SubnetSpec
 	Problems []Problem // of the namespace; with a fatal one among them the Subnet cannot be made
 }
@@ -46,13 +46,13 @@ func NamespaceFrom(o *corev1.Namespace) (Namespace, []Problem) {
 		}
 	}
 	if len(n.LogicalSwitches) == 1 && o.Annotations[annotations.CIDR] != "" && !Fatal(p.list) {
-		n.Wish = wish(o, n.LogicalSwitches[0])
+		n.Request = subnetRequest(o, n.LogicalSwitches[0])
 	}
 	return n, p.list
 }
 
-// wishFields are the annotations that describe a Subnet, by the field that they stand for.
-var wishFields = map[string]string{
+// requestFields are the annotations that describe a Subnet, by the field that they stand for.
+var requestFields = map[string]string{
 	"spec.cidrBlock":    annotations.CIDR,
 	"spec.gateway":      annotations.Gateway,
 	"spec.gatewayType":  annotations.GatewayType,
@@ -61,9 +61,9 @@ var wishFields = map[string]string{
 	"spec.allowSubnets": annotations.Allow,
 }
 
-// wish reads the annotations by which namespaces had Subnets made before there was
+// subnetRequest reads the annotations by which namespaces had Subnets made before there was
 // a kind Subnet. They mean a Subnet of the default Vpc for this namespace.
-func wish(o *corev1.Namespace, name string) *SubnetWish {
+func subnetRequest(o *corev1.Namespace, name string) *SubnetRequest {
 	a := o.Annotations
 	s := v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.SubnetSpec{
 		Provider:     annotations.DefaultProvider,
@@ -78,7 +78,7 @@ func wish(o *corev1.Namespace, name string) *SubnetWish {
 		NatOutgoing:  true,
 		Namespaces:   []string{o.Name},
 	}}
-	w := &SubnetWish{}
+	w := &SubnetRequest{}
 	if private := a[annotations.Private]; private != "" && !strings.EqualFold(private, "true") && !strings.EqualFold(private, "false") {
 		w.Problems = append(w.Problems, Problem{
 			Reason: ReasonNamespaceInvalid, Field: AnnotationField(annotations.Private), Message: quote(private) + " is neither true nor false", Fatal: true,
@@ -87,7 +87,7 @@ func wish(o *corev1.Namespace, name string) *SubnetWish {
 	_, list := SubnetFrom(&s)
 	for _, problem := range list {
 		problem.Reason = ReasonNamespaceInvalid
-		if key, ok := wishFields[problem.Field]; ok {
+		if key, ok := requestFields[problem.Field]; ok {
 			problem.Field = AnnotationField(key)
 		}
 		w.Problems = append(w.Problems, problem)

@@ -128,7 +128,7 @@ func TestPodProblems(t *testing.T) {
 		{annotations.LogicalSwitch, "a,b", `metadata.annotations[ovn.kubernetes.io/logical_switch]: "a,b": `},
 	} {
 		_, list := PodFrom(podObject(map[string]string{tc.key: tc.value}))
-		if len(list) != 1 || !list[0].Fatal || list[0].Reason != ReasonPodInvalid || !strings.HasPrefix(list[0].Error(), tc.want) {
+		if len(list) != 1 || !list[0].Fatal || list[0].NIC != "ovn" || Fatal(list) || list[0].Reason != ReasonPodInvalid || !strings.HasPrefix(list[0].Error(), tc.want) {
 			t.Errorf("%s=%s: got %v\nwant %s", tc.key, tc.value, list, tc.want)
 		}
 	}
@@ -256,7 +256,7 @@ func TestChooseSubnets(t *testing.T) {
 
 func TestIPObject(t *testing.T) {
 	got := IPObject(IP{
-		Meta: Meta{Name: "db-0.shop"}, Subnet: "apps", Addrs: addrs("10.17.0.5", "fd00::5"), MAC: "02:00:00:00:00:05",
+		Meta: Meta{Name: "db-0.shop"}, Subnet: "apps", Provider: "ovn", Addrs: addrs("10.17.0.5", "fd00::5"), MAC: "02:00:00:00:00:05",
 		PodName: "db-0", Namespace: "shop", NodeName: "n1", PodType: "StatefulSet",
 	})
 	want := &v1.IP{
@@ -286,7 +286,7 @@ func TestIPObjectRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringMatching(`[a-z]{1,8}`)
 		want := IP{
-			Meta: Meta{Name: name.Draw(t, "name"), Finalized: true}, Subnet: name.Draw(t, "subnet"),
+			Meta: Meta{Name: name.Draw(t, "name"), Finalized: true}, Subnet: name.Draw(t, "subnet"), Provider: "ovn",
 			PodName: name.Draw(t, "pod"), Namespace: name.Draw(t, "namespace"), NodeName: name.Draw(t, "node"),
 			PodType: rapid.SampledFrom([]string{"", "StatefulSet"}).Draw(t, "type"), Reserved: rapid.Bool().Draw(t, "reserved"),
 			Labelled: true, MAC: rapid.SampledFrom([]string{"", "02:00:00:00:00:01"}).Draw(t, "MAC"),
@@ -307,7 +307,7 @@ func TestIPFrom(t *testing.T) {
 	}}
 	got, list := IPFrom(byUser)
 	want := IP{
-		Meta: Meta{Name: "db-0.shop"}, Subnet: "apps", Addrs: addrs("10.17.0.30", "fd00::30"), MAC: "00:00:00:6f:a1:02",
+		Meta: Meta{Name: "db-0.shop"}, Subnet: "apps", Provider: "ovn", Addrs: addrs("10.17.0.30", "fd00::30"), MAC: "00:00:00:6f:a1:02",
 		PodName: "db-0", Namespace: "shop", Reserved: true,
 	}
 	if diff := cmp.Diff(want, got, compareNetip); diff != "" || len(list) > 0 {
@@ -333,7 +333,7 @@ func TestIPFrom(t *testing.T) {
 }
 
 func TestPortName(t *testing.T) {
-	for provider, want := range map[string]string{"": "p.ns", "ovn": "p.ns", "net1.ns1.ovn": "p.ns.net1.ns1.ovn"} {
+	for provider, want := range map[Provider]string{"": "p.ns", "ovn": "p.ns", "net1.ns1.ovn": "p.ns.net1.ns1.ovn"} {
 		if got := PortName("p", "ns", provider); got != want {
 			t.Errorf("provider %q: got %s, want %s", provider, got, want)
 		}
@@ -369,8 +369,8 @@ func FuzzPodAnnotations(f *testing.F) {
 			}
 			return
 		}
-		if nic.Written != nil || Fatal(list) != (len(list) > 0) {
-			t.Fatalf("requests are read as written, or have a problem that is not fatal: %v, %v", nic.Written, list)
+		if nic.Written != nil || nic.Invalid != (len(list) > 0) || Fatal(list) {
+			t.Fatalf("requests are read as written, or have a problem that is not fatal to the NIC: %v, %v", nic.Written, list)
 		}
 		if len(list) == 0 && ip != "" {
 			checkRequestedAddrs(t, nic.IPs)
@@ -406,12 +406,12 @@ func FuzzNamespaceAnnotations(f *testing.F) {
 				t.Fatalf("accepted %q", name)
 			}
 		}
-		if n.Wish == nil || Fatal(n.Wish.Problems) {
+		if n.Request == nil || Fatal(n.Request.Problems) {
 			return
 		}
-		s, problems := SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: n.LogicalSwitches[0]}, Spec: n.Wish.Spec})
+		s, problems := SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: n.LogicalSwitches[0]}, Spec: n.Request.Spec})
 		if Fatal(problems) || s.CIDR == (Prefixes{}) {
-			t.Fatalf("makes a Subnet of %+v: %v", n.Wish.Spec, problems)
+			t.Fatalf("makes a Subnet of %+v: %v", n.Request.Spec, problems)
 		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // ParseAddrs reads "10.16.0.5", "fd00::5" or both separated by a comma, in any
@@ -137,4 +139,40 @@ func csv(text string) []string {
 		}
 	}
 	return out
+}
+
+// pick returns the entries of m with these keys; nil if there is none.
+func pick(m map[string]string, keys []string) map[string]string {
+	var out map[string]string
+	for _, key := range keys {
+		value, ok := m[key]
+		if !ok {
+			continue
+		}
+		if out == nil {
+			out = make(map[string]string, len(keys))
+		}
+		out[key] = value
+	}
+	return out
+}
+
+// cloned copies labels; nil when there are none, so that absent and empty are equal.
+func cloned(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(m))
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+// notAName says why text cannot be the name of one of our objects; empty if it can.
+func notAName(text string) string {
+	if causes := validation.IsDNS1123Subdomain(text); len(causes) > 0 {
+		return causes[0]
+	}
+	return ""
 }

@@ -11,6 +11,55 @@ import (
 	"github.com/wovensdn/woven/api/annotations"
 )
 
+// Pod is a workload with at least one NIC.
+type Pod struct {
+	Meta
+	Node        string // empty until it is scheduled
+	HostNetwork bool
+	Completed   bool     // Succeeded or Failed: its addresses are free
+	NICs        []PodNIC // the default NIC first
+	Owner       PodOwner
+	// VM names the KubeVirt VM that the pod runs; empty for other pods.
+	VM string
+	// NorthGateway is the next hop of what leaves the pod, in place of the subnet's gateway node.
+	NorthGateway Addrs
+	// Labels and Ports, the named ports of its containers, are what policies select it by; nil
+	// if it has no NICs. Ports are sorted.
+	Labels map[string]string
+	Ports  []PolicyPort
+}
+
+// PodOwner is the workload that controls a pod.
+type PodOwner struct {
+	Kind string // StatefulSet, ReplicaSet, …; empty for a bare pod
+	Name string
+	UID  string
+}
+
+// PodNIC is what a pod asks for one of its NICs, and what is written on it so far.
+type PodNIC struct {
+	Provider Provider
+	// What the user asks for.
+	Subnet string // annotation logical_switch, unless the controller wrote it
+	IPs    Addrs  // annotation ip_address, unless the controller wrote it
+	MAC    string // annotation mac_address, unless the controller wrote it
+	Family string // annotation ip_family: [FamilyIPv4], [FamilyIPv6] or empty for all that the subnet has
+	// The annotation ip_pool is the addresses one of which the NIC is to have, or the name of an IPPool.
+	List AddressList
+	Pool string
+	DHCP DHCP // annotations dhcp-v4-options and dhcp-v6-options
+	// Invalid NICs ask for something that cannot be read: they get nothing, and keep what is recorded for them.
+	Invalid bool
+	// Written holds the annotations that the controller owns, as they are now.
+	Written map[string]string
+}
+
+// The values of the annotation ip_family.
+const (
+	FamilyIPv4 = "ipv4"
+	FamilyIPv6 = "ipv6"
+)
+
 // podSuffixes are those of [PodAnnotations].
 var podSuffixes = []string{
 	annotations.SuffixAllocated, annotations.SuffixRouted, annotations.SuffixIPAddress, annotations.SuffixMACAddress,
@@ -19,8 +68,8 @@ var podSuffixes = []string{
 }
 
 // PodFrom projects a pod. A pod of the host's network and one that has
-// completed have no NICs. An annotation of a user that does not parse is fatal:
-// the pod must not get another address than the intended one.
+// completed have no NICs. An annotation of a user that does not parse is fatal to
+// its NIC, which must not get another address than the intended one.
 func PodFrom(o *corev1.Pod) (Pod, []Problem) {
 	pod := Pod{
 		Meta:        metaOf(o),
@@ -39,7 +88,10 @@ func PodFrom(o *corev1.Pod) (Pod, []Problem) {
 	}
 	pod.Labels, pod.Ports = cloned(o.Labels), namedPorts(&o.Spec)
 	p := problems{reason: ReasonPodInvalid}
-	pod.NICs = []PodNIC{p.nic(annotations.DefaultProvider, o.Annotations)}
+	for _, provider := range []Provider{DefaultProvider} {
+		nic, list := podNIC(provider, o.Annotations)
+		pod.NICs, p.list = append(pod.NICs, nic), append(p.list, list...)
+	}
 	p.annotation(o.Annotations, annotations.NorthGateway, func(value string) string {
 		var err error
 		pod.NorthGateway, err = parseHostAddrs(value)
@@ -73,15 +125,30 @@ func namedPorts(spec *corev1.PodSpec) []PolicyPort {
 	return sorted(out, comparePolicyPorts)
 }
 
+// podNIC reads the annotations of one NIC; its fatal problems are of that NIC alone.
+func podNIC(provider Provider, all map[string]string) (PodNIC, []Problem) {
+	p := problems{reason: ReasonPodInvalid}
+	nic := p.nic(provider, all)
+	if !Fatal(p.list) {
+		return nic, p.list
+	}
+	for i := range p.list {
+		if p.list[i].Fatal {
+			p.list[i].NIC = provider
+		}
+	}
+	return PodNIC{Provider: provider, DHCP: nic.DHCP, Invalid: true}, p.list
+}
+
 // nic reads the annotations of one NIC. Once "allocated" is "true" they are the
 // controller's own record, before that they are requests of the user.
-func (p *problems) nic(provider string, all map[string]string) PodNIC {
+func (p *problems) nic(provider Provider, all map[string]string) PodNIC {
 	nic := PodNIC{Provider: provider}
 	p.portDHCP(all, &nic)
-	if all[annotations.Key(provider, annotations.SuffixAllocated)] == "true" {
+	if all[provider.Key(annotations.SuffixAllocated)] == "true" {
 		keys := make([]string, 0, len(podSuffixes))
 		for _, suffix := range podSuffixes {
-			keys = append(keys, annotations.Key(provider, suffix))
+			keys = append(keys, provider.Key(suffix))
 		}
 		nic.Written = pick(all, keys)
 		return nic
@@ -143,8 +210,8 @@ func notAFamily(nic PodNIC) string {
 }
 
 // request parses one annotation of a user; an empty value is as good as none.
-func (p *problems) request(all map[string]string, provider, suffix string, parse func(string) string) {
-	p.annotation(all, annotations.Key(provider, suffix), parse)
+func (p *problems) request(all map[string]string, provider Provider, suffix string, parse func(string) string) {
+	p.annotation(all, provider.Key(suffix), parse)
 }
 
 func (p *problems) annotation(all map[string]string, key string, parse func(string) string) {
@@ -175,17 +242,17 @@ func (p *Pod) RecordName() string {
 
 // PortName is the name of the logical switch port of one of the pod's NICs, and of
 // its IP object.
-func (p *Pod) PortName(provider string) string {
+func (p *Pod) PortName(provider Provider) string {
 	return PortName(p.RecordName(), p.Namespace, provider)
 }
 
 // PortName is the name of a logical switch port, and of its IP object, see [Pod.RecordName]:
 // "<pod>.<namespace>", with ".<provider>" for other providers than "ovn".
-func PortName(pod, namespace, provider string) string {
-	if provider == "" || provider == annotations.DefaultProvider {
+func PortName(pod, namespace string, provider Provider) string {
+	if provider == "" || provider == DefaultProvider {
 		return pod + "." + namespace
 	}
-	return pod + "." + namespace + "." + provider
+	return pod + "." + namespace + "." + string(provider)
 }
 
 // NodePortName is the name of a node's logical switch port, and of its IP object.
@@ -193,18 +260,18 @@ func NodePortName(node string) string { return "node-" + node }
 
 // ChooseSubnets lists the subnets that a NIC may get its address from, in order
 // of preference: the next one is for when those before it are exhausted. The
-// most specific wish alone counts: the pod's annotation, the annotation of its
+// most specific request alone counts: the pod's annotation, the annotation of its
 // namespace (chosen), the subnets bound to the namespace by their spec (bound, already
 // those of the NIC's provider), the Vpc's default subnet, the cluster's. Only
 // the pod's annotation and bound apply to a NIC other than the default one.
 func ChooseSubnets(nic PodNIC, chosen, bound []string, vpcDefault, clusterDefault string) []string {
-	wishes := [][]string{{nic.Subnet}, bound}
-	if nic.Provider == annotations.DefaultProvider {
-		wishes = [][]string{{nic.Subnet}, chosen, bound, {vpcDefault}, {clusterDefault}}
+	requests := [][]string{{nic.Subnet}, bound}
+	if nic.Provider == DefaultProvider {
+		requests = [][]string{{nic.Subnet}, chosen, bound, {vpcDefault}, {clusterDefault}}
 	}
-	for _, wish := range wishes {
+	for _, request := range requests {
 		var names []string
-		for _, name := range wish {
+		for _, name := range request {
 			if name != "" && !slices.Contains(names, name) {
 				names = append(names, name)
 			}

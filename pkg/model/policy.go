@@ -68,7 +68,7 @@ type Policy struct {
 	Subject Group
 	// Providers limits a policy to the NICs of these providers; nil for all NICs of a pod
 	// (annotation ovn.kubernetes.io/network_policy_for).
-	Providers []string
+	Providers []Provider
 	// Ingress and Egress are what is said of connections to and from the subject.
 	Ingress, Egress PolicySide
 	// Lax has a default deny drop TCP, UDP and SCTP only (annotation ovn.kubernetes.io/network_policy_enforcement).
@@ -98,7 +98,7 @@ type PolicySide struct {
 type PolicyRule struct {
 	Name   string // may be empty
 	Action PolicyAction
-	// Everyone tells that peers do not matter. Without it, a rule without peers matches nothing.
+	// Everyone reports that peers do not matter. Without it, a rule without peers matches nothing.
 	Everyone bool
 	Groups   []Group
 	Blocks   []IPBlock

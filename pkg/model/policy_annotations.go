@@ -71,9 +71,9 @@ func (r *policyReader) policyFor(p *Policy, text string) {
 		switch {
 		case token == "":
 		case token == annotations.DefaultProvider:
-			p.Providers = append(p.Providers, annotations.DefaultProvider)
+			p.Providers = append(p.Providers, DefaultProvider)
 		case slash && len(validation.IsDNS1123Label(namespace)) == 0 && notAName(name) == "":
-			p.Providers = append(p.Providers, name+"."+namespace+"."+annotations.DefaultProvider)
+			p.Providers = append(p.Providers, AttachmentProvider(name, namespace))
 		default:
 			r.warn(field, "%s is neither %s nor <namespace>/<name> of a NetworkAttachmentDefinition; it is left out", quote(token), annotations.DefaultProvider)
 		}

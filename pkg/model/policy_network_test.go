@@ -229,11 +229,11 @@ func TestNetworkPolicyAnnotations(t *testing.T) {
 		},
 		"providers": {
 			ann:  map[string]string{annotations.PolicyFor: "shop/net1, ovn,ovn, a/b.c"},
-			want: Policy{Providers: []string{"b.c.a.ovn", "net1.shop.ovn", "ovn"}},
+			want: Policy{Providers: []Provider{"b.c.a.ovn", "net1.shop.ovn", "ovn"}},
 		},
 		"some providers": {
 			ann:      map[string]string{annotations.PolicyFor: "ovn,net1.shop.ovn,"},
-			want:     Policy{Providers: []string{"ovn"}},
+			want:     Policy{Providers: []Provider{"ovn"}},
 			problems: []string{`metadata.annotations[ovn.kubernetes.io/network_policy_for]: "net1.shop.ovn" is neither ovn nor <namespace>/<name>`},
 		},
 	} {

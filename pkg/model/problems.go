@@ -1,6 +1,27 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
+
+// Problem is a fact about an object that its user must know: it becomes a
+// condition and an event. It names the field and the cause.
+type Problem struct {
+	Reason  string // CamelCase, for example ValidateLogicalSwitchFailed
+	Field   string // path of the field, for example spec.cidrBlock; empty when there is none
+	Message string
+	Fatal   bool // the object does not compile: its rows are frozen
+	// NIC has a fatal problem stop one NIC of a pod only; empty for the whole object.
+	NIC Provider
+}
+
+func (p Problem) Error() string {
+	if p.Field == "" {
+		return p.Message
+	}
+	return p.Field + ": " + p.Message
+}
 
 // problems collects what is wrong with one object.
 type problems struct {
@@ -18,12 +39,7 @@ func (p *problems) warn(field, format string, args ...any) {
 	p.list = append(p.list, Problem{Reason: p.reason, Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
-// Fatal tells whether one of the problems keeps the object from being compiled.
+// Fatal reports whether one of the problems keeps the object from being compiled.
 func Fatal(list []Problem) bool {
-	for _, p := range list {
-		if p.Fatal {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(list, func(p Problem) bool { return p.Fatal && p.NIC == "" })
 }

@@ -6,6 +6,11 @@ import (
 	"slices"
 )
 
+// Range is a closed range of addresses of one family.
+type Range struct {
+	First, Last netip.Addr
+}
+
 // Contains reports whether addr is in the range, its ends included.
 func (r Range) Contains(addr netip.Addr) bool {
 	return r.First.Compare(addr) <= 0 && addr.Compare(r.Last) <= 0

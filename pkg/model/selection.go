@@ -26,9 +26,18 @@ func (s Selection) Key() string {
 	return strings.Join([]string{s.Group.Key(), s.Providers, string(s.Port.Protocol), s.Port.Name}, "\x00")
 }
 
-// HasProvider tells whether the NICs of a provider matter.
-func (s Selection) HasProvider(provider string) bool {
-	return s.Providers == "" || slices.Contains(strings.Split(s.Providers, ","), provider)
+func joined(providers []Provider) string {
+	texts := make([]string, 0, len(providers))
+	for _, p := range providers {
+		texts = append(texts, string(p))
+	}
+	return strings.Join(texts, ",")
+}
+
+// HasProvider reports whether the NICs of a provider matter. Those of one
+// NetworkAttachmentDefinition do so together.
+func (s Selection) HasProvider(provider Provider) bool {
+	return s.Providers == "" || slices.Contains(strings.Split(s.Providers, ","), string(provider.Network()))
 }
 
 // Selections lists what a policy speaks of, sorted and without doubles.
@@ -56,7 +65,7 @@ func (p *Policy) Selections() []Selection {
 
 // SubjectSelection is what the policy is about.
 func (p *Policy) SubjectSelection() Selection {
-	return Selection{Group: p.Subject, Providers: strings.Join(p.Providers, ",")}
+	return Selection{Group: p.Subject, Providers: joined(p.Providers)}
 }
 
 // NumberOf tells what a port's name means for a pod; 0 for nothing.

@@ -37,7 +37,7 @@ func StatefulSetFrom(o *appsv1.StatefulSet) (StatefulSet, []Problem) {
 	return s, nil
 }
 
-// Makes tells whether the StatefulSet has a pod of this ordinal, or makes it.
+// Makes reports whether the StatefulSet has a pod of this ordinal, or makes it.
 func (s *StatefulSet) Makes(ordinal int) bool {
 	return s.Start <= ordinal && ordinal-s.Start < s.Replicas
 }

@@ -13,6 +13,62 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
+// GatewayType tells where traffic of a subnet leaves the cluster.
+type GatewayType string
+
+// The gateway types of a Subnet.
+const (
+	GatewayDistributed GatewayType = "distributed"
+	GatewayCentralized GatewayType = "centralized"
+)
+
+// Subnet is a logical switch and a range of addresses.
+type Subnet struct {
+	Meta
+	Vpc         string
+	Provider    Provider
+	CIDR        Prefixes // masked
+	Gateway     Addrs
+	Exclude     []Range // includes the gateways
+	Default     bool
+	GatewayType GatewayType
+	NatOutgoing bool
+	Gateways    Gateways
+	Isolation
+	// LoadBalancers is spec.enableLb: whether the pods reach Services; nil leaves it to the controller's flag.
+	LoadBalancers *bool
+	MTU           int // bytes; 0 for what the tunnels leave
+	Vlan          string
+	Namespaces    []string
+	DHCP          DHCP
+	// RouterAdvertisement holds what spec.ipv6RAConfigs says; nil if the router advertises nothing.
+	RouterAdvertisement map[string]string
+	// NamespaceSelectors are spec.namespaceSelectors as labels.Selector writes them; labels.Parse reads them.
+	NamespaceSelectors []string
+}
+
+// SubnetNetwork is the part of a Subnet that its pods and nodes depend on:
+// changes of other fields do not wake them.
+type SubnetNetwork struct {
+	Name     string
+	Vpc      string
+	Provider Provider
+	CIDR     Prefixes
+	Gateway  Addrs
+	Vlan     string
+	DHCP     DHCP
+}
+
+// Network is the part of the subnet that its pods and nodes depend on.
+func (s *Subnet) Network() SubnetNetwork {
+	return SubnetNetwork{
+		Name: s.Name, Vpc: s.Vpc, Provider: s.Provider, CIDR: s.CIDR, Gateway: s.Gateway, Vlan: s.Vlan, DHCP: s.DHCP,
+	}
+}
+
+// FieldCIDRBlock is the field of the problems of a Subnet's addresses.
+const FieldCIDRBlock = "spec.cidrBlock"
+
 // minMTUv6 is the least MTU of a link that carries IPv6, in bytes (RFC 8200, 5).
 const minMTUv6 = 1280
 
@@ -26,7 +82,7 @@ func SubnetFrom(o *v1.Subnet) (Subnet, []Problem) {
 	spec := &o.Spec
 	s := Subnet{
 		Meta:          metaOf(o),
-		Provider:      spec.Provider,
+		Provider:      Provider(spec.Provider),
 		Vpc:           spec.Vpc,
 		Default:       spec.Default,
 		GatewayType:   GatewayType(spec.GatewayType),
@@ -55,12 +111,12 @@ func SubnetFrom(o *v1.Subnet) (Subnet, []Problem) {
 // network sets the defaults of the names and checks them.
 func (p *problems) network(s *Subnet) {
 	if s.Provider == "" {
-		s.Provider = annotations.DefaultProvider
+		s.Provider = DefaultProvider
 	}
-	if causes := validation.IsDNS1123Subdomain(strings.TrimSuffix(annotations.Key(s.Provider, ""), "/")); len(causes) > 0 {
-		p.fatal("spec.provider", "%s cannot begin an annotation: %s", quote(s.Provider), causes[0])
+	if causes := validation.IsDNS1123Subdomain(strings.TrimSuffix(s.Provider.Key(""), "/")); len(causes) > 0 {
+		p.fatal("spec.provider", "%s cannot begin an annotation: %s", quote(string(s.Provider)), causes[0])
 	}
-	if s.Vpc == "" && isOVN(s.Provider) {
+	if s.Vpc == "" && s.Provider.OVN() {
 		s.Vpc = DefaultVpc
 	}
 	if s.Vpc == s.Name {
@@ -74,14 +130,8 @@ func (p *problems) network(s *Subnet) {
 	}
 }
 
-// isOVN tells whether OVN moves the packets of a provider's NICs, and not only
-// the addresses are managed here.
-func isOVN(provider string) bool {
-	return provider == annotations.DefaultProvider || strings.HasSuffix(provider, "."+annotations.DefaultProvider)
-}
-
 func (p *problems) cidr(spec *v1.SubnetSpec) Prefixes {
-	const field = "spec.cidrBlock"
+	const field = FieldCIDRBlock
 	if spec.CIDRBlock == "" {
 		if spec.Vlan == "" {
 			p.fatal(field, "it is empty; only an underlay subnet (spec.vlan) may have no CIDR")
@@ -159,7 +209,7 @@ func (p *problems) excluded(spec *v1.SubnetSpec, cidr Prefixes, gateway Addrs) [
 			p.fatal(field, "%s: %s", quote(text), err)
 			continue
 		}
-		if prefix := ofFamily(cidr, r.First); !prefix.IsValid() || !prefix.Contains(r.First) || !prefix.Contains(r.Last) {
+		if prefix := cidr.Of(r.First); !prefix.IsValid() || !prefix.Contains(r.First) || !prefix.Contains(r.Last) {
 			p.fatal(field, "%s is not in the CIDR %s", r, PrefixesText(cidr))
 			continue
 		}
@@ -169,14 +219,6 @@ func (p *problems) excluded(spec *v1.SubnetSpec, cidr Prefixes, gateway Addrs) [
 		ranges = append(ranges, Range{First: addr, Last: addr})
 	}
 	return joinOverlapping(ranges)
-}
-
-// ofFamily is the prefix of the family of addr.
-func ofFamily(p Prefixes, addr netip.Addr) netip.Prefix {
-	if addr.Is4() {
-		return p.V4
-	}
-	return p.V6
 }
 
 func (p *problems) selectors(field string, selectors []metav1.LabelSelector) []string {
@@ -202,7 +244,7 @@ func SubnetDefaults(o *v1.Subnet) *v1.Subnet {
 	}
 	out := o.DeepCopy()
 	spec := &out.Spec
-	spec.Provider, spec.Vpc, spec.GatewayType = s.Provider, s.Vpc, v1.GatewayType(s.GatewayType)
+	spec.Provider, spec.Vpc, spec.GatewayType = string(s.Provider), s.Vpc, v1.GatewayType(s.GatewayType)
 	spec.CIDRBlock, spec.Gateway = PrefixesText(s.CIDR), AddrsText(s.Gateway)
 	spec.Protocol = protocol(s.CIDR)
 	if exclude := RangeTexts(s.Exclude); !slices.Equal(exclude, spec.ExcludeIPs) {

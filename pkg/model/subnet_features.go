@@ -42,7 +42,7 @@ func (p *problems) inside(field, text string, s Subnet) (netip.Addr, bool) {
 		p.warn(field, "%s", err)
 		return netip.Addr{}, false
 	}
-	if prefix := ofFamily(s.CIDR, addr); !prefix.IsValid() || !HostRange(prefix).Contains(addr) {
+	if prefix := s.CIDR.Of(addr); !prefix.IsValid() || !HostRange(prefix).Contains(addr) {
 		p.warn(field, "%s is no host address of the CIDR %s", addr, quote(PrefixesText(s.CIDR)))
 		return netip.Addr{}, false
 	}

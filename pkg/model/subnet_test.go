@@ -347,7 +347,7 @@ func checkSubnetFrom(t *testing.T, o *v1.Subnet) {
 		return
 	}
 	for _, gw := range Families(s.Gateway) {
-		if !HostRange(ofFamily(s.CIDR, gw)).Contains(gw) {
+		if !HostRange(s.CIDR.Of(gw)).Contains(gw) {
 			t.Fatalf("gateway %s is no host of %v", gw, s.CIDR)
 		}
 	}

@@ -18,7 +18,6 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/wovensdn/woven/api/annotations"
-	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
@@ -242,11 +241,10 @@ func (h *heartbeat) filled(l *coordinationv1.Lease, seconds int32, uid types.UID
 	return l
 }
 
-// gatewayCandidate tells whether traffic of a centralized subnet of the default
+// gatewayCandidate reports whether traffic of a centralized subnet of the default
 // Vpc may leave through a node.
-func gatewayCandidate(own *corev1.Node, subnets []v1.Subnet) bool {
-	return slices.ContainsFunc(subnets, func(o v1.Subnet) bool {
-		s, _ := model.SubnetFrom(&o)
+func gatewayCandidate(own *model.Node, subnets []subnet) bool {
+	return slices.ContainsFunc(subnets, func(s subnet) bool {
 		return s.Vpc == model.DefaultVpc && s.GatewayType == model.GatewayCentralized &&
 			(slices.Contains(s.Gateways.Nodes, own.Name) || s.Gateways.Selects(own.Labels))
 	})

@@ -316,6 +316,7 @@ func TestHeartbeatLeftBehind(t *testing.T) {
 func TestGatewayCandidate(t *testing.T) {
 	own := testNode("n1", "192.168.77.11", "100.64.0.2")
 	own.Labels = map[string]string{"role": "edge"}
+	self := nodeOf(own, "n1")
 	for _, c := range []struct {
 		name   string
 		change func(*v1.SubnetSpec)
@@ -335,8 +336,7 @@ func TestGatewayCandidate(t *testing.T) {
 		s := testSubnet("a", "10.20.0.0/16", true)
 		s.Spec.GatewayType = v1.GatewayCentralized
 		c.change(&s.Spec)
-		slimSubnet(s)
-		if got := gatewayCandidate(own, []v1.Subnet{*testSubnet("b", "10.21.0.0/16", true), *s}); got != c.want {
+		if got := gatewayCandidate(&self, []subnet{subnetOf(testSubnet("b", "10.21.0.0/16", true)), subnetOf(s)}); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}

@@ -96,7 +96,7 @@ func TestOnLinux(t *testing.T) {
 	e.Switch, e.Links, e.Routes, e.Rules, e.Tables = tapSwitch{hostSwitch{h.ovs, h}}, links, routes, rules, &nft.Driver{}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{}, 2)
-	go func() { WatchHost(ctx, h.loop, NewServices(ServiceEdges{})); ended <- struct{}{} }()
+	go func() { WatchKernel(ctx, h.loop, NewServices(ServiceEdges{})); ended <- struct{}{} }()
 	go func() { _ = h.loop.Run(ctx); ended <- struct{}{} }()
 	defer func() {
 		cancel()

@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node/driver/link"
 	"github.com/wovensdn/woven/pkg/node/driver/nft"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
@@ -302,26 +303,30 @@ func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.World, e
 		}
 		return nil, w, fmt.Errorf("read node %s: %w", l.cfg.NodeName, err)
 	}
-	if w.Node, err = nodeOf(own); err != nil {
+	self := nodeOf(own, l.cfg.NodeName)
+	if w.Node, err = hostOf(&self); err != nil {
 		return nil, w, err
 	}
 	var nodes corev1.NodeList
 	if err := l.e.Cache.List(ctx, &nodes); err != nil {
 		return nil, w, fmt.Errorf("list nodes: %w", err)
 	}
-	addNodes(&w, nodes.Items)
-	var subnets v1.SubnetList
-	if err := l.e.Cache.List(ctx, &subnets); err != nil {
+	all := l.addNodes(&w, nodes.Items)
+	var list v1.SubnetList
+	if err := l.e.Cache.List(ctx, &list); err != nil {
 		return nil, w, fmt.Errorf("list subnets: %w", err)
 	}
-	candidate := gatewayCandidate(own, subnets.Items)
+	var subnets []subnet
+	for i := range list.Items {
+		subnets = append(subnets, subnetOf(&list.Items[i]))
+	}
+	candidate := gatewayCandidate(&self, subnets)
 	l.prober.hurry(candidate)
 	l.heart.set(candidate, own.UID)
-	refused := refusals(subnets.Items, nodes.Items, l.cfg.APIServers, l.cfg.DefaultVpc)
-	for i := range subnets.Items {
-		s := subnetOf(&subnets.Items[i], l.cfg.DefaultVpc)
-		s.Invalid = cmp.Or(s.Invalid, refused[s.Name])
-		w.Subnets = append(w.Subnets, s)
+	refused := refusals(subnets, all, l.cfg.APIServers)
+	for _, s := range subnets {
+		s.plan.Invalid = cmp.Or(s.plan.Invalid, refused[s.Name])
+		w.Subnets = append(w.Subnets, s.plan)
 	}
 	var services networkingv1.ServiceCIDRList
 	if err := l.e.Cache.List(ctx, &services); err != nil {
@@ -349,14 +354,16 @@ func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.World, e
 	return own, w, nil
 }
 
-// addNodes notes the addresses of all nodes.
-func addNodes(w *hostplan.World, nodes []corev1.Node) {
+// addNodes notes the addresses of all nodes and returns their projections.
+func (l *Loop) addNodes(w *hostplan.World, nodes []corev1.Node) (all []*model.Node) {
 	w.Nodes = make(map[string][]netip.Addr, len(nodes))
 	for i := range nodes {
-		addresses := internalIPs(&nodes[i])
-		w.Nodes[nodes[i].Name] = addresses
-		w.NodeAddresses = append(w.NodeAddresses, addresses...)
+		n := nodeOf(&nodes[i], l.cfg.NodeName)
+		all = append(all, &n)
+		w.Nodes[n.Name] = n.InternalIPs
+		w.NodeAddresses = append(w.NodeAddresses, n.InternalIPs...)
 	}
+	return all
 }
 
 // chooseMTU takes the MTU from the flag or from the link that carries the node's

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/wovensdn/woven/pkg/cniserver/podnet"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 // eventTimeout bounds the look-up of a pod's events after its own time is over.

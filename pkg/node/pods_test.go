@@ -17,7 +17,7 @@ import (
 
 	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
-	"github.com/wovensdn/woven/pkg/cniserver/podnet"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 func testPod(uid string, ready bool) *corev1.Pod {

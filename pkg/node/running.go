@@ -10,8 +10,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/wovensdn/woven/api/v1"
-	"github.com/wovensdn/woven/pkg/cniserver/podnet"
 	"github.com/wovensdn/woven/pkg/node/plumb"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 // NICs changes NICs of running pods; see [plumb.Plumber.Refit].

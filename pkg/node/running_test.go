@@ -12,10 +12,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/wovensdn/woven/api/annotations"
-	"github.com/wovensdn/woven/pkg/cniserver/podnet"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 	"github.com/wovensdn/woven/pkg/node/plumb"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 // nics notes what it is asked for, and does it as far as ports remember.

@@ -107,8 +107,7 @@ func (s *Services) ServiceChanged(o *corev1.Service, gone bool) {
 
 // SliceChanged takes an EndpointSlice that is new, changed or, with gone, deleted.
 func (s *Services) SliceChanged(o *discoveryv1.EndpointSlice, gone bool) {
-	slice, _ := model.EndpointSliceFrom(o)
-	slice.Pods = nil // nodes ask for addresses only, and there are many
+	slice := sliceOf(o)
 	name := types.NamespacedName{Namespace: o.Namespace, Name: slice.Service}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -37,8 +37,8 @@ type held struct {
 const indexSubnet = "subnet" // IPs by their subnet
 
 var (
-	_ model.Cluster = (*Cluster)(nil)
-	_ kube.Listener = (*Cluster)(nil)
+	_ model.AdmissionView = (*Cluster)(nil)
+	_ kube.Listener       = (*Cluster)(nil)
 )
 
 // NewCluster knows nothing yet. defaultSubnet is the name of the subnet of
@@ -105,7 +105,7 @@ func holdings(ip *model.IP) []held {
 }
 
 // Known is the cluster once everything in it is known; nil before.
-func (c *Cluster) Known() model.Cluster {
+func (c *Cluster) Known() model.AdmissionView {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if !c.synced {

@@ -12,19 +12,19 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/wovensdn/woven/api/annotations"
-	"github.com/wovensdn/woven/pkg/cniserver/podnet"
 	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 // judge validates objects of one kind.
 type judge struct {
 	// problems of an object; known is nil if the cluster is not known.
-	problems func(raw []byte, namespace string, known model.Cluster) ([]model.Problem, error)
+	problems func(raw []byte, namespace string, known model.AdmissionView) ([]model.Problem, error)
 	// change has the problems of a change from one to the other; nil if any change is as good as a creation.
 	change func(before, after []byte) ([]model.Problem, error)
 	// removal has the problem of a deletion; nil if any may be deleted.
-	removal func(name string, known model.Cluster) (model.Problem, bool)
+	removal func(name string, known model.AdmissionView) (model.Problem, bool)
 }
 
 // judgeOf finds how a kind is validated: as a workload, or as its row in the table of kinds says.
@@ -37,7 +37,7 @@ func judgeOf(kinds kube.Kinds, gk schema.GroupKind) (judge, bool) {
 		return judge{}, false
 	}
 	j := judge{removal: k.Admission.Removal}
-	j.problems = func(raw []byte, _ string, known model.Cluster) ([]model.Problem, error) {
+	j.problems = func(raw []byte, _ string, known model.AdmissionView) ([]model.Problem, error) {
 		o, leaving, err := decode(raw, k.New())
 		if err != nil || leaving {
 			return nil, err
@@ -62,7 +62,7 @@ func judgeOf(kinds kube.Kinds, gk schema.GroupKind) (judge, bool) {
 
 // workloads are pods, and the objects that have templates of pods.
 var workloads = map[schema.GroupKind]judge{
-	{Kind: "Pod"}: {problems: reading(func(o *corev1.Pod, namespace string, known model.Cluster) []model.Problem {
+	{Kind: "Pod"}: {problems: reading(func(o *corev1.Pod, namespace string, known model.AdmissionView) []model.Problem {
 		o.Namespace = namespace
 		return podProblems(o, known, model.PodProblems)
 	})},
@@ -90,8 +90,8 @@ type object[O any] interface {
 	metav1.Object
 }
 
-func reading[O any, P object[O]](judge func(P, string, model.Cluster) []model.Problem) func([]byte, string, model.Cluster) ([]model.Problem, error) {
-	return func(raw []byte, namespace string, known model.Cluster) ([]model.Problem, error) {
+func reading[O any, P object[O]](judge func(P, string, model.AdmissionView) []model.Problem) func([]byte, string, model.AdmissionView) ([]model.Problem, error) {
+	return func(raw []byte, namespace string, known model.AdmissionView) ([]model.Problem, error) {
 		o, leaving, err := decode(raw, P(new(O)))
 		if err != nil || leaving {
 			return nil, err
@@ -100,7 +100,7 @@ func reading[O any, P object[O]](judge func(P, string, model.Cluster) []model.Pr
 	}
 }
 
-func podProblems(o *corev1.Pod, known model.Cluster, among func(*model.Pod, model.Cluster) []model.Problem) []model.Problem {
+func podProblems(o *corev1.Pod, known model.AdmissionView, among func(*model.Pod, model.AdmissionView) []model.Problem) []model.Problem {
 	pod, list := model.PodFrom(o)
 	if len(pod.NICs) == 0 {
 		return list
@@ -117,11 +117,11 @@ func podProblems(o *corev1.Pod, known model.Cluster, among func(*model.Pod, mode
 // template is for workloads: their pods are looked at before there is one. path
 // is that of the template, with a dot at its end.
 func template[O any, P object[O]](path string, of func(P) *corev1.PodTemplateSpec) judge {
-	return judge{problems: reading(func(o P, namespace string, known model.Cluster) []model.Problem {
+	return judge{problems: reading(func(o P, namespace string, known model.AdmissionView) []model.Problem {
 		t := of(o)
 		pod := &corev1.Pod{Spec: corev1.PodSpec{HostNetwork: t.Spec.HostNetwork}}
 		pod.Namespace, pod.Name, pod.Annotations = namespace, o.GetName(), t.Annotations
-		list := podProblems(pod, known, func(p *model.Pod, c model.Cluster) []model.Problem {
+		list := podProblems(pod, known, func(p *model.Pod, c model.AdmissionView) []model.Problem {
 			return model.TemplateProblems(p, o.GetName(), c)
 		})
 		for i := range list {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -260,7 +261,7 @@ func (b *harness) claim(w compile.Claim) error {
 	b.set(w.Target(), &model.IP{
 		Meta: model.Meta{Name: w.Target().Name, UID: "ip-" + w.Target().Name, Finalized: true}, Labelled: true,
 		Subnet: w.Allocation.Subnet, Addrs: w.Allocation.Addrs, MAC: w.Allocation.MAC, PodName: w.PodName, Namespace: w.For.Namespace, NodeName: w.NodeName,
-		PodType: w.PodType, OwnerUID: w.OwnerUID,
+		PodType: w.PodType, OwnerUID: w.OwnerUID, Provider: w.Provider,
 	})
 	return nil
 }
@@ -270,9 +271,11 @@ func (b *harness) annotate(a compile.Annotate) {
 	case *model.Pod:
 		if o.UID == a.UID {
 			pod := *o
-			nic := pod.NICs[0]
-			nic.Written = merged(nic.Written, a.Annotations)
-			pod.NICs = []model.PodNIC{nic}
+			pod.NICs = slices.Clone(o.NICs)
+			for i := range pod.NICs {
+				nic := &pod.NICs[i]
+				nic.Written = merged(nic.Written, ofProvider(a.Annotations, nic.Provider))
+			}
 			b.set(a.Object, &pod)
 		}
 	case *model.Node:
@@ -293,6 +296,13 @@ func (b *harness) annotate(a compile.Annotate) {
 	}
 }
 
+// ofProvider picks the annotations of one NIC.
+func ofProvider(all map[string]string, provider model.Provider) map[string]string {
+	out := maps.Clone(all)
+	maps.DeleteFunc(out, func(key, _ string) bool { return !strings.HasPrefix(key, provider.Key("")) })
+	return out
+}
+
 func merged(a, b map[string]string) map[string]string {
 	out := maps.Clone(a)
 	if out == nil {
@@ -307,7 +317,7 @@ func (b *harness) createSubnet(s compile.CreateSubnet) {
 	if _, exists := b.objects[s.Target()]; exists {
 		return
 	}
-	subnet, problems := model.SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: s.Name, UID: createdUID}, Spec: s.Wish.Spec})
+	subnet, problems := model.SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: s.Name, UID: createdUID}, Spec: s.Request.Spec})
 	if len(problems) > 0 {
 		b.t.Errorf("the controller makes a Subnet with problems: %v", problems)
 	}
@@ -455,9 +465,14 @@ func (b *harness) put(ref model.Ref, object any) {
 	case *model.Pod:
 		if old, ok := b.objects[ref].(*model.Pod); ok && old.UID == o.UID {
 			object = changed(o, func(p *model.Pod) {
-				nic := p.NICs[0]
-				nic.Written = old.NICs[0].Written
-				p.NICs = []model.PodNIC{nic}
+				p.NICs = slices.Clone(p.NICs)
+				for i := range p.NICs {
+					nic := &p.NICs[i]
+					if j := slices.IndexFunc(old.NICs, func(n model.PodNIC) bool { return n.Provider == nic.Provider }); j >= 0 {
+						nic.Written = old.NICs[j].Written
+					}
+					nic.Invalid = nic.Invalid && len(nic.Written) == 0 // as PodFrom reads it
+				}
 			})
 		} else if ok {
 			b.set(ref, nil)

@@ -95,7 +95,7 @@ func policyStates(bound state) []state {
 		pods.with("peers, the namespace of no team", peers, namespace("blue")),
 		pods.with("blocks", deny, blocks),
 		pods.with("lax and logged", changed(blocks, func(p *model.Policy) { p.Lax, p.Log = true, model.PolicyLog{Allow: true, Deny: true, Rate: 5} })),
-		pods.with("of another NIC", changed(deny, func(p *model.Policy) { p.Providers = []string{"attach.default.ovn"} })),
+		pods.with("of another NIC", changed(deny, func(p *model.Policy) { p.Providers = []model.Provider{"attach.default.ovn"} })),
 		pods.with("administrators", deny,
 			adminPolicy(model.KindAdminNetworkPolicy, "admin", model.TierAdmin, 5, model.PolicyRule{Action: model.PolicyPass, Groups: []model.Group{{Namespace: "default"}}},
 				model.PolicyRule{Action: model.PolicyDeny, Groups: []model.Group{{}}, Name: "others"}),

@@ -59,6 +59,17 @@ func central(s *model.Subnet, g model.Gateways) *model.Subnet {
 	return changed(s, func(s *model.Subnet) { s.GatewayType, s.Gateways = model.GatewayCentralized, g })
 }
 
+// attached is a subnet of the NetworkAttachmentDefinition of that name.
+func attached(nad, cidr string) *model.Subnet {
+	return changed(subnet(nad, cidr), func(s *model.Subnet) { s.Provider = model.AttachmentProvider(nad, "default") })
+}
+
+// twoNICs is a pod whose second NIC is of the NetworkAttachmentDefinition net1.
+func twoNICs(second model.PodNIC) *model.Pod {
+	second.Provider = model.AttachmentProvider("net1", "default")
+	return changed(pod("default", "two", "n1"), func(p *model.Pod) { p.NICs = append(p.NICs, second) })
+}
+
 // states are the interesting ones. It is always valid to move from any of them
 // to any other.
 func states() []state {
@@ -75,7 +86,7 @@ func states() []state {
 		pods.with("waiting for a subnet", changed(namespace("blue"), func(n *model.Namespace) { n.LogicalSwitches = []string{"missing"} }), pod("blue", "a", "n1")),
 		pods.with("a Subnet by annotations", changed(namespace("legacy"), func(n *model.Namespace) {
 			n.LogicalSwitches = []string{"by-annotation"}
-			n.Wish = &model.SubnetWish{Spec: v1.SubnetSpec{CIDRBlock: "10.44.0.0/24", Namespaces: []string{"legacy"}}}
+			n.Request = &model.SubnetRequest{Spec: v1.SubnetSpec{CIDRBlock: "10.44.0.0/24", Namespaces: []string{"legacy"}}}
 		}), pod("legacy", "a", "n1")),
 		bound.with("other addresses of a node", node("n1", "192.168.77.21")),
 		bound.with("centralized without a gateway", central(blue, model.Gateways{})),
@@ -138,6 +149,8 @@ func states() []state {
 			changed(namespace("blue"), func(n *model.Namespace) { n.Labels = map[string]string{"team": "lab", "env": "dev"} }), pod("blue", "a", "n1"),
 			changed(namespace("red"), func(n *model.Namespace) { n.Labels = map[string]string{"env": "prod"} }), pod("red", "a", "n1")),
 		pods.with("dotted names", pod("default", "a.b", "n1"), pod("default", "a-b", "n1")),
+		pods.with("a second NIC", attached("net1", "10.20.0.0/24"), twoNICs(model.PodNIC{Subnet: "net1"})),
+		pods.with("a second NIC that asks for nonsense", attached("net1", "10.20.0.0/24"), twoNICs(model.PodNIC{Invalid: true})),
 		pods.with("full subnet", changed(subnet("tiny", "10.19.0.0/30"), func(s *model.Subnet) { s.Namespaces = []string{"tiny"} }),
 			namespace("tiny"), pod("tiny", "a", "n1"), pod("tiny", "b", "n1")),
 	}, slices.Concat(addressStates(pods), serviceStates(bound), placeStates(bound), policyStates(bound))...)

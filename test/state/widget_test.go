@@ -80,7 +80,7 @@ var widgetRow = kube.Row[*widgetObject, Widget]{
 		}
 		return &out
 	},
-	Admission: &kube.Admission[Widget]{InCluster: func(w *Widget, c model.Cluster) []model.Problem {
+	Admission: &kube.Admission[Widget]{InCluster: func(w *Widget, c model.AdmissionView) []model.Problem {
 		for _, s := range c.Subnets() {
 			if s.CIDR.V4.Contains(w.Address) {
 				return []model.Problem{{Reason: "ValidateWidgetFailed", Field: "spec.address", Message: "it is an address of Subnet " + s.Name, Fatal: true}}

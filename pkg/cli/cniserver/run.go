@@ -156,7 +156,7 @@ func (d *daemon) start(ctx context.Context) error {
 
 // keepNode starts once all caches have synced: a plan from half of the cluster would remove what the other half needs.
 func (d *daemon) keepNode(ctx context.Context) error {
-	err := node.Follow(ctx, d.mgr.GetCache(), d.loop, d.pods, d.services)
+	err := node.WatchCluster(ctx, d.mgr.GetCache(), d.loop, d.pods, d.services)
 	if err == nil {
 		err = d.ovs.WaitSynced(ctx)
 	}
@@ -165,7 +165,7 @@ func (d *daemon) keepNode(ctx context.Context) error {
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { node.WatchHost(ctx, d.loop, d.services) })
+	wg.Go(func() { node.WatchKernel(ctx, d.loop, d.services) })
 	wg.Go(func() { _ = d.services.Run(ctx) })
 	return d.loop.Run(ctx)
 }

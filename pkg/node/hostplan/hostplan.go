@@ -24,8 +24,6 @@ const (
 	RouteProtocol = 87
 	// TableName is the nftables table (family inet) that we own as a whole.
 	TableName = "woven"
-	// PortPrefix precedes the node's name in the logical port of its ovn0.
-	PortPrefix = "node-"
 	// MinMTU6 is the least MTU, in bytes, that IPv6 demands (RFC 8200 section 5).
 	MinMTU6 = 1280
 )
@@ -195,7 +193,7 @@ func Make(w World) Plan {
 		return p
 	}
 	p.Ports = append(p.Ports, Port{
-		Name: NodeLink, IfaceID: PortPrefix + w.Node.Name, MAC: w.Node.MAC, MTU: w.MTU,
+		Name: NodeLink, IfaceID: model.NodePortName(w.Node.Name), MAC: w.Node.MAC, MTU: w.MTU,
 	})
 	p.Links = append(p.Links, nodeLink(w))
 	p.Routes = makeRoutes(w, &p)

@@ -12,8 +12,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/wovensdn/woven/pkg/cniserver/podnet"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 // addrGenNone is IN6_ADDR_GEN_MODE_NONE: the link gets no link-local address.

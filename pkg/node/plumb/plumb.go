@@ -15,8 +15,8 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/wovensdn/woven/api/annotations"
-	"github.com/wovensdn/woven/pkg/cniserver/podnet"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 // Keys of the external_ids of a pod's Interface, beside those of package ovs.

@@ -15,9 +15,9 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/wovensdn/woven/pkg/cniserver/podnet"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/plumb/plumbtest"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 func TestMain(m *testing.M) { os.Exit(plumbtest.Main(m)) }

@@ -12,9 +12,9 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
 
-	"github.com/wovensdn/woven/pkg/cniserver/podnet"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 // ErrBusy is returned by [Plumber.Refit] while another operation works on the NIC.

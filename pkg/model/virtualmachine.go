@@ -24,9 +24,9 @@ func VirtualMachineFrom(o *metav1.PartialObjectMetadata) (VirtualMachine, []Prob
 	return VirtualMachine{Meta: metaOf(o)}, nil
 }
 
-// Keeper is what the record of a pod's address says of the workload that the
+// AddressOwner is what the record of a pod's address says of the workload that the
 // address outlives the pod for.
-func (p *Pod) Keeper() (podType, ownerUID string) {
+func (p *Pod) AddressOwner() (podType, ownerUID string) {
 	switch {
 	case p.VM != "":
 		return PodTypeVirtualMachine, "" // each start of the VM has another owner

@@ -3,9 +3,10 @@ package model
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 )
 
-// Overlaps tells whether Subnet a must give way to Subnet b because they share
+// Overlaps reports whether Subnet a must give way to Subnet b because they share
 // addresses in one network: in one Vpc, or on one vlan. The older one keeps
 // them; of two of the same second the one whose name comes first. The problem
 // is a's; for b, Overlaps(b, a) is false.
@@ -43,7 +44,7 @@ func older(a, b Meta) bool {
 	return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.Name, b.Name)) < 0
 }
 
-// OverlapsNode tells whether the CIDR of an overlay subnet of the default Vpc
+// OverlapsNode reports whether the CIDR of an overlay subnet of the default Vpc
 // holds an InternalIP of a node: its pods would not reach that node. The older one
 // keeps the address: a Subnet that is younger than the node cannot be compiled, and
 // one that is older goes on and says so.
@@ -64,21 +65,79 @@ func OverlapsNode(s Subnet, n Node) (Problem, bool) {
 	return Problem{}, false
 }
 
-// OverlapsAPIServer tells whether the CIDR of an overlay subnet of the default
+// OverlapsAPIServer reports whether the CIDR of an overlay subnet of the default
 // Vpc holds the address by which the controller reaches the API server.
 func OverlapsAPIServer(s Subnet, apiServer netip.Addr) (Problem, bool) {
 	return covers(s, apiServer, "the address of the API server, "+apiServer.String())
 }
 
-// holds tells whether an address is in the subnet's CIDR.
-func (s *Subnet) holds(addr netip.Addr) bool { return ofFamily(s.CIDR, addr).Contains(addr) }
+// holds reports whether an address is in the subnet's CIDR.
+func (s *Subnet) holds(addr netip.Addr) bool { return s.CIDR.Of(addr).Contains(addr) }
 
 func covers(s Subnet, addr netip.Addr, what string) (Problem, bool) {
 	if s.Vpc != DefaultVpc || s.Vlan != "" || !s.holds(addr) {
 		return Problem{}, false
 	}
-	prefix := ofFamily(s.CIDR, addr)
+	prefix := s.CIDR.Of(addr)
 	p := problems{reason: ReasonSubnetInvalid}
 	p.fatal("spec.cidrBlock", "%s of Subnet %s holds %s", prefix, s.Name, what)
 	return p.list[0], true
+}
+
+// Refused tells which overlay subnets of the default Vpc are not connected because
+// their addresses are somebody else's, and why: those of an older node, of the API
+// server, or of an older subnet. The key is the subnet's name.
+func Refused(subnets []*Subnet, nodes []*Node, apiServers []netip.Addr) map[string]Problem {
+	out := map[string]Problem{}
+	refuse := func(s *Subnet, p Problem, ok bool) {
+		if _, known := out[s.Name]; ok && p.Fatal && !known {
+			out[s.Name] = p
+		}
+	}
+	for _, s := range subnets {
+		for _, a := range apiServers {
+			p, ok := OverlapsAPIServer(*s, a)
+			refuse(s, p, ok)
+		}
+		for _, n := range nodes {
+			if slices.ContainsFunc(n.InternalIPs, s.holds) { // a node asks this of all pairs, often
+				p, ok := OverlapsNode(*s, *n)
+				refuse(s, p, ok)
+			}
+		}
+	}
+	for _, pair := range sharing(subnets) {
+		p, ok := Overlaps(*pair[0], *pair[1])
+		refuse(pair[0], p, ok)
+		p, ok = Overlaps(*pair[1], *pair[0])
+		refuse(pair[1], p, ok)
+	}
+	return out
+}
+
+// sharing finds the pairs of subnets that share addresses. Of two prefixes that
+// do, one holds the other: in the order of their first addresses, the wider one
+// first, those that hold a prefix are open when it comes.
+func sharing(subnets []*Subnet) (pairs [][2]*Subnet) {
+	type network struct {
+		prefix netip.Prefix
+		of     *Subnet
+	}
+	var all, open []network
+	for _, s := range subnets {
+		for _, p := range PrefixFamilies(s.CIDR) {
+			all = append(all, network{p, s})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b network) int {
+		return cmp.Or(a.prefix.Addr().Compare(b.prefix.Addr()), cmp.Compare(a.prefix.Bits(), b.prefix.Bits()))
+	})
+	for _, n := range all {
+		open = slices.DeleteFunc(open, func(o network) bool { return !o.prefix.Overlaps(n.prefix) })
+		for _, o := range open {
+			pairs = append(pairs, [2]*Subnet{o.of, n.of})
+		}
+		open = append(open, n)
+	}
+	return pairs
 }

@@ -24,7 +24,8 @@ func FuzzNodeOf(f *testing.F) {
 			annotations.IPAddress: ip, annotations.CIDR: cidr, annotations.Gateway: gateway, annotations.MACAddress: mac,
 		}
 		o.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: internal}}
-		n, err := nodeOf(o)
+		projected := nodeOf(o, "")
+		n, err := hostOf(&projected)
 		if err != nil {
 			return
 		}
@@ -54,12 +55,16 @@ func FuzzNodeOf(f *testing.F) {
 func TestServicesOfANode(t *testing.T) {
 	o := &corev1.Node{}
 	o.Annotations = map[string]string{annotations.ServiceSource: "169.254.64.2/18,fd69:254:64::2/112"}
-	n, err := nodeOf(o)
-	if err != nil || fmt.Sprint(n.Services) != "[169.254.64.2/18 fd69:254:64::2/112]" {
-		t.Errorf("%v, %v", n.Services, err)
+	services := func() (string, error) {
+		projected := nodeOf(o, "")
+		n, err := hostOf(&projected)
+		return fmt.Sprint(n.Services), err
+	}
+	if got, err := services(); err != nil || got != "[169.254.64.2/18 fd69:254:64::2/112]" {
+		t.Errorf("%v, %v", got, err)
 	}
 	o.Annotations[annotations.ServiceSource] = "169.254.64.2"
-	if _, err := nodeOf(o); err == nil || !strings.Contains(err.Error(), annotations.ServiceSource) {
+	if _, err := services(); err == nil || !strings.Contains(err.Error(), annotations.ServiceSource) {
 		t.Errorf("an address without a length gives %v", err)
 	}
 	nets := serviceNets([]networkingv1.ServiceCIDR{{Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.96.0.0/16", "x", "fd00:10:96::/112"}}}})

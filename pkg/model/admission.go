@@ -13,10 +13,10 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// Cluster answers what a cluster has already. It may be behind by a moment: what
+// AdmissionView is what a cluster has already, for the admission of objects. It may be behind by a moment: what
 // is decided by it is advice to the author of an object, and the conditions and
 // events that the object gets afterwards decide.
-type Cluster interface {
+type AdmissionView interface {
 	// Subnet finds one by name, and so do Namespace, Vpc and IPPool.
 	Subnet(name string) (*Subnet, bool)
 	Namespace(name string) (*Namespace, bool)
@@ -41,7 +41,7 @@ type Cluster interface {
 // SubnetProblems says what in a cluster speaks against a Subnet that is created
 // or changed: another one has its addresses, whichever is older, a node's address
 // is inside, its gateway is a pod's address, or a pod's address is outside.
-func SubnetProblems(s *Subnet, c Cluster) []Problem {
+func SubnetProblems(s *Subnet, c AdmissionView) []Problem {
 	p := problems{reason: ReasonSubnetInvalid}
 	for _, other := range c.Subnets() {
 		if mine, theirs, where, ok := shared(s, other); ok {
@@ -96,13 +96,13 @@ func shared(a, b *Subnet) (mine, theirs netip.Prefix, where string, ok bool) {
 }
 
 // left finds an address in use that the CIDR leaves out.
-func (p *problems) left(s *Subnet, c Cluster) {
+func (p *problems) left(s *Subnet, c AdmissionView) {
 	if before, known := c.Subnet(s.Name); known && before.CIDR == s.CIDR {
 		return
 	}
 	for _, ip := range c.IPs(s.Name) {
 		for _, addr := range Families(ip.Addrs) {
-			if prefix := ofFamily(s.CIDR, addr); !prefix.IsValid() || !prefix.Contains(addr) {
+			if prefix := s.CIDR.Of(addr); !prefix.IsValid() || !prefix.Contains(addr) {
 				p.fatal("spec.cidrBlock", "%s leaves out %s, the address of %s, IP %s", quote(PrefixesText(s.CIDR)), addr, userOf(ip), ip.Name)
 				return
 			}
@@ -112,7 +112,7 @@ func (p *problems) left(s *Subnet, c Cluster) {
 
 // SubnetRemovalProblem says that addresses of a Subnet are in use, so that it
 // cannot go: the objects that have them have to go first.
-func SubnetRemovalProblem(name string, c Cluster) (Problem, bool) {
+func SubnetRemovalProblem(name string, c AdmissionView) (Problem, bool) {
 	p := problems{reason: ReasonSubnetInUse}
 	var first *IP
 	n := 0
@@ -149,16 +149,16 @@ func userOf(ip *IP) string {
 
 // IPPoolProblems says what in a cluster speaks against an IPPool that is created
 // or changed: addresses outside of its subnet or in another pool, whichever is older.
-func IPPoolProblems(pool *IPPool, c Cluster) []Problem {
+func IPPoolProblems(pool *IPPool, c AdmissionView) []Problem {
 	p := problems{reason: ReasonIPPoolInvalid}
 	subnet, ok := c.Subnet(pool.Subnet)
 	if !ok {
 		p.missing("spec.subnet", "there is no Subnet %s yet; the pool waits for it", pool.Subnet)
 		return p.list
 	}
-	newcomer := *pool
-	newcomer.Created = math.MaxInt64
-	if problem, bad := PoolProblem(&newcomer, subnet.CIDR, nil); bad {
+	young := *pool
+	young.Created = math.MaxInt64
+	if problem, bad := PoolProblem(&young, subnet.CIDR, nil); bad {
 		p.list = append(p.list, problem)
 	}
 	for _, other := range c.IPPools() {
@@ -173,7 +173,7 @@ func IPPoolProblems(pool *IPPool, c Cluster) []Problem {
 }
 
 // VpcProblems says what in a cluster speaks against a Vpc.
-func VpcProblems(vpc *Vpc, c Cluster) []Problem {
+func VpcProblems(vpc *Vpc, c AdmissionView) []Problem {
 	p := problems{reason: ReasonVpcInvalid}
 	if _, ok := c.Subnet(vpc.Name); ok {
 		p.warn("metadata.name", "there is a Subnet of this name, too: a router and a switch of one name are hard to tell apart")
@@ -188,30 +188,30 @@ func VpcProblems(vpc *Vpc, c Cluster) []Problem {
 
 // NamespaceProblems says what in a cluster speaks against a namespace, and against
 // the Subnet that its annotations describe, if that is not yet there.
-func NamespaceProblems(n *Namespace, c Cluster) []Problem {
+func NamespaceProblems(n *Namespace, c AdmissionView) []Problem {
 	p := problems{reason: ReasonNamespaceInvalid}
 	for _, name := range n.LogicalSwitches {
 		if _, ok := c.Subnet(name); ok {
 			continue
 		}
-		if n.Wish == nil {
+		if n.Request == nil {
 			p.missing(AnnotationField(annotations.LogicalSwitch), "there is no Subnet %s yet; pods wait for it", name)
 			continue
 		}
-		p.list = append(p.list, n.Wish.Problems...)
+		p.list = append(p.list, n.Request.Problems...)
 		if !Fatal(p.list) {
-			p.wished(name, n.Wish, c)
+			p.requested(name, n.Request, c)
 		}
 	}
 	return p.list
 }
 
-// wished checks the Subnet that a namespace describes.
-func (p *problems) wished(name string, wish *SubnetWish, c Cluster) {
-	s, _ := SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: wish.Spec})
+// requested checks the Subnet that a namespace describes.
+func (p *problems) requested(name string, request *SubnetRequest, c AdmissionView) {
+	s, _ := SubnetFrom(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: request.Spec})
 	for _, problem := range SubnetProblems(&s, c) {
 		problem.Reason = p.reason
-		if key, ok := wishFields[problem.Field]; ok {
+		if key, ok := requestFields[problem.Field]; ok {
 			problem.Field = AnnotationField(key)
 		}
 		p.list = append(p.list, problem)
@@ -232,14 +232,14 @@ func (p *problems) conflict(field, format string, args ...any) {
 
 // subnetsFor lists what a NIC of a pod in this namespace may get its address
 // from; ok is false if that is not known.
-func subnetsFor(nic *PodNIC, namespace string, c Cluster) (found []*Subnet, missing []string, ok bool) {
+func subnetsFor(nic *PodNIC, namespace string, c AdmissionView) (found []*Subnet, missing []string, ok bool) {
 	ns, ok := c.Namespace(namespace)
 	if !ok {
 		return nil, nil, false
 	}
 	var bound []string
 	for _, s := range c.Subnets() {
-		if s.Provider == nic.Provider && binds(s, ns) {
+		if s.Provider == nic.Provider.Network() && binds(s, ns) {
 			bound = append(bound, s.Name)
 		}
 	}
@@ -259,7 +259,7 @@ func subnetsFor(nic *PodNIC, namespace string, c Cluster) (found []*Subnet, miss
 	return found, missing, true
 }
 
-// binds tells whether a subnet is one of a namespace by its spec.
+// binds reports whether a subnet is one of a namespace by its spec.
 func binds(s *Subnet, ns *Namespace) bool {
 	return slices.Contains(s.Namespaces, ns.Name) || slices.ContainsFunc(s.NamespaceSelectors, func(text string) bool {
 		selector, err := labels.Parse(text)

@@ -13,7 +13,7 @@ import (
 // another one has. A controller makes its pod again and again, with growing delay, when it
 // is refused, while a pod that waits is served at once: what may pass by itself
 // is not fatal to such a pod.
-func PodProblems(pod *Pod, c Cluster) []Problem {
+func PodProblems(pod *Pod, c AdmissionView) []Problem {
 	mine := func(ip *IP) bool { return ip.Namespace == pod.Namespace && ip.PodName == pod.Name }
 	list := nicProblems(pod, c, mine)
 	for i := range list {
@@ -27,24 +27,24 @@ func PodProblems(pod *Pod, c Cluster) []Problem {
 // TemplateProblems is [PodProblems] for the pods that a workload is to make: pod
 // is made of its template and has its namespace. Addresses of its own pods, by
 // their names, are in no conflict.
-func TemplateProblems(pod *Pod, workload string, c Cluster) []Problem {
+func TemplateProblems(pod *Pod, workload string, c AdmissionView) []Problem {
 	return nicProblems(pod, c, func(ip *IP) bool {
 		return ip.Namespace == pod.Namespace && strings.HasPrefix(ip.PodName, workload+"-")
 	})
 }
 
-func nicProblems(pod *Pod, c Cluster, mine func(*IP) bool) []Problem {
+func nicProblems(pod *Pod, c AdmissionView, mine func(*IP) bool) []Problem {
 	p := problems{reason: ReasonPodInvalid}
 	for i := range pod.NICs {
-		if len(pod.NICs[i].Written) == 0 {
-			p.nicAmong(&pod.NICs[i], pod.Namespace, c, mine)
+		if nic := &pod.NICs[i]; len(nic.Written) == 0 && !nic.Invalid {
+			p.nicAmong(nic, pod.Namespace, c, mine)
 		}
 	}
 	return p.list
 }
 
-func (p *problems) nicAmong(nic *PodNIC, namespace string, c Cluster, mine func(*IP) bool) {
-	field := func(suffix string) string { return AnnotationField(annotations.Key(nic.Provider, suffix)) }
+func (p *problems) nicAmong(nic *PodNIC, namespace string, c AdmissionView, mine func(*IP) bool) {
+	field := func(suffix string) string { return AnnotationField(nic.Provider.Key(suffix)) }
 	if nic.Pool != "" && nic.IPs == (Addrs{}) {
 		p.pool(nic, field(annotations.SuffixIPPool), c)
 		return
@@ -81,7 +81,7 @@ func (p *problems) inSubnets(field string, list AddressList, subnets []*Subnet) 
 	}
 }
 
-func (p *problems) pool(nic *PodNIC, field string, c Cluster) {
+func (p *problems) pool(nic *PodNIC, field string, c AdmissionView) {
 	pool, ok := c.IPPool(nic.Pool)
 	switch {
 	case !ok:
@@ -92,7 +92,7 @@ func (p *problems) pool(nic *PodNIC, field string, c Cluster) {
 }
 
 // wanted checks one address that a pod asks for.
-func (p *problems) wanted(field string, subnets []*Subnet, addr netip.Addr, c Cluster, mine func(*IP) bool) {
+func (p *problems) wanted(field string, subnets []*Subnet, addr netip.Addr, c AdmissionView, mine func(*IP) bool) {
 	subnet := subnetOf(subnets, addr)
 	if subnet == nil {
 		p.outside(field, subnets, addr)
@@ -102,7 +102,7 @@ func (p *problems) wanted(field string, subnets []*Subnet, addr netip.Addr, c Cl
 }
 
 // free checks that an address is neither the gateway's nor somebody else's.
-func (p *problems) free(field string, subnet *Subnet, addr netip.Addr, c Cluster, mine func(*IP) bool) {
+func (p *problems) free(field string, subnet *Subnet, addr netip.Addr, c AdmissionView, mine func(*IP) bool) {
 	if slices.Contains(Families(subnet.Gateway), addr) {
 		p.fatal(field, "%s is the gateway of Subnet %s", addr, subnet.Name)
 		return
@@ -112,7 +112,7 @@ func (p *problems) free(field string, subnet *Subnet, addr netip.Addr, c Cluster
 	}
 }
 
-func (p *problems) freeMAC(field string, subnet *Subnet, mac string, c Cluster, mine func(*IP) bool) {
+func (p *problems) freeMAC(field string, subnet *Subnet, mac string, c AdmissionView, mine func(*IP) bool) {
 	if ip, taken := c.HolderOfMAC(subnet.Name, mac); taken && !mine(ip) && !ip.Deleting {
 		p.conflict(field, "%s is the MAC of %s in Subnet %s, IP %s", mac, userOf(ip), subnet.Name, ip.Name)
 	}
@@ -129,7 +129,7 @@ func (p *problems) outside(field string, subnets []*Subnet, addr netip.Addr) {
 // subnetOf finds the subnet that has an address for hosts; nil if there is none.
 func subnetOf(subnets []*Subnet, addr netip.Addr) *Subnet {
 	for _, s := range subnets {
-		if prefix := ofFamily(s.CIDR, addr); prefix.IsValid() && HostRange(prefix).Contains(addr) {
+		if prefix := s.CIDR.Of(addr); prefix.IsValid() && HostRange(prefix).Contains(addr) {
 			return s
 		}
 	}
@@ -138,7 +138,7 @@ func subnetOf(subnets []*Subnet, addr netip.Addr) *Subnet {
 
 // IPProblems says what in a cluster speaks against a record, or a reservation,
 // that is created or changed.
-func IPProblems(ip *IP, c Cluster) []Problem {
+func IPProblems(ip *IP, c AdmissionView) []Problem {
 	p := problems{reason: ReasonIPInvalid}
 	subnet, ok := c.Subnet(ip.Subnet)
 	if !ok {

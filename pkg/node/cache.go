@@ -2,6 +2,7 @@ package node
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/model"
 )
@@ -105,16 +107,23 @@ func slim[T any](o any, f func(T)) any {
 	return o
 }
 
+// The functions that follow drop what no projection of this package or of package
+// podnet reads; TestTransforms and the fuzz tests beside it hold them to that.
+
 // slimMeta keeps the identity of an object, and the annotations of a network provider.
 func slimMeta(m *metav1.ObjectMeta) {
 	ann := maps.Clone(m.Annotations)
 	maps.DeleteFunc(ann, func(k, _ string) bool {
 		domain, _, _ := strings.Cut(k, "/")
-		return !strings.HasSuffix(domain, ".kubernetes.io") || domain == "kubectl.kubernetes.io"
+		return !strings.HasSuffix(domain, annotations.ProviderDomain) || domain == "kubectl.kubernetes.io"
 	})
+	var finalizers []string
+	if slices.Contains(m.Finalizers, annotations.Finalizer) {
+		finalizers = []string{annotations.Finalizer}
+	}
 	*m = metav1.ObjectMeta{
 		Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, Annotations: ann,
-		CreationTimestamp: m.CreationTimestamp,
+		CreationTimestamp: m.CreationTimestamp, DeletionTimestamp: m.DeletionTimestamp, Finalizers: finalizers,
 	}
 }
 
@@ -163,16 +172,9 @@ func slimNode(n *corev1.Node, own string) {
 	n.Status = s
 }
 
+// slimSubnet keeps the whole spec: there are few Subnets, and a field is not easily forgotten.
 func slimSubnet(s *v1.Subnet) {
 	slimMeta(&s.ObjectMeta)
-	s.Spec = v1.SubnetSpec{
-		Vpc: s.Spec.Vpc, CIDRBlock: s.Spec.CIDRBlock, Provider: s.Spec.Provider, Mtu: s.Spec.Mtu,
-		NatOutgoing: s.Spec.NatOutgoing, GatewayType: s.Spec.GatewayType,
-		Vlan: s.Spec.Vlan, LogicalGateway: s.Spec.LogicalGateway,
-		GatewayNode: s.Spec.GatewayNode, GatewayNodeSelectors: s.Spec.GatewayNodeSelectors, NatOutgoingPolicyRules: s.Spec.NatOutgoingPolicyRules,
-		ExternalEgressGateway: s.Spec.ExternalEgressGateway,
-		PolicyRoutingPriority: s.Spec.PolicyRoutingPriority, PolicyRoutingTableID: s.Spec.PolicyRoutingTableID,
-	}
 	s.Status = v1.SubnetStatus{ActivateGateway: s.Status.ActivateGateway}
 }
 

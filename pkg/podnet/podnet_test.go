@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/wovensdn/woven/pkg/cniserver/podnet"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 var (
@@ -95,15 +95,15 @@ func TestParseOneFamilyOfTwo(t *testing.T) {
 func TestParseNamesPodAnnotationAndCause(t *testing.T) {
 	for name, tc := range map[string]struct{ key, value, want string }{
 		"no address":        {"ip_address", "", "ip_address: is empty"},
-		"not an address":    {"ip_address", "10.16.0", `ip_address: "10.16.0" is not an IP address`},
-		"two of a family":   {"ip_address", "10.16.0.5,10.16.0.6", "two addresses of one family"},
+		"not an address":    {"ip_address", "10.16.0", `ip_address: "10.16.0": "10.16.0" is not an address`},
+		"two of a family":   {"ip_address", "10.16.0.5,10.16.0.6", "both parts are of one address family"},
 		"outside":           {"ip_address", "10.17.0.5", "ip_address: 10.17.0.5 is outside the subnet's CIDR 10.16.0.0/16"},
 		"no cidr":           {"cidr", "", "cidr: \"\" has no prefix for the address 10.16.0.5"},
-		"bad cidr":          {"cidr", "10.16.0.0", `cidr: "10.16.0.0" is not a CIDR`},
-		"bad gateway":       {"gateway", "x", `gateway: "x" is not an IP address`},
-		"no mac":            {"mac_address", "", `mac_address: "" is not a MAC address`},
-		"multicast mac":     {"mac_address", "01:00:5e:00:00:01", "is not a unicast MAC address"},
-		"long mac":          {"mac_address", "02:00:5e:10:00:00:00:01", "is not a MAC address"},
+		"bad cidr":          {"cidr", "10.16.0.0", `cidr: "10.16.0.0": "10.16.0.0" is not a CIDR`},
+		"bad gateway":       {"gateway", "x", `gateway: "x": "x" is not an address`},
+		"no mac":            {"mac_address", "", `mac_address: is empty`},
+		"multicast mac":     {"mac_address", "01:00:5e:00:00:01", "a group address cannot belong to one interface"},
+		"long mac":          {"mac_address", "02:00:5e:10:00:00:00:01", "not a MAC address"},
 		"routes not a list": {"routes", "{}", "routes: is not a JSON list"},
 		"route dst":         {"routes", `[{"dst":"x"}]`, `routes: [0]: dst: "x" is not a CIDR`},
 		"route family":      {"routes", `[{"dst":"::/0","gw":"10.16.0.1"}]`, "of different families"},

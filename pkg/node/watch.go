@@ -21,10 +21,10 @@ import (
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
-// Follow hands changes in the cluster to the loop, to those who wait for a pod and
-// to what the node does for Services. It returns when the cache has everything, and the handlers go on until
-// the cache stops.
-func Follow(ctx context.Context, c cache.Informers, l *Loop, p *Pods, services *Services) error {
+// WatchCluster hands changes in the cluster to the loop, to those who wait for a pod and
+// to what the node does for Services. It returns when the cache has everything; the
+// handlers go on until the cache stops.
+func WatchCluster(ctx context.Context, c cache.Informers, l *Loop, p *Pods, services *Services) error {
 	var synced []toolscache.InformerSynced
 	for _, f := range []struct {
 		object  client.Object
@@ -43,11 +43,11 @@ func Follow(ctx context.Context, c cache.Informers, l *Loop, p *Pods, services *
 		// Never block here: the API server may be away, and the rest of the node works without it.
 		inf, err := c.GetInformer(ctx, f.object, cache.BlockUntilSynced(false))
 		if err != nil {
-			return fmt.Errorf("follow %T: %w", f.object, err)
+			return fmt.Errorf("watch %T: %w", f.object, err)
 		}
 		reg, err := inf.AddEventHandler(f.handler)
 		if err != nil {
-			return fmt.Errorf("follow %T: %w", f.object, err)
+			return fmt.Errorf("watch %T: %w", f.object, err)
 		}
 		synced = append(synced, reg.HasSynced)
 	}
@@ -111,9 +111,9 @@ func same(a, b any) bool {
 	return reflect.DeepEqual(x, y)
 }
 
-// WatchHost hands changes of the kernel's network to the loop until ctx ends. A
+// WatchKernel hands changes of the kernel's network to the loop until ctx ends. A
 // stream that breaks is opened again, and everything compared anew.
-func WatchHost(ctx context.Context, l *Loop, services *Services) {
+func WatchKernel(ctx context.Context, l *Loop, services *Services) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for name, watch := range map[string]func(context.Context) error{

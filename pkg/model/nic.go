@@ -1,0 +1,85 @@
+package model
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/wovensdn/woven/api/annotations"
+)
+
+// NICState is what the annotations of a Pod, or of a Node, say about one NIC. Once
+// Allocated is true, the controller wrote them; before that they are requests of a
+// user, see [PodNIC].
+type NICState struct {
+	Provider  Provider
+	Allocated bool
+	Routed    bool     // its port is in the northbound database
+	Subnet    string   // empty for none
+	Addrs     Addrs    // of the NIC
+	CIDR      Prefixes // of the subnet
+	Gateway   Addrs    // of the subnet
+	MAC       string   // as [MACText] writes it; empty for none
+	VM        string   // see [Pod.RecordName]
+}
+
+// ReadNIC reads the annotations of one NIC. One that is empty is as good as none. One
+// that does not parse is a fatal problem whose field is the annotation's
+// [AnnotationField], and is left out of the state.
+func ReadNIC(provider Provider, all map[string]string) (NICState, []Problem) {
+	p := problems{reason: ReasonPodInvalid}
+	value := func(suffix string) string { return all[provider.Key(suffix)] }
+	s := NICState{
+		Provider:  provider,
+		Allocated: value(annotations.SuffixAllocated) == "true",
+		Routed:    value(annotations.SuffixRouted) == "true",
+		Subnet:    value(annotations.SuffixLogicalSwitch),
+		VM:        value(annotations.SuffixVirtualMachine),
+	}
+	p.request(all, provider, annotations.SuffixIPAddress, parsed(&s.Addrs, ParseAddrs))
+	p.request(all, provider, annotations.SuffixCIDR, parsed(&s.CIDR, ParsePrefixes))
+	p.request(all, provider, annotations.SuffixGateway, parsed(&s.Gateway, ParseAddrs))
+	p.request(all, provider, annotations.SuffixMACAddress, parsed(&s.MAC, ParseMAC))
+	return s, p.list
+}
+
+// parsed stores what parse makes of a text and returns why it cannot.
+func parsed[T any](into *T, parse func(string) (T, error)) func(string) string {
+	return func(text string) string {
+		var err error
+		*into, err = parse(text)
+		return errorText(err)
+	}
+}
+
+// AddressedProviders lists, sorted, the providers of the NICs for which the annotations
+// name addresses.
+func AddressedProviders(all map[string]string) []Provider {
+	var out []Provider
+	for key := range all {
+		domain, suffix, _ := strings.Cut(key, "/")
+		provider, ok := strings.CutSuffix(domain, annotations.ProviderDomain)
+		if ok && suffix == annotations.SuffixIPAddress {
+			out = append(out, Provider(provider))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// ReadServiceSource reads the annotation service_source of a Node: the addresses that
+// its host has towards Services, each with the length of the prefix that those of all
+// nodes are in, at most one for each family.
+func ReadServiceSource(all map[string]string) ([]netip.Prefix, []Problem) {
+	p := problems{reason: ReasonNodeInvalid}
+	var out []netip.Prefix
+	p.annotation(all, annotations.ServiceSource, func(value string) string {
+		source, err := parseDual(value, func(part string) (netip.Prefix, bool, error) {
+			prefix, err := parsePrefix(part)
+			return prefix, prefix.Addr().Is4(), err
+		})
+		out = PrefixFamilies(source)
+		return errorText(err)
+	})
+	return out, p.list
+}

@@ -1,0 +1,56 @@
+package model
+
+import (
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/wovensdn/woven/api/annotations"
+)
+
+// Node is a machine with a port on the join switch.
+type Node struct {
+	Meta
+	InternalIPs []netip.Addr
+	// Addresses are all addresses in its status, those of type InternalIP and ExternalIP
+	// and names that are addresses, sorted: what a policy means that names nodes as peers.
+	Addresses   []netip.Addr
+	Ready       bool              // condition Ready is True
+	Labels      map[string]string // for the gatewayNodeSelectors of Subnets
+	Annotations map[string]string // those that the controller writes, as they are now
+	// Chassis is the name of the node in OVN, as its cniserver writes it; empty until then.
+	Chassis string
+}
+
+// nodeAnnotations are those of [NodeAnnotations].
+var nodeAnnotations = []string{
+	annotations.Allocated, annotations.IPAddress, annotations.MACAddress, annotations.CIDR,
+	annotations.Gateway, annotations.LogicalSwitch, annotations.PortName, annotations.ServiceSource,
+}
+
+// NodeFrom projects a node.
+func NodeFrom(o *corev1.Node) (Node, []Problem) {
+	p := problems{reason: ReasonNodeInvalid}
+	n := Node{Meta: metaOf(o), Labels: cloned(o.Labels), Annotations: pick(o.Annotations, nodeAnnotations), Chassis: o.Annotations[annotations.Chassis]}
+	for _, c := range o.Status.Conditions {
+		n.Ready = n.Ready || c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	}
+	for _, address := range o.Status.Addresses {
+		ip, err := netip.ParseAddr(address.Address)
+		if err != nil && address.Type != corev1.NodeInternalIP {
+			continue // a name
+		}
+		if err != nil {
+			p.warn("status.addresses", "InternalIP %s is not an address: %s", quote(address.Address), cause(err))
+			continue
+		}
+		ip = ip.Unmap().WithZone("")
+		n.Addresses = append(n.Addresses, ip)
+		if address.Type == corev1.NodeInternalIP && !slices.Contains(n.InternalIPs, ip) {
+			n.InternalIPs = append(n.InternalIPs, ip)
+		}
+	}
+	n.Addresses = sortedAddrs(n.Addresses)
+	return n, p.list
+}

@@ -1,0 +1,215 @@
+// Package podnet reads from a pod's annotations what one NIC of it needs. It is
+// pure: no client, no clock, no kernel.
+package podnet
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/wovensdn/woven/api/annotations"
+	"github.com/wovensdn/woven/pkg/model"
+)
+
+// DefaultIfName is the interface that owns the default route unless the annotation default_route says otherwise.
+const DefaultIfName = "eth0"
+
+const (
+	suffixDefaultRoute = "default_route"
+	maxRoutes          = 256
+)
+
+// Ref names one NIC of a pod.
+type Ref struct {
+	Namespace, Name string
+	// UID is the pod's UID; empty if the runtime did not say, then a pod of that name is taken whatever its UID.
+	UID string
+	// Provider selects the annotations; empty means [annotations.DefaultProvider].
+	Provider string
+	// IfName is the interface inside the pod.
+	IfName string
+}
+
+// String is how errors and logs name the pod.
+func (r Ref) String() string { return "pod " + r.Namespace + "/" + r.Name }
+
+// provider is Provider with its default.
+func (r Ref) provider() string {
+	if r.Provider == "" {
+		return annotations.DefaultProvider
+	}
+	return r.Provider
+}
+
+// Route is a route inside the pod.
+type Route struct {
+	Dst netip.Prefix
+	// Gateway is of the family of Dst.
+	Gateway netip.Addr
+}
+
+// Network is what one NIC of a pod looks like.
+type Network struct {
+	Namespace, Name string
+	// UID is the pod's UID and the port's options:iface-id-ver.
+	UID      string
+	Provider string
+	// Port is the name of the logical switch port: "<pod>.<ns>", with ".<provider>" for other providers than "ovn".
+	Port string
+	// LogicalSwitch names the Subnet.
+	LogicalSwitch string
+	// Addresses hold the address and the length of the subnet's prefix, IPv4 first. Never empty.
+	Addresses []netip.Prefix
+	// Gateways holds at most one address per family of Addresses.
+	Gateways []netip.Addr
+	MAC      net.HardwareAddr
+	// MTU is in bytes; 0 means the node's default. Annotations do not say it: the caller that knows the subnet fills it in.
+	MTU int
+	// Routes are those of the routes annotation.
+	Routes []Route
+	// DefaultRoute says whether this NIC owns the pod's default routes.
+	DefaultRoute bool
+}
+
+// Gateway returns the gateway of the family of addr; the zero Addr if there is none.
+func (n Network) Gateway(addr netip.Addr) netip.Addr {
+	for _, gw := range n.Gateways {
+		if gw.Is4() == addr.Is4() {
+			return gw
+		}
+	}
+	return netip.Addr{}
+}
+
+// GatewayKey is the annotation with the gateways of a NIC.
+func GatewayKey(ref Ref) string { return annotations.Key(ref.provider(), annotations.SuffixGateway) }
+
+// Pending says in words what the controller has still to write before [Parse] makes sense, without naming the pod; ""
+// when nothing is missing.
+func Pending(ref Ref, ann map[string]string) string {
+	for _, suffix := range []string{annotations.SuffixAllocated, annotations.SuffixRouted} {
+		key := annotations.Key(ref.provider(), suffix)
+		if ann[key] != "true" {
+			return fmt.Sprintf("annotation %s is not yet \"true\"", key)
+		}
+	}
+	return ""
+}
+
+// Parse reads the annotations of a pod for which [Pending] is empty. Its errors name the pod, the annotation and the cause.
+func Parse(ref Ref, uid string, ann map[string]string) (Network, error) {
+	state, problems := model.ReadNIC(model.Provider(ref.provider()), ann)
+	if len(problems) > 0 {
+		return Network{}, fmt.Errorf("%s: annotation %s: %s", ref, model.AnnotationKey(problems[0].Field), problems[0].Message)
+	}
+	n, suffix, err := network(ref, uid, state)
+	if err == nil {
+		n.DefaultRoute, suffix, err = defaultRoute(ref, ann)
+	}
+	if err == nil {
+		suffix = annotations.SuffixRoutes
+		n.Routes, err = n.parseRoutes(ann[annotations.Key(n.Provider, suffix)])
+	}
+	if err != nil {
+		return Network{}, fmt.Errorf("%s: annotation %s: %w", ref, annotations.Key(ref.provider(), suffix), err)
+	}
+	return n, nil
+}
+
+// network puts together what the controller wrote; an error is about the annotation with the suffix.
+func network(ref Ref, uid string, state model.NICState) (n Network, suffix string, err error) {
+	n = Network{
+		Namespace: ref.Namespace, Name: ref.Name, UID: uid, Provider: string(state.Provider), LogicalSwitch: state.Subnet,
+		Port: model.PortName(cmp.Or(state.VM, ref.Name), ref.Namespace, state.Provider),
+	}
+	for _, addr := range model.Families(state.Addrs) {
+		cidr, gateway := state.CIDR.Of(addr), state.Gateway.Of(addr)
+		switch {
+		case !cidr.IsValid():
+			return n, annotations.SuffixCIDR, fmt.Errorf("%q has no prefix for the address %s", model.PrefixesText(state.CIDR), addr)
+		case !cidr.Contains(addr):
+			return n, annotations.SuffixIPAddress, fmt.Errorf("%s is outside the subnet's CIDR %s", addr, cidr)
+		}
+		n.Addresses = append(n.Addresses, netip.PrefixFrom(addr, cidr.Bits()))
+		if gateway.IsValid() {
+			n.Gateways = append(n.Gateways, gateway)
+		}
+	}
+	switch {
+	case len(n.Addresses) == 0:
+		return n, annotations.SuffixIPAddress, errors.New("is empty")
+	case state.MAC == "":
+		return n, annotations.SuffixMACAddress, errors.New("is empty")
+	}
+	n.MAC, err = net.ParseMAC(state.MAC)
+	return n, annotations.SuffixMACAddress, err
+}
+
+func defaultRoute(ref Ref, ann map[string]string) (yes bool, suffix string, err error) {
+	switch text := ann[annotations.Key(ref.provider(), suffixDefaultRoute)]; text {
+	case "true":
+		return true, "", nil
+	case "false":
+		return false, "", nil
+	case "":
+		return ref.IfName == "" || ref.IfName == DefaultIfName, "", nil
+	default:
+		return false, suffixDefaultRoute, fmt.Errorf("%q is neither \"true\" nor \"false\"", text)
+	}
+}
+
+// parseRoutes reads the routes annotation.
+func (n Network) parseRoutes(text string) ([]Route, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var raw []struct {
+		Dst string `json:"dst"`
+		Gw  string `json:"gw"`
+	}
+	if err := json.Unmarshal([]byte(text), &raw); err != nil {
+		return nil, fmt.Errorf("is not a JSON list of {\"dst\",\"gw\"}: %w", err)
+	}
+	if len(raw) > maxRoutes {
+		return nil, fmt.Errorf("has %d elements, at most %d are allowed", len(raw), maxRoutes)
+	}
+	var out []Route
+	for i, r := range raw {
+		route, err := n.ParseRoute(r.Dst, r.Gw)
+		if err != nil {
+			return nil, fmt.Errorf("[%d]: %w", i, err)
+		}
+		out = append(out, route)
+	}
+	return out, nil
+}
+
+// ParseRoute reads a route; an empty gateway means the NIC's gateway of that family.
+func (n Network) ParseRoute(dst, gw string) (Route, error) {
+	prefix, err := netip.ParsePrefix(dst)
+	if err != nil || prefix.Addr().Is4In6() {
+		return Route{}, fmt.Errorf("dst: %q is not a CIDR", dst)
+	}
+	if !slices.ContainsFunc(n.Addresses, func(a netip.Prefix) bool { return a.Addr().Is4() == prefix.Addr().Is4() }) {
+		return Route{}, fmt.Errorf("dst: the interface has no address of the family of %s", prefix)
+	}
+	if gw == "" {
+		addr := n.Gateway(prefix.Addr())
+		if !addr.IsValid() {
+			return Route{}, fmt.Errorf("gw: is empty and the subnet has no gateway of the family of %s", prefix)
+		}
+		return Route{Dst: prefix.Masked(), Gateway: addr}, nil
+	}
+	addr, err := netip.ParseAddr(gw)
+	if err != nil || addr.Zone() != "" || addr.Is4In6() {
+		return Route{}, fmt.Errorf("gw: %q is not an IP address", gw)
+	}
+	if addr.Is4() != prefix.Addr().Is4() {
+		return Route{}, fmt.Errorf("gw: %s and the destination %s are of different families", addr, prefix)
+	}
+	return Route{Dst: prefix.Masked(), Gateway: addr}, nil
+}
