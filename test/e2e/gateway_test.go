@@ -67,7 +67,7 @@ func TestPrivateSubnet(t *testing.T) {
 	te.asks(neighbour, vault, true)
 	te.asks(vault, lab, true)
 	te.nodesAndPods([]corev1.Pod{*vault, *neighbour})
-	te.outward([]corev1.Pod{*vault, *neighbour}, false)
+	te.egressWorks([]corev1.Pod{*vault, *neighbour}, false)
 	var changes []func()
 	for _, spec := range []string{
 		`{"allowSubnets":["10.61.0.0/24","192.0.2.0/24"]}`,
