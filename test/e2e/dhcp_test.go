@@ -16,8 +16,8 @@ import (
 // interface is not changed.
 const lease = `printf '#!/bin/sh\n[ "$1" = bound ] && env\nexit 0\n' > /tmp/told && chmod +x /tmp/told && udhcpc -f -n -q -t 3 -T 1 -i eth0 -s /tmp/told`
 
-// OVN replies to a pod's DHCP request with the pod's own address and the subnet's options, also after they change while the
-// pod runs, and does not reply once DHCP is disabled.
+// OVN replies to a pod's DHCP request with the pod's own address and the subnet's options, also after they change while
+// the pod runs, and does not reply once DHCP is disabled.
 func TestDHCP(t *testing.T) {
 	te := begin(t, shared)
 	lab := subnet("lab", "10.72.0.0/24", "lab")

@@ -55,7 +55,8 @@ func (e *egress) works() {
 	}
 }
 
-// pinging pings the outside host from the first pod for ten seconds. The returned function checks and logs the lost replies.
+// pinging pings the outside host from the first pod for ten seconds. The returned function checks and logs the lost
+// replies.
 func (e *egress) pinging() func() {
 	type result struct {
 		text string

@@ -19,12 +19,12 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// ovnTTL is the TTL of OVN's DNS responses in seconds (DNS_DEFAULT_RR_TTL of ovn-controller). The sandbox's CoreDNS has a TTL
-// of 5 or less, so the TTL shows who responded.
+// ovnTTL is the TTL of OVN's DNS responses in seconds (DNS_DEFAULT_RR_TTL of ovn-controller). The sandbox's CoreDNS has
+// a TTL of 5 or less, so the TTL shows who responded.
 const ovnTTL = "3600"
 
-// On a dual-stack sandbox whose OVN responds to DNS queries for names of Services, pods resolve these with and without a
-// running DNS server.
+// On a dual-stack sandbox whose OVN responds to DNS queries for names of Services, pods resolve these with and without
+// a running DNS server.
 func TestNames(t *testing.T) {
 	te := alone(t, sandbox.Options{Name: sandboxName("e2en"), DNS: true, OVNDNS: true})
 	namespace := te.namespace("names", nil)
@@ -73,8 +73,8 @@ func podIPs(pods ...*corev1.Pod) (out []string) {
 	return out
 }
 
-// dig returns the record data that a pod gets for a query, sorted. byOVN means that the TTL is OVN's. err is dig's error, if
-// there is no response.
+// dig returns the record data that a pod gets for a query, sorted. byOVN means that the TTL is OVN's. err is dig's
+// error, if there is no response.
 func (t *test) dig(ctx context.Context, pod *corev1.Pod, question ...string) (data []string, byOVN bool, err error) {
 	args := append([]string{"dig", "+noall", "+answer", "+time=1", "+tries=2"}, question...)
 	out, err := t.inPod(ctx, pod, args...)
@@ -94,7 +94,8 @@ func (t *test) dig(ctx context.Context, pod *corev1.Pod, question ...string) (da
 	return data, byOVN && len(data) > 0, nil
 }
 
-// stands waits until OVN resolves a name to these addresses for all pods or, without addresses, until it does not respond.
+// stands waits until OVN resolves a name to these addresses for all pods or, without addresses, until it does not
+// respond.
 func (t *test) stands(pods []*corev1.Pod, name string, addresses []string) {
 	t.Helper()
 	start := time.Now()
@@ -205,8 +206,8 @@ func (t *test) recordsComeBack(pods []*corev1.Pod, namespace string, addresses [
 	t.stands(pods, "web."+namespace, addresses)
 }
 
-// withoutServer checks that names of Services resolve while the cluster's DNS has no pod, through the C library's resolver
-// with its search list.
+// withoutServer checks that names of Services resolve while the cluster's DNS has no pod, through the C library's
+// resolver with its search list.
 func (t *test) withoutServer(pods []*corev1.Pod, namespace string, addresses []string) {
 	t.Helper()
 	t.scaleDNS(0)

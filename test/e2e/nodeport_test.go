@@ -17,14 +17,15 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// The addresses of load balancers and externalIPs. No interface has them; the outside host routes to them through a node.
+// The addresses of load balancers and externalIPs. No interface has them; the outside host routes to them through a
+// node.
 const (
 	ingressAddress, ingressAddress6   = "203.0.113.80", "2001:db8:80::80"
 	externalAddress, externalAddress6 = "203.0.113.81", "2001:db8:80::81"
 )
 
-// On a dual-stack sandbox, Services are reached through NodePorts and external addresses from outside, from pods and from
-// hosts.
+// On a dual-stack sandbox, Services are reached through NodePorts and external addresses from outside, from pods and
+// from hosts.
 func TestNodePorts(t *testing.T) {
 	te := alone(t, sandbox.Options{Name: sandboxName("e2es"), DNS: true})
 	before := te.inventory()
@@ -206,8 +207,8 @@ func (t *test) externalAddresses(pods []corev1.Pod) {
 	t.everybody("externalIPs", pods, toServices(addresses, wire.Hello, wire.Send), answered)
 }
 
-// loadBalancer tests a Service of type LoadBalancer with policy Local: its address, its source ranges, and its health check
-// port.
+// loadBalancer tests a Service of type LoadBalancer with policy Local: its address, its source ranges, and its health
+// check port.
 func (t *test) loadBalancer(pods []corev1.Pod) {
 	t.Helper()
 	s := t.published(pods[0].Namespace, "balancer", map[string]string{"at": "n1"}, func(s *corev1.ServiceSpec) {
@@ -285,8 +286,8 @@ func (t *test) healthPort(s *corev1.Service) {
 	t.say("the health ports say which node has a backend")
 }
 
-// forwardedByNodes waits until each node forwards these addresses to a Service. Before that it routes them away, and may
-// send the outside host an ICMP redirect, which that one caches.
+// forwardedByNodes waits until each node forwards these addresses to a Service. Before that it routes them away, and
+// may send the outside host an ICMP redirect, which that one caches.
 func (t *test) forwardedByNodes(addresses []string) {
 	t.Helper()
 	for n := 1; n <= t.cluster.Nodes(); n++ {
@@ -381,8 +382,8 @@ func (t *test) nodePortAffinity(pods []corev1.Pod) {
 	}
 }
 
-// localClusterIPs checks that with internalTrafficPolicy Local a ClusterIP has only the backends on the client's node, while
-// a NodePort of the same Service has all.
+// localClusterIPs checks that with internalTrafficPolicy Local a ClusterIP has only the backends on the client's node,
+// while a NodePort of the same Service has all.
 func (t *test) localClusterIPs(pods []corev1.Pod) {
 	t.Helper()
 	s := t.published(pods[0].Namespace, "inner", map[string]string{"at": "n1"}, func(s *corev1.ServiceSpec) {

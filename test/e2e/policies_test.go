@@ -147,8 +147,8 @@ func openAtNode(p *corev1.Pod) {
 	p.Spec.Containers[0].Ports[0].HostPort = hostPortNumber
 }
 
-// behindNode returns ways to the web pod on which its node masquerades the client: a NodePort with affinity, where the node
-// chooses the backend, and a hostPort. Without a policy all are open.
+// behindNode returns ways to the web pod on which its node masquerades the client: a NodePort with affinity, where the
+// node chooses the backend, and a hostPort. Without a policy all are open.
 func (s *shop) behindNode() map[string][]wire.Target {
 	s.Helper()
 	sticky := s.published(s.namespace, "sticky", map[string]string{"app": "web"}, func(spec *corev1.ServiceSpec) {
@@ -223,7 +223,8 @@ func (s *shop) rulesChange() {
 	s.whileRulesChange(s.client, s.other, s.web, append(changes, extra, gone, extra, gone)...)
 }
 
-// fromTheFirstPacketOn checks that a new pod that policies select is never open, and that its first packets do not get out.
+// fromTheFirstPacketOn checks that a new pod that policies select is never open, and that its first packets do not get
+// out.
 func (s *shop) fromTheFirstPacketOn() {
 	s.Helper()
 	const address = "10.16.77.77"

@@ -81,7 +81,8 @@ func (t *test) nodesAndPods(pods []corev1.Pod) {
 	t.say("every pod reaches every node: ping and kubelet's port (%d answers)", asked)
 }
 
-// egressWorks checks that pods leave the cluster with their node's address, and reach the API server directly and by its Service.
+// egressWorks checks that pods leave the cluster with their node's address, and reach the API server directly and by
+// its Service.
 func (t *test) egressWorks(pods []corev1.Pod, v6 bool) {
 	t.Helper()
 	outside := sandbox.OutsideAddr(v6).String()

@@ -13,8 +13,9 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// An SCTP packet from a pod to a Service arrives at its backend, at the backend's port and with the pod's address. The test
-// builds the packets itself, because kernels without CONFIG_IP_SCTP have no SCTP sockets; tcpdump shows what arrives.
+// An SCTP packet from a pod to a Service arrives at its backend, at the backend's port and with the pod's address. The
+// test builds the packets itself, because kernels without CONFIG_IP_SCTP have no SCTP sockets; tcpdump shows what
+// arrives.
 func TestSCTP(t *testing.T) {
 	te := begin(t, shared)
 	namespace := te.namespace("sctp", nil)

@@ -21,8 +21,8 @@ import (
 
 const servicePort = 80
 
-// On a dual-stack sandbox without kube-proxy, pods and hosts reach Services: TCP and UDP, of pods and of hosts, from their
-// own backends, with affinity, and without a backend.
+// On a dual-stack sandbox without kube-proxy, pods and hosts reach Services: TCP and UDP, of pods and of hosts, from
+// their own backends, with affinity, and without a backend.
 func TestServices(t *testing.T) {
 	te := alone(t, sandbox.Options{Name: sandboxName("e2es"), DNS: true})
 	before := te.inventory()

@@ -74,7 +74,8 @@ func (t *test) placed(pod *corev1.Pod, where map[string]string) {
 	}
 }
 
-// subnetLeaves checks that a subnet that is deleted while in use waits for its pods, reports that, and they keep working.
+// subnetLeaves checks that a subnet that is deleted while in use waits for its pods, reports that, and they keep
+// working.
 func (t *test) subnetLeaves(s *v1.Subnet, pods []corev1.Pod) {
 	t.Helper()
 	t.must(t.api.Delete(t.Context(), s), "delete subnet %s", s.Name)

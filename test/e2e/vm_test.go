@@ -99,7 +99,8 @@ func TestVirtualMachine(t *testing.T) {
 	})
 }
 
-// Namespace annotations that describe a Subnet, the interface before the kind Subnet existed, work from the first pod on.
+// Namespace annotations that describe a Subnet, the interface before the kind Subnet existed, work from the first pod
+// on.
 func TestNamespaceDescribesItsSubnet(t *testing.T) {
 	te := begin(t, shared)
 	ns := te.namespace("legacy", map[string]string{

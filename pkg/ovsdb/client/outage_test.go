@@ -140,8 +140,8 @@ func TestReconnectSyncsMissedChanges(t *testing.T) {
 	}
 }
 
-// While the server hangs, with a transaction in flight that is too large for the socket's buffer, nothing else may hang.
-// When the server continues, the same DB must recover.
+// While the server hangs, with a transaction in flight that is too large for the socket's buffer, nothing else may
+// hang. When the server continues, the same DB must recover.
 func TestHangingServerBlocksNobody(t *testing.T) {
 	t.Parallel()
 	server := nbtest.Start(t)
