@@ -1,6 +1,7 @@
 // Command ovsdb-generate writes the Go rows of an OVSDB schema into a directory, for the tables that a file lists.
 //
-// It wraps libovsdb's modelgen (with extended code: clone and compare methods without reflection). It differs from modelgen's own command:
+// It wraps libovsdb's modelgen (with extended code: clone and compare methods without reflection). It differs from
+// modelgen's own command:
 //
 //   - only the listed tables are generated, and files of other tables are removed;
 //   - model.go parses the schema that pkg/ovsdb/schema embeds, instead of holding a copy of it;

@@ -27,8 +27,8 @@ const (
 )
 
 // listen opens the unix socket at path for the given users. It creates a missing directory for root alone. An existing
-// directory is shared with others, such as /run/openvswitch, and not changed: the mode of the socket and the check of each
-// peer's uid protect the socket.
+// directory is shared with others, such as /run/openvswitch, and not changed: the mode of the socket and the check of
+// each peer's uid protect the socket.
 func listen(ctx context.Context, path string, uids []uint32, log logr.Logger) (net.Listener, error) {
 	if !filepath.IsAbs(path) || len(path) > maxSocketPath {
 		return nil, fmt.Errorf("socket %q: want an absolute path of at most %d characters", path, maxSocketPath)

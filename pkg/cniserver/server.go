@@ -36,9 +36,9 @@ const (
 
 // Pods provides the pods of this node.
 type Pods interface {
-	// Wait returns the network of one NIC as soon as the controller has allocated and programmed it. It reacts to events
-	// and does not poll. If ref has a UID, it waits for the pod with that UID. When ctx ends, the error names what is
-	// missing and wraps ctx's error. An annotation that does not parse is an error at once.
+	// Wait returns the network of one NIC as soon as the controller has allocated and programmed it. It reacts to
+	// events and does not poll. If ref has a UID, it waits for the pod with that UID. When ctx ends, the error names
+	// what is missing and wraps ctx's error. An annotation that does not parse is an error at once.
 	Wait(ctx context.Context, ref podnet.Ref) (podnet.Network, error)
 }
 

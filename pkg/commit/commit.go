@@ -1,5 +1,5 @@
-// Package commit writes units of change to the northbound database: one transaction for everything that is ready, guarded
-// by a fence. It takes a refused unit out of the transaction and commits the others.
+// Package commit writes units of change to the northbound database: one transaction for everything that is ready,
+// guarded by a fence. It takes a refused unit out of the transaction and commits the others.
 package commit
 
 import (

@@ -85,8 +85,8 @@ func TestOneTransactionForAll(t *testing.T) {
 	}
 }
 
-// Rule 8, a fault that only the commit finds: the name is taken. The error names no operation, so the batch is halved until
-// the culprit is alone.
+// Rule 8, a fault that only the commit finds: the name is taken. The error names no operation, so the batch is halved
+// until the culprit is alone.
 func TestRefusedCommitIsHalved(t *testing.T) {
 	h := newHarness(t)
 	h.declareSwitch("ls")

@@ -14,8 +14,8 @@ import (
 // EpochKey in NB_Global.external_ids is the number of leaders so far.
 const EpochKey = "woven/epoch"
 
-// Fence lets only the current leader write: every transaction begins with a wait on the leader's epoch (RFC 7047 §5.2.6,
-// with timeout 0), so a leader that was paused and comes back can change nothing.
+// Fence lets only the current leader write: every transaction begins with a wait on the leader's epoch (RFC 7047
+// §5.2.6, with timeout 0), so a leader that was paused and comes back can change nothing.
 type Fence struct {
 	Global string // UUID of the NB_Global row
 	Epoch  int64
@@ -47,8 +47,8 @@ func TakeOver(ctx context.Context, db DB) (Fence, error) {
 	return Fence{}, fmt.Errorf("take over the northbound database: %w", ctx.Err())
 }
 
-// current reads the epoch from the cache; seeded is false where there is none. An epoch that does not parse is an error:
-// no controller can lead until it is removed.
+// current reads the epoch from the cache; seeded is false where there is none. An epoch that does not parse is an
+// error: no controller can lead until it is removed.
 func current(db DB) (fence Fence, seeded bool, err error) {
 	db.Each(nb.NBGlobalTable, func(uuid string, row model.Model) bool {
 		global, ok := row.(*nb.NBGlobal)

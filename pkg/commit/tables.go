@@ -5,8 +5,8 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/client"
 )
 
-// Tables are the tables that the controller monitors: those that it uses, without the columns that grow with the number of
-// pods.
+// Tables are the tables that the controller monitors: those that it uses, without the columns that grow with the number
+// of pods.
 func Tables() []client.Table {
 	var out []client.Table
 	for _, t := range fact.Tables() {

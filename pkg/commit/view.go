@@ -6,8 +6,8 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 )
 
-// View adapts the client's cache to plan, and indexes the names of rows whose UUID is not derived from their name. It is
-// not safe for concurrent use.
+// View adapts the client's cache to plan, and indexes the names of rows whose UUID is not derived from their name. It
+// is not safe for concurrent use.
 type View struct {
 	db      DB
 	foreign map[nameKey]string // name -> UUID

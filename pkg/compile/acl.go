@@ -14,8 +14,9 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// tierSubnet is the tier of the rules of subnets (ovn-nb(5), ACL:tier). Administrators' policies are in earlier tiers, the
-// cluster's baseline in a later one. NetworkPolicies are in the same tier, with priorities between those of subnets.
+// tierSubnet is the tier of the rules of subnets (ovn-nb(5), ACL:tier). Administrators' policies are in earlier tiers,
+// the cluster's baseline in a later one. NetworkPolicies are in the same tier, with priorities between those of
+// subnets.
 const tierSubnet = int(model.TierDefault)
 
 // Priorities of a subnet's ACLs; the numbers are Kube-OVN's.
@@ -26,8 +27,8 @@ const (
 	priorityPrivateDrop = 1000
 )
 
-// isolate declares the ACLs that decide which sources reach the pods of a subnet. Every ACL has an identity of its own, so
-// changing one does not touch the others: at no moment is a private subnet open, or allowed traffic blocked.
+// isolate declares the ACLs that decide which sources reach the pods of a subnet. Every ACL has an identity of its own,
+// so changing one does not touch the others: at no moment is a private subnet open, or allowed traffic blocked.
 func (c Config) isolate(r *Result, v *world.View, s *model.Subnet) {
 	if s.Private {
 		c.private(r, v, s)
@@ -55,8 +56,8 @@ func (c Config) isolate(r *Result, v *world.View, s *model.Subnet) {
 // passTiers adds a "pass" rule to every tier before that of the subnet's rules. Without a matching rule in a tier,
 // ovn-northd 25.03 treats that tier as the last one for a connection that a drop rule of a later tier has ended: its
 // default flow (priority 1 of ls_in_acl_eval and ls_out_acl_eval) lets the packet through and clears the mark. So every
-// second packet of a connection that is older than the rule would pass. Only directions with rules get it: what the last
-// tier passes is not committed to conntrack, and the reply would be invalid.
+// second packet of a connection that is older than the rule would pass. Only directions with rules get it: what the
+// last tier passes is not committed to conntrack, and the reply would be invalid.
 func passTiers(r *Result, s *model.Subnet) {
 	parent, directions := logicalSwitch(s.Name), map[string]bool{}
 	for i := range r.Rows {
@@ -83,8 +84,8 @@ func (c Config) private(r *Result, v *world.View, s *model.Subnet) {
 	}
 	for _, own := range model.PrefixFamilies(s.CIDR) {
 		ip := family(own.Addr())
-		// The match includes the destination because "to-lport" also applies to the router's port, where the subnet's own
-		// egress traffic must pass.
+		// The match includes the destination because "to-lport" also applies to the router's port, where the subnet's
+		// own egress traffic must pass.
 		rule(r, s, "private/drop/"+ip, &nb.ACL{
 			Direction: nb.ACLDirectionToLport, Priority: priorityPrivateDrop, Action: nb.ACLActionDrop,
 			Match: fmt.Sprintf("%s.dst == %s", ip, own),

@@ -12,10 +12,10 @@ type candidate struct {
 	pool   *model.IPPool // nil for the addresses that are in no pool
 }
 
-// candidates returns where a NIC of a pod in this namespace may get its address from, in order of preference. A pool in the
-// NIC's annotation decides the subnet. In the subnets of the namespace, pools bound to the namespace come first; addresses
-// outside of pools are candidates only without such a pool. ok is false if something is missing; problem is the reason, or
-// nil if there is nothing to report.
+// candidates returns where a NIC of a pod in this namespace may get its address from, in order of preference. A pool in
+// the NIC's annotation decides the subnet. In the subnets of the namespace, pools bound to the namespace come first;
+// addresses outside of pools are candidates only without such a pool. ok is false if something is missing; problem is
+// the reason, or nil if there is nothing to report.
 func (c Config) candidates(v *world.View, of string, nic *model.PodNIC) (out []candidate, problem *model.Problem, ok bool) {
 	if nic.Pool != "" && nic.IPs == (model.Addrs{}) {
 		return named(v, nic)

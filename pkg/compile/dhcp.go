@@ -26,8 +26,8 @@ func DHCPOptionsUUID(subnet, family string) string {
 	return fact.UUIDOf(nb.DHCPOptionsTable, subnet+"/"+family)
 }
 
-// portDHCP returns the UUID of the DHCP options for one IP family of a pod's port: a row of its own if the pod has options,
-// else the subnet's. It is nil without DHCP.
+// portDHCP returns the UUID of the DHCP options for one IP family of a pod's port: a row of its own if the pod has
+// options, else the subnet's. It is nil without DHCP.
 func portDHCP(r *Result, v *world.View, network model.SubnetNetwork, nic *model.PodNIC, port, f string) *string {
 	own := ofFamily(nic.DHCP, f)
 	if own == nil {

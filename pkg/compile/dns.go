@@ -14,15 +14,15 @@ import (
 )
 
 // dnsParts is the number of rows of table DNS for the records of all Services. One row for each Service would be slow:
-// ovn-controller searches all rows for each query (ovn_dns_lookup). So would a single row: ovn-northd rewrites all records
-// of a row when one of them changes.
+// ovn-controller searches all rows for each query (ovn_dns_lookup). So would a single row: ovn-northd rewrites all
+// records of a row when one of them changes.
 const dnsParts = 16
 
 // dnsPort is the port of DNS servers.
 const dnsPort = 53
 
-// maxDNSAnswer is the size in octets of a DNS response that every client accepts over UDP (RFC 1035 §4.2.1). ovn-controller
-// neither shortens a response nor marks it as truncated.
+// maxDNSAnswer is the size in octets of a DNS response that every client accepts over UDP (RFC 1035 §4.2.1).
+// ovn-controller neither shortens a response nor marks it as truncated.
 const maxDNSAnswer = 512
 
 // names declares OVN's responses to DNS queries for the names of a Service and for the reverse names of its addresses
@@ -128,11 +128,11 @@ const priorityNames = 1
 
 // knowNames makes a subnet's switch respond to DNS queries for names of Services. Most queries go to the address of a
 // Service, so OVN translates a query before it responds, and must translate the response back. OVS's userspace datapath
-// does not translate a packet twice in one conntrack zone (handle_nat in lib/conntrack.c) unless it is committed in between.
-// OVN commits the first packet of a connection and, because of an ACL with a label, every packet (ls_in_acl_eval:
-// reg0[1] = 1). Without it, the second query that a client sends from one port, such as a resolver's query for the other
-// IP family, would get no response. As the last rule of the last tier but one, this rule decides nothing else; it has the
-// label of readmit's rule.
+// does not translate a packet twice in one conntrack zone (handle_nat in lib/conntrack.c) unless it is committed in
+// between. OVN commits the first packet of a connection and, because of an ACL with a label, every packet
+// (ls_in_acl_eval: reg0[1] = 1). Without it, the second query that a client sends from one port, such as a resolver's
+// query for the other IP family, would get no response. As the last rule of the last tier but one, this rule decides
+// nothing else; it has the label of readmit's rule.
 func (c Config) knowNames(r *Result, s *model.Subnet) {
 	if c.DNSDomain == "" || s.Vpc != c.ClusterRouter || !c.balanced(s) {
 		return
@@ -146,9 +146,9 @@ func (c Config) knowNames(r *Result, s *model.Subnet) {
 	})
 }
 
-// placeholderBackend gives the cluster's DNS Service a backend while it has no endpoint. OVN evaluates DNS records after load
-// balancing, and does not do so for packets that it rejects for lack of a backend. The backend's address is one that no
-// router forwards to.
+// placeholderBackend gives the cluster's DNS Service a backend while it has no endpoint. OVN evaluates DNS records
+// after load balancing, and does not do so for packets that it rejects for lack of a backend. The backend's address is
+// one that no router forwards to.
 func (c Config) placeholderBackend(protocol model.Protocol, vips map[string]string) {
 	if c.DNSDomain == "" || protocol != model.UDP {
 		return

@@ -10,9 +10,9 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// gateway routes the egress traffic of a centralized subnet to the ovn0 of its active gateway node or, with ECMP, of all
-// gateway nodes that are ready. The active node is recorded in the status: it stays active while it is ready, then the next
-// one of the list is recorded.
+// gateway routes the egress traffic of a centralized subnet to the ovn0 of its active gateway node or, with ECMP, of
+// all gateway nodes that are ready. The active node is recorded in the status: it stays active while it is ready, then
+// the next one of the list is recorded.
 func (c Config) gateway(r *Result, v *world.View, s *model.Subnet) {
 	if s.GatewayType != model.GatewayCentralized || s.Name == c.NodeSwitch {
 		if s.Gateways.Active != "" {
@@ -60,8 +60,8 @@ func (c Config) reroute(r *Result, v *world.View, s *model.Subnet, nodes []strin
 	}
 }
 
-// readyGateways are the gateway nodes that are ready and have a port: first those that the spec lists, in its order, then
-// those that it selects, by name. A node whose heartbeat is lost counts as ready only if there is no other.
+// readyGateways are the gateway nodes that are ready and have a port: first those that the spec lists, in its order,
+// then those that it selects, by name. A node whose heartbeat is lost counts as ready only if there is no other.
 func readyGateways(v *world.View, s *model.Subnet) []string {
 	names := slices.Clone(s.Gateways.Nodes)
 	if len(s.Gateways.Selectors) > 0 {

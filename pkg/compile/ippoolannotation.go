@@ -9,8 +9,8 @@ import (
 // families maps the values of the annotation ip_family.
 var families = map[string]ipam.Family{"": ipam.FamilyBoth, model.FamilyIPv4: ipam.FamilyV4, model.FamilyIPv6: ipam.FamilyV6}
 
-// share is the part of a pod's annotation ip_pool that the pod may use: with a StatefulSet the address of its ordinal, else
-// all addresses.
+// share is the part of a pod's annotation ip_pool that the pod may use: with a StatefulSet the address of its ordinal,
+// else all addresses.
 func share(r *Result, pod *model.Pod, nic *model.PodNIC) (model.AddressList, bool) {
 	list, ordinal := ownShare(pod, nic)
 	if len(list) == 0 {
@@ -35,8 +35,8 @@ func ownShare(pod *model.Pod, nic *model.PodNIC) (list model.AddressList, ordina
 	return model.AddressList{{V4: model.Range{First: one.V4, Last: one.V4}, V6: model.Range{First: one.V6, Last: one.V6}}}, ordinal
 }
 
-// listed reports whether a record satisfies the annotations ip_pool and ip_family. They do not apply to a pod that requests
-// an address itself.
+// listed reports whether a record satisfies the annotations ip_pool and ip_family. They do not apply to a pod that
+// requests an address itself.
 func listed(ip *model.IP, pod *model.Pod, nic *model.PodNIC) bool {
 	if nic.Family == model.FamilyIPv4 && ip.Addrs.V6.IsValid() || nic.Family == model.FamilyIPv6 && ip.Addrs.V4.IsValid() {
 		return false

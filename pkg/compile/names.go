@@ -38,9 +38,9 @@ func GatewayMAC(vpc, subnet string) string {
 	return model.MACText(mac)
 }
 
-// distributedSet is the name of the address set with the CIDRs of a Vpc's distributed subnets, whose egress traffic leaves
-// through the node of each pod. Address set names match [a-zA-Z_.][a-zA-Z_.0-9]* (ovn-nb(5), Address_Set). "-" becomes "_",
-// which no Kubernetes name contains, so names stay unique.
+// distributedSet is the name of the address set with the CIDRs of a Vpc's distributed subnets, whose egress traffic
+// leaves through the node of each pod. Address set names match [a-zA-Z_.][a-zA-Z_.0-9]* (ovn-nb(5), Address_Set). "-"
+// becomes "_", which no Kubernetes name contains, so names stay unique.
 func distributedSet(vpc, family string) string { return vpcSet(vpc, "distributed", family) }
 
 func vpcSet(vpc, what, family string) string {

@@ -10,8 +10,8 @@ import (
 )
 
 // namespace writes annotations that show users and programs the subnets of the namespace's pods, with CIDRs, excluded
-// addresses and pools. It writes the subnets only if no user chose others. It creates a missing Subnet that the annotations
-// describe.
+// addresses and pools. It writes the subnets only if no user chose others. It creates a missing Subnet that the
+// annotations describe.
 func (c Config) namespace(ref model.Ref, v *world.View) (r Result) {
 	n, ok := v.Namespace(ref.Name)
 	if !ok || n.Deleting {

@@ -10,11 +10,11 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// A host reaches Services through its ovn0: the load balancers of the nodes' switch choose a backend, which may be the host
-// itself, another host, or the API server, which OVN reaches through the host again. Each reply must pass the switch, which
-// translates it back. If the source were an address of the host, the kernel would receive a packet with its own source
-// address, or the reply would take another path. So each host has a source address for Services that no interface has: the
-// kernel translates to it, and OVN routes packets to it to ovn0.
+// A host reaches Services through its ovn0: the load balancers of the nodes' switch choose a backend, which may be the
+// host itself, another host, or the API server, which OVN reaches through the host again. Each reply must pass the
+// switch, which translates it back. If the source were an address of the host, the kernel would receive a packet with
+// its own source address, or the reply would take another path. So each host has a source address for Services that no
+// interface has: the kernel translates to it, and OVN routes packets to it to ovn0.
 
 // DefaultServiceSource is unused on most networks: link-local addresses that cloud providers' metadata services and
 // node-local DNS caches leave free.
@@ -65,10 +65,10 @@ func (c Config) routeHosts(r *Result, join *model.Subnet, ip string) {
 	}
 }
 
-// untrackSecondPass exempts from conntrack the second pass of host traffic. A packet from a host to a Service whose backend the
-// host reaches by itself passes the host's port twice: in with the Service's address and out with the backend's. So do
-// replies. Conntrack treats both as one connection of that port only if it sees only the first pass of requests and the last
-// pass of replies, where the Service's address is restored.
+// untrackSecondPass exempts from conntrack the second pass of host traffic. A packet from a host to a Service whose
+// backend the host reaches by itself passes the host's port twice: in with the Service's address and out with the
+// backend's. So do replies. Conntrack treats both as one connection of that port only if it sees only the first pass of
+// requests and the last pass of replies, where the Service's address is restored.
 func (c Config) untrackSecondPass(r *Result, join *model.Subnet, ip string, sources netip.Prefix) {
 	rule(r, join, "hosts/out/"+ip, &nb.ACL{
 		Direction: nb.ACLDirectionToLport, Priority: priorityNodes, Action: nb.ACLActionAllowStateless,
@@ -81,8 +81,8 @@ func (c Config) untrackSecondPass(r *Result, join *model.Subnet, ip string, sour
 }
 
 // hairpin is the source address with which a pod sees its own connections to itself through a Service (ovn-nb(5),
-// Load_Balancer options:hairpin_snat_ip): the first address of [Config].ServiceSource, which no node has, so that policies
-// can match it.
+// Load_Balancer options:hairpin_snat_ip): the first address of [Config].ServiceSource, which no node has, so that
+// policies can match it.
 func (c Config) hairpin() string {
 	var texts []string
 	for _, prefix := range model.PrefixFamilies(c.ServiceSource) {
@@ -91,8 +91,8 @@ func (c Config) hairpin() string {
 	return strings.Join(texts, " ")
 }
 
-// hostVariable is the name of the template variable for the address from which a chassis's host connects to pods (ovn-nb(5),
-// Chassis_Template_Var).
+// hostVariable is the name of the template variable for the address from which a chassis's host connects to pods
+// (ovn-nb(5), Chassis_Template_Var).
 func hostVariable(ip string) string { return fact.TemplatePrefix + "host_" + ip }
 
 // variables declares the template variables with the host's addresses, which policy rules use for "this node": the

@@ -10,10 +10,10 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// A node that forwards a connection to a pod of its own and keeps the client's address (externalTrafficPolicy Local) must
-// see the replies. If the client is another node, OVN would route them directly to that node's ovn0. So the switch marks
-// replies of pods to nodes, because conntrack knows there that they are replies, and the router sends marked packets to
-// the ovn0 of the pod's own node.
+// A node that forwards a connection to a pod of its own and keeps the client's address (externalTrafficPolicy Local)
+// must see the replies. If the client is another node, OVN would route them directly to that node's ovn0. So the switch
+// marks replies of pods to nodes, because conntrack knows there that they are replies, and the router sends marked
+// packets to the ovn0 of the pod's own node.
 const (
 	replyMark     = 0x7776 // pkt.mark (ovn-nb(5), QoS:action); no rule on the host matches it
 	replyPriority = 100    // of the QoS rule
@@ -22,7 +22,8 @@ const (
 // nodesSet is the name of the address set of the nodes' own addresses.
 func nodesSet(vpc, family string) string { return vpcSet(vpc, "nodes", family) }
 
-// markReplies marks replies of a subnet's pods to nodes. A switch without load balancers and ACLs tracks no connections.
+// markReplies marks replies of a subnet's pods to nodes. A switch without load balancers and ACLs tracks no
+// connections.
 func (c Config) markReplies(r *Result, v *world.View, s *model.Subnet) {
 	if s.Vpc != c.ClusterRouter || s.Name == c.NodeSwitch || !c.balanced(s) || !v.LocalServices() {
 		return

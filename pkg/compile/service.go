@@ -15,8 +15,8 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// service declares one load balancer for each protocol of a Service, in the group of its Vpc. All addresses and ports are
-// in one column that only the Service owns: an event of it or of its endpoints is one operation on one row.
+// service declares one load balancer for each protocol of a Service, in the group of its Vpc. All addresses and ports
+// are in one column that only the Service owns: an event of it or of its endpoints is one operation on one row.
 func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 	s, ok := v.Service(ref.Namespace, ref.Name)
 	if !ok {
@@ -56,8 +56,9 @@ func (c Config) fromOutside(r *Result, v *world.View, s *model.Service, vpc stri
 	}
 }
 
-// sourceIsLost reports backends for which externalTrafficPolicy Local cannot keep the client's address: replies of a pod in
-// a centralized subnet leave through a gateway node, and bypass the node that must restore the Service's address.
+// sourceIsLost reports backends for which externalTrafficPolicy Local cannot keep the client's address: replies of a
+// pod in a centralized subnet leave through a gateway node, and bypass the node that must restore the Service's
+// address.
 func (c Config) sourceIsLost(r *Result, v *world.View, endpoints []*model.EndpointSlice) {
 	for _, subnet := range v.SubnetsOfVpc(c.ClusterRouter) {
 		if subnet.GatewayType != model.GatewayCentralized || subnet.Name == c.NodeSwitch {
@@ -80,9 +81,9 @@ func balancerName(s *model.Service, protocol model.Protocol) string {
 	return "service/" + s.Namespace + "/" + s.Name + "/" + string(protocol)
 }
 
-// onEachNode implements internalTrafficPolicy Local: the ClusterIPs have only the backends on the client's node. That needs
-// rows of their own, in which each chassis inserts its own list (ovn-nb(5), Chassis_Template_Var). A chassis without a list
-// ignores the row, and its node drops the packets. The addresses are removed from vips.
+// onEachNode implements internalTrafficPolicy Local: the ClusterIPs have only the backends on the client's node. That
+// needs rows of their own, in which each chassis inserts its own list (ovn-nb(5), Chassis_Template_Var). A chassis
+// without a list ignores the row, and its node drops the packets. The addresses are removed from vips.
 func (c Config) onEachNode(r *Result, v *world.View, s *model.Service, protocol model.Protocol, vips map[string]string, endpoints []*model.EndpointSlice) (rows []*nb.LoadBalancer) {
 	if !s.InternalLocal {
 		return nil
@@ -121,8 +122,8 @@ type local struct {
 }
 
 // localVip returns the key in Load_Balancer.vips and the variables that each chassis expands in it. OVN 25.03 splits an
-// IPv6 address there at its colons, so the address must be a variable, too (lib/lb.c, ovn_lb_vip_init_template). Names of
-// variables consist of letters, digits and underscores.
+// IPv6 address there at its colons, so the address must be a variable, too (lib/lb.c, ovn_lb_vip_init_template). Names
+// of variables consist of letters, digits and underscores.
 func localVip(s *model.Service, protocol model.Protocol, at netip.AddrPort) (string, local) {
 	sum := sha256.Sum256([]byte(s.Namespace + "/" + s.Name + "/" + string(protocol) + "/" + at.String()))
 	id := hex.EncodeToString(sum[:12])
@@ -193,7 +194,8 @@ func vipsOf(s *model.Service, protocol model.Protocol, endpoints []*model.Endpoi
 }
 
 // addressesOf returns all addresses at which pods reach a Service. Pods connect to load balancer addresses in OVN, not
-// through nodes, unless sources are restricted: the node through which a packet leaves checks these (see package hostplan).
+// through nodes, unless sources are restricted: the node through which a packet leaves checks these (see package
+// hostplan).
 func addressesOf(s *model.Service) []netip.Addr {
 	out := model.Families(s.ClusterIPs)
 	add := func(list []netip.Addr) {

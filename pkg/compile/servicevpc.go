@@ -10,9 +10,9 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// serviceVpc returns the Vpc of a Service and those of its endpoints that are in it. Addresses of Vpcs may overlap, so an
-// endpoint of another Vpc would be reached as another pod. An endpoint that is not a pod with an address of ours counts as
-// in the Service's Vpc.
+// serviceVpc returns the Vpc of a Service and those of its endpoints that are in it. Addresses of Vpcs may overlap, so
+// an endpoint of another Vpc would be reached as another pod. An endpoint that is not a pod with an address of ours
+// counts as in the Service's Vpc.
 func (c Config) serviceVpc(r *Result, v *world.View, s *model.Service) (vpc string, endpoints []*model.EndpointSlice) {
 	endpoints = v.EndpointSlicesOfService(s.Namespace, s.Name)
 	where := c.endpointVpcs(v, s.Namespace, endpoints)
@@ -24,8 +24,8 @@ func (c Config) serviceVpc(r *Result, v *world.View, s *model.Service) (vpc stri
 	return vpc, endpoints
 }
 
-// vpcOf chooses the Vpc of a Service. In order of precedence: the user's annotation, the Vpcs of its pods (the default Vpc
-// first, then by name), the Service's present Vpc, the default Vpc.
+// vpcOf chooses the Vpc of a Service. In order of precedence: the user's annotation, the Vpcs of its pods (the default
+// Vpc first, then by name), the Service's present Vpc, the default Vpc.
 func (c Config) vpcOf(r *Result, v *world.View, s *model.Service, where map[netip.Addr]string) string {
 	if s.Router != "" {
 		if c.standing(v, s.Router) {
@@ -70,8 +70,8 @@ func (c Config) standing(v *world.View, name string) bool {
 	return name == c.ClusterRouter || ok && !vpc.Deleting
 }
 
-// endpointVpcs maps endpoints that are pods with an address of ours to their Vpcs. While all pods of a namespace are in the
-// default Vpc, it returns that without reading each pod.
+// endpointVpcs maps endpoints that are pods with an address of ours to their Vpcs. While all pods of a namespace are in
+// the default Vpc, it returns that without reading each pod.
 func (c Config) endpointVpcs(v *world.View, namespace string, endpoints []*model.EndpointSlice) map[netip.Addr]string {
 	vpcs := v.VpcsOfPods(namespace)
 	if !slices.ContainsFunc(vpcs, func(vpc string) bool { return vpc != c.ClusterRouter }) {

@@ -10,8 +10,8 @@ import (
 
 // sessionAffinity makes a client keep its backend: by a hash of its address or, if the Service has a timeout, by OVN's
 // affinity table (ovn-nb(5), Load_Balancer options:affinity_timeout). The latter costs the first packet of each unknown
-// client: ovn-northd drops the packet that it learns from ("commit_lb_aff(…); /* drop */" in ls_in_lb_aff_learn, 25.03),
-// see https://github.com/ovn-kubernetes/ovn-kubernetes/pull/4066.
+// client: ovn-northd drops the packet that it learns from ("commit_lb_aff(…); /* drop */" in ls_in_lb_aff_learn,
+// 25.03), see https://github.com/ovn-kubernetes/ovn-kubernetes/pull/4066.
 func sessionAffinity(row *nb.LoadBalancer, s *model.Service) {
 	switch {
 	case !s.Affinity:
@@ -28,13 +28,13 @@ const (
 	tierLast          = 3
 )
 
-// readmit lets the retransmission of that first packet pass on nodes with OVS's userspace datapath. The first packet was
-// translated and committed before it was dropped. The kernel's conntrack does not translate the retransmission. The
+// readmit lets the retransmission of that first packet pass on nodes with OVS's userspace datapath. The first packet
+// was translated and committed before it was dropped. The kernel's conntrack does not translate the retransmission. The
 // userspace datapath's conntrack does (the connection is still new), so no flow checks whether the client is known, and
-// ls_in_lb_aff_learn learns and drops again, forever. It only drops packets whose bit for a known client is not set, in a
-// register that an ACL with a label sets (label → reg9 in ls_in_acl_eval). Packets that still have the Service's address
-// get the bit set anew afterwards, in ls_in_lb_aff_check. As the last rule of the last tier, this rule decides nothing
-// else: it allows what no rule has refused.
+// ls_in_lb_aff_learn learns and drops again, forever. It only drops packets whose bit for a known client is not set, in
+// a register that an ACL with a label sets (label → reg9 in ls_in_acl_eval). Packets that still have the Service's
+// address get the bit set anew afterwards, in ls_in_lb_aff_check. As the last rule of the last tier, this rule decides
+// nothing else: it allows what no rule has refused.
 func (c Config) readmit(r *Result, v *world.View, s *model.Subnet) {
 	if !c.balanced(s) || !v.AffinityTimeouts() {
 		return

@@ -8,8 +8,8 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// vm: the address records of a KubeVirt VM have its name, not that of the pods that run it. While a pod runs the VM, they
-// belong to that pod. They exist as long as the VM (running or stopped) or a pod of it.
+// vm: the address records of a KubeVirt VM have its name, not that of the pods that run it. While a pod runs the VM,
+// they belong to that pod. They exist as long as the VM (running or stopped) or a pod of it.
 func (c Config) vm(ref model.Ref, v *world.View) (r Result) {
 	records := slices.DeleteFunc(v.IPsOfPod(ref.Namespace, ref.Name), func(ip *model.IP) bool { return !ofVM(ip) })
 	if len(records) == 0 {
@@ -46,8 +46,8 @@ func running(v *world.View, namespace, vm string) []*model.Pod {
 	return pods
 }
 
-// firstOfVM reports whether a pod is the one that has the address of its VM. Only during a live migration do two pods run one
-// VM.
+// firstOfVM reports whether a pod is the one that has the address of its VM. Only during a live migration do two pods
+// run one VM.
 func firstOfVM(r *Result, v *world.View, pod *model.Pod) bool {
 	first := running(v, pod.Namespace, pod.VM)[0]
 	if first.Name == pod.Name {

@@ -6,8 +6,8 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// vpc: a Vpc is a logical router and a group of load balancers for its Services. The default Vpc also has the address sets of
-// the distributed subnets.
+// vpc: a Vpc is a logical router and a group of load balancers for its Services. The default Vpc also has the address
+// sets of the distributed subnets.
 func (c Config) vpc(ref model.Ref, v *world.View) (r Result) {
 	vpc, ok := v.Vpc(ref.Name)
 	if !ok {

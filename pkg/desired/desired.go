@@ -1,7 +1,7 @@
 // Package desired is the union of all owners' facts, reference-counted.
 //
-// It does not know the database. It holds which rows and members are wanted, by which owners, and which of them a change
-// made dirty. Deletion is absence: a fact ends when its last owner no longer declares it.
+// It does not know the database. It holds which rows and members are wanted, by which owners, and which of them a
+// change made dirty. Deletion is absence: a fact ends when its last owner no longer declares it.
 package desired
 
 import (
@@ -79,8 +79,8 @@ func New() *State {
 	}
 }
 
-// Set replaces the facts of an owner and adds what that changes to dirty. Age is the creation time of the owner in seconds
-// since the Unix epoch; the older owner wins a conflict.
+// Set replaces the facts of an owner and adds what that changes to dirty. Age is the creation time of the owner in
+// seconds since the Unix epoch; the older owner wins a conflict.
 func (s *State) Set(owner fact.Owner, age int64, facts fact.Set, dirty *Dirty) {
 	old := s.owners[owner]
 	if old == nil {

@@ -18,9 +18,9 @@ type Owner = model.Ref
 // namespace is the name space of the version 5 UUIDs of all rows (RFC 9562 §5.5).
 var namespace = uuid.MustParse("6f76656e-776f-5e6e-8000-6f766e2d6e62")
 
-// UUIDOf is the identity of a row: the UUIDv5 of its table and its name or other declared identity. It is a pure function,
-// so a fact may refer to a row that another owner declares, and the database refuses a second insert of the same row
-// instead of creating a duplicate.
+// UUIDOf is the identity of a row: the UUIDv5 of its table and its name or other declared identity. It is a pure
+// function, so a fact may refer to a row that another owner declares, and the database refuses a second insert of the
+// same row instead of creating a duplicate.
 func UUIDOf(table, id string) string {
 	return uuid.NewSHA1(namespace, []byte(table+"/"+id)).String()
 }

@@ -61,8 +61,8 @@ type Table struct {
 	Owned []string
 	// Keys are the keys of external_ids that we own besides the markers. Other keys are not changed.
 	Keys []string
-	// Refers maps owned columns with references to the table that they refer to. These references are weak: the database
-	// drops one to a missing row.
+	// Refers maps owned columns with references to the table that they refer to. These references are weak: the
+	// database drops one to a missing row.
 	Refers map[string]string
 	// Members are the shared columns.
 	Members map[string]MemberColumn

@@ -1,5 +1,5 @@
-// Package metrics has the controller's Prometheus collectors. It depends on none of the packages that it measures: they see
-// it through interfaces of their own.
+// Package metrics has the controller's Prometheus collectors. It depends on none of the packages that it measures: they
+// see it through interfaces of their own.
 package metrics
 
 import (
@@ -87,8 +87,8 @@ func (m *Metrics) Compiled(kind model.Kind, seconds float64) {
 	m.compile.WithLabelValues(string(kind)).Observe(seconds)
 }
 
-// Committed records one transaction: its operations, the number of its rows and members, its duration in seconds, and its
-// error.
+// Committed records one transaction: its operations, the number of its rows and members, its duration in seconds, and
+// its error.
 func (m *Metrics) Committed(ops, units int, seconds float64, err error) {
 	result := "ok"
 	if err != nil {

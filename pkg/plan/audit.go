@@ -7,9 +7,9 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 )
 
-// Audit compares the parents of rows with their markers. It needs columns that are not monitored: parents maps the UUIDs of
-// rows of table to the UUIDs of the rows of table in that refer to them. A difference means that another client edited these
-// columns.
+// Audit compares the parents of rows with their markers. It needs columns that are not monitored: parents maps the
+// UUIDs of rows of table to the UUIDs of the rows of table in that refer to them. A difference means that another
+// client edited these columns.
 func Audit(d *desired.State, a Actual, table *fact.Table, in string, parents map[string][]string) []Unit {
 	var units []Unit
 	for uuid, have := range parents {

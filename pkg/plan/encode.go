@@ -140,8 +140,8 @@ func (l *columnLinks) addKey(i int, k desired.MemberKey) { l.serve(i); l.add = a
 
 func (l *columnLinks) removeKey(i int, k desired.MemberKey) { l.serve(i); l.drop = append(l.drop, k) }
 
-// op is one mutate operation. Removals come first, so that a key of a map can get a new value: "insert" keeps an existing
-// key as it is (RFC 7047 §5.1).
+// op is one mutate operation. Removals come first, so that a key of a map can get a new value: "insert" keeps an
+// existing key as it is (RFC 7047 §5.1).
 func (l *columnLinks) op() Op {
 	var mutations []ovsdb.Mutation
 	if drop := slices.Concat(l.drop, keyed(l.add)); len(drop) > 0 {
@@ -162,8 +162,8 @@ func keyed(keys []desired.MemberKey) []desired.MemberKey {
 	return nil
 }
 
-// elements are the value of a mutation: a map for additions to a map column, a set of keys for removals from one, else a
-// set of values.
+// elements are the value of a mutation: a map for additions to a map column, a set of keys for removals from one, else
+// a set of values.
 func (l *columnLinks) elements(keys []desired.MemberKey, removal bool) any {
 	isUUID := fact.TableOf(l.ref.Table).Column(l.column).UUID
 	if keys[0].Key != "" && !removal {

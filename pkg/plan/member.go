@@ -136,6 +136,6 @@ func presence(table *fact.Table, column string, have any) func(desired.MemberKey
 	}
 }
 
-// fewElements are searched one by one: an index of a large set costs as much as about twenty searches, and most pod events
-// look up one element.
+// fewElements are searched one by one: an index of a large set costs as much as about twenty searches, and most pod
+// events look up one element.
 const fewElements = 8

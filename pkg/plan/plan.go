@@ -38,8 +38,8 @@ const (
 	Delete
 )
 
-// Unit is a minimal change that is valid on its own: its operations are in one transaction. A row of a non-root table and
-// its parent's reference are one unit, because the database deletes a row without that reference (RFC 7047 §3.2).
+// Unit is a minimal change that is valid on its own: its operations are in one transaction. A row of a non-root table
+// and its parent's reference are one unit, because the database deletes a row without that reference (RFC 7047 §3.2).
 type Unit struct {
 	Owner  fact.Owner // the owner to which an error is reported
 	Action Action
@@ -178,8 +178,8 @@ func (p *planner) there(ref fact.Ref) bool {
 	return p.inserts[ref] || p.actual.Row(ref.Table, ref.UUID) != nil
 }
 
-// nameFree reports whether no other row has the name. It deletes a row of ours under another UUID; a row of another client
-// stays and is reported as a problem of our object.
+// nameFree reports whether no other row has the name. It deletes a row of ours under another UUID; a row of another
+// client stays and is reported as a problem of our object.
 func (p *planner) nameFree(want desired.Claimed, name string) bool {
 	ref, table := want.Row.Ref, fact.TableOf(want.Row.Table)
 	other, found := p.actual.Foreign(ref.Table, name)
@@ -277,8 +277,8 @@ func (p *planner) removeEarly(ref fact.Ref, have any) {
 	}
 }
 
-// pointers are the elements of strong columns that refer to a row, of any client: while one is left, the database refuses
-// to delete the row.
+// pointers are the elements of strong columns that refer to a row, of any client: while one is left, the database
+// refuses to delete the row.
 func (p *planner) pointers(to fact.Ref) (keys []desired.MemberKey) {
 	for _, table := range fact.Tables() {
 		for name, column := range table.Members {

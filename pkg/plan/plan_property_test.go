@@ -103,8 +103,8 @@ func foreign(t *rapid.T, db *modeldb.DB) {
 	}
 }
 
-// vandal changes our rows behind our back.
-func vandal(t *rapid.T, db *modeldb.DB) {
+// tamper changes our rows as another client would.
+func tamper(t *rapid.T, db *modeldb.DB) {
 	for ref, row := range db.Snapshot() {
 		table := fact.TableOf(ref.Table)
 		if _, ours := table.OwnerOf(row); !ours || !rapid.Bool().Draw(t, "vandalise") {
@@ -161,7 +161,7 @@ func TestAnyDesiredFromAnyActual(t *testing.T) {
 			if after := foreignRows(db); !reflect.DeepEqual(before, after) {
 				rt.Fatalf("foreign rows changed from %v to %v", before, after)
 			}
-			vandal(rt, db)
+			tamper(rt, db)
 		}
 	})
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 )
 
-// Sweep marks dirty what has our marker in the database and no owner in desired state. It belongs to the full comparison
-// after the start barrier and after a reconnect. Rows of a paused owner stay, and so do references from and to them. While
-// keepMembers is set, plain elements stay, too: an owner that was never compiled since the start may want them, and the
-// database does not record the owner of an element.
+// Sweep marks dirty what has our marker in the database and no owner in desired state. It belongs to the full
+// comparison after the start barrier and after a reconnect. Rows of a paused owner stay, and so do references from and
+// to them. While keepMembers is set, plain elements stay, too: an owner that was never compiled since the start may
+// want them, and the database does not record the owner of an element.
 func Sweep(d *desired.State, a Actual, paused func(fact.Owner) bool, keepMembers bool, dirty *desired.Dirty) {
 	for _, table := range fact.Tables() {
 		a.Each(table.Name, func(uuid string, row any) bool {
@@ -43,8 +43,8 @@ func Drift(d *desired.State, a Actual, ref fact.Ref, paused func(fact.Owner) boo
 	}
 }
 
-// orphans marks elements of shared columns that are ours and have no owner in desired state: plain values in our own rows,
-// keys with our prefix, and references to our own rows. Other elements belong to other clients.
+// orphans marks elements of shared columns that are ours and have no owner in desired state: plain values in our own
+// rows, keys with our prefix, and references to our own rows. Other elements belong to other clients.
 func orphans(d *desired.State, a Actual, table *fact.Table, ref fact.Ref, row any, paused func(fact.Owner) bool, keepMembers bool, dirty *desired.Dirty) {
 	owner, oursRow := table.OwnerOf(row)
 	if oursRow && paused(owner) {

@@ -17,7 +17,7 @@ func TestSweep(t *testing.T) {
 		name        string
 		desired     []declared
 		actual      database
-		frozen      string // an owner whose rows stay
+		paused      string // an owner whose rows stay
 		keepMembers bool
 		want        []string
 	}{
@@ -36,10 +36,10 @@ func TestSweep(t *testing.T) {
 			actual: rows(foreignRow(nb.LogicalSwitchTable, "blue", &nb.LogicalSwitch{Name: "blue"})),
 		},
 		{
-			name: "a row of a frozen owner stays, and its elements",
+			name: "a row of a paused owner stays, and its elements",
 			actual: rows(
 				ours("blue", nb.AddressSetTable, "set", &nb.AddressSet{Name: "set", Addresses: []string{"10.0.0.1"}})),
-			frozen: "blue",
+			paused: "blue",
 		},
 		{
 			name:    "a plain element in a row of ours that nobody wants is dirty",
@@ -66,12 +66,12 @@ func TestSweep(t *testing.T) {
 			want: []string{"Port_Group/group.ports=web", "Logical_Switch_Port/web"},
 		},
 		{
-			name: "a reference to a row of a frozen owner stays",
+			name: "a reference to a row of a paused owner stays",
 			actual: rows(
 				foreignRow(nb.PortGroupTable, "group", &nb.PortGroup{Name: "group", Ports: []string{webPort}}),
 				ours("web", nb.LogicalSwitchPortTable, "web", &nb.LogicalSwitchPort{Name: "web"}).in("blue"),
 			),
-			frozen: "web",
+			paused: "web",
 		},
 		{
 			name: "a key with our prefix is ours, in a foreign row, too; other keys stay",
@@ -83,8 +83,8 @@ func TestSweep(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := desired.NewDirty()
-			frozen := func(owner fact.Owner) bool { return owner == ownerOf(tt.frozen) }
-			plan.Sweep(stateOf(tt.desired), tt.actual, frozen, tt.keepMembers, d)
+			paused := func(owner fact.Owner) bool { return owner == ownerOf(tt.paused) }
+			plan.Sweep(stateOf(tt.desired), tt.actual, paused, tt.keepMembers, d)
 			sameSet(t, dirtyText(d), tt.want)
 		})
 	}

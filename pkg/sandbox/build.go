@@ -26,8 +26,8 @@ type Artifacts struct {
 	Images     string // directory of the container images, as OCI archives
 }
 
-// builder creates artifacts below home. A finished artifact is a directory whose name contains its version and a hash of
-// all its inputs, so it is reused until one of them changes.
+// builder creates artifacts below home. A finished artifact is a directory whose name contains its version and a hash
+// of all its inputs, so it is reused until one of them changes.
 type builder struct {
 	home     Home
 	source   string // root of Woven's source tree
@@ -142,8 +142,8 @@ func (b *builder) ensure(ctx context.Context, a artifact) (string, error) {
 	return final, nil
 }
 
-// run executes one build command and writes its output to the build log. The command dies with this process, so a killed
-// build leaves nothing running.
+// run executes one build command and writes its output to the build log. The command dies with this process, so a
+// killed build leaves nothing running.
 func (b *builder) run(ctx context.Context, dir string, env []string, argv ...string) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) // #nosec G204 -- commands are written in this package
 	cmd.Dir = dir
@@ -159,7 +159,8 @@ func (b *builder) run(ctx context.Context, dir string, env []string, argv ...str
 	return nil
 }
 
-// FindSource searches for Woven's source tree from the directory of this program and from the working directory upwards.
+// FindSource searches for Woven's source tree from the directory of this program and from the working directory
+// upwards.
 func FindSource() (string, error) {
 	var starts []string
 	if exe, err := os.Executable(); err == nil {

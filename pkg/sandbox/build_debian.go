@@ -30,7 +30,8 @@ func (b *builder) debianRoot(ctx context.Context) (string, error) {
 			if err != nil {
 				return err
 			}
-			// debootstrap mounts /proc inside the new root; in a mount namespace of its own, that mount disappears with it.
+			// debootstrap mounts /proc inside the new root; in a mount namespace of its own, that mount disappears with
+			// it.
 			return b.run(ctx, "", []string{"DEBIAN_FRONTEND=noninteractive"}, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
 				"debootstrap", "--variant=minbase", "--include="+packages, debianSuite, dir, mirror)
 		},

@@ -29,8 +29,8 @@ var kubernetesSuite = goProgram{
 	ldflags:  kubernetesVersionFlags,
 }
 
-// ClusterNetworkPolicy's suite replaced the suite of AdminNetworkPolicy and BaselineAdminNetworkPolicy, so these are two
-// versions of one module.
+// ClusterNetworkPolicy's suite replaced the suite of AdminNetworkPolicy and BaselineAdminNetworkPolicy, so these are
+// two versions of one module.
 var (
 	clusterPolicySuite = goProgram{
 		module: "network-policy-api", requires: policyModule, expect: "about 1 minute the first time",

@@ -19,8 +19,8 @@ type startedCapsule struct {
 	log     string // file that pid 1 writes to
 }
 
-// startCapsule writes the spec and starts pid 1 in namespaces of its own. Pid 1 waits until release is called, and exits
-// if this process exits first.
+// startCapsule writes the spec and starts pid 1 in namespaces of its own. Pid 1 waits until release is called, and
+// exits if this process exits first.
 func startCapsule(p Plan, spec CapsuleSpec) (*startedCapsule, error) {
 	if err := os.MkdirAll(spec.LogDir, 0o750); err != nil {
 		return nil, fmt.Errorf("create the log directory of %s: %w", spec.Name, err)

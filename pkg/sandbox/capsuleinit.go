@@ -13,16 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// goFD is the file descriptor on which pid 1 of a capsule waits for "go" from its parent. If the parent exits first, pid 1
-// reads the end of the pipe and exits, too: no capsule runs that is not recorded.
+// goFD is the file descriptor on which pid 1 of a capsule waits for "go" from its parent. If the parent exits first,
+// pid 1 reads the end of the pipe and exits, too: no capsule runs that is not recorded.
 const goFD = 3
 
 // EnterCommand is the command of woven-sandbox that calls EnterCapsule, with the name of the spec file as its argument.
 const EnterCommand = "capsule-init"
 
-// EnterCapsule is the first stage of a capsule's pid 1: it waits until it has been recorded and put into its cgroups, takes a
-// cgroup namespace rooted there, and becomes the second stage (RunCapsule) by exec(2), so that all threads are in that namespace.
-// It must be called on the first thread of the process.
+// EnterCapsule is the first stage of a capsule's pid 1: it waits until it has been recorded and put into its cgroups,
+// takes a cgroup namespace rooted there, and becomes the second stage (RunCapsule) by exec(2), so that all threads are
+// in that namespace. It must be called on the first thread of the process.
 func EnterCapsule(exe, specFile string) error {
 	pipe := os.NewFile(goFD, "go")
 	var word [1]byte

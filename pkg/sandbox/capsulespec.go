@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// CapsuleSpec describes what pid 1 of a capsule creates and runs. It is plain data: its writer decides, RunCapsule acts.
+// CapsuleSpec describes what pid 1 of a capsule creates and runs. It is plain data: its writer decides, RunCapsule
+// acts.
 type CapsuleSpec struct {
 	Name     string            `json:"name"`
 	Hostname string            `json:"hostname"`

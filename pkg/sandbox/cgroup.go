@@ -143,7 +143,8 @@ func joinCgroup(dir string, pid int) error {
 	return wrap(setKernelFile(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid)), "move process %d into cgroup %s", pid, dir)
 }
 
-// removeCgroup removes a cgroup and all below, deepest first. It retries: rmdir fails shortly after the last process exits.
+// removeCgroup removes a cgroup and all below, deepest first. It retries: rmdir fails shortly after the last process
+// exits.
 func removeCgroup(ctx context.Context, dir string) error {
 	err := waitUntil(ctx, 20*time.Millisecond, func() bool {
 		var dirs []string

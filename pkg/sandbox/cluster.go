@@ -76,8 +76,8 @@ func (c *Cluster) process(capsule string) (Process, error) {
 	return process, nil
 }
 
-// command is the full command line that runs argv in all namespaces of a capsule. A program of OVN or Open vSwitch, or one
-// that only the Debian root has, runs inside that root.
+// command is the full command line that runs argv in all namespaces of a capsule. A program of OVN or Open vSwitch, or
+// one that only the Debian root has, runs inside that root.
 func (c *Cluster) command(capsule string, argv []string) ([]string, error) {
 	if len(argv) == 0 {
 		return nil, errors.New("no command given")
@@ -286,7 +286,8 @@ func (c *Cluster) Kill(service string, node int, signal syscall.Signal) error {
 // restartGrace is how long a service has to exit after SIGTERM.
 const restartGrace = 10 * time.Second
 
-// Restart sends SIGTERM to a service (SIGKILL after 10 s) and waits until its supervisor has restarted it and it is ready.
+// Restart sends SIGTERM to a service (SIGKILL after 10 s) and waits until its supervisor has restarted it and it is
+// ready.
 func (c *Cluster) Restart(ctx context.Context, service string, node int) error {
 	before, err := c.Status(node)
 	if err != nil {

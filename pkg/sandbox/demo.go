@@ -17,7 +17,8 @@ const demoNamespace = "demo"
 // demoPort is where the demo's pods serve their host name over HTTP (agnhost netexec, path /hostname).
 const demoPort = 8080
 
-// Demo starts a pod on each of two nodes and connects from each to the other. It prints what it does and what to try next.
+// Demo starts a pod on each of two nodes and connects from each to the other. It prints what it does and what to try
+// next.
 func (c *Cluster) Demo(ctx context.Context, out io.Writer) error {
 	if !c.Plan().Dev {
 		return errors.New("the demo needs a pod network, and this sandbox has no CNI plugin: start it with `woven-sandbox up --dev`")

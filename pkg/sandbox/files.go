@@ -14,8 +14,8 @@ func wrap(err error, format string, args ...any) error {
 	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
 }
 
-// makeDir creates a directory and its parents, readable by all: containers, which run as any user, see some of them. The
-// home directory above keeps other users of the machine out.
+// makeDir creates a directory and its parents, readable by all: containers, which run as any user, see some of them.
+// The home directory above keeps other users of the machine out.
 func makeDir(dir string) error {
 	return wrap(os.MkdirAll(dir, 0o755), "create a directory") // #nosec G301 -- see above
 }

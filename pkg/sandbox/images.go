@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// Images that are in every node. PauseImage holds a pod's namespaces; busybox and agnhost are for pods of tests and demos.
+// Images that are in every node. PauseImage holds a pod's namespaces; busybox and agnhost are for pods of tests and
+// demos.
 const (
 	PauseImage   = "registry.k8s.io/pause:3.10.2"
 	BusyboxImage = "docker.io/library/busybox:latest"

@@ -121,7 +121,8 @@ func (p Plan) kubeletConfig(n int) ([]byte, error) {
 		"authorization": map[string]any{"mode": "Webhook"},
 		"tlsCertFile":   p.Paths.PKI(name + "-serving.crt"), "tlsPrivateKeyFile": p.Paths.PKI(name + "-serving.key"),
 		"clusterDNS": []string{dnsAddress()}, "clusterDomain": "cluster.local", "resolvConf": p.resolvConf(name),
-		// The images exist only on the node, and its disk is the machine's: never remove images, never evict for disk pressure.
+		// The images exist only on the node, and its disk is the machine's: never remove images, never evict for disk
+		// pressure.
 		"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
 		"evictionHard":              map[string]string{"memory.available": "100Mi", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%"},
 		"volumePluginDir":           "/var/lib/kubelet/volumeplugins",
@@ -152,7 +153,8 @@ func (p Plan) kubeProxyConfig(n int) ([]byte, error) {
 	return raw, nil
 }
 
-// containerdConfig is containerd's config.toml (version 3). The sandbox may lack CAP_SYS_RESOURCE, hence restrict_oom_score_adj.
+// containerdConfig is containerd's config.toml (version 3). The sandbox may lack CAP_SYS_RESOURCE, hence
+// restrict_oom_score_adj.
 func containerdConfig(runc string) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "version = 3\nroot = %q\nstate = %q\n", "/var/lib/containerd", "/run/containerd")

@@ -22,14 +22,14 @@ func acquire(ctx context.Context, path string, waiting func()) (*fileLock, error
 	if err != nil {
 		return nil, fmt.Errorf("open lock %s: %w", path, err)
 	}
-	told := false
+	waited := false
 	var lockErr error
 	err = waitUntil(ctx, 100*time.Millisecond, func() bool {
 		lockErr = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if errors.Is(lockErr, syscall.EWOULDBLOCK) {
-			if !told {
+			if !waited {
 				waiting()
-				told = true
+				waited = true
 			}
 			return false
 		}

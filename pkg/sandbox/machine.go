@@ -21,10 +21,10 @@ var kubeletSysctls = []string{
 	"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes",
 }
 
-// raisedSysctls are minimums of machine-wide limits, since many nodes share one machine. A kubelet uses about ten inotify
-// instances, and Linux grants a user 128. All network namespaces share one neighbour table (arp(7)): 40 pods that talk to
-// each other need 1,600 entries, Linux allows 1,024, and beyond that packets are dropped ("neighbor table overflow" in the
-// kernel's log).
+// raisedSysctls are minimums of machine-wide limits, since many nodes share one machine. A kubelet uses about ten
+// inotify instances, and Linux grants a user 128. All network namespaces share one neighbour table (arp(7)): 40 pods
+// that talk to each other need 1,600 entries, Linux allows 1,024, and beyond that packets are dropped ("neighbor table
+// overflow" in the kernel's log).
 var raisedSysctls = map[string]int{
 	"fs/inotify/max_user_instances": 8192, "fs/inotify/max_user_watches": 524288,
 	"net/ipv4/neigh/default/gc_thresh2": 32768, "net/ipv4/neigh/default/gc_thresh3": 65536,
@@ -33,8 +33,8 @@ var raisedSysctls = map[string]int{
 
 func sysctlPath(name string) string { return filepath.Join("/proc/sys", name) }
 
-// machine is what sandboxes change on the machine as a whole. Its record is shared by all homes, because the last sandbox
-// of one home must not restore what a sandbox of another home still needs.
+// machine is what sandboxes change on the machine as a whole. Its record is shared by all homes, because the last
+// sandbox of one home must not restore what a sandbox of another home still needs.
 type machine struct{ dir string }
 
 // thisMachine keeps its record in /run, which a reboot empties.
@@ -89,8 +89,8 @@ func (m machine) prepare(ctx context.Context, user string) error {
 	return raiseSysctls()
 }
 
-// restore restores the settings and removes the created directories, if the sandbox with run directory user was the last.
-// A sandbox whose run directory is gone does not count.
+// restore restores the settings and removes the created directories, if the sandbox with run directory user was the
+// last. A sandbox whose run directory is gone does not count.
 func (m machine) restore(ctx context.Context, user string) error {
 	lock, err := m.lock(ctx)
 	if err != nil {

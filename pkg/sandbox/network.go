@@ -73,7 +73,8 @@ func controlNetwork(ctx context.Context, control Process, p Plan) error {
 	})
 }
 
-// clusterRoutes route from the control plane to pods through the first node, for the API server's proxy and for webhooks.
+// clusterRoutes route from the control plane to pods through the first node, for the API server's proxy and for
+// webhooks.
 func clusterRoutes(bridge netlink.Link, p Plan) error {
 	for _, dst := range p.clusterNets() {
 		via := NodeAddr(1, dst.Addr().Is6())
@@ -158,8 +159,8 @@ func ipNet(prefix netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: prefix.Masked().Addr().AsSlice(), Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen())}
 }
 
-// txOff turns transmit checksum offload off: the userspace datapath forwards frames unchanged, and nothing behind it would
-// fill in the checksum. The calling thread must be in the link's network namespace.
+// txOff turns transmit checksum offload off: the userspace datapath forwards frames unchanged, and nothing behind it
+// would fill in the checksum. The calling thread must be in the link's network namespace.
 func txOff(ctx context.Context, name string) error {
 	// exec forks from this thread, so the program runs in this thread's network namespace.
 	output, err := exec.CommandContext(ctx, "ethtool", "-K", name, "tx", "off").CombinedOutput() // #nosec G204 -- names of our own links

@@ -86,8 +86,8 @@ type ociHistoric struct {
 // epoch is the time stamp of everything in an image, so that equal content makes equal images.
 var epoch = time.Unix(0, 0).UTC()
 
-// writeOCI writes the file tree below root as an image in the OCI image layout (opencontainers/image-spec, image-layout.md), as a
-// tar archive that containerd imports.
+// writeOCI writes the file tree below root as an image in the OCI image layout (opencontainers/image-spec,
+// image-layout.md), as a tar archive that containerd imports.
 func writeOCI(out io.Writer, root string, img image) error {
 	var layer bytes.Buffer
 	if err := tarTree(&layer, root); err != nil {

@@ -97,9 +97,9 @@ func (p Plan) chassisConfig(n int) []string {
 	}
 }
 
-// nodeUnderlay creates a node's bridges and its address. With the userspace datapath, the tunnels' source address must be
-// on an Open vSwitch bridge, so eth0 is a port of br-phy and br-phy has the address. The bridges' devices disappear when
-// ovs-vswitchd exits, so these commands run after each of its starts.
+// nodeUnderlay creates a node's bridges and its address. With the userspace datapath, the tunnels' source address must
+// be on an Open vSwitch bridge, so eth0 is a port of br-phy and br-phy has the address. The bridges' devices disappear
+// when ovs-vswitchd exits, so these commands run after each of its starts.
 func (p Plan) nodeUnderlay(n int) []Hook {
 	bridges := []string{
 		"ovs-vsctl", "--timeout=10",
@@ -127,12 +127,12 @@ func (p Plan) nodeUnderlay(n int) []Hook {
 
 // nodeFilter is a node's own nftables(8) script, two chains.
 //
-// The first drops on the ingress hook what Open vSwitch has already received: AF_PACKET only copies frames, and the node's
-// kernel, which sees them on eth0 as well, would reply a second time.
+// The first drops on the ingress hook what Open vSwitch has already received: AF_PACKET only copies frames, and the
+// node's kernel, which sees them on eth0 as well, would reply a second time.
 //
 // The second masquerades packets from the control plane to pods that this node forwards, as the node's address on ovn0.
-// Replies of pods on other nodes then return through this node. Otherwise they would take another path than the requests,
-// and conntrack on that path would treat them as new connections of the pods and translate them.
+// Replies of pods on other nodes then return through this node. Otherwise they would take another path than the
+// requests, and conntrack on that path would treat them as new connections of the pods and translate them.
 func nodeFilter(dual bool) []byte {
 	var b strings.Builder
 	for _, table := range []string{"netdev sandbox", "inet sandbox"} {

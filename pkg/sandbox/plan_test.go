@@ -56,8 +56,8 @@ func TestPlanValidate(t *testing.T) {
 	}
 }
 
-// TestSpecsAreConsistent checks every capsule of every variant: names are unique, predecessors exist and are not circular,
-// paths are absolute.
+// TestSpecsAreConsistent checks every capsule of every variant: names are unique, predecessors exist and are not
+// circular, paths are absolute.
 func TestSpecsAreConsistent(t *testing.T) {
 	for _, flavour := range []func(*Plan){func(*Plan) {}, func(p *Plan) { p.DualStack = true }, func(p *Plan) { p.Dev = true }, func(p *Plan) { p.CgroupV2, p.KubeProxy = true, KubeProxyNone }} {
 		p := testPlan(3)

@@ -49,8 +49,8 @@ func readStat(pid int) (start uint64, state byte, err error) {
 	return parseStat(raw)
 }
 
-// parseStat parses state and start time of a line of /proc/<pid>/stat (proc(5)). The program's name, in parentheses, may
-// itself contain spaces and parentheses.
+// parseStat parses state and start time of a line of /proc/<pid>/stat (proc(5)). The program's name, in parentheses,
+// may itself contain spaces and parentheses.
 func parseStat(raw []byte) (start uint64, state byte, err error) {
 	end := bytes.LastIndexByte(raw, ')')
 	if end < 0 {
@@ -80,8 +80,8 @@ func (p Process) Alive() bool {
 	return err == nil && start == p.Start && state != 'Z' && state != 'X'
 }
 
-// kill sends SIGKILL and waits until the process is gone. A process that has already exited is no error; another process
-// that reuses its pid is not touched.
+// kill sends SIGKILL and waits until the process is gone. A process that has already exited is no error; another
+// process that reuses its pid is not touched.
 func (p Process) kill(ctx context.Context) error {
 	if !p.Alive() {
 		return nil

@@ -42,7 +42,8 @@ type supervisor struct {
 	status CapsuleStatus
 }
 
-// RunCapsule is the second stage of a capsule's pid 1: it prepares the file system, then runs the services until ctx ends.
+// RunCapsule is the second stage of a capsule's pid 1: it prepares the file system, then runs the services until ctx
+// ends.
 func RunCapsule(ctx context.Context, specFile string, log logr.Logger, now func() time.Time) error {
 	spec, err := readSpec(specFile)
 	if err != nil {
@@ -159,7 +160,8 @@ func (s *supervisor) wasReady(name string) bool {
 	}
 }
 
-// becomeReady waits for the service's probe and runs the hooks that follow. It returns false when the service exits first.
+// becomeReady waits for the service's probe and runs the hooks that follow. It returns false when the service exits
+// first.
 func (s *supervisor) becomeReady(ctx context.Context, service Service, starts int, out *os.File, over <-chan struct{}) bool {
 	probe, err := newProbe(service.Ready)
 	if err != nil {

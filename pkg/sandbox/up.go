@@ -227,7 +227,8 @@ func installCNI(p Plan, n int) error {
 	return target.copy(filepath.Join(p.WovenBin, wovenCNI), wovenCNI, 0o755)
 }
 
-// startAll starts every capsule, records it, puts it into its cgroups, connects it to the bridge, and releases its pid 1.
+// startAll starts every capsule, records it, puts it into its cgroups, connects it to the bridge, and releases its
+// pid 1.
 func (u *starter) startAll(ctx context.Context, v1 []hierarchy) error {
 	cables := map[string]link{}
 	for _, l := range u.plan.links() {

@@ -67,15 +67,15 @@ func values(r *labels.Requirement) []string {
 	return slices.Compact(out)
 }
 
-// anchor restricts the search for members of a group: every member has label key with one of values, or with any value if
-// values is empty. A group that requires the presence of no label has no anchor (key is empty).
+// anchor restricts the search for members of a group: every member has label key with one of values, or with any value
+// if values is empty. A group that requires the presence of no label has no anchor (key is empty).
 type anchor struct {
 	key    string
 	values []string
 }
 
-// anchorOf picks the requirement that leaves the fewest candidates: the one with the shortest list of values, else one that
-// requires that a key exists.
+// anchorOf picks the requirement that leaves the fewest candidates: the one with the shortest list of values, else one
+// that requires that a key exists.
 func anchorOf(requirements labels.Requirements) anchor {
 	var best anchor
 	for i := range requirements {

@@ -1,9 +1,9 @@
 // Package selector is an index of objects by label selector. Each change of an object or a selector returns the matches
 // that it added and removed.
 //
-// Equal selectors share one group, which keeps its members once. A change of an object evaluates only groups that require
-// one of its labels with its value; a new group evaluates only objects that have a label that it requires. Selectors that
-// only exclude labels have no label to look up and are evaluated for every object.
+// Equal selectors share one group, which keeps its members once. A change of an object evaluates only groups that
+// require one of its labels with its value; a new group evaluates only objects that have a label that it requires.
+// Selectors that only exclude labels have no label to look up and are evaluated for every object.
 //
 // The package is pure and not safe for concurrent use.
 package selector

@@ -21,8 +21,8 @@ import (
 // burst is how many pods are created at once.
 const burst = 2000
 
-// BenchmarkPodBurst creates pods as fast as the API server accepts them, once without a controller and once with one, until
-// the last pod has its address. CPU times are per pod: on a busy machine they are more reliable than rates.
+// BenchmarkPodBurst creates pods as fast as the API server accepts them, once without a controller and once with one,
+// until the last pod has its address. CPU times are per pod: on a busy machine they are more reliable than rates.
 func BenchmarkPodBurst(b *testing.B) {
 	program := Build(b, "cmd/controller")
 	for range b.N {

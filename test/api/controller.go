@@ -17,8 +17,8 @@ type ControllerProcess struct {
 	url string
 }
 
-// StartController runs the program cmd/controller against a server and a northbound database, with short lease times. flags
-// are appended.
+// StartController runs the program cmd/controller against a server and a northbound database, with short lease times.
+// flags are appended.
 func StartController(t testing.TB, s *Server, program, nbEndpoint string, flags ...string) *ControllerProcess {
 	t.Helper()
 	port := strconv.Itoa(freePort(t))

@@ -26,7 +26,8 @@ type beats struct {
 	at   time.Time
 }
 
-// renew renews the Lease count times, one second apart by its own clock, with the RBAC rules of config/rbac/cniserver.yaml.
+// renew renews the Lease count times, one second apart by its own clock, with the RBAC rules of
+// config/rbac/cniserver.yaml.
 func (b *beats) renew(t *testing.T, count int) {
 	t.Helper()
 	seconds := int32(model.HeartbeatSeconds)
@@ -50,8 +51,8 @@ func (b *beats) renew(t *testing.T, count int) {
 	}
 }
 
-// testHeartbeats checks that nodes renew their Leases and the controller detects lost ones, each with its own RBAC rules, and
-// that moving a gateway emits an event.
+// testHeartbeats checks that nodes renew their Leases and the controller detects lost ones, each with its own RBAC
+// rules, and that moving a gateway emits an event.
 func (e *edges) testHeartbeats(t *testing.T) {
 	e.server.Apply("config/rbac/cniserver.yaml")
 	leases, err := node.NewLeases(e.server.Config(CNIServer), model.HeartbeatNamespace)

@@ -188,8 +188,8 @@ func split(addrs string) []string {
 	return strings.Split(addrs, ",")
 }
 
-// judge checks the history in the order of etcd. At no moment do two pods, or two IP objects, have the same address. No pod
-// has an address without a record. No pod's address changes. Up to revision until, no retained record is deleted.
+// judge checks the history in the order of etcd. At no moment do two pods, or two IP objects, have the same address. No
+// pod has an address without a record. No pod's address changes. Up to revision until, no retained record is deleted.
 func (h *history) judge(t *testing.T, kept func(record string) bool, until int64) {
 	t.Helper()
 	h.mu.Lock()

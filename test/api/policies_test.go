@@ -24,8 +24,8 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// adminPolicyCRD is the part of a v1alpha1 CRD that this test needs; later releases of network-policy-api have the types, but
-// not the CRDs.
+// adminPolicyCRD is the part of a v1alpha1 CRD that this test needs; later releases of network-policy-api have the
+// types, but not the CRDs.
 const adminPolicyCRD = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -100,8 +100,8 @@ func createLate(t *testing.T, s *Server, c client.Client, o client.Object) clien
 	return c
 }
 
-// Policies that exist at the start are known before anything is written, and the optional kinds may be installed and removed
-// at any time.
+// Policies that exist at the start are known before anything is written, and the optional kinds may be installed and
+// removed at any time.
 func TestPolicies(t *testing.T) {
 	s := Start(t)
 	s.Install()
@@ -217,8 +217,8 @@ func (b *rows) awaitRules(t *testing.T, ref model.Ref, want ...string) {
 	})
 }
 
-// Policies become ACLs with the controller's own RBAC rules. A policy that becomes invalid gets an event and keeps its ACLs.
-// ACLs are removed with their kind.
+// Policies become ACLs with the controller's own RBAC rules. A policy that becomes invalid gets an event and keeps its
+// ACLs. ACLs are removed with their kind.
 func TestPolicyRows(t *testing.T) {
 	b := &rows{harness: newHarness(t)}
 	b.server.Install()

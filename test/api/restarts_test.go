@@ -30,8 +30,8 @@ var (
 	restartsRace = flag.Bool("restarts-race", false, "run the controller of TestRestarts with the race detector")
 )
 
-// TestRestarts kills the controller repeatedly while pods are created and deleted, with fewer addresses than pods. At no
-// moment may two pods have the same address, and in the end nothing is left.
+// TestRestarts kills the controller repeatedly while pods are created and deleted, with fewer addresses than pods. At
+// no moment may two pods have the same address, and in the end nothing is left.
 func TestRestarts(t *testing.T) {
 	b := newHarness(t)
 	if *restartsRace {
@@ -77,7 +77,7 @@ func TestRestarts(t *testing.T) {
 // leader is the current controller.
 type leader struct {
 	*ControllerProcess
-	harness      *harness
+	harness  *harness
 	identity string
 	past     []*ControllerProcess
 }
@@ -99,8 +99,8 @@ func (l *leader) await(t *testing.T, h *history, c *churn, writes int) {
 	h.await(t, fmt.Sprintf("there are %d writes", writes), func() bool { return h.written >= writes && c.ops.Load() >= ops })
 }
 
-// replace kills the leader and starts its successor. Every fourth successor is already a standby, and leads when the lease has
-// expired.
+// replace kills the leader and starts its successor. Every fourth successor is already a standby, and leads when the
+// lease has expired.
 func (l *leader) replace(t *testing.T, round int) {
 	t.Helper()
 	l.past = append(l.past, l.ControllerProcess)

@@ -27,7 +27,8 @@ type rows struct {
 	db *ovsdbclient.DB
 }
 
-// TestAddressRows checks the promises of docs/addresses.md on a real API server and with the controller's own RBAC rules.
+// TestAddressRows checks the promises of docs/addresses.md on a real API server and with the controller's own RBAC
+// rules.
 func TestAddressRows(t *testing.T) {
 	b := &rows{harness: newHarness(t)}
 	b.server.Install()
@@ -158,8 +159,8 @@ func (b *rows) port(name string) *nb.LogicalSwitchPort {
 	return nil
 }
 
-// With a rolling update and as many addresses as pods, the new pod waits, gets an event that names the holder, and gets the
-// address as soon as one is free.
+// With a rolling update and as many addresses as pods, the new pod waits, gets an event that names the holder, and gets
+// the address as soon as one is free.
 func (b *rows) deployment(t *testing.T) {
 	list := []string{annotations.SuffixIPPool, "10.16.40.1..10.16.40.2"}
 	one := b.pod(t, "default", "shop-1-a", "ReplicaSet", "shop-1", list...)
@@ -182,7 +183,8 @@ func (b *rows) deployment(t *testing.T) {
 	b.remove(t, next, last)
 }
 
-// The address of a DaemonSet's pod is released with the pod. The address of a completed pod is free although the pod exists.
+// The address of a DaemonSet's pod is released with the pod. The address of a completed pod is free although the pod
+// exists.
 func (b *rows) daemonSetAndJob(t *testing.T) {
 	requested := []string{annotations.SuffixIPAddress, "10.16.41.7"}
 	agent := b.pod(t, "default", "agent-x", "DaemonSet", "agent", requested...)

@@ -31,8 +31,8 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// The users of the API server: Admin may do everything; Controller and CNIServer are bound in config/rbac/controller.yaml
-// and config/rbac/cniserver.yaml.
+// The users of the API server: Admin may do everything; Controller and CNIServer are bound in
+// config/rbac/controller.yaml and config/rbac/cniserver.yaml.
 const (
 	Admin      = "admin"
 	Controller = "woven-controller"

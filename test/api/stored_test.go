@@ -16,8 +16,8 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// Objects that are older than the schema's rules may violate them. They can be edited while the violation does not change,
-// and they can be corrected.
+// Objects that are older than the schema's rules may violate them. They can be edited while the violation does not
+// change, and they can be corrected.
 func TestStoredObjectsStayEditable(t *testing.T) {
 	s := Start(t)
 	strict := s.installWithoutRules(t)

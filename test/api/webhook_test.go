@@ -55,8 +55,8 @@ func (h *heard) taken() string {
 	return text
 }
 
-// startHooked applies config/webhook with a loopback address instead of the Service, and waits until invalid objects are
-// refused.
+// startHooked applies config/webhook with a loopback address instead of the Service, and waits until invalid objects
+// are refused.
 func startHooked(t *testing.T) *hooked {
 	t.Helper()
 	h := &hooked{harness: newHarness(t), heard: &heard{}}
@@ -282,8 +282,8 @@ func (h *hooked) deletion(t *testing.T) {
 	}
 }
 
-// certificate checks that a destroyed certificate is issued again, once for any number of controllers. All of them serve it,
-// and the replaced one is still trusted.
+// certificate checks that a destroyed certificate is issued again, once for any number of controllers. All of them
+// serve it, and the replaced one is still trusted.
 func (h *hooked) certificate(t *testing.T) {
 	address := "127.0.0.1:" + strconv.Itoa(freePort(t))
 	standby := h.start(t, "--leader-elect-identity=standby", "--webhook-bind-address="+address, "--webhook-self-signed",

@@ -62,11 +62,12 @@ func focus(specs []string) string {
 	return "^Kubernetes e2e suite (" + strings.Join(quoted, "|") + ")$"
 }
 
-// alone matches specs that cannot run in parallel, though upstream does not mark them Serial: their pods listen on the same
-// ports of the nodes (see the comment above them in test/e2e/network/networking.go).
+// alone matches specs that cannot run in parallel, though upstream does not mark them Serial: their pods listen on the
+// same ports of the nodes (see the comment above them in test/e2e/network/networking.go).
 var alone = regexp.MustCompile(`should function for service endpoints using hostNetwork`)
 
-// run runs the specs in parallel, those marked Serial one by one (Ginkgo does that), and then those that must run alone.
+// run runs the specs in parallel, those marked Serial one by one (Ginkgo does that), and then those that must run
+// alone.
 func (k kubernetesSuite) run(ctx context.Context, chosen selection) (summary, error) {
 	done, specs := summary{suite: "Kubernetes", log: filepath.Join(k.logs, "parallel.log"), left: chosen.left}, chosen.run
 	if err := k.cluster.ImportImages(ctx, k.dir); err != nil {
@@ -150,7 +151,8 @@ func (k kubernetesSuite) command(p pass) []string {
 // interruptGrace is how long an interrupted suite may clean up.
 const interruptGrace = 30 * time.Second
 
-// runLogged runs a command and writes its output to a file. When ctx ends, it sends SIGINT, and SIGKILL after interruptGrace.
+// runLogged runs a command and writes its output to a file. When ctx ends, it sends SIGINT, and SIGKILL after
+// interruptGrace.
 func runLogged(ctx context.Context, name, file, dir string, env, argv []string, also ...io.Writer) error {
 	log, err := os.Create(file) // #nosec G304 -- our own directory
 	if err != nil {

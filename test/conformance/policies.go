@@ -106,8 +106,8 @@ func (p policySuite) until(ctx context.Context, what, want string, args ...strin
 	}
 }
 
-// except is the regular expression for -test.skip that matches exactly these subtests of rootTest, and tests of which no
-// subtest runs.
+// except is the regular expression for -test.skip that matches exactly these subtests of rootTest, and tests of which
+// no subtest runs.
 func except(names []string) string {
 	exact := make([]string, len(names))
 	for i, name := range names {
@@ -120,8 +120,8 @@ func except(names []string) string {
 	return strings.Join(exact, "|")
 }
 
-// verdicts parses the verbose output of a Go test program while it is written. The results of subtests come only at the end,
-// so progress counts the subtests that have begun.
+// verdicts parses the verbose output of a Go test program while it is written. The results of subtests come only at the
+// end, so progress counts the subtests that have begun.
 type verdicts struct {
 	lineReader
 	count   *counter

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// listPolicyTests returns the names "<test>/<subtest>" of a conformance suite of network-policy-api, in the order of its
-// source in dir. A Go test program cannot list its subtests, but these are literals: suite.ConformanceTest{ShortName: "…",
-// Test: func … t.Run("…", …)}.
+// listPolicyTests returns the names "<test>/<subtest>" of a conformance suite of network-policy-api, in the order of
+// its source in dir. A Go test program cannot list its subtests, but these are literals:
+// suite.ConformanceTest{ShortName: "…", Test: func … t.Run("…", …)}.
 func listPolicyTests(dir string) ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {

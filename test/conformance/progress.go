@@ -51,9 +51,9 @@ func (l *lineReader) lines(b []byte) []string {
 	return lines[:len(lines)-1]
 }
 
-// specLines reads Ginkgo's verbose output while it is written. A block about one spec begins with a line such as
-// "• [FAILED] [1.234 seconds]", and the line after it names the spec and its labels. (The --progress-report-url of e2e.test reports only the
-// beginning and the end.)
+// specLines reads Ginkgo's verbose output while it is written. A block about one spec begins with a line such as "•
+// [FAILED] [1.234 seconds]", and the line after it names the spec and its labels. (The --progress-report-url of
+// e2e.test reports only the beginning and the end.)
 type specLines struct {
 	lineReader
 	count *counter

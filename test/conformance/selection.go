@@ -20,8 +20,8 @@ var groups = []group{
 	{"dual stack", regexp.MustCompile(`^\[sig-network\] \[Feature:IPv6DualStack\]`)},
 }
 
-// ofOthers are specs whose subject is another program than the network: kube-proxy, which does not run; an API server that runs as a
-// pod; the ConfigMap of the cluster's DNS server.
+// ofOthers are specs whose subject is another program than the network: kube-proxy, which does not run; an API server
+// that runs as a pod; the ConfigMap of the cluster's DNS server.
 var ofOthers = regexp.MustCompile(`kube-proxy|iptables rules|after restarting apiserver|DNS configMap`)
 
 // subset are the specs that "make test" runs: those of Conformance, and one for each kind of NetworkPolicy.
@@ -43,8 +43,8 @@ type leftOut struct {
 	by   *skip
 }
 
-// choose divides the specs that wanted accepts into those to run and those to skip. An entry of skips that matches none of
-// the specs is an error: the spec was removed or renamed.
+// choose divides the specs that wanted accepts into those to run and those to skip. An entry of skips that matches none
+// of the specs is an error: the spec was removed or renamed.
 func choose(specs []string, skips []skip, has func(feature string) bool, wanted func(string) bool) (selection, error) {
 	var chosen selection
 	used := make([]bool, len(skips))

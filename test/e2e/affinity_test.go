@@ -16,9 +16,9 @@ import (
 // 4^-20.
 const affinityRounds = 20
 
-// servedWithAffinityTimeout tests a Service with a timeout of session affinity. OVN drops the first packet of each unknown
-// client, so the first reply needs a retransmission; the connection is established all the same. When OVN has forgotten a
-// client, it may get another backend.
+// servedWithAffinityTimeout tests a Service with a timeout of session affinity. OVN drops the first packet of each
+// unknown client, so the first reply needs a retransmission; the connection is established all the same. When OVN has
+// forgotten a client, it may get another backend.
 func (t *test) servedWithAffinityTimeout(pods []corev1.Pod) {
 	t.Helper()
 	seconds := int32(2)

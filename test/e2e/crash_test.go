@@ -16,7 +16,8 @@ import (
 
 const rolloutPods = 100
 
-// While 100 pods start, programs are killed: all pods start, no two get the same address, and nothing is left afterwards.
+// While 100 pods start, programs are killed: all pods start, no two get the same address, and nothing is left
+// afterwards.
 func TestKilledDuringRollout(t *testing.T) {
 	te := begin(t, shared)
 	te.consistent(convergeTimeout)

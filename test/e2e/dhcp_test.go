@@ -16,8 +16,8 @@ import (
 // interface is not changed.
 const lease = `printf '#!/bin/sh\n[ "$1" = bound ] && env\nexit 0\n' > /tmp/told && chmod +x /tmp/told && udhcpc -f -n -q -t 3 -T 1 -i eth0 -s /tmp/told`
 
-// OVN replies to a pod's DHCP request with the pod's own address and the subnet's options, also after they change while the
-// pod runs, and does not reply once DHCP is disabled.
+// OVN replies to a pod's DHCP request with the pod's own address and the subnet's options, also after they change while
+// the pod runs, and does not reply once DHCP is disabled.
 func TestDHCP(t *testing.T) {
 	te := begin(t, shared)
 	lab := subnet("lab", "10.72.0.0/24", "lab")
@@ -26,7 +26,7 @@ func TestDHCP(t *testing.T) {
 	te.namespace("lab", nil)
 	te.create(te.newPod("lab", "a", "n1", nil))
 	pod := te.becomes("lab", "a", 40*time.Second)
-	told := func(what string, texts ...string) {
+	gets := func(what string, texts ...string) {
 		t.Helper()
 		te.wait(20*time.Second, what, func(ctx context.Context) string {
 			out, err := te.inPod(ctx, pod, "sh", "-c", lease)
@@ -37,9 +37,9 @@ func TestDHCP(t *testing.T) {
 		})
 		te.say("%s: %s", what, strings.Join(texts, " "))
 	}
-	told("the options of the subnet", "ip="+pod.Status.PodIP, "lease=7200", "dns=10.96.0.10 10.96.0.11", "router=10.72.0.1", "mtu=1300", "serverid=169.254.0.254", "mask=24")
+	gets("the options of the subnet", "ip="+pod.Status.PodIP, "lease=7200", "dns=10.96.0.10 10.96.0.11", "router=10.72.0.1", "mtu=1300", "serverid=169.254.0.254", "mask=24")
 	te.patch("lab", `{"dhcpV4Options":"lease_time=600,router=10.72.0.254","mtu":1350}`)
-	told("other options on the live subnet", "ip="+pod.Status.PodIP, "lease=600", "router=10.72.0.254", "mtu=1350")
+	gets("other options on the live subnet", "ip="+pod.Status.PodIP, "lease=600", "router=10.72.0.254", "mtu=1350")
 	te.wait(10*time.Second, "the status names the row", func(ctx context.Context) string {
 		s := &v1.Subnet{}
 		if err := te.api.Get(ctx, client.ObjectKey{Name: "lab"}, s); err != nil || s.Status.DHCPv4OptionsUUID == "" {

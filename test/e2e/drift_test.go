@@ -67,7 +67,7 @@ func TestDrift(t *testing.T) {
 	}
 	te.say("rows of other clients are unchanged: a switch, a port in our switch, a policy in our router")
 	te.pairs(pods)
-	te.outward(pods, false)
+	te.egressWorks(pods, false)
 }
 
 func (t *test) nbctl(args ...string) {

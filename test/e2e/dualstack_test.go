@@ -21,8 +21,8 @@ func TestDualStack(t *testing.T) {
 	}
 	te.pairs(pods)
 	te.nodesAndPods(pods)
-	te.outward(pods, false)
-	te.outward(pods, true)
+	te.egressWorks(pods, false)
+	te.egressWorks(pods, true)
 	te.consistent(10 * time.Second)
 	te.nothingLeft(before, namespace)
 	te.egressAddresses("10.70.0.0/24,fd00:10:70::/112")

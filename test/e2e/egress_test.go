@@ -127,7 +127,8 @@ func (e *egress) only(pod int, action string) (rules []string) {
 	return rules
 }
 
-// TestEgressAddresses: the source address that a host outside sees, while the subnet's settings change under running pods.
+// TestEgressAddresses: the source address that a host outside sees, while the subnet's settings change under running
+// pods.
 func TestEgressAddresses(t *testing.T) { begin(t, shared).egressAddresses("10.70.0.0/24") }
 
 func (t *test) egressAddresses(cidr string) {
@@ -220,7 +221,8 @@ func (t *test) egressRules(cidr string) {
 	}
 }
 
-// TestNorthGateway: a pod that names the next hop of what it sends leaves by that node, and takes the way of its subnet again without.
+// TestNorthGateway: a pod that names the next hop of what it sends leaves by that node, and takes the way of its subnet
+// again without.
 func TestNorthGateway(t *testing.T) { begin(t, shared).northGateway("10.76.0.0/24") }
 
 func (t *test) northGateway(cidr string) {
@@ -296,7 +298,8 @@ func (r *router) nft(args ...string) string {
 	return out
 }
 
-// passed waits until the router has had packets of all pods, from the pods' own addresses, from the nodes that node gives.
+// passed waits until the router has had packets of all pods, from the pods' own addresses, from the nodes that node
+// gives.
 func (r *router) passed(e *egress, how string, node func(pod *corev1.Pod) int) {
 	e.Helper()
 	for _, v6 := range e.families() {
@@ -333,7 +336,8 @@ func (r *router) mac(node int) string {
 	return strings.TrimSpace(out)
 }
 
-// TestEgressByRouter: externalEgressGateway hands packets to a router outside, from the node of each pod or from the gateway node.
+// TestEgressByRouter: externalEgressGateway hands packets to a router outside, from the node of each pod or from the
+// gateway node.
 func TestEgressByRouter(t *testing.T) { begin(t, shared).egressByRouter("10.72.0.0/24") }
 
 func (t *test) egressByRouter(cidr string) {

@@ -136,7 +136,8 @@ func (t *test) must(err error, format string, args ...any) {
 	}
 }
 
-// wait calls done every 100 ms until it returns an empty string. On timeout the test fails with the last returned string.
+// wait calls done every 100 ms until it returns an empty string. On timeout the test fails with the last returned
+// string.
 func (t *test) wait(limit time.Duration, what string, done func(ctx context.Context) string) {
 	t.Helper()
 	if missing := t.waitFor(limit, done); missing != "" {

@@ -26,8 +26,8 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// mostLost is the maximum number of lost datagrams, one every 50 ms, when a gateway node fails. The target is 5 s; the test
-// prints the actual time.
+// mostLost is the maximum number of lost datagrams, one every 50 ms, when a gateway node fails. The target is 5 s; the
+// test prints the actual time.
 const mostLost = 200
 
 var failovers = flag.Int("failovers", 1, "number of failovers in TestGatewayFailover; more for statistics")
@@ -35,8 +35,8 @@ var failovers = flag.Int("failovers", 1, "number of failovers in TestGatewayFail
 // pausedPrograms are all programs of a node that have an effect outside of it.
 var pausedPrograms = []string{"ovs-vswitchd", "ovs-db", "ovn-controller", "cniserver", "kubelet", "containerd"}
 
-// When the gateway node of a centralized subnet hangs, its traffic moves to the next one within seconds, and stays there
-// when the first one recovers. Restarts and a hanging API server move nothing.
+// When the gateway node of a centralized subnet hangs, its traffic moves to the next one within seconds, and stays
+// there when the first one recovers. Restarts and a hanging API server move nothing.
 func TestGatewayFailover(t *testing.T) {
 	te := begin(t, shared)
 	pod := te.centralizedPod("failover", "10.64.0.0/24", "n1,n2")
@@ -81,8 +81,8 @@ func TestGatewayFailover(t *testing.T) {
 	})
 }
 
-// failOver pauses n1, checks that traffic soon leaves through n2, resumes n1 and checks that everything converges. It returns
-// the time from the pause to the first packet through n2.
+// failOver pauses n1, checks that traffic soon leaves through n2, resumes n1 and checks that everything converges. It
+// returns the time from the pause to the first packet through n2.
 func (t *test) failOver(s *stream) time.Duration {
 	t.Helper()
 	t.beating("n1", "n2")

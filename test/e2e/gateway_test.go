@@ -67,7 +67,7 @@ func TestPrivateSubnet(t *testing.T) {
 	te.asks(neighbour, vault, true)
 	te.asks(vault, lab, true)
 	te.nodesAndPods([]corev1.Pod{*vault, *neighbour})
-	te.outward([]corev1.Pod{*vault, *neighbour}, false)
+	te.egressWorks([]corev1.Pod{*vault, *neighbour}, false)
 	var changes []func()
 	for _, spec := range []string{
 		`{"allowSubnets":["10.61.0.0/24","192.0.2.0/24"]}`,
@@ -119,8 +119,8 @@ func (t *test) whileRulesChange(may, mayNot, to *corev1.Pod, changes ...func()) 
 	t.say("%d changes of the rules: %d of %d allowed pings lost, %d of %d others got through", len(changes), a.lost, a.sent, r.sent-r.lost, r.sent)
 }
 
-// Egress traffic of a centralized subnet has the source address of its gateway node, wherever the pod runs, and follows a
-// change of the gateway node.
+// Egress traffic of a centralized subnet has the source address of its gateway node, wherever the pod runs, and follows
+// a change of the gateway node.
 func TestCentralizedGateway(t *testing.T) {
 	te := begin(t, shared)
 	central := subnet("central", "10.63.0.0/24", "central")

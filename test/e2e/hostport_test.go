@@ -15,8 +15,8 @@ import (
 // hostPortNumber is the hostPort of a pod on node n1.
 const hostPortNumber = 18070
 
-// A hostPort is reached from its node, from other nodes, from pods on either and from outside, and is closed when the pod is
-// gone.
+// A hostPort is reached from its node, from other nodes, from pods on either and from outside, and is closed when the
+// pod is gone.
 func TestHostPort(t *testing.T) {
 	te := begin(t, shared)
 	namespace := te.namespace("hostport", nil)

@@ -24,7 +24,7 @@ func (t *test) inPod(ctx context.Context, pod *corev1.Pod, argv ...string) (stri
 	return t.cluster.Kubectl(ctx, append([]string{"exec", "-n", pod.Namespace, pod.Name, "--"}, argv...)...)
 }
 
-// shows waits until the output of a program in each pod contains a text, and not another.
+// shows waits until the output of a program in each pod contains text and not no.
 func (e *egress) shows(what string, argv []string, text, no string) {
 	e.Helper()
 	start := time.Now()
@@ -40,13 +40,13 @@ func (e *egress) shows(what string, argv []string, text, no string) {
 	e.say("%s, in both running pods (seen after %.1f s)", what, time.Since(start).Seconds())
 }
 
-// works: the pods reach each other, the nodes and the host outside, and are the same as before.
+// works checks that the pods reach each other, the nodes and the outside host, and are unchanged and not restarted.
 func (e *egress) works() {
 	e.Helper()
 	e.pairs(e.pods)
 	e.nodesAndPods(e.pods)
 	for _, v6 := range e.families() {
-		e.outward(e.pods, v6)
+		e.egressWorks(e.pods, v6)
 	}
 	for i, now := range e.ready(e.name, len(e.pods), 10*time.Second) {
 		if old := e.pods[i]; now.UID != old.UID || now.Status.PodIP != old.Status.PodIP || now.Status.ContainerStatuses[0].RestartCount > 0 {
@@ -55,7 +55,8 @@ func (e *egress) works() {
 	}
 }
 
-// pinging has the first pod ping the host outside for ten seconds; the function that it returns says how many answers were lost.
+// pinging pings the outside host from the first pod for ten seconds. The returned function checks and logs the lost
+// replies.
 func (e *egress) pinging() func() {
 	type result struct {
 		text string
@@ -74,7 +75,7 @@ func (e *egress) pinging() func() {
 	}
 }
 
-// defaultRoute lists the default routes of a family.
+// defaultRoute is the command that lists the default routes of an IP family.
 func defaultRoute(v6 bool) []string {
 	if v6 {
 		return []string{"ip", "-6", "route", "show", "default"}
@@ -82,7 +83,7 @@ func defaultRoute(v6 bool) []string {
 	return []string{"ip", "route", "show", "default"}
 }
 
-// TestLiveGateway: pods that run follow their subnet to another gateway, also if the cniserver was not there when it changed.
+// Running pods follow a change of their subnet's gateway, even one while the cniserver was down.
 func TestLiveGateway(t *testing.T) { begin(t, shared).liveGateway("10.73.0.0/24") }
 
 func (t *test) liveGateway(cidr string) {
@@ -123,7 +124,7 @@ func (t *test) liveGateway(cidr string) {
 	t.consistent(10 * time.Second)
 }
 
-// TestLiveMTU: pods that run follow their subnet to another MTU, at both ends of their link.
+// Running pods follow a change of their subnet's MTU, on both ends of the veth pair.
 func TestLiveMTU(t *testing.T) {
 	te := begin(t, shared)
 	e := te.leaving("sized", "10.74.0.0/24", func(*v1.SubnetSpec) {})
@@ -161,7 +162,7 @@ func lineWith(text string, parts ...string) string {
 	return ""
 }
 
-// TestLiveExclusion: addresses that are excluded later stay with the pods that have them, and go to no others.
+// Pods keep addresses that are excluded later, and no other pod gets them.
 func TestLiveExclusion(t *testing.T) {
 	te := begin(t, shared)
 	e := te.leaving("excluded", "10.75.0.0/24", func(*v1.SubnetSpec) {})
@@ -178,13 +179,13 @@ func TestLiveExclusion(t *testing.T) {
 	if a := netip.MustParseAddr(third.Status.PodIP); a.Compare(netip.MustParseAddr("10.75.0.200")) <= 0 {
 		t.Errorf("the new pod has %s, which is excluded", a)
 	}
-	te.say("excludeIps takes in the running pods' %s and %s; a new pod has %s", e.pods[0].Status.PodIP, e.pods[1].Status.PodIP, third.Status.PodIP)
+	te.say("excludeIps now includes the running pods' %s and %s; a new pod has %s", e.pods[0].Status.PodIP, e.pods[1].Status.PodIP, third.Status.PodIP)
 	te.remove(third)
 	e.works()
 	te.consistent(10 * time.Second)
 }
 
-// TestRoutesOfPods: the annotation "routes" is in the pod from the start; one that is wrong is named to who looks at the pod.
+// The routes of the annotation are in the pod from its start; an invalid annotation is reported by an event of the pod.
 func TestRoutesOfPods(t *testing.T) {
 	te := begin(t, shared)
 	ns := te.namespace("routes", nil)
@@ -207,7 +208,7 @@ func TestRoutesOfPods(t *testing.T) {
 		}
 	}
 	te.say("routes of a pod: %s", strings.ReplaceAll(strings.TrimSpace(out), "\n", "; "))
-	te.outward([]corev1.Pod{*good}, false)
+	te.egressWorks([]corev1.Pod{*good}, false)
 	te.warning(40*time.Second, ns, "garbled", key, "JSON")
 	te.warning(40*time.Second, ns, "elsewhere", key, "fd00::1", "203.0.113.0/24")
 	te.remove(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "garbled"}}, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "elsewhere"}})

@@ -1,4 +1,5 @@
-// Package e2e tests Woven on a sandbox: a whole cluster on this machine, with real packets. "make e2e" runs it; it needs root.
+// Package e2e tests Woven on a sandbox: a whole cluster on this machine, with real packets. "make e2e" runs it; it
+// needs root.
 //
 //	go test ./test/e2e -v -run TestDrift -sandbox k0     use a running sandbox, and keep it
 //	go test ./test/e2e -v -run TestDrift -keep           keep the sandbox until the next run

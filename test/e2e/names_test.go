@@ -19,12 +19,12 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// ovnTTL is the TTL of OVN's DNS responses in seconds (DNS_DEFAULT_RR_TTL of ovn-controller). The sandbox's CoreDNS has a TTL
-// of 5 or less, so the TTL shows who responded.
+// ovnTTL is the TTL of OVN's DNS responses in seconds (DNS_DEFAULT_RR_TTL of ovn-controller). The sandbox's CoreDNS has
+// a TTL of 5 or less, so the TTL shows who responded.
 const ovnTTL = "3600"
 
-// TestNames: on a dual-stack sandbox whose OVN answers queries for names of Services,
-// pods ask the cluster's DNS, while it runs and while it does not.
+// On a dual-stack sandbox whose OVN responds to DNS queries for names of Services, pods resolve these with and without
+// a running DNS server.
 func TestNames(t *testing.T) {
 	te := alone(t, sandbox.Options{Name: sandboxName("e2en"), DNS: true, OVNDNS: true})
 	namespace := te.namespace("names", nil)
@@ -73,8 +73,8 @@ func podIPs(pods ...*corev1.Pod) (out []string) {
 	return out
 }
 
-// dig lists the data of the records that a pod gets for a question, sorted; by OVN tells that
-// they have its time to live. The error is that of dig: nobody answered.
+// dig returns the record data that a pod gets for a query, sorted. byOVN means that the TTL is OVN's. err is dig's
+// error, if there is no response.
 func (t *test) dig(ctx context.Context, pod *corev1.Pod, question ...string) (data []string, byOVN bool, err error) {
 	args := append([]string{"dig", "+noall", "+answer", "+time=1", "+tries=2"}, question...)
 	out, err := t.inPod(ctx, pod, args...)
@@ -94,7 +94,8 @@ func (t *test) dig(ctx context.Context, pod *corev1.Pod, question ...string) (da
 	return data, byOVN && len(data) > 0, nil
 }
 
-// stands waits until OVN answers all pods that a name stands for these addresses; for none, until it does not answer.
+// stands waits until OVN resolves a name to these addresses for all pods or, without addresses, until it does not
+// respond.
 func (t *test) stands(pods []*corev1.Pod, name string, addresses []string) {
 	t.Helper()
 	start := time.Now()
@@ -111,7 +112,7 @@ func (t *test) stands(pods []*corev1.Pod, name string, addresses []string) {
 			for _, kind := range []string{"A", "AAAA"} {
 				got, byOVN, err := t.dig(ctx, pod, name+".svc.cluster.local", kind)
 				if len(want[kind]) == 0 && !byOVN {
-					continue // nobody answers, or another
+					continue // no response, or not from OVN
 				}
 				if err != nil || !byOVN || !slices.Equal(got, want[kind]) {
 					return fmt.Sprintf("%s gets %s %v, from OVN: %t, %v", pod.Name, kind, got, byOVN, err)
@@ -133,7 +134,7 @@ func (t *test) reverse(pods []*corev1.Pod, address, name string) {
 	}
 }
 
-// fromOnePort: some resolvers ask for both families from one port, one after the other.
+// fromOnePort queries both IP families from one port in sequence, as some resolvers do.
 func (t *test) fromOnePort(pods []*corev1.Pod, name string) {
 	t.Helper()
 	for _, pod := range pods {
@@ -146,10 +147,10 @@ func (t *test) fromOnePort(pods []*corev1.Pod, name string) {
 			t.Errorf("%s: 100 times getent ahosts %s: %q, %v", pod.Name, name, out, err)
 		}
 	}
-	t.say("queries for both families from one port are answered")
+	t.say("queries for both IP families from one port get responses")
 }
 
-// policed: whom a policy does not let ask the cluster's DNS, OVN does not answer either.
+// policed checks that OVN does not respond to a pod that a policy forbids to query the cluster's DNS.
 func (t *test) policed(pod *corev1.Pod, name string, addresses []string) {
 	t.Helper()
 	policy := &networkingv1.NetworkPolicy{
@@ -157,7 +158,7 @@ func (t *test) policed(pod *corev1.Pod, name string, addresses []string) {
 		Spec:       networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}},
 	}
 	t.create(policy)
-	t.wait(20*time.Second, "nobody answers a pod that may ask nobody", func(ctx context.Context) string {
+	t.wait(20*time.Second, "a pod without egress gets no response", func(ctx context.Context) string {
 		got, byOVN, err := t.dig(ctx, pod, name+".svc.cluster.local", "A")
 		if err == nil {
 			return fmt.Sprintf("answered %v, by OVN: %t", got, byOVN)
@@ -172,7 +173,7 @@ func (t *test) policed(pod *corev1.Pod, name string, addresses []string) {
 	t.must(t.api.Delete(t.Context(), policy), "delete policy")
 }
 
-// leftToServer: what OVN has no records for, and what is asked by TCP, the cluster's DNS answers.
+// leftToServer checks that the cluster's DNS responds to queries without records in OVN, and to queries over TCP.
 func (t *test) leftToServer(pods []*corev1.Pod, namespace string) {
 	t.Helper()
 	for _, question := range [][]string{
@@ -190,10 +191,10 @@ func (t *test) leftToServer(pods []*corev1.Pod, namespace string) {
 			})
 		}
 	}
-	t.say("other questions are answered by CoreDNS")
+	t.say("CoreDNS responds to other queries")
 }
 
-// recordsComeBack: somebody deletes all rows of the table DNS.
+// recordsComeBack deletes all rows of table DNS and checks that they are restored.
 func (t *test) recordsComeBack(pods []*corev1.Pod, namespace string, addresses []string) {
 	t.Helper()
 	var rows []string
@@ -205,8 +206,8 @@ func (t *test) recordsComeBack(pods []*corev1.Pod, namespace string, addresses [
 	t.stands(pods, "web."+namespace, addresses)
 }
 
-// withoutServer: names of Services are known while the cluster's DNS has no pod at
-// all. The resolver of the C library asks for the name with its search list.
+// withoutServer checks that names of Services resolve while the cluster's DNS has no pod, through the C library's
+// resolver with its search list.
 func (t *test) withoutServer(pods []*corev1.Pod, namespace string, addresses []string) {
 	t.Helper()
 	t.scaleDNS(0)

@@ -15,7 +15,7 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// TestNodeLeavesAndReturns: nothing of a deleted Node object is left in OVN; when kubelet registers it again, pods on it work.
+// A deleted Node leaves nothing in OVN. When kubelet registers it again, pods on it work.
 func TestNodeLeavesAndReturns(t *testing.T) {
 	te := begin(t, shared)
 	te.consistent(convergeTimeout)
@@ -55,13 +55,13 @@ func TestNodeLeavesAndReturns(t *testing.T) {
 		return "it is not Ready"
 	})
 	te.say("node n2 is back and Ready after %.1f s", time.Since(start).Seconds())
-	// The pod that was on it is deleted by Kubernetes' garbage collection of pods only after a while: not our business.
+	// Kubernetes' pod garbage collection would delete the pod only later.
 	te.remove(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "goes"}})
 	te.create(te.newPod(namespace, "new", "n2", nil))
 	te.becomes(namespace, "new", 60*time.Second)
 	pods := te.ready(namespace, 2, 10*time.Second)
 	te.pairs(pods)
-	te.outward(pods, false)
+	te.egressWorks(pods, false)
 	te.nodesAndPods(pods)
 	te.consistent(convergeTimeout)
 }

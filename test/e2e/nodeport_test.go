@@ -17,14 +17,15 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// The addresses of load balancers and externalIPs: nobody has them, and the host outside reaches them by way of a node.
+// The addresses of load balancers and externalIPs. No interface has them; the outside host routes to them through a
+// node.
 const (
 	ingressAddress, ingressAddress6   = "203.0.113.80", "2001:db8:80::80"
 	externalAddress, externalAddress6 = "203.0.113.81", "2001:db8:80::81"
 )
 
-// TestNodePorts: on a dual stack sandbox, Services are reached at ports of nodes and
-// at external addresses from outside, from pods and from hosts.
+// On a dual-stack sandbox, Services are reached through NodePorts and external addresses from outside, from pods and
+// from hosts.
 func TestNodePorts(t *testing.T) {
 	te := alone(t, sandbox.Options{Name: sandboxName("e2es"), DNS: true})
 	before := te.inventory()
@@ -43,7 +44,7 @@ func TestNodePorts(t *testing.T) {
 	te.nothingLeft(before, namespace)
 }
 
-// published makes a Service and returns it as the API server and the controller completed it.
+// published creates a Service and returns it as completed by the API server and the controller.
 func (t *test) published(namespace, name string, selector map[string]string, change func(*corev1.ServiceSpec)) *corev1.Service {
 	t.Helper()
 	t.service(namespace, name, selector, change)
@@ -54,7 +55,7 @@ func (t *test) published(namespace, name string, selector map[string]string, cha
 
 func nodePort(s *corev1.ServiceSpec) { s.Type = corev1.ServiceTypeNodePort }
 
-// atNodes are the questions to the ports of some nodes.
+// atNodes are the NodePorts of a Service on some nodes.
 func (t *test) atNodes(s *corev1.Service, change func(*wire.Target), nodes ...int) (targets []wire.Target) {
 	for _, n := range nodes {
 		for i := range s.Spec.ClusterIPs {
@@ -101,7 +102,7 @@ func (t *test) askOutside(ctx context.Context, targets []wire.Target) ([]wire.An
 
 func itsError(a wire.Answer) string { return a.Error }
 
-// itself wants the host outside to be seen under its own address.
+// itself expects the outside host to be seen with its own address.
 func itself(a wire.Answer) string {
 	own := sandbox.OutsideAddr(strings.HasPrefix(a.Address, "["))
 	if a.Error == "" && a.SeenAs != own.String() {
@@ -153,7 +154,7 @@ func (t *test) localNodePorts(pods []corev1.Pod) {
 	t.say("pods and hosts reach a local NodePort where there is a backend, and at their own node (%d answers)", asked)
 }
 
-// nodePortsOfHosts: the backend of a NodePort is the kubelet of a node.
+// nodePortsOfHosts tests NodePorts whose backend is a node's kubelet.
 func (t *test) nodePortsOfHosts(pods []corev1.Pod) {
 	t.Helper()
 	s := t.published(pods[0].Namespace, "kubelet-port", nil, nodePort)
@@ -172,14 +173,14 @@ func (t *test) nodePortsOfHosts(pods []corev1.Pod) {
 	t.everybody("NodePorts of a host", pods, targets, answered)
 }
 
-// reachedBy has the host outside reach addresses by way of a node.
+// reachedBy adds routes to addresses through a node on the outside host.
 func (t *test) reachedBy(node int, addresses ...string) {
 	for _, a := range addresses {
 		t.way("", netip.MustParseAddr(a), node)
 	}
 }
 
-// ofService gives the addresses that are of the families of a Service.
+// ofService returns the addresses of the IP families of a Service.
 func ofService(s *corev1.Service, v4, v6 string) (out []string) {
 	for _, ip := range s.Spec.ClusterIPs {
 		if strings.Contains(ip, ":") {
@@ -206,8 +207,8 @@ func (t *test) externalAddresses(pods []corev1.Pod) {
 	t.everybody("externalIPs", pods, toServices(addresses, wire.Hello, wire.Send), answered)
 }
 
-// loadBalancer: a Service of type LoadBalancer as an external load balancer serves it, with
-// policy Local: its address, who may ask, and what the health port says.
+// loadBalancer tests a Service of type LoadBalancer with policy Local: its address, its source ranges, and its health
+// check port.
 func (t *test) loadBalancer(pods []corev1.Pod) {
 	t.Helper()
 	s := t.published(pods[0].Namespace, "balancer", map[string]string{"at": "n1"}, func(s *corev1.ServiceSpec) {
@@ -226,13 +227,13 @@ func (t *test) loadBalancer(pods []corev1.Pod) {
 	t.everybody("a load balancer's addresses", pods, targets, answered)
 	t.healthPort(s)
 
-	// Another one may ask, the host outside may not, nor may pods and nodes that are not named.
+	// Only other sources are allowed: not the outside host, and not pods and nodes that are not listed.
 	s.Spec.LoadBalancerSourceRanges = []string{"198.51.100.0/24", "2001:db8:99::/64", sandbox.NodeAddr(1, false).String() + "/32", sandbox.NodeAddr(1, true).String() + "/128"}
-	t.must(t.api.Update(t.Context(), s), "name who may ask")
+	t.must(t.api.Update(t.Context(), s), "set the source ranges")
 	t.silent("strangers", targets)
 	t.fromOutside("NodePorts are for all", t.atNodes(s, nil, 1), itself)
 	s.Spec.LoadBalancerSourceRanges = append(s.Spec.LoadBalancerSourceRanges, sandbox.OutsideAddr(false).String()+"/32", sandbox.OutsideAddr(true).String()+"/128")
-	t.must(t.api.Update(t.Context(), s), "name who may ask")
+	t.must(t.api.Update(t.Context(), s), "set the source ranges")
 	t.fromOutside("those that are named may ask", targets, itself)
 }
 
@@ -285,8 +286,8 @@ func (t *test) healthPort(s *corev1.Service) {
 	t.say("the health ports say which node has a backend")
 }
 
-// forwardedByNodes waits until each node forwards these addresses to a Service. Before that it routes them away, and may
-// send the outside host an ICMP redirect, which that one caches.
+// forwardedByNodes waits until each node forwards these addresses to a Service. Before that it routes them away, and
+// may send the outside host an ICMP redirect, which that one caches.
 func (t *test) forwardedByNodes(addresses []string) {
 	t.Helper()
 	for n := 1; n <= t.cluster.Nodes(); n++ {
@@ -305,7 +306,7 @@ func (t *test) forwardedByNodes(addresses []string) {
 	}
 }
 
-// chosenByNodes waits until each node has these many backends to choose from for a NodePort of TCP.
+// chosenByNodes waits until each node has this number of backends for a TCP NodePort.
 func (t *test) chosenByNodes(s *corev1.Service, backends int) {
 	t.Helper()
 	key := fmt.Sprintf(" . %d . ", s.Spec.Ports[0].NodePort)
@@ -381,8 +382,8 @@ func (t *test) nodePortAffinity(pods []corev1.Pod) {
 	}
 }
 
-// localClusterIPs checks that with internalTrafficPolicy Local a ClusterIP has only the backends on the client's node, while
-// a NodePort of the same Service has all.
+// localClusterIPs checks that with internalTrafficPolicy Local a ClusterIP has only the backends on the client's node,
+// while a NodePort of the same Service has all.
 func (t *test) localClusterIPs(pods []corev1.Pod) {
 	t.Helper()
 	s := t.published(pods[0].Namespace, "inner", map[string]string{"at": "n1"}, func(s *corev1.ServiceSpec) {

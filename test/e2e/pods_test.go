@@ -21,12 +21,12 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// namespace makes a namespace that ends with the test.
+// namespace creates a namespace that is deleted when the test ends.
 func (t *test) namespace(name string, annotations map[string]string) string {
 	t.Helper()
 	object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations}}
 	t.wait(30*time.Second, "make namespace "+name, func(ctx context.Context) string {
-		// One of that name may still be on its way out.
+		// One with that name may still be terminating.
 		if err := t.api.Create(ctx, object.DeepCopy()); err != nil {
 			return err.Error()
 		}
@@ -44,14 +44,14 @@ func (t *test) namespace(name string, annotations map[string]string) string {
 	return name
 }
 
-// create makes an object that ends with the test.
+// create creates an object that is deleted when the test ends.
 func (t *test) create(object client.Object) {
 	t.Helper()
 	t.must(t.api.Create(t.Context(), object), "create %T %s", object, object.GetName())
 	t.made = append(t.made, object)
 }
 
-// remove deletes objects and waits until they are gone, so that nothing of them is in the next test's way.
+// remove deletes objects and waits until they are gone, so that they do not affect the next test.
 func (t *test) remove(objects ...client.Object) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -65,7 +65,7 @@ func (t *test) remove(objects ...client.Object) {
 	wg.Wait()
 }
 
-// gone deletes an object and waits until it is gone; of a namespace, until its pods are: Kubernetes takes its time for the rest.
+// gone deletes an object and waits until it is gone or, for a namespace, until its pods are: the remainder takes long.
 func (t *test) gone(object client.Object) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -106,7 +106,7 @@ func (t *test) stillThere(ctx context.Context, object client.Object) string {
 	return fmt.Sprintf("finalizers %v, error %v", fresh.GetFinalizers(), err)
 }
 
-// peerSpec is a pod that runs the peers' program.
+// peerSpec is the spec of a pod that runs the peer program.
 func (e *env) peerSpec(node string) corev1.PodSpec {
 	grace := int64(1)
 	automount := false
@@ -129,7 +129,7 @@ func (e *env) peerSpec(node string) corev1.PodSpec {
 	return spec
 }
 
-// newPod is a pod that runs the peers' program on a node, on any if node is empty.
+// newPod is a pod that runs the peer program on a node, or on any node if node is empty.
 func (e *env) newPod(namespace, name, node string, annotations map[string]string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Annotations: annotations, Labels: map[string]string{"app": "peer"}},
@@ -137,7 +137,7 @@ func (e *env) newPod(namespace, name, node string, annotations map[string]string
 	}
 }
 
-// spread makes count pods, spread evenly over the nodes, all at once.
+// spread creates count pods concurrently, distributed evenly over the nodes.
 func (t *test) spread(namespace string, count int) {
 	t.Helper()
 	g, ctx := errgroup.WithContext(t.Context())
@@ -207,7 +207,7 @@ func (t *test) becomes(namespace, name string, limit time.Duration) *corev1.Pod 
 	return pod
 }
 
-// deployment is count pods that run the peers' program.
+// deployment is a Deployment of count pods that run the peer program.
 func (e *env) deployment(namespace, name string, count int32) *appsv1.Deployment {
 	labels := map[string]string{"app": name}
 	spec := e.peerSpec("")
@@ -225,7 +225,7 @@ func (e *env) deployment(namespace, name string, count int32) *appsv1.Deployment
 	}
 }
 
-// ask lets a pod ask targets; it is told so by its node, which reaches pods of every subnet.
+// ask makes a pod connect to targets. The pod's node sends the request, since it reaches pods of every subnet.
 func (t *test) ask(ctx context.Context, pod *corev1.Pod, targets []wire.Target) ([]wire.Answer, error) {
 	answers, err := answersOf(targets, func(questions string) (string, error) {
 		return t.cluster.NodeExec(ctx, nodeNumber(pod.Spec.NodeName), t.peerPath(), "relay", pod.Status.PodIP, questions)
@@ -236,14 +236,14 @@ func (t *test) ask(ctx context.Context, pod *corev1.Pod, targets []wire.Target) 
 	return answers, nil
 }
 
-// askNode lets a node ask targets.
+// askNode makes a node connect to targets.
 func (t *test) askNode(ctx context.Context, n int, targets []wire.Target) ([]wire.Answer, error) {
 	return answersOf(targets, func(questions string) (string, error) {
 		return t.cluster.NodeExec(ctx, n, t.peerPath(), "check", questions)
 	})
 }
 
-// answersOf puts questions to the peers' program, wherever that is run.
+// answersOf runs the peer program with targets and returns its answers.
 func answersOf(targets []wire.Target, run func(questions string) (string, error)) ([]wire.Answer, error) {
 	questions, err := json.Marshal(targets)
 	if err != nil {
@@ -258,11 +258,11 @@ func answersOf(targets []wire.Target, run func(questions string) (string, error)
 	return answers, err
 }
 
-// askingPods bounds how many pods ask at a time: the first packet of each connection is work for
+// askingPods bounds how many pods connect concurrently: the first packet of each connection is work for
 // ovs-vswitchd on the same two processors.
 const askingPods = 10
 
-// mesh lets every pod ask targets that depend on the pod, and tells what was wrong.
+// mesh makes every pod connect to targets that depend on the pod, and returns what was wrong.
 func (t *test) mesh(pods []corev1.Pod, targets func(from *corev1.Pod) []wire.Target, verdict func(from *corev1.Pod, a wire.Answer) string) (asked int, wrong []string) {
 	t.Helper()
 	var mu sync.Mutex
@@ -291,7 +291,7 @@ func (t *test) mesh(pods []corev1.Pod, targets func(from *corev1.Pod) []wire.Tar
 	return asked, wrong
 }
 
-// asItself wants an answer, and to be seen under the pod's own address.
+// asItself expects a reply to the pod's own address.
 func asItself(from *corev1.Pod, a wire.Answer) string {
 	if a.Error == "" && a.How == wire.Hello && !hasIP(from, a.SeenAs) {
 		return "seen as " + a.SeenAs
@@ -308,7 +308,7 @@ func hasIP(pod *corev1.Pod, address string) bool {
 	return false
 }
 
-// reach are ping and TCP to every address of pods.
+// reach are ping and TCP targets for every address of pods.
 func reach(pods []corev1.Pod) []wire.Target {
 	var targets []wire.Target
 	for i := range pods {
@@ -321,7 +321,7 @@ func reach(pods []corev1.Pod) []wire.Target {
 	return targets
 }
 
-// warning waits for a warning event about an object that contains all of these texts.
+// warning waits for a Warning event of an object that contains all of these texts.
 func (t *test) warning(limit time.Duration, namespace, name string, parts ...string) {
 	t.Helper()
 	t.wait(limit, fmt.Sprintf("a warning about %s that says %q", name, parts), func(ctx context.Context) string {

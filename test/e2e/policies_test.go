@@ -17,7 +17,7 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// shop is a namespace with pods that policies are about.
+// shop is a namespace with pods that policies select.
 type shop struct {
 	*test
 	namespace           string
@@ -25,7 +25,7 @@ type shop struct {
 	webAddress, service string
 }
 
-// policy makes or changes a NetworkPolicy for the pods with app=web.
+// policy creates or changes a NetworkPolicy for the pods with app=web.
 func (s *shop) policy(name string, change func(*networkingv1.NetworkPolicySpec)) {
 	s.Helper()
 	p := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name}}
@@ -58,7 +58,7 @@ func ports(of ...intstr.IntOrString) (out []networkingv1.NetworkPolicyPort) {
 	return out
 }
 
-// pod makes a pod of an app with a named port.
+// pod creates a pod of an app with a named port.
 func (s *shop) pod(app, node string, change func(*corev1.Pod)) *corev1.Pod {
 	s.Helper()
 	pod := s.newPod(s.namespace, app, node, nil)
@@ -71,7 +71,7 @@ func (s *shop) pod(app, node string, change func(*corev1.Pod)) *corev1.Pod {
 	return s.becomes(s.namespace, app, 40*time.Second)
 }
 
-// seen asks from pods and nodes at once, and compares whom the web pod answers.
+// seen connects from pods and nodes concurrently, and compares which of them the web pod replies to.
 func (s *shop) seen(what string, targets []wire.Target, want map[string]bool) {
 	s.Helper()
 	s.must(s.flowsInstalled(), "wait for the flows")
@@ -104,7 +104,7 @@ func (s *shop) flowsInstalled() error {
 	return err
 }
 
-// TestNetworkPolicy: who gets through, by pods, Services, ports, names of ports and nodes.
+// NetworkPolicies by pods, Services, ports, named ports and nodes.
 func TestNetworkPolicy(t *testing.T) {
 	te := begin(t, shared)
 	s := &shop{test: te, namespace: te.namespace("shop", nil)}
@@ -142,13 +142,13 @@ func TestNetworkPolicy(t *testing.T) {
 	te.consistent(10 * time.Second)
 }
 
-// openAtNode has a pod reached at a port of its node.
+// openAtNode adds a hostPort to a pod.
 func openAtNode(p *corev1.Pod) {
 	p.Spec.Containers[0].Ports[0].HostPort = hostPortNumber
 }
 
-// behindNode gives ways to the web pod on which its node stands for the client: a NodePort
-// with affinity, where the node chooses, and a hostPort. Without a policy all are open.
+// behindNode returns ways to the web pod on which its node masquerades the client: a NodePort with affinity, where the
+// node chooses the backend, and a hostPort. Without a policy all are open.
 func (s *shop) behindNode() map[string][]wire.Target {
 	s.Helper()
 	sticky := s.published(s.namespace, "sticky", map[string]string{"app": "web"}, func(spec *corev1.ServiceSpec) {
@@ -165,14 +165,14 @@ func (s *shop) behindNode() map[string][]wire.Target {
 	return ways
 }
 
-// closedBehindNode: that a node always reaches its own pods lets nobody else in.
+// closedBehindNode checks that the rule that lets a node reach its own pods admits no other client.
 func (s *shop) closedBehindNode(ways map[string][]wire.Target) {
 	s.Helper()
 	s.silent("default deny, a NodePort with affinity", ways["outside"])
 	s.seen("default deny, a hostPort", ways["pods"], map[string]bool{"client": false, "other": false, "n1": true, "n2": false})
 }
 
-// inDatabase looks for a text in the rules of the northbound database.
+// inDatabase searches the ACLs of the northbound database for a text.
 func (s *shop) inDatabase(ctx context.Context, text string) string {
 	out, err := s.cluster.NBCtl(ctx, "--columns=match,external_ids", "list", "ACL")
 	if err != nil || !strings.Contains(out, text) {
@@ -181,7 +181,7 @@ func (s *shop) inDatabase(ctx context.Context, text string) string {
 	return ""
 }
 
-// rulesChange: the client may and the other may not, however the policies say it.
+// rulesChange checks that equivalent policies never block the client or admit the other pod.
 func (s *shop) rulesChange() {
 	s.Helper()
 	client := func(p *networkingv1.NetworkPolicySpec) {
@@ -223,8 +223,8 @@ func (s *shop) rulesChange() {
 	s.whileRulesChange(s.client, s.other, s.web, append(changes, extra, gone, extra, gone)...)
 }
 
-// fromTheFirstPacketOn: a new pod that policies select is never open, and its first packets
-// do not get out.
+// fromTheFirstPacketOn checks that a new pod that policies select is never open, and that its first packets do not get
+// out.
 func (s *shop) fromTheFirstPacketOn() {
 	s.Helper()
 	const address = "10.16.77.77"

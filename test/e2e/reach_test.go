@@ -21,7 +21,7 @@ const (
 	kubeletPort = 10250
 )
 
-// TestPodsReachEachOther: 40 pods on two nodes, every pair, every way in and out, and nothing left when they are gone.
+// 40 pods on two nodes: every pair, every way in and out, and nothing left after they are deleted.
 func TestPodsReachEachOther(t *testing.T) {
 	te := begin(t, shared)
 	te.consistent(convergeTimeout)
@@ -34,25 +34,25 @@ func TestPodsReachEachOther(t *testing.T) {
 
 	te.pairs(pods)
 	te.nodesAndPods(pods)
-	te.outward(pods, false)
+	te.egressWorks(pods, false)
 	te.mirrored(pods)
 	te.consistent(10 * time.Second)
 
 	te.nothingLeft(before, namespace)
 }
 
-// pairs: each pod pings each, and opens a TCP connection in which it is seen as itself.
+// pairs checks that each pod pings each, and opens a TCP connection with its own source address.
 func (t *test) pairs(pods []corev1.Pod) {
 	t.Helper()
 	start := time.Now()
 	asked, wrong := t.mesh(pods, func(*corev1.Pod) []wire.Target { return reach(pods) }, asItself)
 	if len(wrong) > 0 {
-		t.Fatalf("%d of %d questions between pods failed:\n%s", len(wrong), asked, lines(wrong, 20))
+		t.Fatalf("%d of %d connections between pods failed:\n%s", len(wrong), asked, lines(wrong, 20))
 	}
 	t.say("%d pairs of pods: ping and TCP, each seen under its own address (%d answers in %.1f s)", len(pods)*len(pods), asked, time.Since(start).Seconds())
 }
 
-// nodesAndPods: every node reaches every pod, every pod every node.
+// nodesAndPods checks that every node reaches every pod and every pod every node.
 func (t *test) nodesAndPods(pods []corev1.Pod) {
 	t.Helper()
 	for n := 1; n <= t.cluster.Nodes(); n++ {
@@ -81,8 +81,9 @@ func (t *test) nodesAndPods(pods []corev1.Pod) {
 	t.say("every pod reaches every node: ping and kubelet's port (%d answers)", asked)
 }
 
-// outward: pods leave the cluster under the address of their node, and reach the API server both ways.
-func (t *test) outward(pods []corev1.Pod, v6 bool) {
+// egressWorks checks that pods leave the cluster with their node's address, and reach the API server directly and by
+// its Service.
+func (t *test) egressWorks(pods []corev1.Pod, v6 bool) {
 	t.Helper()
 	outside := sandbox.OutsideAddr(v6).String()
 	targets := []wire.Target{{How: wire.Ping, Address: outside}, {How: wire.Hello, Address: hostPort(outside, sandbox.OutsideEchoPort)}}
@@ -120,7 +121,7 @@ func (t *test) apiService() string {
 	return hostPort(service.Spec.ClusterIP, int(service.Spec.Ports[0].Port))
 }
 
-// mirrored: tcpdump on mirror0 shows a ping between pods of two nodes, on both.
+// mirrored checks that tcpdump on mirror0 of both nodes shows a ping between their pods.
 func (t *test) mirrored(pods []corev1.Pod) {
 	t.Helper()
 	from := &pods[0]
@@ -135,7 +136,7 @@ func (t *test) mirrored(pods []corev1.Pod) {
 	defer cancel()
 	for n := 1; n <= t.cluster.Nodes(); n++ {
 		go func() {
-			// It ends by itself, also if this test does not.
+			// tcpdump ends by itself, even if this test hangs.
 			text, err := t.cluster.NodeExec(ctx, n, "timeout", "20", "tcpdump", "-lni", "mirror0", "-c", "1",
 				"icmp[icmptype] == icmp-echo and src host "+from.Status.PodIP+" and dst host "+to.Status.PodIP)
 			results <- heard{sandbox.NodeName(n), text, err}
@@ -158,7 +159,7 @@ func (t *test) mirrored(pods []corev1.Pod) {
 	}
 }
 
-// inventory counts what Woven has made, everywhere.
+// inventory counts everything that Woven has created.
 func (t *test) inventory() map[string]int {
 	t.Helper()
 	counts, err := t.count(t.Context())
@@ -166,7 +167,7 @@ func (t *test) inventory() map[string]int {
 	return counts
 }
 
-// asBefore waits until there is as much of everything as there was.
+// asBefore waits until all counts are as before.
 func (t *test) asBefore(before map[string]int) {
 	t.Helper()
 	t.wait(20*time.Second, "everything is as before", func(ctx context.Context) string {
@@ -178,7 +179,7 @@ func (t *test) asBefore(before map[string]int) {
 	})
 }
 
-// nothingLeft deletes a namespace and wants everything to be as before.
+// nothingLeft deletes a namespace and waits until all counts are as before.
 func (t *test) nothingLeft(before map[string]int, namespace string) {
 	t.Helper()
 	start := time.Now()

@@ -13,9 +13,9 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// TestSCTP: what a pod sends by SCTP to a Service arrives at its backend, at the
-// backend's port and with the pod's address. The packets are made by the test: kernels without CONFIG_IP_SCTP
-// have no sockets for it, and tcpdump shows what comes.
+// An SCTP packet from a pod to a Service arrives at its backend, at the backend's port and with the pod's address. The
+// test builds the packets itself, because kernels without CONFIG_IP_SCTP have no SCTP sockets; tcpdump shows what
+// arrives.
 func TestSCTP(t *testing.T) {
 	te := begin(t, shared)
 	namespace := te.namespace("sctp", nil)
@@ -43,7 +43,7 @@ func TestSCTP(t *testing.T) {
 		_, err := te.inPod(ctx, client, "timeout", "20", "/e2e/peer", "associate", hostPort(addresses[0], port))
 		sent <- err
 	}()
-	// It ends by itself, also if this test does not.
+	// tcpdump ends by itself, even if this test hangs.
 	text, err := te.cluster.NodeExec(ctx, nodeNumber("n2"), "timeout", "20", "tcpdump", "-lnni", "mirror0", "-c", "1",
 		fmt.Sprintf("sctp and src host %s and dst host %s and dst port %d", client.Status.PodIP, server.Status.PodIP, target))
 	cancel()

@@ -21,9 +21,8 @@ import (
 
 const servicePort = 80
 
-// TestServices: on a dual stack sandbox without kube-proxy, pods and hosts reach
-// Services: TCP and UDP, of pods and of hosts, from their own backends, with affinity
-// and without a backend.
+// On a dual-stack sandbox without kube-proxy, pods and hosts reach Services: TCP and UDP, of pods and of hosts, from
+// their own backends, with affinity, and without a backend.
 func TestServices(t *testing.T) {
 	te := alone(t, sandbox.Options{Name: sandboxName("e2es"), DNS: true})
 	before := te.inventory()
@@ -43,7 +42,7 @@ func TestServices(t *testing.T) {
 	te.nothingLeft(before, namespace)
 }
 
-// service makes a Service with TCP and UDP ports, of as many families as the cluster has.
+// service creates a Service with TCP and UDP ports, with all IP families of the cluster.
 func (t *test) service(namespace, name string, selector map[string]string, change func(*corev1.ServiceSpec)) []string {
 	t.Helper()
 	policy := corev1.IPFamilyPolicyPreferDualStack
@@ -61,7 +60,7 @@ func (t *test) service(namespace, name string, selector map[string]string, chang
 	return s.Spec.ClusterIPs
 }
 
-// balanced waits until all nodes have the load balancer of a Service with so many backends for its first address.
+// balanced waits until all nodes have a Service's load balancer with this number of backends for its first address.
 func (t *test) balanced(namespace, name string, address string, backends int) {
 	t.Helper()
 	t.wait(20*time.Second, "load balancer of Service "+name, func(ctx context.Context) string {
@@ -90,7 +89,7 @@ func toServices(addresses []string, ways ...string) (targets []wire.Target) {
 	return targets
 }
 
-// everybody lets all pods and all hosts ask, and wants a verdict without complaint on each answer.
+// everybody connects from all pods and hosts, and expects an empty verdict on each answer.
 func (t *test) everybody(what string, pods []corev1.Pod, targets []wire.Target, verdict func(from *corev1.Pod, a wire.Answer) string) {
 	t.Helper()
 	start := time.Now()
@@ -112,7 +111,7 @@ func (t *test) everybody(what string, pods []corev1.Pod, targets []wire.Target, 
 	t.say("%s: %d answers in %.1f s", what, asked, time.Since(start).Seconds())
 }
 
-// answered wants an answer of any kind.
+// answered expects any reply.
 func answered(_ *corev1.Pod, a wire.Answer) string { return a.Error }
 
 func (t *test) servedByPods(pods []corev1.Pod) {
@@ -136,7 +135,7 @@ func (t *test) servedByPods(pods []corev1.Pod) {
 	}
 }
 
-// underItself are the addresses under which a pod sees what a Service leads back to it.
+// underItself are the source addresses of a pod's connections to itself through a Service.
 func underItself() []string {
 	return []string{compile.DefaultServiceSource.V4.Addr().String(), compile.DefaultServiceSource.V6.Addr().String()}
 }
@@ -187,7 +186,7 @@ func (t *test) servedByTheSame(pods []corev1.Pod) {
 	})
 }
 
-// servedByHosts: Services whose only backend is the kubelet of one node, asked by everybody, that node included.
+// servedByHosts tests Services whose only backend is one node's kubelet, from all pods and nodes, that node included.
 func (t *test) servedByHosts(pods []corev1.Pod) {
 	t.Helper()
 	var targets []wire.Target
@@ -217,13 +216,13 @@ func endpointsOn(namespace, service, address string, v6 bool) *discoveryv1.Endpo
 	}
 }
 
-// apiServerFromHosts: the API server is outside of OVN and of all nodes.
+// apiServerFromHosts tests the Service of the API server, which is outside of OVN and of all nodes.
 func (t *test) apiServerFromHosts(pods []corev1.Pod) {
 	t.Helper()
 	t.everybody("the Service kubernetes", pods, []wire.Target{{How: wire.Connect, Address: t.apiService()}}, answered)
 }
 
-// backendsComeAndGo: a Service follows its pods.
+// backendsComeAndGo checks that a Service follows its pods.
 func (t *test) backendsComeAndGo(pods []corev1.Pod) {
 	t.Helper()
 	addresses := t.service(pods[0].Namespace, "changing", map[string]string{"only": "one"}, nil)
@@ -252,8 +251,7 @@ func (t *test) backendsComeAndGo(pods []corev1.Pod) {
 	})
 }
 
-// names: a pod asks the cluster's DNS, whose address is that of a Service, by the
-// resolver of the C library: with its search list.
+// names resolves a name through the Service of the cluster's DNS, with the C library's resolver and its search list.
 func (t *test) names(namespace string) {
 	t.Helper()
 	pod := t.newPod(namespace, "resolver", "", nil)

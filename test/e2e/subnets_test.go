@@ -23,7 +23,7 @@ func subnet(name, cidr string, namespaces ...string) *v1.Subnet {
 	return s
 }
 
-// TestSubnetOfNamespace: pods get addresses of the subnet that their namespace is bound to, or that they ask for.
+// Pods get addresses from the subnet of their namespace or of their annotations.
 func TestSubnetOfNamespace(t *testing.T) {
 	te := begin(t, shared)
 	te.consistent(convergeTimeout)
@@ -53,7 +53,7 @@ func TestSubnetOfNamespace(t *testing.T) {
 	}
 	te.say("namespace by spec.namespaces, by annotation, default; address and MAC by annotation: as asked")
 	te.pairs(pods)
-	te.outward(pods, false)
+	te.egressWorks(pods, false)
 	te.nodesAndPods(pods)
 	te.consistent(10 * time.Second)
 
@@ -64,7 +64,7 @@ func TestSubnetOfNamespace(t *testing.T) {
 	te.say("namespaces and subnets deleted: nothing is left")
 }
 
-// placed wants a pod's address in a network.
+// placed checks that a pod's address is in a network.
 func (t *test) placed(pod *corev1.Pod, where map[string]string) {
 	t.Helper()
 	want := netip.MustParsePrefix(where[pod.Namespace+"/"+pod.Name])
@@ -74,7 +74,8 @@ func (t *test) placed(pod *corev1.Pod, where map[string]string) {
 	}
 }
 
-// subnetLeaves: a subnet that is deleted while pods use it waits for them, says so, and they keep working.
+// subnetLeaves checks that a subnet that is deleted while in use waits for its pods, reports that, and they keep
+// working.
 func (t *test) subnetLeaves(s *v1.Subnet, pods []corev1.Pod) {
 	t.Helper()
 	t.must(t.api.Delete(t.Context(), s), "delete subnet %s", s.Name)
@@ -83,7 +84,7 @@ func (t *test) subnetLeaves(s *v1.Subnet, pods []corev1.Pod) {
 	t.say("subnet %s, deleted while pods use it, waits for them and they keep talking", s.Name)
 }
 
-// condition waits until some condition of a Subnet contains these texts.
+// condition waits until a condition of a Subnet contains these texts.
 func (t *test) condition(name string, limit time.Duration, parts ...string) {
 	t.Helper()
 	t.wait(limit, fmt.Sprintf("a condition of Subnet %s that says %q", name, parts), func(ctx context.Context) string {
@@ -104,7 +105,7 @@ func (t *test) condition(name string, limit time.Duration, parts ...string) {
 	})
 }
 
-// TestBadInput: what is wrong is said on the object, with field and cause, and nothing else suffers.
+// Invalid input is reported on the object, with field and cause, and affects nothing else.
 func TestBadInput(t *testing.T) {
 	te := begin(t, shared)
 	te.consistent(convergeTimeout)
@@ -123,7 +124,7 @@ func TestBadInput(t *testing.T) {
 	te.create(te.newPod("bad", "good", "n1", nil))
 
 	good := te.becomes("bad", "good", 30*time.Second)
-	te.say("a pod without faults among them is ready")
+	te.say("a valid pod between them is ready")
 	te.create(te.newPod("bad", "greedy", "n2", map[string]string{annotations.IPAddress: good.Status.PodIP}))
 	te.warning(20*time.Second, "bad", "outside", "192.168.200.1", "10.16.0.0/16")
 	te.warning(20*time.Second, "bad", "garbled", annotations.IPAddress, "10.16.0.300")
@@ -141,7 +142,7 @@ func TestBadInput(t *testing.T) {
 	te.consistent(convergeTimeout)
 }
 
-// full: the sixth pod in a /29 waits, and gets the address that another gives up.
+// full checks that the sixth pod in a /29 waits, and gets the address of a deleted pod.
 func (t *test) full() {
 	t.Helper()
 	for i := range 5 {
@@ -161,7 +162,7 @@ func (t *test) full() {
 	t.say("a full /29: the sixth pod waited, and was ready with %s %.1f s after the deletion of the pod that had it", late.Status.PodIP, time.Since(start).Seconds())
 }
 
-// TestSamplesAndHelp: the examples apply unchanged, wrong objects are refused with the reason, kubectl explains the fields.
+// The samples apply unchanged, invalid objects are refused with the reason, and kubectl explain describes all fields.
 func TestSamplesAndHelp(t *testing.T) {
 	te := begin(t, shared)
 	samples := te.cluster.Plan().Source + "/config/samples"
@@ -176,7 +177,7 @@ func TestSamplesAndHelp(t *testing.T) {
 		text, err := te.cluster.Kubectl(t.Context(), "explain", c.field)
 		te.must(err, "explain %s", c.field)
 		if !strings.Contains(text, c.want) || strings.Contains(text, "<no description>") || !strings.Contains(text, "DESCRIPTION") {
-			t.Errorf("kubectl explain %s does not teach:\n%s", c.field, text)
+			t.Errorf("kubectl explain %s lacks a description:\n%s", c.field, text)
 		}
 	}
 	te.say("kubectl explain has a description for every field of subnet.spec, ip.spec and vpc.spec")

@@ -14,7 +14,7 @@ import (
 
 var kubeVirt = schema.GroupVersion{Group: "kubevirt.io", Version: "v1"}
 
-// define makes a kind of KubeVirt, as far as it is needed here.
+// define creates a minimal CRD of a KubeVirt kind.
 func (t *test) define(kind, plural string) {
 	t.Helper()
 	crd := &unstructured.Unstructured{Object: map[string]any{
@@ -50,8 +50,7 @@ func (t *test) virtual(kind, namespace, name string) *unstructured.Unstructured 
 	return o
 }
 
-// TestVirtualMachine: the pods that run a VM of KubeVirt, one after the other and on
-// different nodes, are the VM's address on the wire; a VM that is stopped keeps it.
+// The pods that run a KubeVirt VM, in sequence and on different nodes, have the VM's address; a stopped VM keeps it.
 func TestVirtualMachine(t *testing.T) {
 	te := begin(t, shared)
 	te.define("VirtualMachine", "virtualmachines")
@@ -100,8 +99,8 @@ func TestVirtualMachine(t *testing.T) {
 	})
 }
 
-// TestNamespaceDescribesItsSubnet: the way in which namespaces had their subnets
-// made before there was a kind Subnet works from the first pod on.
+// Namespace annotations that describe a Subnet, the interface before the kind Subnet existed, work from the first pod
+// on.
 func TestNamespaceDescribesItsSubnet(t *testing.T) {
 	te := begin(t, shared)
 	ns := te.namespace("legacy", map[string]string{

@@ -17,11 +17,10 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// TestServiceOfVpc: a Service whose pods are in a Vpc with the addresses of the default one is reached
-// in that Vpc, by its own pods and by nobody else.
+// A Service with pods in a Vpc that has the addresses of the default Vpc is reached only in that Vpc.
 func TestServiceOfVpc(t *testing.T) {
 	te := begin(t, shared)
-	te.consistent(convergeTimeout) // the last test's pods are gone
+	te.consistent(convergeTimeout) // wait until the pods of the last test are gone
 	before := te.inventory()
 	const cidr, address = "10.16.0.0/16", "10.16.200.9" // those of the default subnet
 	tenant := &v1.Vpc{ObjectMeta: metav1.ObjectMeta{Name: "tenant"}}
@@ -59,7 +58,7 @@ func TestServiceOfVpc(t *testing.T) {
 	te.say("Vpc, Subnet, namespaces deleted: nothing is left")
 }
 
-// unprobed is a pod without a readiness probe: no node reaches those of other Vpcs than the default one.
+// unprobed is a pod without a readiness probe: nodes cannot reach pods of other Vpcs than the default one.
 func (t *test) unprobed(namespace, name, node, address string) *corev1.Pod {
 	var own map[string]string
 	if address != "" {
@@ -70,7 +69,7 @@ func (t *test) unprobed(namespace, name, node, address string) *corev1.Pod {
 	return pod
 }
 
-// inVpc waits until a Service says in which Vpc it is reached, and reads it.
+// inVpc waits until the Vpc annotation of a Service is right, and reads the Service.
 func (t *test) inVpc(s *corev1.Service, right func(vpc string) bool) {
 	t.Helper()
 	t.wait(10*time.Second, "annotation of Service "+s.Name, func(ctx context.Context) string {
@@ -84,7 +83,7 @@ func (t *test) inVpc(s *corev1.Service, right func(vpc string) bool) {
 	})
 }
 
-// insideVpc lets a pod that no node reaches ask, and wants all backends to answer.
+// insideVpc connects from a pod that nodes cannot reach, and expects replies from all backends.
 func (t *test) insideVpc(from *corev1.Pod, targets []wire.Target, backends ...*corev1.Pod) {
 	t.Helper()
 	answers, err := answersOf(targets, func(questions string) (string, error) {
@@ -106,7 +105,7 @@ func (t *test) insideVpc(from *corev1.Pod, targets []wire.Target, backends ...*c
 	t.say("pod %s in its Vpc: %d answers of %d backends", from.Name, len(answers), len(backends))
 }
 
-// silentTo wants no answer of a Service's ClusterIPs to somebody.
+// silentTo expects no reply from a Service's ClusterIPs.
 func (t *test) silentTo(whom string, ask func(context.Context, []wire.Target) ([]wire.Answer, error), s *corev1.Service) {
 	t.Helper()
 	answers, err := ask(t.Context(), silently(toServices(s.Spec.ClusterIPs, wire.Hello, wire.Send)))
@@ -116,5 +115,5 @@ func (t *test) silentTo(whom string, ask func(context.Context, []wire.Target) ([
 			t.Errorf("%s → %s %s: %s", whom, a.How, a.Address, a.Error)
 		}
 	}
-	t.say("%s has no answer of the Service", whom)
+	t.say("%s gets no reply from the Service", whom)
 }

@@ -49,8 +49,8 @@ func (c *Cluster) Endpoints() []string {
 	return endpoints
 }
 
-// Leader waits until one of the running servers is the leader and returns its index. A paused leader does not reply, so it
-// does not count. A resumed one may for a moment still consider itself the leader.
+// Leader waits until one of the running servers is the leader and returns its index. A paused leader does not reply, so
+// it does not count. A resumed one may for a moment still consider itself the leader.
 func (c *Cluster) Leader() int {
 	c.t.Helper()
 	leader := -1

@@ -36,11 +36,11 @@ func Of(database client.Database) DumpOption {
 	return func(d *dumper) { d.database = database }
 }
 
-// Dump returns a northbound database (the tables that package nb has rows for) as text that depends only on its content:
-// one line per row, "Table name column=value …", sorted. Columns with their default value are omitted, sets ([a, b]) and maps ({k=v}) are
-// sorted, and a reference is written as the row that it refers to, Table/name. A row without a name is identified by its
-// key columns (an ACL by direction, priority and match). If that is not unique, "@" and the row that refers to it follow,
-// and "#2", "#3" … number rows that differ in nothing else.
+// Dump returns a northbound database (the tables that package nb has rows for) as text that depends only on its
+// content: one line per row, "Table name column=value …", sorted. Columns with their default value are omitted, sets
+// ([a, b]) and maps ({k=v}) are sorted, and a reference is written as the row that it refers to, Table/name. A row
+// without a name is identified by its key columns (an ACL by direction, priority and match). If that is not unique, "@"
+// and the row that refers to it follow, and "#2", "#3" … number rows that differ in nothing else.
 func Dump(src Source, options ...DumpOption) string {
 	d := &dumper{database: client.NB, without: map[string]bool{}, byUUID: map[string]*dumpRow{}}
 	for _, option := range options {
@@ -66,9 +66,9 @@ func (s *Server) Dump(options ...DumpOption) string {
 	return Dump(db, append([]DumpOption{Of(s.kind.database)}, options...)...)
 }
 
-// Diff compares two dumps line by line and returns the differences, "-" before a line that is only in want and "+" before
-// one that is only in got; empty if there are none. It ignores the order of lines, empty lines and lines that begin with
-// "#".
+// Diff compares two dumps line by line and returns the differences, "-" before a line that is only in want and "+"
+// before one that is only in got; empty if there are none. It ignores the order of lines, empty lines and lines that
+// begin with "#".
 func Diff(want, got string) string {
 	counts := map[string]int{}
 	for line := range strings.Lines(want) {

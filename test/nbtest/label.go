@@ -112,9 +112,9 @@ func parentNames(r *dumpRow) string {
 	return strings.Join(slices.Compact(names), "+")
 }
 
-// refine gives each row a colour that depends on its content and its references, and not on UUIDs (the colour refinement of
-// graph isomorphism). Rows with equal colour are interchangeable in a dump of a database like OVN's, whose references form
-// shallow trees.
+// refine gives each row a colour that depends on its content and its references, and not on UUIDs (the colour
+// refinement of graph isomorphism). Rows with equal colour are interchangeable in a dump of a database like OVN's,
+// whose references form shallow trees.
 func (d *dumper) refine() {
 	for _, r := range d.rows {
 		content := r.table

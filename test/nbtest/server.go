@@ -74,8 +74,8 @@ func start(t testing.TB, k kind) *Server {
 	return s
 }
 
-// StartTLS is Start with a second remote for TLS on a free port of 127.0.0.1. Its clients need a certificate of the CA. It
-// also returns the ssl endpoint. The arguments are PEM files.
+// StartTLS is Start with a second remote for TLS on a free port of 127.0.0.1. Its clients need a certificate of the CA.
+// It also returns the ssl endpoint. The arguments are PEM files.
 func StartTLS(t testing.TB, certFile, keyFile, caFile string) (*Server, string) {
 	t.Helper()
 	s := newServer(t, kindNB)

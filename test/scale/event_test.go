@@ -14,8 +14,8 @@ import (
 	"github.com/wovensdn/woven/pkg/plan"
 )
 
-// fakeDB replaces the cache of the database: it holds the rows that the core wrote. Only ports are added and deleted during a
-// benchmark.
+// fakeDB replaces the cache of the database: it holds the rows that the core wrote. Only ports are added and deleted
+// during a benchmark.
 type fakeDB struct{ rows map[fact.Ref]any }
 
 func (m *fakeDB) Row(table, uuid string) any { return m.rows[fact.Ref{Table: table, UUID: uuid}] }

@@ -93,8 +93,8 @@ func BenchmarkBurst(b *testing.B) {
 	b.ReportMetric(pods*float64(b.N)/b.Elapsed().Seconds(), "pods/s")
 }
 
-// BenchmarkLargeSwitch adds one pod at a time to a switch with 50,000 ports. The client's own CPU time is the controller's
-// cost; the remainder is the server's.
+// BenchmarkLargeSwitch adds one pod at a time to a switch with 50,000 ports. The client's own CPU time is the
+// controller's cost; the remainder is the server's.
 func BenchmarkLargeSwitch(b *testing.B) {
 	const pods = 50_000
 	cluster := newCluster(100, pods)
@@ -134,8 +134,8 @@ type startReport struct {
 
 const startEnv = "WOVEN_BENCH_START"
 
-// BenchmarkStart starts a new process with 100,000 pods whose rows exist, and measures from the connection to the database
-// until nothing is left to do.
+// BenchmarkStart starts a new process with 100,000 pods whose rows exist, and measures from the connection to the
+// database until nothing is left to do.
 func BenchmarkStart(b *testing.B) {
 	const pods = 100_000
 	endpoint := nbtest.Start(b).Endpoint()

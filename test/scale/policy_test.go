@@ -73,7 +73,8 @@ func ingress(rules ...model.PolicyRule) model.PolicySide {
 	return model.PolicySide{Isolated: true, Rules: rules}
 }
 
-// policies are ten policies in each namespace: a default deny, and rules by pods, namespaces, addresses and named ports.
+// policies are ten policies in each namespace: a default deny, and rules by pods, namespaces, addresses and named
+// ports.
 func (p policed) policies() (out []engine.Change) {
 	tcp := func(number uint16) []model.PolicyPort {
 		return []model.PolicyPort{{Protocol: model.TCP, First: number, Last: number}}
@@ -109,8 +110,8 @@ func (p policed) policies() (out []engine.Change) {
 	return out
 }
 
-// BenchmarkPolicies measures a cold start with 1,000 policies, 10,000 pods and an empty northbound database: a real one, and
-// a fake one without cost.
+// BenchmarkPolicies measures a cold start with 1,000 policies, 10,000 pods and an empty northbound database: a real
+// one, and a fake one without cost.
 func BenchmarkPolicies(b *testing.B) {
 	p := newPoliced(10_000)
 	infrastructure, pods, policies := p.infrastructure(), p.all(), p.policies()
@@ -157,8 +158,8 @@ func wide() engine.Change {
 	return ch
 }
 
-// BenchmarkWidePolicy measures a new policy whose subject and peers are 10,000 pods each, on a real ovsdb-server with 1,000
-// other policies.
+// BenchmarkWidePolicy measures a new policy whose subject and peers are 10,000 pods each, on a real ovsdb-server with
+// 1,000 other policies.
 func BenchmarkWidePolicy(b *testing.B) {
 	p := newPoliced(10_000)
 	c := connect(b, nbtest.Start(b).Endpoint())

@@ -1,5 +1,5 @@
-// Package api is the wire format between the CNI plugin and the cniserver of a node: JSON over HTTP on a unix socket. The
-// plugin links it, so it imports only the standard library. The keys are those of Kube-OVN's daemon.
+// Package api is the wire format between the CNI plugin and the cniserver of a node: JSON over HTTP on a unix socket.
+// The plugin links it, so it imports only the standard library. The keys are those of Kube-OVN's daemon.
 package api
 
 // DefaultSocket is the cniserver's socket, and the plugin's default.

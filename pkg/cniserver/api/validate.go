@@ -54,8 +54,8 @@ var (
 	netnsParents = []string{"/proc/", "/run/", "/var/run/"}
 )
 
-// DecodeRequest reads one request of at most [MaxBody] bytes and validates it for op. It ignores unknown keys, so that a
-// plugin and a server of different releases work together.
+// DecodeRequest reads one request of at most [MaxBody] bytes and validates it for op. It ignores unknown keys, so that
+// a plugin and a server of different releases work together.
 func DecodeRequest(r io.Reader, op Op) (Request, error) {
 	var req Request
 	if err := decode(r, &req); err != nil {

@@ -18,7 +18,8 @@ import (
 // maxResponse is the maximum length of a response in bytes.
 const maxResponse = 1 << 20
 
-// call posts a request to the cniserver and decodes its response into out, unless that is nil. Its errors are CNI errors.
+// call posts a request to the cniserver and decodes its response into out, unless that is nil. Its errors are CNI
+// errors.
 func call(ctx context.Context, socket, path string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -82,7 +83,8 @@ func refusal(path string, status int, body []byte) error {
 	return types.NewError(code, e.Error, "")
 }
 
-// laterCode is the CNI error code "try again later" or, for STATUS, "the plugin is not available" (CNI specification 1.1).
+// laterCode is the CNI error code "try again later" or, for STATUS, "the plugin is not available" (CNI specification
+// 1.1).
 func laterCode(path string) uint {
 	if path == api.PathStatus {
 		return types.ErrPluginNotAvailable

@@ -44,7 +44,7 @@ func TestRequestWithBadArgs(t *testing.T) {
 func TestResultRefusesInvalidResponse(t *testing.T) {
 	for want, resp := range map[string]api.AddResponse{
 		`ips: invalid address "x"`:        {IPs: []api.IP{{IP: "x", CIDR: "10.0.0.0/8"}}},
-		`prefix "10.0.0.0"`:       {IPs: []api.IP{{IP: "10.0.0.1", CIDR: "10.0.0.0"}}},
+		`prefix "10.0.0.0"`:               {IPs: []api.IP{{IP: "10.0.0.1", CIDR: "10.0.0.0"}}},
 		`routes: invalid destination "y"`: {Routes: []api.Route{{Destination: "y"}}},
 	} {
 		if _, err := shim.Result(&skel.CmdArgs{}, resp); err == nil || !strings.Contains(err.Error(), want) {

@@ -83,13 +83,13 @@ type Table struct {
 	Where []ovsdb.Condition
 }
 
-// Handler receives events of the cache. Its methods are called in order from one goroutine, never concurrently. They may
-// be slow: neither the cache nor Transact waits for them.
+// Handler receives events of the cache. Its methods are called in order from one goroutine, never concurrently. They
+// may be slow: neither the cache nor Transact waits for them.
 type Handler interface {
 	// Synced means that the cache is complete after a (re)connect: any row may have changed.
 	Synced()
-	// Changed means that a row was added, changed or deleted in the cache since the last call for it. Several changes of a
-	// row before a call are reported once.
+	// Changed means that a row was added, changed or deleted in the cache since the last call for it. Several changes
+	// of a row before a call are reported once.
 	Changed(table, uuid string)
 	// Lost means that the connection was lost. Reads continue to return the last cache.
 	Lost(err error)
@@ -124,7 +124,8 @@ type endpoint struct {
 	tls     bool
 }
 
-// ParseEndpoints splits a comma-separated list of endpoints and checks each of them; see Config.Endpoints for their form.
+// ParseEndpoints splits a comma-separated list of endpoints and checks each of them; see Config.Endpoints for their
+// form.
 func ParseEndpoints(list string) ([]string, error) {
 	var endpoints []string
 	for text := range strings.SplitSeq(list, ",") {

@@ -17,8 +17,8 @@ import (
 var (
 	// ErrNotConnected means that there is no synced connection. Nothing was sent.
 	ErrNotConnected = errors.New("not connected to the database")
-	// ErrUnknownOutcome means that the connection or the caller's context ended while a transaction was in flight: it may
-	// or may not have been committed.
+	// ErrUnknownOutcome means that the connection or the caller's context ended while a transaction was in flight: it
+	// may or may not have been committed.
 	ErrUnknownOutcome = errors.New("outcome of the transaction is unknown")
 )
 
@@ -118,8 +118,8 @@ func (d *DB) configureTables() error {
 	return nil
 }
 
-// Run connects and reconnects: when a server is gone, hangs, or is no longer the leader, it tries the next endpoint, and so
-// on forever. It returns nil when ctx ends. It calls the handler only while it runs.
+// Run connects and reconnects: when a server is gone, hangs, or is no longer the leader, it tries the next endpoint,
+// and so on forever. It returns nil when ctx ends. It calls the handler only while it runs.
 func (d *DB) Run(ctx context.Context) error {
 	if !d.running.CompareAndSwap(false, true) {
 		return errors.New("run database client: already running")
@@ -158,8 +158,8 @@ func (d *DB) Run(ctx context.Context) error {
 	}
 }
 
-// timeout is the time that an endpoint has for each request of the handshake. It grows with the number of failed rounds: a
-// hanging server must not delay the connection to a good one for long, and a slow one must get enough time.
+// timeout is the time that an endpoint has for each request of the handshake. It grows with the number of failed
+// rounds: a hanging server must not delay the connection to a good one for long, and a slow one must get enough time.
 func (d *DB) timeout(rounds int) time.Duration {
 	return min(d.cfg.Probe/2<<min(rounds, 10), maxTimeout)
 }
@@ -203,10 +203,10 @@ func (d *DB) setSession(s *session) {
 	}
 }
 
-// Transact sends the operations as one transaction (RFC 7047 section 4.1.3) to the server, which for a clustered NB or SB is
-// the leader. Errors of operations are in the results (see ovsdb.CheckOperationResults), not in the returned error. The
-// returned error is ErrNotConnected when nothing was sent, and ErrUnknownOutcome when ctx or the connection ended before
-// the reply. After Transact has returned without an error, the cache contains what was committed.
+// Transact sends the operations as one transaction (RFC 7047 section 4.1.3) to the server, which for a clustered NB or
+// SB is the leader. Errors of operations are in the results (see ovsdb.CheckOperationResults), not in the returned
+// error. The returned error is ErrNotConnected when nothing was sent, and ErrUnknownOutcome when ctx or the connection
+// ended before the reply. After Transact has returned without an error, the cache contains what was committed.
 func (d *DB) Transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovsdb.OperationResult, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("transact: %w", err)
@@ -231,8 +231,8 @@ func (d *DB) Row(table, uuid string) model.Model {
 // replaces the row.
 func (d *DB) Peek(table, uuid string) model.Model { return d.store.Load().get(table, uuid) }
 
-// Each calls fn for the current rows of the table, in no order, until fn returns false. The rows are the cache's own: they
-// must not be modified, and may be kept. fn may call any method.
+// Each calls fn for the current rows of the table, in no order, until fn returns false. The rows are the cache's own:
+// they must not be modified, and may be kept. fn may call any method.
 func (d *DB) Each(table string, fn func(uuid string, row model.Model) bool) {
 	for _, r := range d.store.Load().rows(table) {
 		if !fn(r.uuid, r.row) {

@@ -41,8 +41,8 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// BenchmarkInitialDump measures a client's start with a large database: the time until it is synced, the heap of the cache,
-// and the bytes allocated meanwhile.
+// BenchmarkInitialDump measures a client's start with a large database: the time until it is synced, the heap of the
+// cache, and the bytes allocated meanwhile.
 func BenchmarkInitialDump(b *testing.B) {
 	for _, n := range []int{10_000, 100_000} {
 		b.Run(fmt.Sprintf("ports=%d", n), func(b *testing.B) {

@@ -38,9 +38,9 @@ func (d *DB) monitorRequests(schema ovsdb.DatabaseSchema, log logr.Logger) (map[
 	return requests, nil
 }
 
-// monitorRows starts the monitor of the tables and returns when the cache is complete. If the server still knows the last
-// transaction that we saw, as the members of a cluster do, it sends only the changes since then, and they are applied to
-// the present cache.
+// monitorRows starts the monitor of the tables and returns when the cache is complete. If the server still knows the
+// last transaction that we saw, as the members of a cluster do, it sends only the changes since then, and they are
+// applied to the present cache.
 func (s *session) monitorRows(requests map[string][]monitorRequest) error {
 	key, err := json.Marshal(requests)
 	if err != nil {

@@ -21,8 +21,8 @@ type event struct {
 	err  error
 }
 
-// notifier passes events to the handler. Its queue is bounded by the number of rows: a row whose change is still queued is
-// not queued again, and Synced replaces the changes before it.
+// notifier passes events to the handler. Its queue is bounded by the number of rows: a row whose change is still queued
+// is not queued again, and Synced replaces the changes before it.
 type notifier struct {
 	handler Handler
 	wake    chan struct{}

@@ -4,9 +4,9 @@ import "github.com/ovn-kubernetes/libovsdb/ovsdb"
 
 type plainOperation ovsdb.Operation
 
-// operation encodes what ovsdb.Operation cannot: that omits empty members which RFC 7047 section 5.2 requires, in an insert
-// of a row of defaults, a wait for no rows, and a condition that all rows satisfy. A nil Where stays omitted, and the
-// server refuses it: "all rows" must be explicit, with an empty Where.
+// operation encodes what ovsdb.Operation cannot: that omits empty members which RFC 7047 section 5.2 requires, in an
+// insert of a row of defaults, a wait for no rows, and a condition that all rows satisfy. A nil Where stays omitted,
+// and the server refuses it: "all rows" must be explicit, with an empty Where.
 type operation struct {
 	plainOperation
 	Row   any `json:"row,omitempty"`

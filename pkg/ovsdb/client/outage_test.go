@@ -140,8 +140,8 @@ func TestReconnectSyncsMissedChanges(t *testing.T) {
 	}
 }
 
-// While the server hangs, with a transaction in flight that is too large for the socket's buffer, nothing else may hang.
-// When the server continues, the same DB must recover.
+// While the server hangs, with a transaction in flight that is too large for the socket's buffer, nothing else may
+// hang. When the server continues, the same DB must recover.
 func TestHangingServerBlocksNobody(t *testing.T) {
 	t.Parallel()
 	server := nbtest.Start(t)
@@ -213,12 +213,12 @@ func TestClusterSurvivesHangingAndKilledLeaders(t *testing.T) {
 	ctx := bounded(t)
 	commit(t, db, insertSwitch(testUUID(0), "a"))
 
-	frozen := cluster.Leader()
-	cluster.Servers[frozen].Pause()
+	paused := cluster.Leader()
+	cluster.Servers[paused].Pause()
 	r.await(ctx, "lost", "synced")
 	commit(t, db, insertSwitch(testUUID(1), "b"))
 	killed := cluster.Leader() // before the old leader continues and still considers itself the leader
-	cluster.Servers[frozen].Resume()
+	cluster.Servers[paused].Resume()
 	cluster.Servers[killed].Stop()
 	r.await(ctx, "lost", "synced")
 	commit(t, db, insertSwitch(testUUID(2), "c"))

@@ -131,8 +131,8 @@ func (s *session) handshakeCall(method string, params any) (json.RawMessage, err
 	return raw, nil
 }
 
-// call sends a request and waits for its reply. When it returns, every message that the server sent before the reply has
-// been processed.
+// call sends a request and waits for its reply. When it returns, every message that the server sent before the reply
+// has been processed.
 func (s *session) call(ctx context.Context, method string, params any) (json.RawMessage, error) {
 	type reply struct {
 		result json.RawMessage

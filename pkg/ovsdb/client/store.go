@@ -12,8 +12,8 @@ import (
 	"github.com/ovn-kubernetes/libovsdb/updates"
 )
 
-// store holds rows by table and uuid. A stored row is never modified: a change replaces it, so readers may keep rows. It
-// has one writer at a time.
+// store holds rows by table and uuid. A stored row is never modified: a change replaces it, so readers may keep rows.
+// It has one writer at a time.
 type store struct {
 	model model.DatabaseModel
 
@@ -159,8 +159,8 @@ func (d *dump) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// loadAll decodes table-updates2 row by row: to decode the dump of a large database at once would take several times the
-// memory of the rows.
+// loadAll decodes table-updates2 row by row: to decode the dump of a large database at once would take several times
+// the memory of the rows.
 func (s *store) loadAll(raw json.RawMessage) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	return eachMember(dec, func(table string) error {

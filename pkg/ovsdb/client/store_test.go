@@ -60,7 +60,8 @@ func TestApplyUpdatesRow(t *testing.T) {
 	}
 }
 
-// An update that cannot be applied must not be applied in part: the cache would then show a transaction that never existed.
+// An update that cannot be applied must not be applied in part: the cache would then show a transaction that never
+// existed.
 func TestApplyIsAllOrNothing(t *testing.T) {
 	s := testStore(t)
 	_, err := s.apply(parseUpdate(t, `{

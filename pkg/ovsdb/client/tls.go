@@ -11,11 +11,12 @@ import (
 	"time"
 )
 
-// LoadTLS returns a client configuration from PEM files: the client certificate, its private key, and the CA certificates
-// for the server. Files that have changed are loaded again, so renewed certificates are used from the next connection on.
+// LoadTLS returns a client configuration from PEM files: the client certificate, its private key, and the CA
+// certificates for the server. Files that have changed are loaded again, so renewed certificates are used from the next
+// connection on.
 //
-// As in Open vSwitch, the server's certificate must be signed by the CA, and its host name is not checked: certificates of
-// ovs-pki(8) have none.
+// As in Open vSwitch, the server's certificate must be signed by the CA, and its host name is not checked: certificates
+// of ovs-pki(8) have none.
 func LoadTLS(certFile, keyFile, caFile string) (*tls.Config, error) {
 	pair := &watched[*tls.Certificate]{paths: []string{certFile, keyFile}, load: func() (*tls.Certificate, error) {
 		cert, err := tls.LoadX509KeyPair(certFile, keyFile)

@@ -18,7 +18,8 @@ import (
 // maxMessage bounds one JSON-RPC message; the dump of 100,000 ports is about 60 MB.
 const maxMessage = 2 << 30
 
-// message is any JSON-RPC 1.0 message of RFC 7047 section 4: requests and notifications have a method, replies have none.
+// message is any JSON-RPC 1.0 message of RFC 7047 section 4: requests and notifications have a method, replies have
+// none.
 type message struct {
 	Method string          `json:"method"`
 	Params json.RawMessage `json:"params"`
@@ -42,9 +43,9 @@ type response struct {
 // replyFunc receives the reply to a call, in order with all messages of the server.
 type replyFunc func(result json.RawMessage, err error) error
 
-// wire is one JSON-RPC connection. The reader replies to the server's echo requests at once, even while a large update is
-// being applied, and passes all other messages to inbox in order. No method holds a lock during network I/O: closing the
-// socket unblocks everyone.
+// wire is one JSON-RPC connection. The reader replies to the server's echo requests at once, even while a large update
+// is being applied, and passes all other messages to inbox in order. No method holds a lock during network I/O: closing
+// the socket unblocks everyone.
 type wire struct {
 	conn     net.Conn
 	inbox    *queue[message]
@@ -237,8 +238,8 @@ func (f *framer) scan(p []byte) (int, bool) {
 	return len(p), false
 }
 
-// queue is an unbounded FIFO with one consumer. Its length is bounded in practice: callers wait for their replies, and the
-// server's updates would otherwise pile up in the server.
+// queue is an unbounded FIFO with one consumer. Its length is bounded in practice: callers wait for their replies, and
+// the server's updates would otherwise pile up in the server.
 type queue[T any] struct {
 	wake chan struct{}
 

@@ -13,8 +13,8 @@ import (
 // SCTPSource is the port that [Associate] sends from.
 const SCTPSource = 40132
 
-// Associate sends an SCTP INIT to an address every 200 ms, until ctx ends. It builds the packets itself, because not every
-// kernel has SCTP sockets, and does not read replies.
+// Associate sends an SCTP INIT to an address every 200 ms, until ctx ends. It builds the packets itself, because not
+// every kernel has SCTP sockets, and does not read replies.
 func Associate(ctx context.Context, address string) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {

@@ -53,8 +53,8 @@ func OneStream(ctx context.Context, address string, out io.Writer) error {
 	return nil
 }
 
-// Stream sends a datagram every [StreamInterval] to a server that replies with the source address, and writes each reply to
-// out as a line of JSON. It returns when ctx ends or a write to out fails.
+// Stream sends a datagram every [StreamInterval] to a server that replies with the source address, and writes each
+// reply to out as a line of JSON. It returns when ctx ends or a write to out fails.
 //
 // A reply does not identify its datagram, so each datagram has a socket of its own.
 func Stream(ctx context.Context, address string, out io.Writer) error {

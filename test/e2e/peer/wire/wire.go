@@ -28,8 +28,8 @@ const (
 	HelloPort = 7000
 )
 
-// retryTimeout is how long a target is retried; attempt bounds one attempt. The first packet between two pods waits for ARP
-// and for flows.
+// retryTimeout is how long a target is retried; attempt bounds one attempt. The first packet between two pods waits for
+// ARP and for flows.
 const (
 	retryTimeout = 15 * time.Second
 	attempt      = 2 * time.Second
