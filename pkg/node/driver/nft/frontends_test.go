@@ -74,27 +74,9 @@ func (o *outward) become(s *model.Service, endpoints ...*model.EndpointSlice) {
 	})
 }
 
-// from asks from the host outside; the source port is free.
+// from sends a packet from the host outside; the source port is free.
 func (o *outward) from(source netip.Addr, to netip.AddrPort) string {
-	var conn *net.UDPConn
-	var err error
-	o.outside.Do(func() {
-		conn, err = net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0)), net.UDPAddrFromAddrPort(to))
-	})
-	if err != nil {
-		return err.Error()
-	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	if _, err := conn.Write([]byte("?")); err != nil {
-		return err.Error()
-	}
-	buf := make([]byte, 64)
-	n, err := conn.Read(buf)
-	if err != nil {
-		return err.Error()
-	}
-	return string(buf[:n])
+	return o.outside.AskUDP(source, to)
 }
 
 func outwardService(change func(*model.Service)) *model.Service {
