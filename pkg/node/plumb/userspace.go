@@ -10,9 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// UserspaceDatapath is the datapath_type of a bridge whose packets ovs-vswitchd itself forwards.
-const UserspaceDatapath = "netdev"
-
 // UserspaceTable is the nftables table (family netdev) that holds one chain per port of a userspace datapath.
 const UserspaceTable = "woven-userspace"
 
