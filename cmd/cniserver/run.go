@@ -121,7 +121,7 @@ func (d *daemon) wire(o *options, api *rest.Config, leases node.Leases, trouble 
 		NodeName: o.nodeName, DefaultVpc: o.clusterRouter, APIServers: model.APIServerAddresses(api.Host, os.Getenv("KUBERNETES_SERVICE_HOST")), MTU: o.mtu, Mirror: o.enableMirror, MirrorLink: o.mirrorIface,
 		Conf: node.ConfFile{Dir: o.confDir, Name: o.confName, Socket: o.bindSocket, BinDir: o.binDir},
 	}, node.Edges{
-		Cache: d.mgr.GetCache(), API: d.mgr.GetClient(), Switch: d.ovs, Links: links,
+		Cache: d.mgr.GetCache(), API: d.mgr.GetClient(), Switch: d.ovs, Links: links, Ingress: plumb.Userspace{},
 		Routes: routes, Rules: rules, Tables: &nft.Driver{}, World: d.services.SetWorld, NICs: plumber,
 		Echo: node.ICMP{Timeout: echoTimeout}, Leases: leases, Clock: clock.RealClock{}, Log: log.WithName("node"), Metrics: counters,
 	})

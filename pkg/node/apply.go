@@ -12,6 +12,7 @@ import (
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/driver/route"
 	"github.com/wovensdn/woven/pkg/node/driver/rule"
+	"github.com/wovensdn/woven/pkg/node/driver/uplink"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
@@ -19,6 +20,9 @@ import (
 // other. What fails does not stop what does not depend on it. missing are links
 // that OVS has still to make.
 func (l *Loop) apply(ctx context.Context, plan hostplan.Plan) (missing []string, errs []error) {
+	uplinks, err := l.uplinks().Apply(ctx, plan.Bridges)
+	l.logChanges(uplinks.Changes)
+	missing, errs = append(missing, uplinks.Absent...), append(errs, err)
 	for _, p := range plan.Ports {
 		errs = append(errs, l.ensurePort(ctx, p))
 	}
@@ -36,7 +40,19 @@ func (l *Loop) apply(ctx context.Context, plan hostplan.Plan) (missing []string,
 		errs = append(errs, err)
 	}
 	errs = append(errs, l.applyTable(ctx, plan.Table), l.applyMirror(ctx, plan.Mirror))
-	return r.Absent, errs
+	return append(missing, r.Absent...), errs
+}
+
+func (l *Loop) uplinks() uplink.Driver {
+	return uplink.Driver{Switch: l.e.Switch, Links: l.e.Links, Ingress: l.e.Ingress}
+}
+
+// ResumeMoves finishes moves of addresses between a link and its bridge that an earlier process did not finish. Call it
+// before anything that needs the network.
+func (l *Loop) ResumeMoves(ctx context.Context) error {
+	r, err := l.uplinks().Resume(ctx)
+	l.logChanges(r.Changes)
+	return err
 }
 
 func (l *Loop) logChanges(changes []string) {
@@ -52,7 +68,7 @@ func (l *Loop) ensurePort(ctx context.Context, p hostplan.Port) error {
 		ids[ovs.KeyIfaceID] = p.IfaceID
 	}
 	err := l.e.Switch.EnsurePort(ctx, ovs.Port{
-		Bridge: hostplan.IntegrationBridge, Name: p.Name, Type: internal, MAC: p.MAC, MTU: p.MTU, ExternalIDs: ids,
+		Bridge: p.Bridge, Name: p.Name, Type: p.Type, MAC: p.MAC, MTU: p.MTU, ExternalIDs: ids,
 	})
 	if err != nil {
 		return fmt.Errorf("ensure OVS port %s: %w", p.Name, err)
@@ -89,7 +105,7 @@ func (l *Loop) applyMirror(ctx context.Context, m *hostplan.Mirror) error {
 		return l.removeMirror(ctx)
 	}
 	err := l.e.Switch.EnsureMirror(ctx, ovs.Mirror{
-		Name: m.Name, Bridge: hostplan.IntegrationBridge, OutputPort: m.Output, SelectPorts: m.Select,
+		Name: m.Name, Bridge: m.Bridge, OutputPort: m.Output, SelectPorts: m.Select,
 	})
 	if err != nil {
 		return fmt.Errorf("ensure OVS mirror %s: %w", m.Name, err)

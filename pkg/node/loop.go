@@ -29,15 +29,11 @@ import (
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/driver/route"
 	"github.com/wovensdn/woven/pkg/node/driver/rule"
+	"github.com/wovensdn/woven/pkg/node/driver/uplink"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
 const (
-	// internal is the OVS interface type of ports that OVS makes itself.
-	internal = "internal"
-	// userspace is the datapath_type of a bridge that ovs-vswitchd forwards for.
-	userspace = "netdev"
-
 	// slowInterval is how often everything is compared although nobody reported a change: a safety net for lost notifications.
 	slowInterval = 5 * time.Minute
 	// passInterval is the least time between two passes, so that a burst of reports costs one.
@@ -48,9 +44,7 @@ const (
 
 // Switch is what the loop needs of the OVS driver.
 type Switch interface {
-	EnsurePort(ctx context.Context, p ovs.Port) error
-	DeletePort(ctx context.Context, bridge, name string) error
-	Ports() ([]ovs.Port, error)
+	uplink.Switch
 	EnsureMirror(ctx context.Context, m ovs.Mirror) error
 	DeleteMirror(ctx context.Context, bridge, name string) error
 	DatapathType(bridge string) (string, error)
@@ -95,9 +89,11 @@ type Edges struct {
 	API    client.Client
 	Switch Switch
 	Links  Links
-	Routes route.Kernel
-	Rules  rule.Kernel
-	Tables Tables
+	// Ingress is used for uplinks of bridges of the userspace datapath.
+	Ingress uplink.Ingress
+	Routes  route.Kernel
+	Rules   rule.Kernel
+	Tables  Tables
 	// World is told what the node knows whenever it is compared; nil for nobody.
 	World func(hostplan.World)
 	// NICs changes running pods; see [plumb.Plumber].
@@ -345,7 +341,7 @@ func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.World, e
 	if err != nil {
 		return nil, w, fmt.Errorf("read bridge %s: %w", hostplan.IntegrationBridge, err)
 	}
-	w.Userspace = datapath == userspace
+	w.Userspace = datapath == ovs.UserspaceDatapath
 	ports, err := l.e.Switch.Ports()
 	if err != nil {
 		return nil, w, fmt.Errorf("list OVS ports: %w", err)

@@ -136,7 +136,7 @@ func newHost(t *testing.T, objects ...client.Object) *host {
 		t.Fatal(err)
 	}
 	h := &host{
-		t: t, ovs: ovs.NewFake(hostplan.IntegrationBridge, userspace), links: link.NewFake(), routes: route.NewFake(), rules: rule.NewFake(),
+		t: t, ovs: ovs.NewFake(hostplan.IntegrationBridge, ovs.UserspaceDatapath), links: link.NewFake(), routes: route.NewFake(), rules: rule.NewFake(),
 		tables: knftables.NewFake(knftables.InetFamily, hostplan.TableName),
 		echo:   func() error { return nil }, leases: newLeaseServer(t), dir: t.TempDir(),
 	}

@@ -124,7 +124,7 @@ func sliceOf(o *discoveryv1.EndpointSlice) model.EndpointSlice {
 // podPorts picks the ports of pods out of all that are ours.
 func podPorts(ports []ovs.Port) (names []string) {
 	for _, p := range ports {
-		if p.Bridge == hostplan.IntegrationBridge && p.Type != internal && p.ExternalIDs[ovs.KeyIfaceID] != "" {
+		if p.Bridge == hostplan.IntegrationBridge && p.Type != hostplan.Internal && p.ExternalIDs[ovs.KeyIfaceID] != "" {
 			names = append(names, p.Name)
 		}
 	}

@@ -13,6 +13,8 @@ import (
 )
 
 const (
+	// Internal is the type of an OVS interface that OVS makes a link of the host for.
+	Internal = "internal"
 	// NodeLink is the host's link into the join subnet.
 	NodeLink = "ovn0"
 	// IntegrationBridge is the OVS bridge that ovn-controller programs.
@@ -93,9 +95,26 @@ type World struct {
 	PodPorts []string
 }
 
-// Port is an internal port of br-int.
-type Port struct {
+// Bridge is an OVS bridge of ours that joins br-int to a physical network.
+type Bridge struct {
+	// Name of at most 15 bytes.
 	Name string
+	// Uplink is the link of the host that is a port of the bridge; empty for none. The bridge's internal port, which has
+	// the bridge's name, takes over its MAC, addresses and routes.
+	Uplink string
+	// Mapping is the name of the physical network that ovn-controller maps to the bridge (network_name of localnet
+	// ports, ovn-nb(5)); empty for none.
+	Mapping string
+	// Userspace is true if ovs-vswitchd itself forwards for the bridge, as it does for br-int then.
+	Userspace bool
+}
+
+// Port is an OVS port of a bridge with one interface of the same name.
+type Port struct {
+	Bridge string
+	Name   string
+	// Type of the interface (ovs-vswitchd.conf.db(5)): [Internal], or empty for a link that the kernel has.
+	Type string
 	// IfaceID is the logical port (external_ids:iface-id of the Interface); empty for none.
 	IfaceID string
 	// MAC is empty if any will do.
@@ -104,8 +123,9 @@ type Port struct {
 	MTU int
 }
 
-// Mirror is an OVS mirror on br-int.
+// Mirror is an OVS mirror of a bridge.
 type Mirror struct {
+	Bridge string
 	Name   string
 	Output string
 	// Select are the ports whose packets, in both directions, are copied; sorted.
@@ -162,6 +182,8 @@ type Routes struct {
 // Plan is the wanted state of the node. A nil part must be left as it is.
 type Plan struct {
 	Sysctls []Sysctl
+	// Bridges are all bridges that are ours; others of ours are removed, and their uplinks get back what is theirs.
+	Bridges []Bridge
 	Ports   []Port
 	Links   []Link
 	Routes  *Routes
@@ -193,7 +215,7 @@ func Make(w World) Plan {
 		return p
 	}
 	p.Ports = append(p.Ports, Port{
-		Name: NodeLink, IfaceID: model.NodePortName(w.Node.Name), MAC: w.Node.MAC, MTU: w.MTU,
+		Bridge: IntegrationBridge, Type: Internal, Name: NodeLink, IfaceID: model.NodePortName(w.Node.Name), MAC: w.Node.MAC, MTU: w.MTU,
 	})
 	p.Links = append(p.Links, nodeLink(w))
 	p.Routes = makeRoutes(w, &p)
@@ -246,8 +268,8 @@ func nodeLink(w World) Link {
 func planMirror(w World, p *Plan) {
 	ports := slices.Clone(w.PodPorts)
 	slices.Sort(ports)
-	p.Mirror = &Mirror{Name: MirrorName, Output: w.MirrorLink, Select: slices.Compact(ports)}
-	p.Ports = append(p.Ports, Port{Name: w.MirrorLink, MTU: w.MTU})
+	p.Mirror = &Mirror{Bridge: IntegrationBridge, Name: MirrorName, Output: w.MirrorLink, Select: slices.Compact(ports)}
+	p.Ports = append(p.Ports, Port{Bridge: IntegrationBridge, Type: Internal, Name: w.MirrorLink, MTU: w.MTU})
 	// The link only shows frames; the host must neither use nor answer them.
 	p.Links = append(p.Links, Link{
 		Name: w.MirrorLink,
