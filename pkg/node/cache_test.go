@@ -34,8 +34,8 @@ func TestLoadBalancersOfASubnet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := subnetOf(o.(*v1.Subnet)).plan.Untracked; got != c.want {
-			t.Errorf("spec.enableLb %v: Untracked is %v, want %v", c.spec, got, c.want)
+		if got := subnetOf(o.(*v1.Subnet)).plan.NoLoadBalancer; got != c.want {
+			t.Errorf("spec.enableLb %v: NoLoadBalancer is %v, want %v", c.spec, got, c.want)
 		}
 	}
 }

@@ -95,7 +95,7 @@ type Edges struct {
 	Rules   rule.Kernel
 	Tables  Tables
 	// World is told what the node knows whenever it is compared; nil for nobody.
-	World func(hostplan.World)
+	World func(hostplan.Inputs)
 	// NICs changes running pods; see [plumb.Plumber].
 	NICs NICs
 	Echo Echo
@@ -287,8 +287,8 @@ func (l *Loop) setPending(p []string) {
 }
 
 // world reads everything that a plan depends on; own is nil if the Node object is not there.
-func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.World, err error) {
-	w = hostplan.World{DefaultVpc: l.cfg.DefaultVpc}
+func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.Inputs, err error) {
+	w = hostplan.Inputs{DefaultVpc: l.cfg.DefaultVpc}
 	if l.cfg.Mirror {
 		w.MirrorLink = l.cfg.MirrorLink
 	}
@@ -351,7 +351,7 @@ func (l *Loop) world(ctx context.Context) (own *corev1.Node, w hostplan.World, e
 }
 
 // addNodes notes the addresses of all nodes and returns their projections.
-func (l *Loop) addNodes(w *hostplan.World, nodes []corev1.Node) (all []*model.Node) {
+func (l *Loop) addNodes(w *hostplan.Inputs, nodes []corev1.Node) (all []*model.Node) {
 	w.Nodes = make(map[string][]netip.Addr, len(nodes))
 	for i := range nodes {
 		n := nodeOf(&nodes[i], l.cfg.NodeName)

@@ -86,7 +86,7 @@ func subnetOf(o *v1.Subnet) subnet {
 		Underlay:       egress.Underlay,
 		NATOutgoing:    s.NatOutgoing,
 		Centralized:    s.GatewayType == model.GatewayCentralized,
-		Untracked:      s.LoadBalancers != nil && !*s.LoadBalancers,
+		NoLoadBalancer: s.LoadBalancers != nil && !*s.LoadBalancers,
 		ActiveGateways: s.Gateways.ActiveNodes(),
 		Egress:         egress,
 	}

@@ -64,16 +64,16 @@ type Services struct {
 	services map[types.NamespacedName]*model.Service
 	slices   map[types.NamespacedName]map[string]*model.EndpointSlice // by Service
 	dirty    map[types.NamespacedName]bool
-	world    *hostplan.World
+	world    *hostplan.Inputs
 	// unsure is set when the table may differ from what was last written.
 	unsure bool
 	// own counts our changes of the table that the kernel has not reported yet.
 	own int
 
 	// What follows belongs to the goroutine of Run alone.
-	ledger    hostplan.Ledger
+	frontends hostplan.FrontendTable
 	datagrams datagrams
-	outward   hostplan.Outward
+	context   hostplan.ServiceContext
 	pods      map[hostplan.Entry]bool // of this node
 	base      string                  // the table without elements, as it was applied last
 	health    map[types.NamespacedName]healthport.Check
@@ -137,7 +137,7 @@ func (s *Services) touch(name types.NamespacedName) {
 }
 
 // SetWorld says what else the node knows.
-func (s *Services) SetWorld(w hostplan.World) {
+func (s *Services) SetWorld(w hostplan.Inputs) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.world = &w
@@ -203,7 +203,7 @@ func (s *Services) doubt() {
 
 // work is what a pass has to look at.
 type work struct {
-	world  hostplan.World
+	world  hostplan.Inputs
 	names  []types.NamespacedName
 	unsure bool
 }
@@ -216,12 +216,12 @@ func (s *Services) take() (w work, ok bool) {
 		return w, false
 	}
 	w.world, w.unsure = *s.world, s.unsure
-	outward := hostplan.OutwardOf(w.world)
-	if !outward.Equal(s.outward) || !s.begun {
+	current := hostplan.ServiceContextOf(w.world)
+	if !current.Equal(s.context) || !s.begun {
 		for name := range s.services {
 			s.dirty[name] = true
 		}
-		s.outward = outward
+		s.context = current
 	}
 	w.names = slices.Collect(maps.Keys(s.dirty))
 	clear(s.dirty)
@@ -243,7 +243,7 @@ func (s *Services) pass(ctx context.Context) error {
 	}
 	s.ownPods(w.world, &change)
 	if !s.begun {
-		change.Moved, change.Clients = s.ledger.Frontends(), true // also what was before this process
+		change.Moved, change.Clients = s.frontends.Frontends(), true // also what was before this process
 	}
 	if err := s.write(ctx, w, change); err != nil {
 		s.mu.Lock()
@@ -259,7 +259,7 @@ func (s *Services) pass(ctx context.Context) error {
 }
 
 // ownPods adds what pods of this node that came and went change.
-func (s *Services) ownPods(w hostplan.World, c *hostplan.Change) {
+func (s *Services) ownPods(w hostplan.Inputs, c *hostplan.Change) {
 	now := hostplan.OwnPods(w)
 	for e := range now {
 		if !s.pods[e] {
@@ -274,7 +274,7 @@ func (s *Services) ownPods(w hostplan.World, c *hostplan.Change) {
 	s.pods = now
 }
 
-// serve brings the ledger up to date with one Service.
+// serve brings the frontends up to date with one Service.
 func (s *Services) serve(name types.NamespacedName) hostplan.Change {
 	s.mu.Lock()
 	service := s.services[name]
@@ -286,19 +286,19 @@ func (s *Services) serve(name types.NamespacedName) hostplan.Change {
 	delete(s.health, name)
 	if service == nil {
 		s.datagrams.set(name, s.e.Clock.Now(), nil)
-		return s.ledger.Set(name.String(), 0, nil)
+		return s.frontends.Set(name.String(), 0, nil)
 	}
-	s.datagrams.set(name, s.e.Clock.Now(), s.outward.Datagrams(service, endpoints))
-	served := s.outward.Serve(service, endpoints)
-	if service.External.HealthPort != 0 && len(served.Leads) > 0 {
-		s.health[name] = healthport.Check{Port: service.External.HealthPort, Backends: served.LocalReady}
+	s.datagrams.set(name, s.e.Clock.Now(), s.context.UDPBackends(service, endpoints))
+	rules := s.context.RulesFor(service, endpoints)
+	if service.External.HealthPort != 0 && len(rules.Forwards) > 0 {
+		s.health[name] = healthport.Check{Port: service.External.HealthPort, Backends: rules.LocalReady}
 	}
-	return s.ledger.Set(name.String(), service.Created, served.Leads)
+	return s.frontends.Set(name.String(), service.Created, rules.Forwards)
 }
 
 // write changes elements if that is all, else it compares the whole table.
 func (s *Services) write(ctx context.Context, w work, change hostplan.Change) error {
-	table := hostplan.ServiceTable(w.world, s.ledger.Sticky())
+	table := hostplan.ServiceTable(w.world, s.frontends.AffinityTimeouts())
 	text, err := json.Marshal(table)
 	if err != nil {
 		return fmt.Errorf("compare table of Services: %w", err)
@@ -320,7 +320,7 @@ func (s *Services) write(ctx context.Context, w work, change hostplan.Change) er
 }
 
 func (s *Services) apply(ctx context.Context, table hostplan.Table, base string) error {
-	table.Fill(slices.AppendSeq(s.ledger.Entries(), maps.Keys(s.pods)))
+	table.Fill(slices.AppendSeq(s.frontends.Entries(), maps.Keys(s.pods)))
 	s.expect(1)
 	did, err := s.e.Tables.Apply(ctx, table)
 	if err != nil || did == "" {
@@ -332,7 +332,7 @@ func (s *Services) apply(ctx context.Context, table hostplan.Table, base string)
 	s.base = base
 	if did != "" {
 		s.e.Metrics.repairs(1)
-		s.e.Log.Info("rules of Services changed", "did", did, "services", len(s.ledger.Services()))
+		s.e.Log.Info("rules of Services changed", "did", did, "services", len(s.frontends.Services()))
 	}
 	return nil
 }
@@ -346,7 +346,7 @@ func (s *Services) expect(n int) {
 
 // forget has the kernel and the table forget where connections and clients went,
 // where that is not right any more.
-func (s *Services) forget(ctx context.Context, w hostplan.World, c hostplan.Change) error {
+func (s *Services) forget(ctx context.Context, w hostplan.Inputs, c hostplan.Change) error {
 	udp := map[hostplan.Frontend]bool{}
 	for _, f := range c.Moved {
 		if f.Protocol == model.UDP {
@@ -360,7 +360,7 @@ func (s *Services) forget(ctx context.Context, w hostplan.World, c hostplan.Chan
 	if len(udp) > 0 {
 		n, err := s.e.Flows.ForgetUDP(func(c conntrack.Flow) bool {
 			f := hostplan.Frontend{AddrPort: c.Asked, Protocol: model.UDP}
-			return udp[f] && s.ledger.Stale(f, c.Answers, hostplan.Inside(w, c.Source))
+			return udp[f] && s.frontends.Stale(f, c.Answers, hostplan.Inside(w, c.Source))
 		})
 		if n > 0 {
 			s.e.Log.V(1).Info("connections of UDP forgotten, their backends are gone", "count", n)
@@ -378,7 +378,7 @@ func (s *Services) forgetClients(ctx context.Context) error {
 		if err := errors.Join(err1, err2); err != nil {
 			return fmt.Errorf("read the clients' backends: %w", err)
 		}
-		gone := s.ledger.StaleClients(backends, ports)
+		gone := s.frontends.StaleClients(backends, ports)
 		if len(gone) == 0 {
 			continue
 		}

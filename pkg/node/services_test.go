@@ -129,8 +129,8 @@ func (h *outwardHost) elements(name string) (out []string) {
 	return out
 }
 
-func outwardWorld() hostplan.World {
-	return hostplan.World{DefaultVpc: "ovn-cluster", Node: hostplan.Node{
+func outwardWorld() hostplan.Inputs {
+	return hostplan.Inputs{DefaultVpc: "ovn-cluster", Node: hostplan.Node{
 		Name: "n1", InternalIPs: []netip.Addr{netip.MustParseAddr("192.168.77.11")}, Services: []netip.Prefix{netip.MustParsePrefix("169.254.64.2/18")},
 	}}
 }

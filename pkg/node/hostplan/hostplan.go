@@ -1,6 +1,6 @@
 // Package hostplan decides what one node must look like: its OVS ports, links,
 // addresses, routes, kernel settings and NAT rules, from what the node knows of
-// the cluster. It is pure: the same [World] gives the same [Plan], and the
+// the cluster. It is pure: the same [Inputs] give the same [Plan], and the
 // drivers below pkg/node/driver compare a plan with the machine.
 package hostplan
 
@@ -58,19 +58,21 @@ type Subnet struct {
 	NATOutgoing bool
 	// Centralized subnets leave the cluster through gateway nodes, others through the node of each pod.
 	Centralized bool
-	// Untracked subnets have no load balancers (spec.enableLb is false): OVN does not know what is an answer there.
-	Untracked bool
+	// NoLoadBalancer subnets have no load balancers (spec.enableLb is false): OVN does not track connections there, so
+	// it cannot recognize replies.
+	NoLoadBalancer bool
 	// ActiveGateways are the nodes that a centralized subnet leaves through now (status.activateGateway).
 	ActiveGateways []string
 	Egress         model.Egress
 	// Problems are what is wrong with Egress, a sentence each.
 	Problems []string
-	// Invalid says why nothing is made for the subnet: it cannot be understood, or its addresses are somebody else's. Empty if something is.
+	// Invalid says why nothing is made for the subnet: it cannot be parsed, or its addresses belong to something else.
+	// Empty if the subnet is valid.
 	Invalid string
 }
 
-// World is everything that the plan depends on.
-type World struct {
+// Inputs is everything that the plan depends on.
+type Inputs struct {
 	Node    Node
 	Subnets []Subnet
 	// Services are the networks of ClusterIPs.
@@ -183,11 +185,11 @@ type Routes struct {
 type Plan struct {
 	Sysctls []Sysctl
 	// Bridges are all bridges that are ours; others of ours are removed, and their uplinks get back what is theirs.
-	Bridges []Bridge
+	Bridges []Bridge `json:",omitempty"`
 	Ports   []Port
 	Links   []Link
 	Routes  *Routes
-	// PolicyRules lead to other tables than the main one.
+	// PolicyRules select other tables than the main one.
 	PolicyRules *PolicyRules
 	Table       Table
 	// Mirror is nil if there must be none.
@@ -201,26 +203,26 @@ type Plan struct {
 	Problems []string
 }
 
-// Make returns the plan for a world.
-func Make(w World) Plan {
+// Make returns the plan for the inputs.
+func Make(in Inputs) Plan {
 	p := Plan{
-		Sysctls: forwarding(w),
-		Table:   makeTable(w),
+		Sysctls: forwarding(in),
+		Table:   makeTable(in),
 	}
-	if w.MirrorLink != "" {
-		planMirror(w, &p)
+	if in.MirrorLink != "" {
+		planMirror(in, &p)
 	}
-	if missing := missingOfNode(w.Node); missing != "" {
+	if missing := missingOfNode(in.Node); missing != "" {
 		p.Waiting = append(p.Waiting, missing)
 		return p
 	}
 	p.Ports = append(p.Ports, Port{
-		Bridge: IntegrationBridge, Type: Internal, Name: NodeLink, IfaceID: model.NodePortName(w.Node.Name), MAC: w.Node.MAC, MTU: w.MTU,
+		Bridge: IntegrationBridge, Type: Internal, Name: NodeLink, IfaceID: model.NodePortName(in.Node.Name), MAC: in.Node.MAC, MTU: in.MTU,
 	})
-	p.Links = append(p.Links, nodeLink(w))
-	p.Routes = makeRoutes(w, &p)
-	makeExternal(w, &p)
-	p.Gateways = w.Node.Gateways
+	p.Links = append(p.Links, nodeLink(in))
+	p.Routes = makeRoutes(in, &p)
+	makeExternal(in, &p)
+	p.Gateways = in.Node.Gateways
 	return p
 }
 
@@ -237,19 +239,19 @@ func missingOfNode(n Node) string {
 	return ""
 }
 
-func nodeLink(w World) Link {
+func nodeLink(in Inputs) Link {
 	l := Link{
 		Name:             NodeLink,
-		MAC:              w.Node.MAC,
-		MTU:              w.MTU,
-		Addresses:        w.Node.Addresses,
-		SoftwareChecksum: w.Userspace,
+		MAC:              in.Node.MAC,
+		MTU:              in.MTU,
+		Addresses:        in.Node.Addresses,
+		SoftwareChecksum: in.Userspace,
 		// Loose reverse path check: a pod may answer an address that the host
 		// would reach another way. The kernel uses the greater of "all" and the
 		// link's own value, hence 2 and not 0.
 		Sysctls: []Sysctl{{Path: "net/ipv4/conf/" + NodeLink + "/rp_filter", Value: "2"}},
 	}
-	if has6(w.Node.Addresses) {
+	if has6(in.Node.Addresses) {
 		// A pod that sends router advertisements must not give the host routes.
 		l.Sysctls = append(l.Sysctls,
 			Sysctl{Path: "net/ipv6/conf/" + NodeLink + "/disable_ipv6", Value: "0"},
@@ -265,26 +267,26 @@ func nodeLink(w World) Link {
 // tunnelled traffic of nobody here stay out. OVS copies a packet to one mirror
 // at most once per traversal of the bridge, so a packet between two pods of this
 // node is seen once although both ports are selected.
-func planMirror(w World, p *Plan) {
-	ports := slices.Clone(w.PodPorts)
+func planMirror(in Inputs, p *Plan) {
+	ports := slices.Clone(in.PodPorts)
 	slices.Sort(ports)
-	p.Mirror = &Mirror{Bridge: IntegrationBridge, Name: MirrorName, Output: w.MirrorLink, Select: slices.Compact(ports)}
-	p.Ports = append(p.Ports, Port{Bridge: IntegrationBridge, Type: Internal, Name: w.MirrorLink, MTU: w.MTU})
+	p.Mirror = &Mirror{Bridge: IntegrationBridge, Name: MirrorName, Output: in.MirrorLink, Select: slices.Compact(ports)}
+	p.Ports = append(p.Ports, Port{Bridge: IntegrationBridge, Type: Internal, Name: in.MirrorLink, MTU: in.MTU})
 	// The link only shows frames; the host must neither use nor answer them.
 	p.Links = append(p.Links, Link{
-		Name: w.MirrorLink,
-		MTU:  w.MTU,
+		Name: in.MirrorLink,
+		MTU:  in.MTU,
 		Sysctls: []Sysctl{
-			{Path: "net/ipv4/conf/" + w.MirrorLink + "/arp_ignore", Value: "8"},
-			{Path: "net/ipv6/conf/" + w.MirrorLink + "/disable_ipv6", Value: "1"},
+			{Path: "net/ipv4/conf/" + in.MirrorLink + "/arp_ignore", Value: "8"},
+			{Path: "net/ipv6/conf/" + in.MirrorLink + "/disable_ipv6", Value: "1"},
 		},
 	})
 }
 
-// forwarding: the node routes between ovn0 and the world in each family that pods may have.
-func forwarding(w World) []Sysctl {
+// forwarding lets the node route between ovn0 and its other links in each family that pods may have.
+func forwarding(in Inputs) []Sysctl {
 	s := []Sysctl{{Path: "net/ipv4/ip_forward", Value: "1", AtLeast: true}}
-	if has6(w.Node.Addresses) {
+	if has6(in.Node.Addresses) {
 		s = append(s, Sysctl{Path: "net/ipv6/conf/all/forwarding", Value: "1", AtLeast: true})
 	}
 	return s

@@ -80,7 +80,7 @@ func (w *wire) seen(to netip.Addr) string {
 func (w *wire) apply(d *nft.Driver, s hostplan.Subnet) {
 	w.t.Helper()
 	s.Name, s.Vpc, s.CIDRs = "pods", "ovn-cluster", []netip.Prefix{pods4, pods6}
-	world := hostplan.World{Node: hostplan.Node{Name: "n1"}, DefaultVpc: "ovn-cluster", Subnets: []hostplan.Subnet{s}}
+	world := hostplan.Inputs{Node: hostplan.Node{Name: "n1"}, DefaultVpc: "ovn-cluster", Subnets: []hostplan.Subnet{s}}
 	w.node.Do(func() {
 		if _, err := d.Apply(w.t.Context(), hostplan.Make(world).Table); err != nil {
 			w.t.Error(err)

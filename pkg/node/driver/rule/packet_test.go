@@ -52,7 +52,7 @@ func TestPacketsTakeTheirRouter(t *testing.T) {
 	external.Egress.External = &model.ExternalEgress{
 		Gateways: model.Addrs{V4: addr("198.51.100.2"), V6: addr("2001:db8:1::2")}, Table: 1000, Priority: 1500,
 	}
-	world := hostplan.World{
+	world := hostplan.Inputs{
 		Node: hostplan.Node{
 			Name: "n1", MAC: "02:00:00:00:00:01", Addresses: prefixes("100.64.0.2/16", "fd00:100:64::2/112"),
 			Gateways: []netip.Addr{addr("100.64.0.1"), addr("fd00:100:64::1")},
