@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/cniserver"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node"
@@ -57,10 +58,10 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 	if err != nil {
 		return fmt.Errorf("read kubeconfig %q: %w", o.kubeconfig, err)
 	}
-	trouble := &node.Trouble{Server: cfg.Host, Clock: clock.RealClock{}, Log: log.WithName("cluster")}
-	cfg.Wrap(trouble.Wrap)
+	health := &apihealth.Reporter{Server: cfg.Host, Clock: clock.RealClock{}, Log: log.WithName("cluster")}
+	cfg.Wrap(health.Wrap)
 	d := &daemon{}
-	if d.mgr, err = newManager(cfg, o, d, trouble, log); err != nil {
+	if d.mgr, err = newManager(cfg, o, d, health, log); err != nil {
 		return err
 	}
 	d.ovs, err = ovs.New(ovs.Config{Endpoint: "unix:" + o.ovsSocket, Log: log.WithName("ovs"), OnChange: func() { d.loop.Kick() }})
@@ -71,14 +72,14 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := d.wire(o, cfg, leases, trouble, log); err != nil {
+	if err := d.wire(o, cfg, leases, health, log); err != nil {
 		return err
 	}
 	return d.start(ctx)
 }
 
 // newManager makes the part that talks to the API server. It asks nothing yet.
-func newManager(cfg *rest.Config, o *options, d *daemon, trouble *node.Trouble, log logr.Logger) (manager.Manager, error) {
+func newManager(cfg *rest.Config, o *options, d *daemon, health *apihealth.Reporter, log logr.Logger) (manager.Manager, error) {
 	scheme, err := node.Scheme()
 	if err != nil {
 		return nil, fmt.Errorf("register kinds: %w", err)
@@ -86,10 +87,10 @@ func newManager(cfg *rest.Config, o *options, d *daemon, trouble *node.Trouble, 
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:         scheme,
 		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return node.Mapper(), nil },
-		Cache:          cache.Options{ByObject: node.CacheByObject(o.nodeName), DefaultWatchErrorHandler: trouble.Handle},
+		Cache:          cache.Options{ByObject: node.CacheByObject(o.nodeName), DefaultWatchErrorHandler: health.WatchError},
 		Metrics: metricsserver.Options{BindAddress: o.bindAddress, ExtraHandlers: map[string]http.Handler{
 			"/healthz": node.Probe(func() error { return nil }),
-			"/readyz":  node.Probe(func() error { return trouble.Explain(d.loop.Ready()) }),
+			"/readyz":  node.Probe(func() error { return health.Explain(d.loop.Ready()) }),
 		}},
 		GracefulShutdownTimeout: new(shutdownTimeout),
 		Logger:                  log,
@@ -101,7 +102,7 @@ func newManager(cfg *rest.Config, o *options, d *daemon, trouble *node.Trouble, 
 }
 
 // wire connects the parts.
-func (d *daemon) wire(o *options, api *rest.Config, leases node.Leases, trouble *node.Trouble, log logr.Logger) error {
+func (d *daemon) wire(o *options, api *rest.Config, leases node.Leases, health *apihealth.Reporter, log logr.Logger) error {
 	links, err1 := link.NewLinux()
 	routes, err2 := route.NewLinux()
 	rules, err3 := rule.NewLinux()
@@ -126,7 +127,7 @@ func (d *daemon) wire(o *options, api *rest.Config, leases node.Leases, trouble 
 		Echo: node.ICMP{Timeout: echoTimeout}, Leases: leases, Clock: clock.RealClock{}, Log: log.WithName("node"), Metrics: counters,
 	})
 	d.pods = &node.Pods{
-		Cache: d.mgr.GetCache(), Live: d.mgr.GetAPIReader(), MTU: d.loop.MTU, Trouble: trouble.String, NodeName: o.nodeName,
+		Cache: d.mgr.GetCache(), Live: d.mgr.GetAPIReader(), MTU: d.loop.MTU, Problem: health.String, NodeName: o.nodeName,
 	}
 	var err error
 	d.server, err = cniserver.New(cniserver.Config{

@@ -25,6 +25,7 @@ import (
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/commit"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
@@ -67,7 +68,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	outage := &kube.Outage{Server: api.Host, Log: log, Clock: clk}
+	outage := &apihealth.Reporter{Server: api.Host, Log: log, Clock: clk}
 	var in *kube.Intake
 	mgr, err := newManager(o, api, outage, func() error {
 		switch {
@@ -210,7 +211,7 @@ func database(o *options, handler client.Handler, log logr.Logger) (*client.DB, 
 	return db, nil
 }
 
-func newManager(o *options, api *rest.Config, outage *kube.Outage, ready func() error, log logr.Logger) (manager.Manager, error) {
+func newManager(o *options, api *rest.Config, outage *apihealth.Reporter, ready func() error, log logr.Logger) (manager.Manager, error) {
 	scheme, err := kube.Scheme()
 	if err != nil {
 		return nil, fmt.Errorf("make scheme: %w", err)

@@ -26,8 +26,8 @@ type Pods struct {
 	Live client.Reader
 	// MTU returns the node's MTU in bytes for pods whose subnet names none.
 	MTU func() int
-	// Trouble returns why the API server cannot be followed, "" if it can; nil does without.
-	Trouble func() string
+	// Problem returns why the API server cannot be watched, "" if it can; nil means that nobody knows.
+	Problem func() string
 	// NodeName is for errors.
 	NodeName string
 
@@ -95,10 +95,10 @@ func (p *Pods) look(ctx context.Context, key types.NamespacedName, ref podnet.Re
 	var pod corev1.Pod
 	if err := p.Cache.Get(ctx, key, &pod); err != nil {
 		// It may still come, as may the cache's first look at the cluster: the event wakes us.
-		return n, fmt.Sprintf("no such pod seen on node %s%s: %v", p.NodeName, p.trouble(), err), nil
+		return n, fmt.Sprintf("no such pod seen on node %s%s: %v", p.NodeName, p.problem(), err), nil
 	}
 	if ref.UID != "" && ref.UID != string(pod.UID) {
-		return n, fmt.Sprintf("the pod on record has UID %s, the runtime asks for %s%s", pod.UID, ref.UID, p.trouble()), nil
+		return n, fmt.Sprintf("the pod on record has UID %s, the runtime asks for %s%s", pod.UID, ref.UID, p.problem()), nil
 	}
 	if missing := podnet.Pending(ref, pod.Annotations); missing != "" {
 		return n, missing, nil
@@ -111,11 +111,11 @@ func (p *Pods) look(ctx context.Context, key types.NamespacedName, ref podnet.Re
 	return n, "", nil
 }
 
-func (p *Pods) trouble() string {
-	if p.Trouble == nil {
+func (p *Pods) problem() string {
+	if p.Problem == nil {
 		return ""
 	}
-	if t := p.Trouble(); t != "" {
+	if t := p.Problem(); t != "" {
 		return " (" + t + ")"
 	}
 	return ""

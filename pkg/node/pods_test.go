@@ -107,7 +107,7 @@ func TestPodsTimeout(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		objects []client.Object
-		trouble string
+		problem string
 		want    []string
 	}{
 		{"no pod", nil, "", []string{"pod default/web: no address yet", "no such pod seen on node n1"}},
@@ -123,7 +123,7 @@ func TestPodsTimeout(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, _ := newPods(t, c.objects...)
-			p.Trouble = func() string { return c.trouble }
+			p.Problem = func() string { return c.problem }
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			_, err := p.Wait(ctx, web)
