@@ -1,5 +1,5 @@
-// Command woven-cniserver runs on every node. It keeps ovn0, the routes, the NAT
-// rules and mirror0 as they must be, and serves the CNI plugin.
+// Command woven-cniserver runs on every node. It keeps ovn0, the routes, the NAT rules and mirror0 in sync with the
+// cluster, and serves the CNI plugin.
 package main
 
 import (
@@ -29,10 +29,10 @@ func command() *cobra.Command {
 		Use:   "woven-cniserver",
 		Short: "Connects this node and its pods to the cluster's network",
 		Long: `woven-cniserver runs on every node. It plugs the host into the join subnet (ovn0),
-keeps routes, source NAT and the traffic mirror as they must be, and serves the
+keeps routes, source NAT and the traffic mirror in sync, and serves the
 CNI plugin woven-cni on a unix socket. On one address it serves /metrics,
 /healthz and /readyz; it is ready when the join gateway answers and the socket
-is served. It stays up while the API server or Open vSwitch is away.`,
+is served. It stays up while the API server or Open vSwitch cannot be reached.`,
 		Version:       version,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,

@@ -87,7 +87,7 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 	return d.start(ctx)
 }
 
-// newManager makes the part that talks to the API server. It asks nothing yet.
+// newManager makes the client of the API server. It sends no request yet.
 func newManager(cfg *rest.Config, o *options, d *daemon, health *apihealth.Reporter, log logr.Logger) (manager.Manager, error) {
 	scheme, err := projection.Scheme()
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Echo asks a gateway for a sign of life.
+// Echo sends echo requests.
 type Echo interface {
 	// Ping returns nil if gateway answers a request from source.
 	Ping(ctx context.Context, source, gateway netip.Addr) error
@@ -52,7 +52,7 @@ func (p ICMP) Ping(ctx context.Context, source, gateway netip.Addr) error {
 			_ = conn.Close()
 		}
 	}()
-	// The identifier tells our answers from those of other sockets: raw sockets get them all.
+	// The identifier distinguishes our replies from those to other sockets: a raw socket gets all.
 	var random [2]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return fmt.Errorf("draw an identifier: %w", err)
@@ -95,17 +95,17 @@ func awaitReply(conn *icmp.PacketConn, protocol int, reply icmp.Type, id int, ga
 }
 
 const (
-	// retryInterval is between questions while a gateway does not answer, checkInterval while it does.
+	// retryInterval is the time between probes while a gateway does not answer, checkInterval while it does.
 	retryInterval, checkInterval = time.Second, 30 * time.Second
-	// lostAfter is how many questions in a row may stay unanswered before a gateway that once answered counts as lost;
-	// lostAfterFast is the same where they follow each other twice as fast.
+	// lostAfter is the number of failed probes in a row after which a gateway counts as lost; lostAfterFast is the same
+	// while probes are made every beatInterval.
 	lostAfter, lostAfterFast = 3, 5
 )
 
-// hop is a gateway and the address that asks it.
+// Hop is a gateway and the address that probes it.
 type Hop struct{ Source, Gateway netip.Addr }
 
-// prober keeps asking the join gateways. Nobody tells a host that a router answers, so this is the one thing here that is polled.
+// Prober keeps probing the gateways of the join subnet. No event reports that a router answers, so this is polled.
 type Prober struct {
 	echo  Echo
 	clock clock.Clock
@@ -116,31 +116,33 @@ type Prober struct {
 	hops  []Hop
 	wake  chan struct{}
 	fails int
-	// fast: ask every beatInterval, whether or not the gateways answer.
+	// fast is set to probe every beatInterval, whether or not the gateways answer.
 	fast bool
 	// verdict is nil while all gateways answer.
 	verdict error
-	asked   bool
+	decided bool
 }
 
-var errNoGateway = errors.New("not asked yet")
+var errNoGateway = errors.New("not probed yet")
 
+// New returns a prober. changed is called when the verdict may have changed, answered when all gateways have answered;
+// neither may block.
 func New(e Echo, c clock.Clock, changed, answered func()) *Prober {
 	return &Prober{echo: e, clock: c, changed: changed, answered: answered, wake: make(chan struct{}, 1), verdict: errNoGateway}
 }
 
-// Set says which gateways to ask. If they are new, the next question is asked at once.
+// Set replaces the gateways to probe. If they are new, they are probed at once.
 func (p *Prober) Set(hops []Hop) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if slices.Equal(p.hops, hops) {
 		return
 	}
-	p.hops, p.verdict, p.asked, p.fails = hops, errNoGateway, false, 0
+	p.hops, p.verdict, p.decided, p.fails = hops, errNoGateway, false, 0
 	p.Wake()
 }
 
-// PollFast says whether to ask every second, and not only now and then while all is well.
+// PollFast says whether to probe every second even while all gateways answer.
 func (p *Prober) PollFast(yes bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,7 +152,7 @@ func (p *Prober) PollFast(yes bool) {
 	p.fast = yes
 }
 
-// Wake asks soon: something changed that may have brought a gateway back.
+// Wake probes soon: something changed that may have brought a gateway back.
 func (p *Prober) Wake() { poke(p.wake) }
 
 // State returns the verdict: nil if all gateways answer; known is false as long
@@ -158,10 +160,10 @@ func (p *Prober) Wake() { poke(p.wake) }
 func (p *Prober) State() (known bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.asked, p.verdict
+	return p.decided, p.verdict
 }
 
-// Run asks until ctx ends.
+// Run probes until ctx ends.
 func (p *Prober) Run(ctx context.Context) {
 	for {
 		next := p.Round(ctx)
@@ -174,7 +176,7 @@ func (p *Prober) Run(ctx context.Context) {
 	}
 }
 
-// Round asks every gateway once and returns when to ask again.
+// Round probes every gateway once and returns the time to the next round.
 func (p *Prober) Round(ctx context.Context) time.Duration {
 	p.mu.Lock()
 	hops := p.hops
@@ -194,10 +196,10 @@ func (p *Prober) Round(ctx context.Context) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !slices.Equal(p.hops, hops) {
-		return 0 // the answer is about yesterday's gateways
+		return 0 // the result is that of former gateways
 	}
 	if err == nil {
-		p.settle(nil)
+		p.record(nil)
 		p.answered()
 		if p.fast {
 			return beatInterval
@@ -207,24 +209,24 @@ func (p *Prober) Round(ctx context.Context) time.Duration {
 	p.fails++
 	if p.fast {
 		if p.fails >= lostAfterFast {
-			p.settle(err)
+			p.record(err)
 		}
 		return max(0, beatInterval-p.clock.Since(began)) // the wait for an answer is part of the interval
 	}
 	if p.fails >= lostAfter {
-		p.settle(err)
+		p.record(err)
 	}
 	return retryInterval
 }
 
-// settle records a verdict; the caller holds mu.
-func (p *Prober) settle(err error) {
-	news := !p.asked || (err == nil) != (p.verdict == nil)
-	p.asked, p.verdict = true, err
+// record stores a verdict; the caller holds mu.
+func (p *Prober) record(err error) {
+	isNew := !p.decided || (err == nil) != (p.verdict == nil)
+	p.decided, p.verdict = true, err
 	if err == nil {
 		p.fails = 0
 	}
-	if news {
+	if isNew {
 		p.changed()
 	}
 }

@@ -52,9 +52,8 @@ func NewLeases(cfg *rest.Config, namespace string) (Leases, error) {
 	return c.Leases(namespace), nil
 }
 
-// heartbeat shows the controller that this node works as a gateway: while it is
-// a candidate, each answer of the join gateways renews the node's Lease. Who is no
-// candidate has no Lease. The controller's rule is in package kube, type pulse.
+// Heartbeat shows the controller that this node works as a gateway: while the node is a candidate, each answer of the
+// join gateways renews its Lease. A node that is no candidate has no Lease. The controller's rule is in package kube, type pulse.
 type Heartbeat struct {
 	leases Leases
 	node   string
@@ -69,12 +68,13 @@ type Heartbeat struct {
 	candidate bool
 	uid       types.UID // of the Node
 
-	// What follows belongs to run's goroutine alone.
+	// What follows belongs to the goroutine of Run alone.
 	lease *coordinationv1.Lease // as last stored, nil if not known
 	last  time.Time             // when the gateways have last answered
 	fails int                   // renewals in a row that failed
 }
 
+// NewHeartbeat returns a heartbeat of a node; [Heartbeat.Run] starts it.
 func NewHeartbeat(leases Leases, node string, c clock.Clock, log logr.Logger) *Heartbeat {
 	return &Heartbeat{
 		leases: leases, node: node, clock: c, log: log,
@@ -85,10 +85,10 @@ func NewHeartbeat(leases Leases, node string, c clock.Clock, log logr.Logger) *H
 // Set says whether the node is a candidate, and which incarnation of the Node it is.
 func (h *Heartbeat) Set(candidate bool, uid types.UID) {
 	h.mu.Lock()
-	news := !h.known || h.candidate != candidate
+	isNew := !h.known || h.candidate != candidate
 	h.known, h.candidate, h.uid = true, candidate, uid
 	h.mu.Unlock()
-	if news {
+	if isNew {
 		poke(h.changed)
 	}
 }
@@ -96,7 +96,7 @@ func (h *Heartbeat) Set(candidate bool, uid types.UID) {
 // Answered says that the gateways have just answered. It never blocks.
 func (h *Heartbeat) Answered() { poke(h.answered) }
 
-// poke leaves a message if there is none.
+// poke sends without blocking; one message is enough.
 func poke(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -142,12 +142,12 @@ func (h *Heartbeat) beat(ctx context.Context) {
 	if err != nil {
 		// The prober goes on meanwhile: if its next answer is there already, the next try is made at once.
 		if h.fails++; h.fails == lostAfter {
-			h.log.Error(err, "cannot show that this gateway node works, trying again; when others can, it is replaced", "lease", model.HeartbeatLease(h.node))
+			h.log.Error(err, "cannot renew the Lease of this gateway node, retrying; the controller may choose another node", "lease", model.HeartbeatLease(h.node))
 		}
 		return
 	}
 	if h.fails >= lostAfter {
-		h.log.Info("heartbeat renewed again", "lease", model.HeartbeatLease(h.node), "failed", h.fails)
+		h.log.Info("Lease of this gateway node renewed again", "lease", model.HeartbeatLease(h.node), "failed", h.fails)
 	}
 	h.fails = 0
 	select {
@@ -156,15 +156,15 @@ func (h *Heartbeat) beat(ctx context.Context) {
 	}
 }
 
-// leave says before an end in order that the datapath goes on working without this
-// process for a while: nobody needs to take over because of a restart.
+// leave announces an orderly end: the datapath goes on working without this process for a while, so a restart needs no
+// other gateway node.
 func (h *Heartbeat) leave(ctx context.Context) {
 	candidate, _, uid := h.role()
 	if !candidate || h.lease == nil || h.clock.Since(h.last) > 2*beatInterval {
 		return
 	}
 	if err := h.renew(ctx, model.HeartbeatStoppedSeconds, uid); err != nil {
-		h.log.Error(err, "cannot announce the end of this process", "lease", model.HeartbeatLease(h.node))
+		h.log.Error(err, "cannot announce the restart of this gateway node in its Lease", "lease", model.HeartbeatLease(h.node))
 	}
 }
 
@@ -186,7 +186,7 @@ func (h *Heartbeat) withdraw(ctx context.Context) <-chan time.Time {
 	if err == nil || apierrors.IsNotFound(err) {
 		return nil
 	}
-	h.log.Info("cannot see to it that this node has no heartbeat, trying again", "lease", name, "cause", err.Error())
+	h.log.Info("cannot delete the Lease of this node, which is no gateway candidate, retrying", "lease", name, "cause", err.Error())
 	return h.clock.After(withdrawRetry)
 }
 

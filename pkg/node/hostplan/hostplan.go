@@ -22,7 +22,7 @@ const (
 	// MirrorName is the name of the OVS mirror whose output is the mirror link.
 	MirrorName = "m0"
 	// RouteProtocol marks our routes in the kernel (rtm_protocol, rtnetlink(7));
-	// 87 is in nobody's use in iproute2's rt_protos.
+	// 87 is not used in iproute2's rt_protos.
 	RouteProtocol = 87
 	// TableName is the nftables table (family inet) that we own as a whole.
 	TableName = "woven"
@@ -86,7 +86,7 @@ type Inputs struct {
 	// MTU in bytes of ovn0 and of pods whose subnet names none; see [MTU].
 	MTU int
 	// Userspace is true if br-int has datapath_type=netdev. Its internal ports are
-	// tap devices, for which nobody completes a checksum that the kernel left to
+	// tap devices, for which nothing completes a checksum that the kernel left to
 	// the hardware.
 	Userspace bool
 	// MirrorLink is the name of the mirror's output link; empty turns the mirror off.
@@ -264,7 +264,7 @@ func nodeLink(in Inputs) Link {
 
 // planMirror adds the mirror and its output link. The mirror selects the pods'
 // ports in both directions rather than everything: ovn0's own chatter and
-// tunnelled traffic of nobody here stay out. OVS copies a packet to one mirror
+// tunnelled traffic for other nodes stay out. OVS copies a packet to one mirror
 // at most once per traversal of the bridge, so a packet between two pods of this
 // node is seen once although both ports are selected.
 func planMirror(in Inputs, p *Plan) {

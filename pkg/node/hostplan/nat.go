@@ -185,8 +185,8 @@ func strayRules(f family) []Rule {
 func natRules(f family) []Rule {
 	saddr := f.keyword + " saddr "
 	return []Rule{{
-		// Without this the answer would go straight back to the pod through OVN,
-		// from an address that the pod never asked.
+		// Without this the reply would go straight back to the pod through OVN, from an address that the pod has not
+		// connected to.
 		Text:    saddr + "@pods" + f.digit + " ct status dnat goto " + f.behind(),
 		Comment: "what this node redirected comes back through it",
 	}, f.byPolicy(), {

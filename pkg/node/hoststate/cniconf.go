@@ -13,8 +13,8 @@ import (
 // PluginType is the name of the CNI plugin's binary.
 const PluginType = "woven-cni"
 
-// portMapper is the plugin of containernetworking that leads ports of the node to
-// pods (hostPort). Kubernetes leaves that to the network's configuration.
+// portMapper is the plugin of containernetworking that forwards ports of the node to pods (hostPort). Kubernetes leaves
+// that to the network's configuration.
 const portMapper = "portmap"
 
 // confVersion is the newest version of the CNI specification that every
@@ -56,7 +56,7 @@ func (c ConfFile) Content() ([]byte, error) {
 	return append(b, '\n'), err
 }
 
-// mapsPorts tells whether the plugin is there: one that is not would make every ADD fail.
+// mapsPorts reports whether the plugin exists: a missing one would make every ADD fail.
 func (c ConfFile) mapsPorts() (bool, error) {
 	if c.BinDir == "" {
 		return false, nil

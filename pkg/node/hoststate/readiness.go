@@ -11,8 +11,8 @@ import (
 // knockInterval is between two tries to reach our own socket while it is not there yet.
 const knockInterval = 100 * time.Millisecond
 
-// WatchSocket tells the loop that CNI requests are served once something accepts
-// on the socket that the configuration names. The runtime must not be told earlier: it would call in vain.
+// WatchSocket calls [Reconciler.SetServing] once something accepts connections on the socket that the configuration
+// names. The configuration must not be written earlier: requests of the runtime would fail.
 func (l *Reconciler) WatchSocket(ctx context.Context) {
 	var d net.Dialer
 	for ctx.Err() == nil {
@@ -29,7 +29,7 @@ func (l *Reconciler) WatchSocket(ctx context.Context) {
 	}
 }
 
-// Probe answers 200 while check returns nil, else 503 with the reason.
+// Probe responds 200 while check returns nil, else 503 with the reason.
 func Probe(check func() error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if err := check(); err != nil {

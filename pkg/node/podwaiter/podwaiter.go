@@ -19,7 +19,7 @@ import (
 // eventTimeout bounds the look-up of a pod's events after its own time is over.
 const eventTimeout = 2 * time.Second
 
-// Waiter answers what the network of a pod of this node looks like, as soon as the
+// Waiter returns the network of a pod of this node as soon as the
 // controller has said it.
 type Waiter struct {
 	// Cache has the pods of this node and the subnets.
@@ -28,7 +28,7 @@ type Waiter struct {
 	Live client.Reader
 	// MTU returns the node's MTU in bytes for pods whose subnet names none.
 	MTU func() int
-	// Problem returns why the API server cannot be watched, "" if it can; nil means that nobody knows.
+	// Problem returns why the API server cannot be watched, "" if it can; it may be nil.
 	Problem func() string
 	// NodeName is for errors.
 	NodeName string
@@ -37,7 +37,7 @@ type Waiter struct {
 	waiters map[types.NamespacedName]map[chan struct{}]bool
 }
 
-// Changed wakes whoever waits for the pod. Call it after every change of one.
+// Changed wakes the callers that wait for a pod. Call it after every change of one.
 func (p *Waiter) Changed(pod types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,7 +100,7 @@ func (p *Waiter) look(ctx context.Context, key types.NamespacedName, ref podnet.
 		return n, fmt.Sprintf("no such pod seen on node %s%s: %v", p.NodeName, p.problem(), err), nil
 	}
 	if ref.UID != "" && ref.UID != string(pod.UID) {
-		return n, fmt.Sprintf("the pod on record has UID %s, the runtime asks for %s%s", pod.UID, ref.UID, p.problem()), nil
+		return n, fmt.Sprintf("the known pod has UID %s, the runtime requests %s%s", pod.UID, ref.UID, p.problem()), nil
 	}
 	if missing := podnet.Pending(ref, pod.Annotations); missing != "" {
 		return n, missing, nil
@@ -142,7 +142,7 @@ func (p *Waiter) reason(ctx context.Context, key types.NamespacedName, uid strin
 	}
 	var newest corev1.Event
 	for _, e := range events.Items {
-		// The runtime's own failures, told by kubelet, would be an echo of this very error.
+		// Kubelet's events about the runtime's failures would only repeat this error.
 		if e.Source.Component != "kubelet" && e.ReportingController != "kubelet" && !at(e).Before(at(newest)) {
 			newest = e
 		}

@@ -264,7 +264,7 @@ func (s *Forwarder) ownPods(w hostplan.Inputs, c *hostplan.Change) {
 	s.pods = now
 }
 
-// serve brings the frontends up to date with one Service.
+// serve updates the frontends of one Service.
 func (s *Forwarder) serve(name types.NamespacedName) hostplan.Change {
 	s.mu.Lock()
 	service := s.services[name]
@@ -343,7 +343,7 @@ func (s *Forwarder) forget(ctx context.Context, w hostplan.Inputs, c hostplan.Ch
 		}
 	}
 	var errs []error
-	if c.Clients { // first, so that no connection that is made anew asks for what they remember
+	if c.Clients { // first, so that no new connection uses what is remembered
 		errs = append(errs, s.forgetClients(ctx))
 	}
 	if len(udp) > 0 {
