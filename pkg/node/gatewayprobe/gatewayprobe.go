@@ -1,5 +1,5 @@
-// Package gatewayprobe finds out whether the gateways of the join subnet answer, and shows the controller that this node
-// works as a gateway while they do.
+// Package gatewayprobe finds out whether the gateways of the join subnet answer, and shows the controller that this
+// node works as a gateway while they do.
 package gatewayprobe
 
 import (

@@ -53,7 +53,8 @@ func NewLeases(cfg *rest.Config, namespace string) (Leases, error) {
 }
 
 // Heartbeat shows the controller that this node works as a gateway: while the node is a candidate, each answer of the
-// join gateways renews its Lease. A node that is no candidate has no Lease. The controller's rule is in package kube, type pulse.
+// join gateways renews its Lease. A node that is no candidate has no Lease. The controller's rule is in package kube,
+// type pulse.
 type Heartbeat struct {
 	leases Leases
 	node   string

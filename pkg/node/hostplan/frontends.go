@@ -303,8 +303,8 @@ func dnatTo(a netip.AddrPort) string {
 // rememberChain is the name of the chain that remembers backends for a time.
 func rememberChain(d time.Duration) string { return fmt.Sprintf("remember-%ds", int64(d/time.Second)) }
 
-// UDPBackends returns the backends of each UDP address and port at which OVN forwards packets of the node's clients to a
-// Service. No list is empty.
+// UDPBackends returns the backends of each UDP address and port at which OVN forwards packets of the node's clients to
+// a Service. No list is empty.
 func (o ServiceContext) UDPBackends(s *model.Service, endpoints []*model.EndpointSlice) map[netip.AddrPort][]netip.AddrPort {
 	out := map[netip.AddrPort][]netip.AddrPort{}
 	clusterIPs := model.Families(s.ClusterIPs)

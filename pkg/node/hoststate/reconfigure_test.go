@@ -68,7 +68,8 @@ func (h *host) change(o client.Object, change func()) {
 	}
 }
 
-// Running pods get the gateway that their annotation names, and the MTU of their subnet or node, and nothing else wakes anybody.
+// Running pods get the gateway that their annotation names, and the MTU of their subnet or node, and nothing else wakes
+// anybody.
 func TestRunningPods(t *testing.T) {
 	pod, subnet := testPod("u1"), testSubnet("other", "10.30.0.0/16", true)
 	const second = "net1.default.ovn"

@@ -55,8 +55,8 @@ func (n NIC) Fits(want podnet.Network) bool {
 	return slices.Equal(n.gateways, want.Gateways) && (want.MTU == 0 || n.mtu == want.MTU)
 }
 
-// Reconfigure gives the NIC of a running pod the gateways and the MTU of the network, in place: at no moment is there no
-// route. It changes only routes that Woven made and that go through a gateway which the NIC had; all others stay. A
+// Reconfigure gives the NIC of a running pod the gateways and the MTU of the network, in place: at no moment is there
+// no route. It changes only routes that Woven made and that go through a gateway which the NIC had; all others stay. A
 // sandbox that is not there any more is no error, since its DEL will come.
 func (p *Plumber) Reconfigure(ctx context.Context, nic NIC, want podnet.Network) error {
 	unlock, free := p.locks.try(nic.key())

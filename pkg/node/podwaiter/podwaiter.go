@@ -123,7 +123,8 @@ func (p *Waiter) problem() string {
 	return ""
 }
 
-// reason is the newest warning about the pod, in parentheses. The caller's time is over, so it gets a little of its own.
+// reason is the newest warning about the pod, in parentheses. The caller's time is over, so it gets a little of its
+// own.
 func (p *Waiter) reason(ctx context.Context, key types.NamespacedName, uid string) string {
 	if p.Live == nil {
 		return ""

@@ -15,8 +15,10 @@ const (
 	ResyncInterval = 5 * time.Minute
 	// PassInterval is the least time between two passes, so that a burst of events costs one.
 	PassInterval = 50 * time.Millisecond
-	// MinBackoff and MaxBackoff bound the wait after a failed pass; it doubles with each failure.
-	MinBackoff, MaxBackoff = 200 * time.Millisecond, 10 * time.Second
+	// MinBackoff is the wait after the first failed pass; it doubles with each failure.
+	MinBackoff = 200 * time.Millisecond
+	// maxBackoff bounds that wait.
+	maxBackoff = 10 * time.Second
 )
 
 // Loop makes passes. Make it with [New].
@@ -65,7 +67,7 @@ func (l *Loop) Run(ctx context.Context, pass Pass) {
 		switch {
 		case err != nil:
 			again = l.clock.After(backoff)
-			backoff = min(2*backoff, MaxBackoff)
+			backoff = min(2*backoff, maxBackoff)
 		case after > 0:
 			again = l.clock.After(after)
 			fallthrough

@@ -22,9 +22,9 @@ type Datapath interface {
 // one more time does no harm.
 var forgetAfter = []time.Duration{0, time.Second, 4 * time.Second, 15 * time.Second}
 
-// scanAfter is how long after a change all connections to a Service are examined. A few go where no backend ever was: an
-// IPv4 connection was seen that was translated to the first bytes of an IPv6 backend (OVN 25.03, Open vSwitch 3.5). Most
-// likely ovn-controller reuses the number of a deleted OpenFlow group while datapath flows still refer to it by
+// scanAfter is how long after a change all connections to a Service are examined. A few go where no backend ever was:
+// an IPv4 connection was seen that was translated to the first bytes of an IPv6 backend (OVN 25.03, Open vSwitch 3.5).
+// Most likely ovn-controller reuses the number of a deleted OpenFlow group while datapath flows still refer to it by
 // recirculation (selection_method=dp_hash); then the backend may be one of another Service. A scan makes Open vSwitch
 // list all its connections, so there is one in each scanInterval at most.
 var scanAfter = []time.Duration{4 * time.Second, 15 * time.Second}

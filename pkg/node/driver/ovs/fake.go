@@ -24,7 +24,8 @@ type Fake struct {
 	Fail func(op, name string) error
 }
 
-// NewFake returns a fake switch that has one bridge, of the given datapath_type ("" is the kernel's, "netdev" userspace).
+// NewFake returns a fake switch that has one bridge, of the given datapath_type ("" is the kernel's, "netdev"
+// userspace).
 func NewFake(bridge, datapathType string) *Fake {
 	return &Fake{
 		bridges: map[string]Bridge{bridge: {Name: bridge, DatapathType: datapathType}}, made: map[string]bool{}, ports: map[string]Port{}, foreign: map[string]bool{},

@@ -123,17 +123,21 @@ func (d Driver) ensure(ctx context.Context, w hostplan.Bridge, have []ovs.Bridge
 	if !slices.Contains(have, b) {
 		r.Changes = append(r.Changes, fmt.Sprintf("bridge %s: uplink %q, network %q", b.Name, b.Uplink, b.Network))
 	}
-	port, err := d.Links.Link(b.Name)
-	if unlessAbsent(err) != nil {
-		return fmt.Errorf("read link %s: %w", b.Name, err)
-	}
-	// ovs-vswitchd makes the link and sets its MAC in a second step, for which it takes a tap device down: the kernel
-	// would remove IPv6 addresses and routes.
-	if err != nil || b.MAC != "" && port.MAC != b.MAC {
+	if ready, err := d.ready(b); err != nil || !ready {
 		r.Absent = append(r.Absent, b.Name)
-		return nil
+		return err
 	}
 	return d.attach(ctx, b, r)
+}
+
+// ready reports whether the bridge's link can take addresses. ovs-vswitchd makes the link and sets its MAC in a second
+// step, for which it takes a tap device down: the kernel would remove IPv6 addresses and routes.
+func (d Driver) ready(b ovs.Bridge) (bool, error) {
+	have, err := d.Links.Link(b.Name)
+	if errors.Is(err, link.ErrAbsent) {
+		return false, nil
+	}
+	return b.MAC == "" || have.MAC == b.MAC, err
 }
 
 // attach moves the uplink into the bridge. The port is made before the routes move: with the kernel's datapath frames

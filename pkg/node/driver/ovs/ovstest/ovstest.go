@@ -73,6 +73,7 @@ func startVswitchd(t testing.TB, database string) {
 		t.Fatal("ovs-vswitchd is missing: this test runs a real switch; install it with: apt-get install openvswitch-switch")
 	}
 	dir := t.TempDir()
+	// #nosec G204 -- a program of the test host
 	cmd := exec.Command(program, "--no-chdir", "--disable-system", "-vconsole:off", "--log-file="+filepath.Join(dir, "log"),
 		"--pidfile="+filepath.Join(dir, "pid"), "--unixctl="+filepath.Join(dir, "ctl"), database)
 	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+dir)
@@ -98,7 +99,7 @@ func startVswitchd(t testing.TB, database string) {
 		}
 		<-gone
 		if t.Failed() {
-			log, err := os.ReadFile(filepath.Join(dir, "log"))
+			log, err := os.ReadFile(filepath.Join(dir, "log")) // #nosec G304 -- a file of the test
 			t.Logf("ovs-vswitchd: %v\n%s", err, log)
 		}
 	})
