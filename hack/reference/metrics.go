@@ -13,7 +13,7 @@ import (
 
 	"github.com/wovensdn/woven/pkg/cniserver"
 	"github.com/wovensdn/woven/pkg/metrics"
-	"github.com/wovensdn/woven/pkg/node"
+	"github.com/wovensdn/woven/pkg/node/hoststate"
 )
 
 func metricsPage(string) (string, error) {
@@ -39,9 +39,9 @@ func metricsPage(string) (string, error) {
 }
 
 func registerNode(r prometheus.Registerer) error {
-	_, err1 := node.NewMetrics(r)
+	_, err1 := hoststate.NewMetrics(r)
 	_, err2 := cniserver.NewMetrics(r)
-	return errors.Join(err1, err2, r.Register((&node.Loop{}).Traffic(context.Background())))
+	return errors.Join(err1, err2, r.Register((&hoststate.Reconciler{}).GatewayMetrics(context.Background())))
 }
 
 // recorder is a registerer that describes what is registered.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
@@ -42,7 +43,7 @@ type Bootstrapper struct {
 	in       *Intake
 	defaults Defaults
 	observer Observer
-	outage   *Outage
+	outage   *apihealth.Reporter
 	log      logr.Logger
 	queue    workqueue.TypedRateLimitingInterface[model.Ref]
 	leading  atomic.Bool
@@ -50,7 +51,7 @@ type Bootstrapper struct {
 }
 
 // NewBootstrapper makes a bootstrapper that does nothing until it leads.
-func NewBootstrapper(c client.Client, in *Intake, o Observer, d Defaults, outage *Outage, clk clock.WithTicker, log logr.Logger) *Bootstrapper {
+func NewBootstrapper(c client.Client, in *Intake, o Observer, d Defaults, outage *apihealth.Reporter, clk clock.WithTicker, log logr.Logger) *Bootstrapper {
 	b := &Bootstrapper{
 		client: c, in: in, defaults: d, observer: o, outage: outage, log: log, kinds: in.Kinds.byName(),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(

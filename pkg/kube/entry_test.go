@@ -11,12 +11,13 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 
 	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
 func TestEntries(t *testing.T) {
-	transform := CacheOptions(AllKinds(), &Outage{}).DefaultTransform
+	transform := CacheOptions(AllKinds(), &apihealth.Reporter{}).DefaultTransform
 	o, err := transform(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "ns", Name: "p", UID: "u", ResourceVersion: "12",
 		Annotations: map[string]string{"ovn.kubernetes.io/ip_address": "nonsense"},
@@ -50,7 +51,7 @@ func (discard) KubeSynced()            {}
 
 // BenchmarkStoredPod tells what stays in memory for a pod besides the world's projection.
 func BenchmarkStoredPod(b *testing.B) {
-	transform := CacheOptions(AllKinds(), &Outage{}).DefaultTransform
+	transform := CacheOptions(AllKinds(), &apihealth.Reporter{}).DefaultTransform
 	in := NewIntake(discard{}, nil, nil, nil, nil)
 	h := &handler{in: in, kind: model.KindPod}
 	store := make([]any, 0, b.N)

@@ -14,6 +14,7 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 
 	"github.com/wovensdn/woven/api/annotations"
+	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
 )
@@ -35,7 +36,7 @@ type Heartbeats struct {
 }
 
 // NewHeartbeats follows the Leases of a namespace, and hands its opinions to the sink of in.
-func NewHeartbeats(api kubernetes.Interface, namespace string, in *Intake, outage *Outage, log logr.Logger) (*Heartbeats, error) {
+func NewHeartbeats(api kubernetes.Interface, namespace string, in *Intake, outage *apihealth.Reporter, log logr.Logger) (*Heartbeats, error) {
 	h := &Heartbeats{in: in, synced: make(chan struct{}), log: log, detector: newFailureDetector()}
 	in.whenSynced(func() { close(h.synced) })
 	h.informer = leaseinformer.NewFilteredLeaseInformer(api, namespace, 0, toolscache.Indexers{}, func(o *metav1.ListOptions) {

@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
+	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
 )
@@ -31,7 +32,7 @@ type Intake struct {
 	// Ready blocks until the API server serves everything that is watched.
 	Ready func(context.Context) error
 	// Outage is told what cannot be watched.
-	Outage *Outage
+	Outage *apihealth.Reporter
 	// Clock tells when a write of ours has waited too long for the watch.
 	Clock clock.WithTicker
 
@@ -51,7 +52,7 @@ type Intake struct {
 }
 
 // NewIntake makes an intake that does nothing until [Intake.Start].
-func NewIntake(sink Sink, c cache.Cache, ready func(context.Context) error, outage *Outage, clk clock.WithTicker) *Intake {
+func NewIntake(sink Sink, c cache.Cache, ready func(context.Context) error, outage *apihealth.Reporter, clk clock.WithTicker) *Intake {
 	return &Intake{
 		Sink: sink, Kinds: AllKinds(), Cache: c, Ready: ready, Outage: outage, Clock: clk,
 		stale: newStaleFilter(), objects: map[model.Ref]Object{}, stores: map[model.Kind]toolscache.Store{},
@@ -61,7 +62,7 @@ func NewIntake(sink Sink, c cache.Cache, ready func(context.Context) error, outa
 
 // CacheOptions makes informers store an object's identity only: the projection
 // goes to the world, and nothing else of the object is ever read.
-func CacheOptions(kinds Kinds, outage *Outage) cache.Options {
+func CacheOptions(kinds Kinds, outage *apihealth.Reporter) cache.Options {
 	// Not ByObject, which asks the API server before it is known to be there.
 	kindOf := kinds.byType()
 	return cache.Options{

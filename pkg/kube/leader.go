@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/wovensdn/woven/pkg/apihealth"
 )
 
 // LeaseConfig says which Lease is held and for how long.
@@ -41,7 +43,7 @@ type Leader struct {
 
 // NewLeader makes a Leader that calls lead, in order, when the Lease is won, and
 // in reverse order before it is lost.
-func NewLeader(api *rest.Config, config LeaseConfig, outage *Outage, clk clock.PassiveClock, log logr.Logger, lead ...func(bool)) (*Leader, error) {
+func NewLeader(api *rest.Config, config LeaseConfig, outage *apihealth.Reporter, clk clock.PassiveClock, log logr.Logger, lead ...func(bool)) (*Leader, error) {
 	api = rest.CopyConfig(api)
 	api.Timeout = max(config.RenewDeadline/2, time.Second)
 	client, err := kubernetes.NewForConfig(api)
@@ -155,7 +157,7 @@ func (l *Leader) release(ctx context.Context) {
 // would repeat it with every try.
 type lock struct {
 	resourcelock.Interface
-	outage  *Outage
+	outage  *apihealth.Reporter
 	clock   clock.PassiveClock
 	renewed atomic.Pointer[time.Time] // when the last request that made or kept the lease ours began
 }

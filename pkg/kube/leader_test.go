@@ -9,6 +9,8 @@ import (
 	"github.com/go-logr/logr/testr"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	testclock "k8s.io/utils/clock/testing"
+
+	"github.com/wovensdn/woven/pkg/apihealth"
 )
 
 // paper is a lease in memory.
@@ -39,7 +41,7 @@ func (p *paper) Describe() string   { return "paper" }
 func TestLeaseIsHeldOnlyWhileItIsRenewed(t *testing.T) {
 	clk := testclock.NewFakePassiveClock(epoch)
 	inner := &paper{}
-	outage := &Outage{Log: testr.New(t), Clock: clk}
+	outage := &apihealth.Reporter{Log: testr.New(t), Clock: clk}
 	l := &Leader{
 		config: LeaseConfig{Duration: 30 * time.Second, RenewDeadline: 20 * time.Second, RetryPeriod: 6 * time.Second},
 		lock:   &lock{Interface: inner, outage: outage, clock: clk}, log: testr.New(t),
@@ -83,7 +85,7 @@ func TestLeaderGivesBackWhatIsItsOwn(t *testing.T) {
 	inner := &paper{record: resourcelock.LeaderElectionRecord{HolderIdentity: "us"}}
 	l := &Leader{
 		config: LeaseConfig{Identity: "us", RetryPeriod: time.Second},
-		lock:   &lock{Interface: inner, outage: &Outage{Log: testr.New(t), Clock: clk}, clock: clk}, log: testr.New(t),
+		lock:   &lock{Interface: inner, outage: &apihealth.Reporter{Log: testr.New(t), Clock: clk}, clock: clk}, log: testr.New(t),
 		lead: []func(bool){note("writer"), note("engine")},
 	}
 	l.release(t.Context())

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
 
+	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
 )
@@ -59,7 +60,7 @@ func (s *source) GetInformer(_ context.Context, o client.Object, _ ...cache.Info
 		return nil, &meta.NoKindMatchError{}
 	}
 	informer := toolscache.NewSharedIndexInformer(s.objects, o, 0, toolscache.Indexers{})
-	if err := informer.SetTransform(CacheOptions(AllKinds(), &Outage{}).DefaultTransform); err != nil {
+	if err := informer.SetTransform(CacheOptions(AllKinds(), &apihealth.Reporter{}).DefaultTransform); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -90,7 +91,7 @@ func newOptionalBed(t *testing.T, clk clock.WithTicker, served func() bool) *opt
 		source:   &source{t: t, served: served, objects: fcache.NewFakeControllerSource()},
 		recorder: &recorder{last: map[model.Ref]any{}},
 	}
-	in := NewIntake(b.recorder, b.source, nil, &Outage{Log: logr.Discard(), Clock: clk}, clk)
+	in := NewIntake(b.recorder, b.source, nil, &apihealth.Reporter{Log: logr.Discard(), Clock: clk}, clk)
 	b.o = &optionalKinds{in: in, ctx: t.Context(), kinds: AllKinds().optional(), watched: map[string]*watchedKind{}}
 	return b
 }

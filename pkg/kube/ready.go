@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/clock"
 
 	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/apihealth"
 )
 
 // probeInterval is the time between two looks at what the API server serves.
@@ -21,7 +22,7 @@ const probeInterval = 2 * time.Second
 // Probe waits for an API server that serves our kinds.
 type Probe struct {
 	API    rest.Interface // of any group, for absolute paths
-	Outage *Outage
+	Outage *apihealth.Reporter
 	Clock  clock.Clock
 	Log    logr.Logger
 }

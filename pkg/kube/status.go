@@ -22,6 +22,7 @@ import (
 
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/addresses"
+	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
 )
@@ -47,7 +48,7 @@ type Status struct {
 	events   events.EventRecorder
 	observer Observer
 	clock    clock.WithTicker
-	outage   *Outage
+	outage   *apihealth.Reporter
 	log      logr.Logger
 	names    Names
 	kinds    map[model.Kind]Kind
@@ -65,7 +66,7 @@ type Status struct {
 }
 
 // NewStatus makes a Status that keeps what it is told until [Status.Start].
-func NewStatus(c client.Client, in *Intake, r events.EventRecorder, o Observer, names Names, outage *Outage, clk clock.WithTicker, log logr.Logger) *Status {
+func NewStatus(c client.Client, in *Intake, r events.EventRecorder, o Observer, names Names, outage *apihealth.Reporter, clk clock.WithTicker, log logr.Logger) *Status {
 	s := &Status{
 		client: c, in: in, events: r, observer: o, clock: clk, outage: outage, log: log, names: names, kinds: in.Kinds.byName(),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(

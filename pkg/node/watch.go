@@ -1,10 +1,11 @@
+// Package node connects the programs that run on one node with the cluster: the host's state (package hoststate),
+// Services (package services), the liveness of gateways (package gatewayprobe) and waiting pods (package podwaiter).
 package node
 
 import (
 	"context"
 	"fmt"
 	"reflect"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -14,31 +15,28 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/wovensdn/woven/api/v1"
-	"github.com/wovensdn/woven/pkg/node/driver/link"
-	"github.com/wovensdn/woven/pkg/node/driver/nft"
-	"github.com/wovensdn/woven/pkg/node/driver/route"
-	"github.com/wovensdn/woven/pkg/node/driver/rule"
-	"github.com/wovensdn/woven/pkg/node/hostplan"
+	"github.com/wovensdn/woven/pkg/node/hoststate"
+	"github.com/wovensdn/woven/pkg/node/podwaiter"
+	"github.com/wovensdn/woven/pkg/node/services"
 )
 
-// WatchCluster hands changes in the cluster to the loop, to those who wait for a pod and
-// to what the node does for Services. It returns when the cache has everything; the
-// handlers go on until the cache stops.
-func WatchCluster(ctx context.Context, c cache.Informers, l *Loop, p *Pods, services *Services) error {
+// WatchCluster passes events of the cluster to the host's state, to waiting pods and to Services. It returns when the
+// cache is complete; the handlers are called until the cache stops.
+func WatchCluster(ctx context.Context, c cache.Informers, host *hoststate.Reconciler, pods *podwaiter.Waiter, forwarder *services.Forwarder) error {
 	var synced []toolscache.InformerSynced
 	for _, f := range []struct {
 		object  client.Object
 		handler toolscache.ResourceEventHandler
 	}{
 		{&corev1.Pod{}, handler(func(o client.Object) {
-			p.Changed(client.ObjectKeyFromObject(o))
-			l.Kick() // routing rules name addresses of pods
+			pods.Changed(client.ObjectKeyFromObject(o))
+			host.Kick() // routing rules name addresses of pods
 		})},
-		{&corev1.Node{}, handler(func(client.Object) { l.Kick() })},
-		{&v1.Subnet{}, handler(func(client.Object) { l.Kick() })},
-		{&networkingv1.ServiceCIDR{}, handler(func(client.Object) { l.Kick() })},
-		{&corev1.Service{}, state(services.ServiceChanged)},
-		{&discoveryv1.EndpointSlice{}, state(services.SliceChanged)},
+		{&corev1.Node{}, handler(func(client.Object) { host.Kick() })},
+		{&v1.Subnet{}, handler(func(client.Object) { host.Kick() })},
+		{&networkingv1.ServiceCIDR{}, handler(func(client.Object) { host.Kick() })},
+		{&corev1.Service{}, state(forwarder.ServiceChanged)},
+		{&discoveryv1.EndpointSlice{}, state(forwarder.SliceChanged)},
 	} {
 		// Never block here: the API server may be away, and the rest of the node works without it.
 		inf, err := c.GetInformer(ctx, f.object, cache.BlockUntilSynced(false))
@@ -57,8 +55,7 @@ func WatchCluster(ctx context.Context, c cache.Informers, l *Loop, p *Pods, serv
 	return nil
 }
 
-// handler calls changed for what a node can see a difference in: heartbeats and
-// status changes of others are not among it.
+// handler calls changed for changes of what the cache keeps: heartbeats and most changes of a status are none.
 func handler(changed func(client.Object)) toolscache.ResourceEventHandler {
 	one := func(o any) {
 		if d, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
@@ -109,35 +106,4 @@ func same(a, b any) bool {
 	}
 	x.SetResourceVersion(y.GetResourceVersion())
 	return reflect.DeepEqual(x, y)
-}
-
-// WatchKernel hands changes of the kernel's network to the loop until ctx ends. A
-// stream that breaks is opened again, and everything compared anew.
-func WatchKernel(ctx context.Context, l *Loop, services *Services) {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for name, watch := range map[string]func(context.Context) error{
-		"links":    func(ctx context.Context) error { return link.Watch(ctx, l.KickLinks) },
-		"routes":   func(ctx context.Context) error { return route.Watch(ctx, l.Kick) },
-		"rules":    func(ctx context.Context) error { return rule.Watch(ctx, l.Kick) },
-		"nftables": func(ctx context.Context) error { return nft.Watch(ctx, hostplan.TableName, l.KickTables) },
-		"nftables of Services": func(ctx context.Context) error {
-			return nft.Watch(ctx, hostplan.ServiceTableName, services.TableChanged)
-		},
-	} {
-		wg.Go(func() { l.keep(ctx, name, watch) })
-	}
-}
-
-// keep runs watch again whenever it breaks.
-func (l *Loop) keep(ctx context.Context, name string, watch func(context.Context) error) {
-	for ctx.Err() == nil {
-		if err := watch(ctx); err != nil {
-			l.e.Log.Error(err, "lost sight of the kernel, watching again", "what", name)
-		}
-		select {
-		case <-ctx.Done():
-		case <-l.e.Clock.After(minBackoff):
-		}
-	}
 }

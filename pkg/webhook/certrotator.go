@@ -20,7 +20,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 
-	"github.com/wovensdn/woven/pkg/kube"
+	"github.com/wovensdn/woven/pkg/apihealth"
 )
 
 // The objects of config/webhook that a Keeper fills in.
@@ -46,7 +46,7 @@ type CertRotator struct {
 	Namespace string   // of the Secret
 	Names     []string // DNS names and addresses that the API server asks by
 	Clock     clock.WithTicker
-	Outage    *kube.Outage
+	Outage    *apihealth.Reporter
 	Log       logr.Logger
 
 	current atomic.Pointer[tls.Certificate]

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/ipam"
@@ -86,7 +87,7 @@ func startEdges(t *testing.T, s *Server) *edges {
 	t.Helper()
 	e := &edges{world: newWorld(), server: s, client: s.Client(Admin), events: events.NewFakeRecorder(100)}
 	config, log, clk := s.Config(Controller), testr.New(t), clock.RealClock{}
-	outage := &kube.Outage{Server: config.Host, Log: log, Clock: clk}
+	outage := &apihealth.Reporter{Server: config.Host, Log: log, Clock: clk}
 	options := kube.CacheOptions(kube.AllKinds(), outage)
 	c := s.Client(Controller)
 	options.Scheme = c.Scheme()

@@ -16,12 +16,12 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/model"
-	"github.com/wovensdn/woven/pkg/node"
+	"github.com/wovensdn/woven/pkg/node/gatewayprobe"
 )
 
 // beats is a gateway node that renews its Lease.
 type beats struct {
-	node.Leases
+	gatewayprobe.Leases
 	name string
 	at   time.Time
 }
@@ -55,7 +55,7 @@ func (b *beats) renew(t *testing.T, count int) {
 // rules, and that moving a gateway emits an event.
 func (e *edges) testHeartbeats(t *testing.T) {
 	e.server.Apply("config/rbac/cniserver.yaml")
-	leases, err := node.NewLeases(e.server.Config(CNIServer), model.HeartbeatNamespace)
+	leases, err := gatewayprobe.NewLeases(e.server.Config(CNIServer), model.HeartbeatNamespace)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func (e *edges) testHeartbeats(t *testing.T) {
 	if err := leases.Delete(t.Context(), model.HeartbeatLease("a"), metav1.DeleteOptions{}); err != nil {
 		t.Error(err)
 	}
-	elsewhere, err := node.NewLeases(e.server.Config(CNIServer), metav1.NamespaceDefault)
+	elsewhere, err := gatewayprobe.NewLeases(e.server.Config(CNIServer), metav1.NamespaceDefault)
 	if err != nil {
 		t.Fatal(err)
 	}

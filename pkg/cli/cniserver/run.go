@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -21,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/cniserver"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node"
@@ -30,9 +32,14 @@ import (
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/driver/route"
 	"github.com/wovensdn/woven/pkg/node/driver/rule"
+	"github.com/wovensdn/woven/pkg/node/gatewayprobe"
 	"github.com/wovensdn/woven/pkg/node/healthport"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
+	"github.com/wovensdn/woven/pkg/node/hoststate"
 	"github.com/wovensdn/woven/pkg/node/plumb"
+	"github.com/wovensdn/woven/pkg/node/podwaiter"
+	"github.com/wovensdn/woven/pkg/node/projection"
+	"github.com/wovensdn/woven/pkg/node/services"
 )
 
 const (
@@ -45,11 +52,14 @@ const (
 type daemon struct {
 	mgr    manager.Manager
 	ovs    *ovs.Driver
-	loop   *node.Loop
-	pods   *node.Pods
+	host   *hoststate.Reconciler
+	prober *gatewayprobe.Prober
+	heart  *gatewayprobe.Heartbeat
+	pods   *podwaiter.Waiter
 	server *cniserver.Server
-	// services forwards to Services what reaches the node from outside of OVN.
-	services *node.Services
+	// services are those that are reached from outside of OVN.
+	services *services.Forwarder
+	log      logr.Logger
 }
 
 func run(ctx context.Context, o *options, log logr.Logger) error {
@@ -57,39 +67,39 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 	if err != nil {
 		return fmt.Errorf("read kubeconfig %q: %w", o.kubeconfig, err)
 	}
-	trouble := &node.Trouble{Server: cfg.Host, Clock: clock.RealClock{}, Log: log.WithName("cluster")}
-	cfg.Wrap(trouble.Wrap)
-	d := &daemon{}
-	if d.mgr, err = newManager(cfg, o, d, trouble, log); err != nil {
+	health := &apihealth.Reporter{Server: cfg.Host, Clock: clock.RealClock{}, Log: log.WithName("cluster")}
+	cfg.Wrap(health.Wrap)
+	d := &daemon{log: log}
+	if d.mgr, err = newManager(cfg, o, d, health, log); err != nil {
 		return err
 	}
-	d.ovs, err = ovs.New(ovs.Config{Endpoint: "unix:" + o.ovsSocket, Log: log.WithName("ovs"), OnChange: func() { d.loop.Kick() }})
+	d.ovs, err = ovs.New(ovs.Config{Endpoint: "unix:" + o.ovsSocket, Log: log.WithName("ovs"), OnChange: func() { d.host.Kick() }})
 	if err != nil {
 		return fmt.Errorf("set up OVS driver: %w", err)
 	}
-	leases, err := node.NewLeases(cfg, o.leaseNamespace)
+	leases, err := gatewayprobe.NewLeases(cfg, o.leaseNamespace)
 	if err != nil {
 		return err
 	}
-	if err := d.wire(o, cfg, leases, trouble, log); err != nil {
+	if err := d.wire(o, cfg, leases, health, log); err != nil {
 		return err
 	}
 	return d.start(ctx)
 }
 
-// newManager makes the client of the API server and its caches. It sends no request yet.
-func newManager(cfg *rest.Config, o *options, d *daemon, trouble *node.Trouble, log logr.Logger) (manager.Manager, error) {
-	scheme, err := node.Scheme()
+// newManager makes the client of the API server. It sends no request yet.
+func newManager(cfg *rest.Config, o *options, d *daemon, health *apihealth.Reporter, log logr.Logger) (manager.Manager, error) {
+	scheme, err := projection.Scheme()
 	if err != nil {
 		return nil, fmt.Errorf("register kinds: %w", err)
 	}
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:         scheme,
-		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return node.Mapper(), nil },
-		Cache:          cache.Options{ByObject: node.CacheByObject(o.nodeName), DefaultWatchErrorHandler: trouble.Handle},
+		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return projection.Mapper(), nil },
+		Cache:          cache.Options{ByObject: projection.CacheByObject(o.nodeName), DefaultWatchErrorHandler: health.WatchError},
 		Metrics: metricsserver.Options{BindAddress: o.bindAddress, ExtraHandlers: map[string]http.Handler{
-			"/healthz": node.Probe(func() error { return nil }),
-			"/readyz":  node.Probe(func() error { return trouble.Explain(d.loop.Ready()) }),
+			"/healthz": hoststate.Probe(func() error { return nil }),
+			"/readyz":  hoststate.Probe(func() error { return health.Explain(d.host.Ready()) }),
 		}},
 		GracefulShutdownTimeout: new(shutdownTimeout),
 		Logger:                  log,
@@ -100,12 +110,12 @@ func newManager(cfg *rest.Config, o *options, d *daemon, trouble *node.Trouble, 
 	return mgr, nil
 }
 
-// wire makes the other parts and connects them.
-func (d *daemon) wire(o *options, api *rest.Config, leases node.Leases, trouble *node.Trouble, log logr.Logger) error {
+// wire connects the parts.
+func (d *daemon) wire(o *options, api *rest.Config, leases gatewayprobe.Leases, health *apihealth.Reporter, log logr.Logger) error {
 	links, err1 := link.NewLinux()
 	routes, err2 := route.NewLinux()
 	rules, err3 := rule.NewLinux()
-	counters, err4 := node.NewMetrics(metrics.Registry)
+	counters, err4 := hoststate.NewMetrics(metrics.Registry)
 	plumber, err5 := plumb.New(plumb.Config{
 		Switch: d.ovs, Bridge: hostplan.IntegrationBridge, MTU: hostplan.MTU(o.mtu, 0, false),
 		InstalledTimeout: installedTimeout, Log: log.WithName("plumb"),
@@ -113,24 +123,26 @@ func (d *daemon) wire(o *options, api *rest.Config, leases node.Leases, trouble 
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return fmt.Errorf("set up: %w", err)
 	}
-	d.services = node.NewServices(node.ServiceEdges{
+	d.services = services.New(services.Edges{
 		Tables: &nft.Driver{}, Flows: conntrack.Linux{}, Datapath: conntrack.Datapath{RunDir: filepath.Dir(o.ovsSocket)}, Health: &healthport.Servers{},
-		Clock: clock.RealClock{}, Log: log.WithName("services"), Metrics: counters,
+		Clock: clock.RealClock{}, Log: log.WithName("services"), Changed: counters.Changed,
 	})
-	d.loop = node.New(node.Config{
+	d.heart = gatewayprobe.NewHeartbeat(leases, o.nodeName, clock.RealClock{}, log.WithName("gateway"))
+	d.prober = gatewayprobe.New(gatewayprobe.ICMP{Timeout: echoTimeout}, clock.RealClock{}, func() { d.host.Kick() }, d.heart.Answered)
+	d.host = hoststate.New(hoststate.Config{
 		NodeName: o.nodeName, DefaultVpc: o.clusterRouter, APIServers: model.APIServerAddresses(api.Host, os.Getenv("KUBERNETES_SERVICE_HOST")), MTU: o.mtu, Mirror: o.enableMirror, MirrorLink: o.mirrorIface,
-		Conf: node.ConfFile{Dir: o.confDir, Name: o.confName, Socket: o.bindSocket, BinDir: o.binDir},
-	}, node.Edges{
-		Cache: d.mgr.GetCache(), API: d.mgr.GetClient(), Switch: d.ovs, Links: links,
-		Routes: routes, Rules: rules, Tables: &nft.Driver{}, World: d.services.SetWorld, NICs: plumber,
-		Echo: node.ICMP{Timeout: echoTimeout}, Leases: leases, Clock: clock.RealClock{}, Log: log.WithName("node"), Metrics: counters,
+		Conf: hoststate.ConfFile{Dir: o.confDir, Name: o.confName, Socket: o.bindSocket, BinDir: o.binDir},
+	}, hoststate.Edges{
+		Cache: d.mgr.GetCache(), API: d.mgr.GetClient(), Switch: d.ovs, Links: links, Ingress: plumb.Userspace{},
+		Routes: routes, Rules: rules, Tables: &nft.Driver{}, Publish: d.services.SetInputs, NICs: plumber,
+		Gateways: d.prober, Heartbeat: d.heart, Clock: clock.RealClock{}, Log: log.WithName("node"), Metrics: counters,
 	})
-	d.pods = &node.Pods{
-		Cache: d.mgr.GetCache(), Live: d.mgr.GetAPIReader(), MTU: d.loop.MTU, Trouble: trouble.String, NodeName: o.nodeName,
+	d.pods = &podwaiter.Waiter{
+		Cache: d.mgr.GetCache(), Live: d.mgr.GetAPIReader(), MTU: d.host.MTU, Problem: health.String, NodeName: o.nodeName,
 	}
 	var err error
 	d.server, err = cniserver.New(cniserver.Config{
-		Socket: o.bindSocket, Pods: d.pods, Plumber: plumber, Ready: d.loop.Ready,
+		Socket: o.bindSocket, Pods: d.pods, Plumber: plumber, Ready: d.host.Ready,
 		Registerer: metrics.Registry, Clock: clock.RealClock{}, Log: log.WithName("cni"),
 	})
 	return err
@@ -138,13 +150,13 @@ func (d *daemon) wire(o *options, api *rest.Config, leases node.Leases, trouble 
 
 // start runs everything until ctx ends or a part cannot go on.
 func (d *daemon) start(ctx context.Context) error {
-	if err := metrics.Registry.Register(d.loop.Traffic(ctx)); err != nil {
+	if err := metrics.Registry.Register(d.host.GatewayMetrics(ctx)); err != nil {
 		return fmt.Errorf("register metrics of gateways: %w", err)
 	}
 	for _, f := range []manager.RunnableFunc{
 		d.ovs.Run,
 		d.server.Run,
-		func(ctx context.Context) error { d.loop.WatchSocket(ctx); return nil },
+		func(ctx context.Context) error { d.host.WatchSocket(ctx); return nil },
 		d.keepNode,
 	} {
 		if err := d.mgr.Add(f); err != nil {
@@ -154,18 +166,33 @@ func (d *daemon) start(ctx context.Context) error {
 	return d.mgr.Start(ctx)
 }
 
-// keepNode starts once all caches have synced: a plan from half of the cluster would remove what the other half needs.
+// keepNode starts the programs of the node once everything is known: a plan from a part of the cluster would remove what
+// the other part needs.
 func (d *daemon) keepNode(ctx context.Context) error {
-	err := node.WatchCluster(ctx, d.mgr.GetCache(), d.loop, d.pods, d.services)
-	if err == nil {
-		err = d.ovs.WaitSynced(ctx)
-	}
-	if err != nil && ctx.Err() == nil {
+	var g errgroup.Group
+	g.Go(func() error { return node.WatchCluster(ctx, d.mgr.GetCache(), d.host, d.pods, d.services) })
+	g.Go(func() error { return d.resumeMoves(ctx) })
+	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return err
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { node.WatchKernel(ctx, d.loop, d.services) })
-	wg.Go(func() { _ = d.services.Run(ctx) })
-	return d.loop.Run(ctx)
+	for _, run := range []func(context.Context){
+		d.host.WatchKernel, d.services.WatchKernel, d.prober.Run, d.heart.Run, d.services.Run, d.host.Run,
+	} {
+		wg.Go(func() { run(ctx) })
+	}
+	return nil
+}
+
+// resumeMoves finishes moves of addresses that an earlier process did not finish. It does not wait for the API server:
+// the host may not reach it before.
+func (d *daemon) resumeMoves(ctx context.Context) error {
+	if err := d.ovs.WaitSynced(ctx); err != nil {
+		return err
+	}
+	if err := d.host.ResumeMoves(ctx); err != nil {
+		d.log.Error(err, "cannot finish the move of addresses between a link and its bridge, retrying when the cluster is known")
+	}
+	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/kube"
@@ -54,7 +55,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	outage := &kube.Outage{Server: api.Host, Log: log, Clock: clk}
+	outage := &apihealth.Reporter{Server: api.Host, Log: log, Clock: clk}
 	var in *kube.Intake
 	mgr, err := newManager(o, api, outage, func() error {
 		switch {

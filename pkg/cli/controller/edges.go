@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/commit"
 	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/ovsdb/client"
@@ -60,7 +61,7 @@ func database(o *options, handler client.Handler, log logr.Logger) (*client.DB, 
 	return db, nil
 }
 
-func newManager(o *options, api *rest.Config, outage *kube.Outage, ready func() error, log logr.Logger) (manager.Manager, error) {
+func newManager(o *options, api *rest.Config, outage *apihealth.Reporter, ready func() error, log logr.Logger) (manager.Manager, error) {
 	scheme, err := kube.Scheme()
 	if err != nil {
 		return nil, fmt.Errorf("make scheme: %w", err)

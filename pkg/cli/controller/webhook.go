@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/webhook"
 )
@@ -72,7 +73,7 @@ func (o *options) sink(engine kube.Sink, apiServers []netip.Addr) (kube.Sink, *w
 }
 
 // addWebhook adds the webhook's server to the manager, if there is a webhook.
-func (o *options) addWebhook(mgr manager.Manager, cluster *webhook.Cluster, api kubernetes.Interface, outage *kube.Outage, clk clock.WithTicker, log logr.Logger) error {
+func (o *options) addWebhook(mgr manager.Manager, cluster *webhook.Cluster, api kubernetes.Interface, outage *apihealth.Reporter, clk clock.WithTicker, log logr.Logger) error {
 	if cluster == nil {
 		return nil
 	}

@@ -32,23 +32,23 @@ type PolicyRules struct {
 }
 
 // makeExternal gives the subnets that leave through routers outside the cluster
-// their routing tables and the rules that lead there.
-func makeExternal(w World, p *Plan) {
+// their routing tables and the rules that select them.
+func makeExternal(in Inputs, p *Plan) {
 	rules := &PolicyRules{KeepOthers: p.Routes.KeepOthers}
-	inside := insidePrefixes(w)
+	inside := insidePrefixes(in)
 	owners := map[uint32]string{}
-	for _, s := range externalSubnets(w) {
+	for _, s := range externalSubnets(in) {
 		e := s.Egress.External
 		if owner, taken := owners[e.Table]; taken {
 			p.Problems = append(p.Problems, fmt.Sprintf(
-				"subnet %s: spec.policyRoutingTableID: %d is the table of subnet %s, so its traffic is not led to %s",
+				"subnet %s: spec.policyRoutingTableID: %d is the table of subnet %s, so its traffic is not routed to %s",
 				s.Name, e.Table, owner, model.AddrsText(e.Gateways)))
 			continue
 		}
 		owners[e.Table] = s.Name
 		for _, f := range families {
 			gateway := f.of(e.Gateways)
-			from := led(w, s, f)
+			from := egressSources(in, s, f)
 			if !gateway.IsValid() || len(from) == 0 {
 				continue
 			}
@@ -62,24 +62,24 @@ func makeExternal(w World, p *Plan) {
 }
 
 // externalSubnets are the subnets that leave through routers outside, by name.
-func externalSubnets(w World) []Subnet {
-	out := slices.DeleteFunc(slices.Clone(w.Subnets), func(s Subnet) bool { return !routed(w, s) || s.Egress.External == nil })
+func externalSubnets(in Inputs) []Subnet {
+	out := slices.DeleteFunc(slices.Clone(in.Subnets), func(s Subnet) bool { return !routed(in, s) || s.Egress.External == nil })
 	slices.SortFunc(out, func(a, b Subnet) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
-// led are the sources whose packets this node hands to the router outside: its
-// own pods, or, on a gateway node of a centralized subnet, all of the subnet. A
-// gateway node that is not in use is prepared as well, so that it can take over.
-func led(w World, s Subnet, f family) []netip.Prefix {
+// egressSources are the sources whose packets this node routes to the router outside: its own pods, or, on a gateway
+// node of a centralized subnet, the whole subnet. A gateway node in standby is prepared as well, so that it can take
+// over.
+func egressSources(in Inputs, s Subnet, f family) []netip.Prefix {
 	var out []netip.Prefix
 	if s.Centralized {
-		if slices.Contains(s.ActiveGateways, w.Node.Name) ||
-			slices.ContainsFunc(s.Egress.GatewayNodes, func(n model.GatewayNode) bool { return n.Name == w.Node.Name }) {
+		if slices.Contains(s.ActiveGateways, in.Node.Name) ||
+			slices.ContainsFunc(s.Egress.GatewayNodes, func(n model.GatewayNode) bool { return n.Name == in.Node.Name }) {
 			out = s.CIDRs
 		}
 	} else {
-		for _, pod := range w.Pods {
+		for _, pod := range in.Pods {
 			for _, a := range pod.Addresses {
 				if pod.Subnet == s.Name {
 					out = append(out, netip.PrefixFrom(a, a.BitLen()))

@@ -13,47 +13,46 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// What comes to a NodePort, an external address or the address of a load balancer is
-// led on by the kernel of the node that it comes to: to the Service's ClusterIP, where
-// OVN chooses a backend, or to a backend that the node itself chooses. Whatever the
-// number of Services, the rules are the same; a Service is elements of sets and maps.
+// Packets to a NodePort, an external address or the address of a load balancer are forwarded by the kernel of the node
+// that receives them (DNAT): to the Service's ClusterIP, where OVN chooses a backend, or to a backend that the node
+// itself chooses. The rules do not depend on the number of Services: a Service is elements of sets and maps.
 
-// ServiceTableName is the nftables table (family inet) of what comes to Services from outside of OVN.
+// ServiceTableName is the nftables table (family inet) that forwards packets to Services from outside of OVN.
 const ServiceTableName = "woven-services"
 
 // The sets and maps with elements of Services, each once for each family ("cluster4").
 // Their keys begin with a frontend: address . protocol . port.
 const (
-	// clusterMap leads to the ClusterIP and its port.
+	// clusterMap has the ClusterIP and its port.
 	clusterMap = "cluster"
-	// ownSet are the addresses of this node's pods, who are inside: they reach all backends of
-	// a Service whatever its externalTrafficPolicy, and so does the host.
+	// ownSet are the addresses of this node's pods. Like the host they are inside: they reach all backends of a Service
+	// whatever its externalTrafficPolicy.
 	ownSet = "own"
-	// chosenSet are frontends whose backend the node chooses for all that is not from inside.
+	// chosenSet are frontends whose backend the node chooses for clients that are not inside.
 	chosenSet = "chosen"
-	// wideSet are those of chosenSet whose backends may be elsewhere: their answers have to come back by this node.
+	// wideSet are those of chosenSet whose backends may be on other nodes: the replies have to come back by this node.
 	wideSet = "wide"
-	// backendMap leads from a frontend and a number below [slots] to a backend.
+	// backendMap has a backend for a frontend and a number below [slots].
 	backendMap = "backends"
-	// everywhereMap is the same of all backends, where the ClusterIP has those of each
-	// node only (internalTrafficPolicy Local): for those inside.
+	// everywhereMap is the same with all backends, for clients that are inside, where the ClusterIP has only those of
+	// each node (internalTrafficPolicy Local).
 	everywhereMap = "everywhere"
-	// elsewhereMap leads to other nodes' same NodePort, for the host itself.
+	// elsewhereMap has the same NodePort of other nodes, for the host itself.
 	elsewhereMap = "elsewhere"
-	// stickyMap gives the number of a frontend whose clients keep their backend, and
-	// timeoutMap (one for both families) the chain that remembers these.
-	stickyMap, timeoutMap = "sticky", "timeouts"
-	// memberSet are the backends that may be remembered, by number: a connection to one that
-	// is gone must not bring it back.
+	// affinityMap has the number of a frontend whose clients keep their backend, and timeoutMap (one for both families)
+	// the chain that remembers the backends.
+	affinityMap, timeoutMap = "sticky", "timeouts"
+	// memberSet are the backends that may be remembered, by number: a connection to a former backend must not have it
+	// remembered again.
 	memberSet = "members"
 	// clientMap and clientPortMap have these backends, by number and client. Only rules add to them.
 	clientMap, clientPortMap = "clients", "clientports"
-	// guardedSet are frontends that are not for everybody, and admittedSet who may ask them.
+	// guardedSet are frontends with loadBalancerSourceRanges, and admittedSet the clients that may connect to them.
 	guardedSet, admittedSet = "guarded", "admitted"
 )
 
-// slots is how many numbers a choice between backends is drawn from. It is a multiple
-// of every number up to 6, so that few backends share evenly; of more than this the rest is idle.
+// slots is how many numbers a backend is drawn from. It is a multiple of every number up to 6, so that few backends
+// share evenly. Of more backends than this the remaining ones are idle.
 const slots = 60
 
 // Entry is an element of a set or map of [ServiceTableName].
@@ -64,24 +63,24 @@ type Entry struct {
 	Value string
 }
 
-// Outward is what all Services' entries depend on besides the Services.
-type Outward struct {
+// ServiceContext is what the entries of all Services depend on besides the Services.
+type ServiceContext struct {
 	// NodeName is that of this node.
 	NodeName string
 	// Own are the node's addresses: each port of them is a NodePort.
 	Own []netip.Addr
 	// Nodes are the addresses of all nodes, by name.
 	Nodes map[string][]netip.Addr
-	// V4 and V6 say in which families the node serves at all: others are another proxy's.
+	// V4 and V6 are set for the families that the node serves; another proxy serves the others.
 	V4, V6 bool
 }
 
-// OutwardOf picks it from a world.
-func OutwardOf(w World) Outward {
-	o := Outward{NodeName: w.Node.Name, Nodes: w.Nodes}
-	_, o.V4 = sourceOf(w.Node, families[0])
-	_, o.V6 = sourceOf(w.Node, families[1])
-	for _, a := range w.Node.InternalIPs {
+// ServiceContextOf selects it from the inputs.
+func ServiceContextOf(in Inputs) ServiceContext {
+	o := ServiceContext{NodeName: in.Node.Name, Nodes: in.Nodes}
+	_, o.V4 = sourceOf(in.Node, families[0])
+	_, o.V6 = sourceOf(in.Node, families[1])
+	for _, a := range in.Node.InternalIPs {
 		if o.serves(a) && !slices.Contains(o.Own, a) {
 			o.Own = append(o.Own, a)
 		}
@@ -90,23 +89,23 @@ func OutwardOf(w World) Outward {
 	return o
 }
 
-// Equal tells whether two make the same entries.
-func (o Outward) Equal(b Outward) bool {
+// Equal reports whether two contexts make the same entries.
+func (o ServiceContext) Equal(b ServiceContext) bool {
 	return o.NodeName == b.NodeName && o.V4 == b.V4 && o.V6 == b.V6 && slices.Equal(o.Own, b.Own) &&
 		maps.EqualFunc(o.Nodes, b.Nodes, slices.Equal)
 }
 
-func (o Outward) serves(a netip.Addr) bool {
+func (o ServiceContext) serves(a netip.Addr) bool {
 	if a.Is4() {
 		return o.V4
 	}
 	return o.V6
 }
 
-// OwnPods are the entries that tell this node's pods from others.
-func OwnPods(w World) map[Entry]bool {
+// OwnPods returns the entries of the addresses of this node's pods.
+func OwnPods(in Inputs) map[Entry]bool {
 	out := map[Entry]bool{}
-	for _, p := range w.Pods {
+	for _, p := range in.Pods {
 		for _, a := range p.Addresses {
 			out[Entry{In: ownSet + familyOf(a).digit, Key: a.String()}] = true
 		}
@@ -141,26 +140,26 @@ func (f Frontend) in(set string) string {
 	return set + "6"
 }
 
-// Lead is how a node leads on what comes to one frontend.
-type Lead struct {
+// Forward is how a node forwards packets to one frontend.
+type Forward struct {
 	// Entries are its elements, sorted.
 	Entries []Entry
-	// Targets are what packets from outside are led on to, and Inner those from inside.
+	// Targets are where packets from outside go, and Inner where those from inside go.
 	Targets, Inner []netip.AddrPort
-	// Sticky is how long the backend of a client is remembered; 0 if it is not.
-	Sticky time.Duration
+	// Affinity is how long the backend of a client is remembered; 0 if it is not.
+	Affinity time.Duration
 }
 
-// Served is what a node does for one Service.
-type Served struct {
-	Leads map[Frontend]Lead
+// ServiceRules is what a node does for one Service.
+type ServiceRules struct {
+	Forwards map[Frontend]Forward
 	// LocalReady is how many backends on this node get new connections.
 	LocalReady int
 }
 
-// Serve says what the node does for a Service with these endpoints.
-func (o Outward) Serve(s *model.Service, endpoints []*model.EndpointSlice) Served {
-	out := Served{Leads: map[Frontend]Lead{}, LocalReady: o.localReady(s, endpoints)}
+// RulesFor returns what the node does for a Service with these endpoints.
+func (o ServiceContext) RulesFor(s *model.Service, endpoints []*model.EndpointSlice) ServiceRules {
+	out := ServiceRules{Forwards: map[Frontend]Forward{}, LocalReady: o.localReady(s, endpoints)}
 	if !s.OnNodes() {
 		return out
 	}
@@ -177,17 +176,17 @@ func (o Outward) Serve(s *model.Service, endpoints []*model.EndpointSlice) Serve
 		for _, a := range at {
 			if cluster := familyOf(a.Addr()).of(s.ClusterIPs); cluster.IsValid() && o.serves(a.Addr()) {
 				f := Frontend{a, port.Protocol}
-				out.Leads[f] = o.lead(s, port, f, netip.AddrPortFrom(cluster, port.Port), endpoints)
+				out.Forwards[f] = o.forward(s, port, f, netip.AddrPortFrom(cluster, port.Port), endpoints)
 			}
 		}
 	}
 	return out
 }
 
-// lead goes to the ClusterIP for what comes from inside, and for the rest unless the
-// node chooses. It does where a packet has to stay on the node, where OVN would take
-// the node for the only client, and where the ClusterIP has fewer backends.
-func (o Outward) lead(s *model.Service, port model.ServicePort, f Frontend, cluster netip.AddrPort, endpoints []*model.EndpointSlice) (d Lead) {
+// forward uses the ClusterIP for clients inside, and for others unless the node chooses the backend. The node chooses
+// where a packet has to stay on the node, where OVN would take the node for the only client, and where the ClusterIP
+// has fewer backends.
+func (o ServiceContext) forward(s *model.Service, port model.ServicePort, f Frontend, cluster netip.AddrPort, endpoints []*model.EndpointSlice) (d Forward) {
 	defer func() {
 		slices.SortFunc(d.Entries, func(a, b Entry) int { return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Key, b.Key)) })
 	}()
@@ -218,19 +217,19 @@ func (o Outward) lead(s *model.Service, port model.ServicePort, f Frontend, clus
 	d.choice(f, backendMap, chosen)
 	d.Targets = chosen
 	if s.Affinity {
-		d.Sticky = s.AffinityTimeout
-		d.add(f, stickyMap, "", f.number())
+		d.Affinity = s.AffinityTimeout
+		d.add(f, affinityMap, "", f.number())
 		for _, backend := range chosen {
 			d.Entries = append(d.Entries, Entry{In: f.in(memberSet), Key: f.number() + " . " + dnatTo(backend)})
 		}
-		d.Entries = append(d.Entries, Entry{In: timeoutMap, Key: f.number(), Value: "jump " + rememberChain(d.Sticky)})
+		d.Entries = append(d.Entries, Entry{In: timeoutMap, Key: f.number(), Value: "jump " + rememberChain(d.Affinity)})
 	}
 	return d
 }
 
-// elsewhere are the same NodePort of other nodes that have backends: where a host that
-// asks its own one, and has none, is seen with its own address.
-func (o Outward) elsewhere(port model.ServicePort, f Frontend, endpoints []*model.EndpointSlice) (out []netip.AddrPort) {
+// elsewhere returns the same NodePort of other nodes that have backends. A host without a backend that connects to its
+// own NodePort is seen there with its own address.
+func (o ServiceContext) elsewhere(port model.ServicePort, f Frontend, endpoints []*model.EndpointSlice) (out []netip.AddrPort) {
 	if f.Port() != port.NodePort || !slices.Contains(o.Own, f.Addr()) {
 		return nil
 	}
@@ -249,14 +248,14 @@ func (o Outward) elsewhere(port model.ServicePort, f Frontend, endpoints []*mode
 }
 
 // choice fills a map that a backend is drawn from.
-func (d *Lead) choice(f Frontend, in string, backends []netip.AddrPort) {
+func (d *Forward) choice(f Frontend, in string, backends []netip.AddrPort) {
 	for slot := 0; slot < slots && len(backends) > 0; slot++ {
 		d.add(f, in, " . "+strconv.Itoa(slot), dnatTo(backends[slot%len(backends)]))
 	}
 }
 
-// guard lets only some ask the addresses of a load balancer.
-func (d *Lead) guard(f Frontend, s *model.Service) {
+// guard restricts who may connect to the addresses of a load balancer (loadBalancerSourceRanges).
+func (d *Forward) guard(f Frontend, s *model.Service) {
 	if !slices.Contains(s.External.Ingress, f.Addr()) || !s.External.Guarded(f.Addr().Is4()) {
 		return
 	}
@@ -272,12 +271,12 @@ func (d *Lead) guard(f Frontend, s *model.Service) {
 	}
 }
 
-func (d *Lead) add(f Frontend, in, more, value string) {
+func (d *Forward) add(f Frontend, in, more, value string) {
 	d.Entries = append(d.Entries, Entry{In: f.in(in), Key: f.key() + more, Value: value})
 }
 
 // localReady counts as kube-proxy does for load balancers: addresses of one family.
-func (o Outward) localReady(s *model.Service, endpoints []*model.EndpointSlice) int {
+func (o ServiceContext) localReady(s *model.Service, endpoints []*model.EndpointSlice) int {
 	seen := map[netip.Addr]bool{}
 	for _, e := range endpoints {
 		for _, a := range e.Ready {
@@ -301,12 +300,12 @@ func dnatTo(a netip.AddrPort) string {
 	return a.Addr().String() + " . " + strconv.Itoa(int(a.Port()))
 }
 
-// rememberChain is the chain that remembers backends for a time.
+// rememberChain is the name of the chain that remembers backends for a time.
 func rememberChain(d time.Duration) string { return fmt.Sprintf("remember-%ds", int64(d/time.Second)) }
 
-// Datagrams are the addresses and ports of UDP at which OVN leads those on the node to
-// a Service, with the backends; none has an empty list.
-func (o Outward) Datagrams(s *model.Service, endpoints []*model.EndpointSlice) map[netip.AddrPort][]netip.AddrPort {
+// UDPBackends returns the backends of each UDP address and port at which OVN forwards packets of the node's clients to
+// a Service. No list is empty.
+func (o ServiceContext) UDPBackends(s *model.Service, endpoints []*model.EndpointSlice) map[netip.AddrPort][]netip.AddrPort {
 	out := map[netip.AddrPort][]netip.AddrPort{}
 	clusterIPs := model.Families(s.ClusterIPs)
 	for _, port := range s.Ports {

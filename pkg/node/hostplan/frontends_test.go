@@ -43,10 +43,10 @@ func frontendService(change func(*model.Service)) *model.Service {
 }
 
 // told writes entries as lines, but of the sixty slots of a choice only how often each backend is in them.
-func told(served Served) (lines []string) {
+func told(served ServiceRules) (lines []string) {
 	slotsOf := map[string]int{}
-	for _, f := range slices.SortedFunc(maps.Keys(served.Leads), func(a, b Frontend) int { return a.Compare(b.AddrPort) }) {
-		for _, e := range served.Leads[f].Entries {
+	for _, f := range slices.SortedFunc(maps.Keys(served.Forwards), func(a, b Frontend) int { return a.Compare(b.AddrPort) }) {
+		for _, e := range served.Forwards[f].Entries {
 			switch name := strings.TrimRight(e.In, "46"); name {
 			case backendMap, everywhereMap, elsewhereMap:
 				slotsOf[e.In+" "+f.key()+" : "+e.Value]++
@@ -63,18 +63,18 @@ func told(served Served) (lines []string) {
 }
 
 func TestServe(t *testing.T) {
-	v4only := worldWithServices()
+	v4only := inputsWithServices()
 	v4only.Node.Services = prefixList("169.254.64.2/18")
 	three := v4only
 	three.Nodes = map[string][]netip.Addr{"n1": addrList("192.168.77.11"), "n2": addrList("2001:db8::12", "192.168.77.12"), "n3": addrList("192.168.77.13")}
 	local := func(s *model.Service) { s.External.Local = true }
 	for name, c := range map[string]struct {
-		world     World
+		world     Inputs
 		service   *model.Service
 		endpoints []*model.EndpointSlice
 		want      []string
 	}{
-		"a NodePort of both families": {worldWithServices(), frontendService(nil), []*model.EndpointSlice{backendsOn("n2", "10.16.0.5")}, []string{
+		"a NodePort of both families": {inputsWithServices(), frontendService(nil), []*model.EndpointSlice{backendsOn("n2", "10.16.0.5")}, []string{
 			"cluster4 192.168.77.11 . 6 . 30080 : 10.96.0.80 . 80",
 		}},
 		"another proxy's family": {v4only, frontendService(func(s *model.Service) { s.External.IPs = addrList("203.0.113.1", "2001:db8::1") }), nil, []string{
@@ -124,7 +124,7 @@ func TestServe(t *testing.T) {
 			"cluster4 203.0.113.1 . 6 . 80 : 10.96.0.80 . 80", "guarded4 203.0.113.1 . 6 . 80",
 		}},
 	} {
-		if d := cmp.Diff(c.want, told(OutwardOf(c.world).Serve(c.service, c.endpoints))); d != "" {
+		if d := cmp.Diff(c.want, told(ServiceContextOf(c.world).RulesFor(c.service, c.endpoints))); d != "" {
 			t.Errorf("%s: -want +got\n%s", name, d)
 		}
 	}
@@ -138,27 +138,27 @@ func TestLocalReady(t *testing.T) {
 	e := backendsOn("n1", "10.16.0.5", "10.16.0.6", "fd00:10:16::5")
 	e.Draining = addrList("10.16.0.7")
 	e.Nodes[e.Draining[0]] = "n1"
-	if got := OutwardOf(worldWithServices()).Serve(frontendService(nil), []*model.EndpointSlice{e, backendsOn("n1", "10.16.0.5"), backendsOn("n2", "10.16.0.9")}).LocalReady; got != 2 {
+	if got := ServiceContextOf(inputsWithServices()).RulesFor(frontendService(nil), []*model.EndpointSlice{e, backendsOn("n1", "10.16.0.5"), backendsOn("n2", "10.16.0.9")}).LocalReady; got != 2 {
 		t.Errorf("%d, want 2", got)
 	}
 }
 
 // The oldest Service has a frontend; when it goes, the next one gets all of it.
 func TestLedger(t *testing.T) {
-	o := OutwardOf(worldWithServices())
-	at := func(cluster string, local bool) map[Frontend]Lead {
-		return o.Serve(frontendService(func(s *model.Service) { s.ClusterIPs, s.External.Local = addressPair(cluster, ""), local }), []*model.EndpointSlice{backendsOn("n1", "10.16.0.5")}).Leads
+	o := ServiceContextOf(inputsWithServices())
+	at := func(cluster string, local bool) map[Frontend]Forward {
+		return o.RulesFor(frontendService(func(s *model.Service) { s.ClusterIPs, s.External.Local = addressPair(cluster, ""), local }), []*model.EndpointSlice{backendsOn("n1", "10.16.0.5")}).Forwards
 	}
 	f := Frontend{netip.MustParseAddrPort("192.168.77.11:30080"), model.TCP}
-	var l Ledger
+	var l FrontendTable
 	has := func(step, cluster string, chosen bool) {
 		t.Helper()
-		lead, ok := l.Lead(f)
+		forward, ok := l.Forward(f)
 		if !ok && cluster == "" {
 			return
 		}
-		if !ok || !slices.Contains(lead.Entries, Entry{"cluster4", f.key(), cluster + " . 80"}) || slices.Contains(lead.Entries, Entry{In: "chosen4", Key: f.key()}) != chosen {
-			t.Errorf("%s: %v", step, lead.Entries)
+		if !ok || !slices.Contains(forward.Entries, Entry{"cluster4", f.key(), cluster + " . 80"}) || slices.Contains(forward.Entries, Entry{In: "chosen4", Key: f.key()}) != chosen {
+			t.Errorf("%s: %v", step, forward.Entries)
 		}
 	}
 	l.Set("shop/young", 20, at("10.96.0.2", true))
@@ -181,13 +181,13 @@ func TestLedger(t *testing.T) {
 
 // Whatever happens, what the changes add up to is what is there.
 func TestLedgerAddsUp(t *testing.T) {
-	o := OutwardOf(worldWithServices())
+	o := ServiceContextOf(inputsWithServices())
 	rapid.Check(t, func(t *rapid.T) {
-		var l Ledger
+		var l FrontendTable
 		table := map[Entry]bool{}
 		for range rapid.IntRange(1, 12).Draw(t, "events") {
 			name := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "service")
-			var leads map[Frontend]Lead
+			var forwards map[Frontend]Forward
 			if rapid.Bool().Draw(t, "there") {
 				s := frontendService(func(s *model.Service) {
 					s.Ports[0].NodePort = uint16(rapid.IntRange(30000, 30001).Draw(t, "port")) //nolint:gosec // a port
@@ -195,9 +195,9 @@ func TestLedgerAddsUp(t *testing.T) {
 					s.Affinity = rapid.Bool().Draw(t, "affinity")
 					s.AffinityTimeout = time.Duration(rapid.IntRange(1, 2).Draw(t, "timeout")) * time.Hour
 				})
-				leads = o.Serve(s, []*model.EndpointSlice{backendsOn(rapid.SampledFrom([]string{"n1", "n2"}).Draw(t, "node"), "10.16.0.5")}).Leads
+				forwards = o.RulesFor(s, []*model.EndpointSlice{backendsOn(rapid.SampledFrom([]string{"n1", "n2"}).Draw(t, "node"), "10.16.0.5")}).Forwards
 			}
-			c := l.Set(name, int64(name[0]%2), leads)
+			c := l.Set(name, int64(name[0]%2), forwards)
 			for _, e := range c.Remove {
 				if !table[e] {
 					t.Fatalf("removes %v, which is not there", e)
@@ -222,11 +222,11 @@ func TestLedgerAddsUp(t *testing.T) {
 }
 
 func TestStale(t *testing.T) {
-	o := OutwardOf(worldWithServices())
-	var l Ledger
-	l.Set("shop/web", 0, o.Serve(frontendService(func(s *model.Service) {
+	o := ServiceContextOf(inputsWithServices())
+	var l FrontendTable
+	l.Set("shop/web", 0, o.RulesFor(frontendService(func(s *model.Service) {
 		s.Ports[0].Protocol, s.External.Local = model.UDP, true
-	}), []*model.EndpointSlice{{Ports: []model.ServicePort{{Protocol: model.UDP, Port: 53}}, Ready: addrList("10.16.0.5"), Nodes: map[netip.Addr]string{netip.MustParseAddr("10.16.0.5"): "n1"}}}).Leads)
+	}), []*model.EndpointSlice{{Ports: []model.ServicePort{{Protocol: model.UDP, Port: 53}}, Ready: addrList("10.16.0.5"), Nodes: map[netip.Addr]string{netip.MustParseAddr("10.16.0.5"): "n1"}}}).Forwards)
 	f := Frontend{netip.MustParseAddrPort("192.168.77.11:30080"), model.UDP}
 	gone := Frontend{netip.MustParseAddrPort("192.168.77.11:30081"), model.UDP}
 	for _, c := range []struct {
@@ -252,10 +252,10 @@ func TestStale(t *testing.T) {
 }
 
 func TestStaleClients(t *testing.T) {
-	var l Ledger
-	l.Set("shop/web", 0, OutwardOf(worldWithServices()).Serve(frontendService(func(s *model.Service) {
+	var l FrontendTable
+	l.Set("shop/web", 0, ServiceContextOf(inputsWithServices()).RulesFor(frontendService(func(s *model.Service) {
 		s.Affinity, s.AffinityTimeout = true, time.Hour
-	}), []*model.EndpointSlice{backendsOn("n1", "10.16.0.5")}).Leads)
+	}), []*model.EndpointSlice{backendsOn("n1", "10.16.0.5")}).Forwards)
 	var backends, ports []Entry
 	for client, c := range map[string][2]string{
 		"192.0.2.1": {"10.16.0.5", "8080"}, "192.0.2.2": {"10.16.0.6", "8080"}, "192.0.2.3": {"10.16.0.5", "8081"},
@@ -272,7 +272,7 @@ func TestStaleClients(t *testing.T) {
 
 // The rules are the same however many Services there are.
 func TestServiceTable(t *testing.T) {
-	w := worldWithServices()
+	w := inputsWithServices()
 	w.Subnets = append(w.Subnets, Subnet{Name: "central", Vpc: "ovn-cluster", CIDRs: prefixList("10.30.0.0/16"), Centralized: true, ActiveGateways: []string{"n2"}})
 	table := ServiceTable(w, []time.Duration{3 * time.Hour, time.Minute, 3 * time.Hour})
 	empty, err := json.MarshalIndent(table, "", "  ")
@@ -293,10 +293,10 @@ func TestServiceTable(t *testing.T) {
 		t.Errorf("-want +got (run with -update to accept)\n%s", d)
 	}
 	rules := len(table.Chains)
-	var l Ledger
+	var l FrontendTable
 	for i := range 100 {
 		s := frontendService(func(s *model.Service) { s.Ports[0].NodePort = uint16(30000 + i) }) //nolint:gosec // a port
-		l.Set(s.Name+string(rune('0'+i)), 0, OutwardOf(w).Serve(s, nil).Leads)
+		l.Set(s.Name+string(rune('0'+i)), 0, ServiceContextOf(w).RulesFor(s, nil).Forwards)
 	}
 	table.Fill(l.Entries())
 	if len(table.Chains) != rules {

@@ -1,6 +1,6 @@
 // Package hostplan decides what one node must look like: its OVS ports, links,
 // addresses, routes, kernel settings and NAT rules, from what the node knows of
-// the cluster. It is pure: the same [World] gives the same [Plan], and the
+// the cluster. It is pure: the same [Inputs] give the same [Plan], and the
 // drivers below pkg/node/driver compare a plan with the machine.
 package hostplan
 
@@ -13,6 +13,8 @@ import (
 )
 
 const (
+	// Internal is the type of an OVS interface that OVS makes a link of the host for.
+	Internal = "internal"
 	// NodeLink is the host's link into the join subnet.
 	NodeLink = "ovn0"
 	// IntegrationBridge is the OVS bridge that ovn-controller programs.
@@ -20,7 +22,7 @@ const (
 	// MirrorName is the name of the OVS mirror whose output is the mirror link.
 	MirrorName = "m0"
 	// RouteProtocol marks our routes in the kernel (rtm_protocol, rtnetlink(7));
-	// 87 is in nobody's use in iproute2's rt_protos.
+	// 87 is not used in iproute2's rt_protos.
 	RouteProtocol = 87
 	// TableName is the nftables table (family inet) that we own as a whole.
 	TableName = "woven"
@@ -56,19 +58,21 @@ type Subnet struct {
 	NATOutgoing bool
 	// Centralized subnets leave the cluster through gateway nodes, others through the node of each pod.
 	Centralized bool
-	// Untracked subnets have no load balancers (spec.enableLb is false): OVN does not know what is an answer there.
-	Untracked bool
+	// NoLoadBalancer subnets have no load balancers (spec.enableLb is false): OVN does not track connections there, so
+	// it cannot recognize replies.
+	NoLoadBalancer bool
 	// ActiveGateways are the nodes that a centralized subnet leaves through now (status.activateGateway).
 	ActiveGateways []string
 	Egress         model.Egress
 	// Problems are what is wrong with Egress, a sentence each.
 	Problems []string
-	// Invalid says why nothing is made for the subnet: it cannot be understood, or its addresses are somebody else's. Empty if something is.
+	// Invalid says why nothing is made for the subnet: it cannot be parsed, or its addresses belong to something else.
+	// Empty if the subnet is valid.
 	Invalid string
 }
 
-// World is everything that the plan depends on.
-type World struct {
+// Inputs is everything that the plan depends on.
+type Inputs struct {
 	Node    Node
 	Subnets []Subnet
 	// Services are the networks of ClusterIPs.
@@ -82,7 +86,7 @@ type World struct {
 	// MTU in bytes of ovn0 and of pods whose subnet names none; see [MTU].
 	MTU int
 	// Userspace is true if br-int has datapath_type=netdev. Its internal ports are
-	// tap devices, for which nobody completes a checksum that the kernel left to
+	// tap devices, for which nothing completes a checksum that the kernel left to
 	// the hardware.
 	Userspace bool
 	// MirrorLink is the name of the mirror's output link; empty turns the mirror off.
@@ -93,9 +97,26 @@ type World struct {
 	PodPorts []string
 }
 
-// Port is an internal port of br-int.
-type Port struct {
+// Bridge is an OVS bridge of ours that joins br-int to a physical network.
+type Bridge struct {
+	// Name of at most 15 bytes.
 	Name string
+	// Uplink is the link of the host that is a port of the bridge; empty for none. The bridge's internal port, which has
+	// the bridge's name, takes over its MAC, addresses and routes.
+	Uplink string
+	// Mapping is the name of the physical network that ovn-controller maps to the bridge (network_name of localnet
+	// ports, ovn-nb(5)); empty for none.
+	Mapping string
+	// Userspace is true if ovs-vswitchd itself forwards for the bridge, as it does for br-int then.
+	Userspace bool
+}
+
+// Port is an OVS port of a bridge with one interface of the same name.
+type Port struct {
+	Bridge string
+	Name   string
+	// Type of the interface (ovs-vswitchd.conf.db(5)): [Internal], or empty for a link that the kernel has.
+	Type string
 	// IfaceID is the logical port (external_ids:iface-id of the Interface); empty for none.
 	IfaceID string
 	// MAC is empty if any will do.
@@ -104,8 +125,9 @@ type Port struct {
 	MTU int
 }
 
-// Mirror is an OVS mirror on br-int.
+// Mirror is an OVS mirror of a bridge.
 type Mirror struct {
+	Bridge string
 	Name   string
 	Output string
 	// Select are the ports whose packets, in both directions, are copied; sorted.
@@ -162,10 +184,12 @@ type Routes struct {
 // Plan is the wanted state of the node. A nil part must be left as it is.
 type Plan struct {
 	Sysctls []Sysctl
+	// Bridges are all bridges that are ours; others of ours are removed, and their uplinks get back what is theirs.
+	Bridges []Bridge `json:",omitempty"`
 	Ports   []Port
 	Links   []Link
 	Routes  *Routes
-	// PolicyRules lead to other tables than the main one.
+	// PolicyRules select other tables than the main one.
 	PolicyRules *PolicyRules
 	Table       Table
 	// Mirror is nil if there must be none.
@@ -179,26 +203,26 @@ type Plan struct {
 	Problems []string
 }
 
-// Make returns the plan for a world.
-func Make(w World) Plan {
+// Make returns the plan for the inputs.
+func Make(in Inputs) Plan {
 	p := Plan{
-		Sysctls: forwarding(w),
-		Table:   makeTable(w),
+		Sysctls: forwarding(in),
+		Table:   makeTable(in),
 	}
-	if w.MirrorLink != "" {
-		planMirror(w, &p)
+	if in.MirrorLink != "" {
+		planMirror(in, &p)
 	}
-	if missing := missingOfNode(w.Node); missing != "" {
+	if missing := missingOfNode(in.Node); missing != "" {
 		p.Waiting = append(p.Waiting, missing)
 		return p
 	}
 	p.Ports = append(p.Ports, Port{
-		Name: NodeLink, IfaceID: model.NodePortName(w.Node.Name), MAC: w.Node.MAC, MTU: w.MTU,
+		Bridge: IntegrationBridge, Type: Internal, Name: NodeLink, IfaceID: model.NodePortName(in.Node.Name), MAC: in.Node.MAC, MTU: in.MTU,
 	})
-	p.Links = append(p.Links, nodeLink(w))
-	p.Routes = makeRoutes(w, &p)
-	makeExternal(w, &p)
-	p.Gateways = w.Node.Gateways
+	p.Links = append(p.Links, nodeLink(in))
+	p.Routes = makeRoutes(in, &p)
+	makeExternal(in, &p)
+	p.Gateways = in.Node.Gateways
 	return p
 }
 
@@ -215,19 +239,19 @@ func missingOfNode(n Node) string {
 	return ""
 }
 
-func nodeLink(w World) Link {
+func nodeLink(in Inputs) Link {
 	l := Link{
 		Name:             NodeLink,
-		MAC:              w.Node.MAC,
-		MTU:              w.MTU,
-		Addresses:        w.Node.Addresses,
-		SoftwareChecksum: w.Userspace,
+		MAC:              in.Node.MAC,
+		MTU:              in.MTU,
+		Addresses:        in.Node.Addresses,
+		SoftwareChecksum: in.Userspace,
 		// Loose reverse path check: a pod may answer an address that the host
 		// would reach another way. The kernel uses the greater of "all" and the
 		// link's own value, hence 2 and not 0.
 		Sysctls: []Sysctl{{Path: "net/ipv4/conf/" + NodeLink + "/rp_filter", Value: "2"}},
 	}
-	if has6(w.Node.Addresses) {
+	if has6(in.Node.Addresses) {
 		// A pod that sends router advertisements must not give the host routes.
 		l.Sysctls = append(l.Sysctls,
 			Sysctl{Path: "net/ipv6/conf/" + NodeLink + "/disable_ipv6", Value: "0"},
@@ -240,29 +264,29 @@ func nodeLink(w World) Link {
 
 // planMirror adds the mirror and its output link. The mirror selects the pods'
 // ports in both directions rather than everything: ovn0's own chatter and
-// tunnelled traffic of nobody here stay out. OVS copies a packet to one mirror
+// tunnelled traffic for other nodes stay out. OVS copies a packet to one mirror
 // at most once per traversal of the bridge, so a packet between two pods of this
 // node is seen once although both ports are selected.
-func planMirror(w World, p *Plan) {
-	ports := slices.Clone(w.PodPorts)
+func planMirror(in Inputs, p *Plan) {
+	ports := slices.Clone(in.PodPorts)
 	slices.Sort(ports)
-	p.Mirror = &Mirror{Name: MirrorName, Output: w.MirrorLink, Select: slices.Compact(ports)}
-	p.Ports = append(p.Ports, Port{Name: w.MirrorLink, MTU: w.MTU})
+	p.Mirror = &Mirror{Bridge: IntegrationBridge, Name: MirrorName, Output: in.MirrorLink, Select: slices.Compact(ports)}
+	p.Ports = append(p.Ports, Port{Bridge: IntegrationBridge, Type: Internal, Name: in.MirrorLink, MTU: in.MTU})
 	// The link only shows frames; the host must neither use nor answer them.
 	p.Links = append(p.Links, Link{
-		Name: w.MirrorLink,
-		MTU:  w.MTU,
+		Name: in.MirrorLink,
+		MTU:  in.MTU,
 		Sysctls: []Sysctl{
-			{Path: "net/ipv4/conf/" + w.MirrorLink + "/arp_ignore", Value: "8"},
-			{Path: "net/ipv6/conf/" + w.MirrorLink + "/disable_ipv6", Value: "1"},
+			{Path: "net/ipv4/conf/" + in.MirrorLink + "/arp_ignore", Value: "8"},
+			{Path: "net/ipv6/conf/" + in.MirrorLink + "/disable_ipv6", Value: "1"},
 		},
 	})
 }
 
-// forwarding: the node routes between ovn0 and the world in each family that pods may have.
-func forwarding(w World) []Sysctl {
+// forwarding lets the node route between ovn0 and its other links in each family that pods may have.
+func forwarding(in Inputs) []Sysctl {
 	s := []Sysctl{{Path: "net/ipv4/ip_forward", Value: "1", AtLeast: true}}
-	if has6(w.Node.Addresses) {
+	if has6(in.Node.Addresses) {
 		s = append(s, Sysctl{Path: "net/ipv6/conf/all/forwarding", Value: "1", AtLeast: true})
 	}
 	return s

@@ -33,8 +33,8 @@ func addrList(as ...string) []netip.Addr {
 	return out
 }
 
-func worldV4() World {
-	return World{
+func inputsV4() Inputs {
+	return Inputs{
 		Node: Node{
 			Name: "n1", MAC: "0a:00:00:40:00:02", Addresses: prefixList("100.64.0.2/16"),
 			Gateways: addrList("100.64.0.1"), InternalIPs: addrList("192.168.77.11"),
@@ -52,8 +52,8 @@ func worldV4() World {
 	}
 }
 
-func worldV6() World {
-	w := worldV4()
+func inputsV6() Inputs {
+	w := inputsV4()
 	w.Node.Addresses, w.Node.Gateways = prefixList("fd00:100:64::2/112"), addrList("fd00:100:64::1")
 	w.Subnets = []Subnet{
 		{Name: "join", Vpc: "ovn-cluster", CIDRs: prefixList("fd00:100:64::/112")},
@@ -64,8 +64,8 @@ func worldV6() World {
 	return w
 }
 
-func worldDual() World {
-	w := worldV4()
+func inputsDual() Inputs {
+	w := inputsV4()
 	w.Node.Addresses = prefixList("100.64.0.2/16", "fd00:100:64::2/112")
 	w.Node.Gateways = addrList("100.64.0.1", "fd00:100:64::1")
 	w.Subnets = []Subnet{
@@ -79,8 +79,8 @@ func worldDual() World {
 }
 
 // worldGateway is a gateway node of centralized subnets.
-func worldGateway() World {
-	w := worldDual()
+func inputsGateway() Inputs {
+	w := inputsDual()
 	source := func(v4, v6 string) (a model.Addrs) {
 		a.V4, _ = netip.ParseAddr(v4)
 		a.V6, _ = netip.ParseAddr(v6)
@@ -112,8 +112,8 @@ func worldGateway() World {
 }
 
 // worldPolicy has subnets with NAT rules.
-func worldPolicy() World {
-	w := worldDual()
+func inputsPolicy() Inputs {
+	w := inputsDual()
 	rules := []model.NATRule{
 		{Sources: prefixList("10.25.0.128/25", "10.25.0.7/32"), Destinations: prefixList("8.8.8.8/32")},
 		{Sources: prefixList("fd00:10:25::7/128"), NAT: true},
@@ -139,8 +139,8 @@ func worldPolicy() World {
 }
 
 // worldExternal has subnets that leave through routers outside the cluster.
-func worldExternal() World {
-	w := worldDual()
+func inputsExternal() Inputs {
+	w := inputsDual()
 	to := func(table uint32, v4, v6 string) model.Egress {
 		e := &model.ExternalEgress{Table: table, Priority: 1500}
 		e.Gateways.V4, _ = netip.ParseAddr(v4)
@@ -172,7 +172,7 @@ func worldExternal() World {
 
 // A mistake in how a subnet leaves keeps its rules and routes, whatever they are.
 func TestMistakeKeepsRules(t *testing.T) {
-	w := worldExternal()
+	w := inputsExternal()
 	for i := range w.Subnets {
 		if s := &w.Subnets[i]; s.Name == "local" {
 			s.Egress.External, s.Problems = nil, []string{"spec.policyRoutingTableID: 254 belongs to the kernel"}
@@ -185,8 +185,8 @@ func TestMistakeKeepsRules(t *testing.T) {
 }
 
 func TestGolden(t *testing.T) {
-	for name, w := range map[string]World{
-		"v4": worldV4(), "v6": worldV6(), "dual": worldDual(), "gateway": worldGateway(), "policy": worldPolicy(), "external": worldExternal(), "empty": {Node: Node{Name: "n1"}, MirrorLink: "mirror0"},
+	for name, w := range map[string]Inputs{
+		"v4": inputsV4(), "v6": inputsV6(), "dual": inputsDual(), "gateway": inputsGateway(), "policy": inputsPolicy(), "external": inputsExternal(), "empty": {Node: Node{Name: "n1"}, MirrorLink: "mirror0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := json.MarshalIndent(Make(w), "", "  ")
@@ -213,7 +213,7 @@ func TestGolden(t *testing.T) {
 
 // The order in which objects are listed changes nothing.
 func TestOrder(t *testing.T) {
-	for _, w := range []World{worldV4(), worldV6(), worldDual(), worldGateway(), worldPolicy(), worldExternal()} {
+	for _, w := range []Inputs{inputsV4(), inputsV6(), inputsDual(), inputsGateway(), inputsPolicy(), inputsExternal()} {
 		v := w
 		v.Pods = slices.Clone(w.Pods)
 		slices.Reverse(v.Pods)
@@ -238,30 +238,30 @@ func TestRoutes(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name     string
-		change   func(*World)
+		change   func(*Inputs)
 		want     []string
 		keep     bool
 		problems int
 	}{
-		{name: "as is", change: func(*World) {}, want: []string{"10.16.0.0/16", "10.17.0.0/24"}},
-		{name: "no subnets", change: func(w *World) { w.Subnets = nil }},
+		{name: "as is", change: func(*Inputs) {}, want: []string{"10.16.0.0/16", "10.17.0.0/24"}},
+		{name: "no subnets", change: func(w *Inputs) { w.Subnets = nil }},
 		{
-			name: "same CIDR twice", change: func(w *World) { w.Subnets[2].CIDRs = w.Subnets[1].CIDRs },
+			name: "same CIDR twice", change: func(w *Inputs) { w.Subnets[2].CIDRs = w.Subnets[1].CIDRs },
 			want: []string{"10.16.0.0/16"},
 		},
 		{
-			name: "cannot be understood", change: func(w *World) {
+			name: "cannot be understood", change: func(w *Inputs) {
 				w.Subnets[2] = Subnet{Name: "quiet", Vpc: "ovn-cluster", Invalid: "spec.cidrBlock: bad"}
 			},
 			want: []string{"10.16.0.0/16"}, keep: true, problems: 1,
 		},
 		{
-			name: "family that the node lacks", change: func(w *World) { w.Subnets[2].CIDRs = prefixList("fd00::/112") },
+			name: "family that the node lacks", change: func(w *Inputs) { w.Subnets[2].CIDRs = prefixList("fd00::/112") },
 			want: []string{"10.16.0.0/16"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := worldV4()
+			w := inputsV4()
 			c.change(&w)
 			p := Make(w)
 			if got := dst(p); !slices.Equal(got, c.want) || p.Routes.KeepOthers != c.keep || len(p.Problems) != c.problems {
@@ -281,7 +281,7 @@ func TestWaiting(t *testing.T) {
 		{func(n *Node) { n.MAC = "" }, "no MAC"},
 		{func(n *Node) { n.Gateways = nil }, "no join gateway"},
 	} {
-		w := worldV4()
+		w := inputsV4()
 		c.change(&w.Node)
 		p := Make(w)
 		if len(p.Waiting) != 1 || !strings.Contains(p.Waiting[0], c.want) || p.Routes != nil || p.Mirror == nil {

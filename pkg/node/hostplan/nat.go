@@ -45,7 +45,7 @@ type Map struct {
 // Element is an element of a map in nft's own notation.
 type Element struct{ Key, Value string }
 
-// Chain is a chain of an nftables table; without a hook it is one that rules lead to.
+// Chain is a chain of an nftables table; without a hook it is reached from rules only.
 type Chain struct {
 	Name, Type, Hook, Priority string
 	Rules                      []Rule
@@ -54,13 +54,13 @@ type Chain struct {
 // Rule is one rule in nft's notation with the comment that explains it.
 type Rule struct{ Text, Comment string }
 
-// Table is an nftables table of family inet that nobody else touches.
+// Table is an nftables table of family inet that only we change.
 type Table struct {
 	Name   string
 	Sets   []Set
 	Maps   []Map
 	Chains []Chain
-	// Counters are what maps of type "… : counter" lead to.
+	// Counters are the values of maps of type "… : counter".
 	Counters []Counter
 }
 
@@ -103,13 +103,13 @@ func (f family) of(a model.Addrs) netip.Addr {
 // The kernel translates nothing that conntrack calls invalid: the rest of a
 // connection that began on another gateway node, say. Such packets would leave
 // with the pod's address, so those that are to be translated are dropped.
-func makeTable(w World) Table {
-	inside := insidePrefixes(w)
+func makeTable(in Inputs) Table {
+	inside := insidePrefixes(in)
 	var nat []netip.Prefix
-	for _, s := range natSubnets(w) {
+	for _, s := range natSubnets(in) {
 		nat = append(nat, s.CIDRs...)
 	}
-	for _, s := range w.Node.Services {
+	for _, s := range in.Node.Services {
 		nat = append(nat, s.Masked())
 	}
 	t := Table{Name: TableName}
@@ -120,20 +120,20 @@ func makeTable(w World) Table {
 	}}}
 	post := Chain{Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: "srcnat"}
 	for _, f := range families {
-		t.Chains = append(t.Chains, behindChain(w, f))
+		t.Chains = append(t.Chains, behindChain(in, f))
 		t.Sets = append(t.Sets,
 			Set{Name: "pods" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(inside, f.is4)},
 			Set{Name: "nat" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(nat, f.is4)},
-			Set{Name: "nodes" + f.digit, Type: f.kind, Elements: addresses(w.NodeAddresses, f.is4)},
-			Set{Name: "services" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(serviceNets(w, f), f.is4)},
+			Set{Name: "nodes" + f.digit, Type: f.kind, Elements: addresses(in.NodeAddresses, f.is4)},
+			Set{Name: "services" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(serviceNets(in, f), f.is4)},
 		)
 		t.Maps = append(t.Maps,
-			Map{Name: "source" + f.digit, Type: f.kind + " : " + f.kind, Elements: sources(w, f)},
-			Map{Name: "policy" + f.digit, Type: f.kind + " : verdict", Elements: policies(w, f)},
+			Map{Name: "source" + f.digit, Type: f.kind + " : " + f.kind, Elements: sources(in, f)},
+			Map{Name: "policy" + f.digit, Type: f.kind + " : verdict", Elements: policies(in, f)},
 		)
-		counters, rules := traffic(w, f, &t)
+		counters, rules := traffic(in, f, &t)
 		t.Counters, forward.Rules = append(t.Counters, counters...), append(forward.Rules, rules...)
-		toServices, strays := serviceRules(w, f)
+		toServices, strays := serviceRules(in, f)
 		forward.Rules = append(forward.Rules, strays...)
 		post.Rules = append(append(post.Rules, toServices...), natRules(f)...)
 		stray.Rules = append(stray.Rules, strayRules(f)...)
@@ -143,19 +143,19 @@ func makeTable(w World) Table {
 		})
 	}
 	leave.Rules = append(leave.Rules, Rule{Text: "masquerade fully-random", Comment: "else the node's own address"})
-	t.Chains = slices.Concat(t.Chains, []Chain{leave, stray}, policyChains(w), []Chain{forward, post})
+	t.Chains = slices.Concat(t.Chains, []Chain{leave, stray}, policyChains(in), []Chain{forward, post})
 	return t
 }
 
 // insidePrefixes are the networks that hosts reach through ovn0, none within another.
-func insidePrefixes(w World) []netip.Prefix {
+func insidePrefixes(in Inputs) []netip.Prefix {
 	var inside []netip.Prefix
-	for _, s := range w.Subnets {
-		if routed(w, s) {
+	for _, s := range in.Subnets {
+		if routed(in, s) {
 			inside = append(inside, s.CIDRs...)
 		}
 	}
-	for _, a := range slices.Concat(w.Node.Addresses, w.Node.Services) {
+	for _, a := range slices.Concat(in.Node.Addresses, in.Node.Services) {
 		inside = append(inside, a.Masked())
 	}
 	return disjoint(inside)
@@ -185,8 +185,8 @@ func strayRules(f family) []Rule {
 func natRules(f family) []Rule {
 	saddr := f.keyword + " saddr "
 	return []Rule{{
-		// Without this the answer would go straight back to the pod through OVN,
-		// from an address that the pod never asked.
+		// Without this the reply would go straight back to the pod through OVN, from an address that the pod has not
+		// connected to.
 		Text:    saddr + "@pods" + f.digit + " ct status dnat goto " + f.behind(),
 		Comment: "what this node redirected comes back through it",
 	}, f.byPolicy(), {
@@ -197,14 +197,14 @@ func natRules(f family) []Rule {
 
 // sources maps the CIDRs of centralized subnets to the addresses that their
 // traffic gets on this node, where gatewayNode names one.
-func sources(w World, f family) []Element {
+func sources(in Inputs, f family) []Element {
 	values := map[netip.Prefix]string{}
-	for _, s := range natSubnets(w) {
+	for _, s := range natSubnets(in) {
 		if !s.Centralized {
 			continue
 		}
 		for _, n := range s.Egress.GatewayNodes {
-			if a := f.of(n.Source); n.Name == w.Node.Name && a.IsValid() {
+			if a := f.of(n.Source); n.Name == in.Node.Name && a.IsValid() {
 				assign(values, s.CIDRs, f, a.String())
 			}
 		}
@@ -213,8 +213,8 @@ func sources(w World, f family) []Element {
 }
 
 // natSubnets are the subnets with natOutgoing whose pods leave through the hosts, by name.
-func natSubnets(w World) []Subnet {
-	out := slices.DeleteFunc(slices.Clone(w.Subnets), func(s Subnet) bool { return !routed(w, s) || !s.NATOutgoing })
+func natSubnets(in Inputs) []Subnet {
+	out := slices.DeleteFunc(slices.Clone(in.Subnets), func(s Subnet) bool { return !routed(in, s) || !s.NATOutgoing })
 	slices.SortFunc(out, func(a, b Subnet) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }

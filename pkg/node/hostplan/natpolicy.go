@@ -28,9 +28,9 @@ func shortened(subnet string) string {
 func policyChain(subnet string) string { return "subnet-" + shortened(subnet) }
 
 // policies maps the CIDRs of subnets that have NAT rules to the chains of these rules.
-func policies(w World, f family) []Element {
+func policies(in Inputs, f family) []Element {
 	values := map[netip.Prefix]string{}
-	for _, s := range natSubnets(w) {
+	for _, s := range natSubnets(in) {
 		if len(s.Egress.NATRules) > 0 {
 			assign(values, s.CIDRs, f, "jump "+policyChain(s.Name))
 		}
@@ -41,9 +41,9 @@ func policies(w World, f family) []Element {
 // policyChains has a chain for each subnet with NAT rules. It accepts what keeps
 // its address; everything else comes back from it, and is translated, since these
 // subnets have natOutgoing. So chains of every type may jump there.
-func policyChains(w World) []Chain {
+func policyChains(in Inputs) []Chain {
 	var out []Chain
-	for _, s := range natSubnets(w) {
+	for _, s := range natSubnets(in) {
 		if len(s.Egress.NATRules) == 0 {
 			continue
 		}

@@ -7,22 +7,22 @@ import (
 )
 
 // routed reports whether hosts reach the subnet through ovn0.
-func routed(w World, s Subnet) bool {
-	return s.Vpc == w.DefaultVpc && !s.Underlay && s.Invalid == ""
+func routed(in Inputs, s Subnet) bool {
+	return s.Vpc == in.DefaultVpc && !s.Underlay && s.Invalid == ""
 }
 
 // makeRoutes gives one route per CIDR of each subnet that hosts reach through
 // ovn0. The join subnet itself is connected and needs none.
-func makeRoutes(w World, p *Plan) *Routes {
+func makeRoutes(in Inputs, p *Plan) *Routes {
 	r := &Routes{}
 	seen := map[netip.Prefix]bool{}
-	for _, s := range w.Subnets {
+	for _, s := range in.Subnets {
 		if s.Invalid != "" {
 			r.KeepOthers = true
 			p.Problems = append(p.Problems, fmt.Sprintf("subnet %s: %s", s.Name, s.Invalid))
 			continue
 		}
-		if !routed(w, s) {
+		if !routed(in, s) {
 			continue
 		}
 		for _, problem := range s.Problems {
@@ -30,16 +30,16 @@ func makeRoutes(w World, p *Plan) *Routes {
 			p.Problems = append(p.Problems, fmt.Sprintf("subnet %s: %s", s.Name, problem))
 		}
 		for _, c := range s.CIDRs {
-			if seen[c] || connected(w.Node, c) {
+			if seen[c] || connected(in.Node, c) {
 				continue
 			}
-			if route, ok := via(w.Node, c); ok {
+			if route, ok := via(in.Node, c); ok {
 				seen[c] = true
 				r.Want = append(r.Want, route)
 			}
 		}
 	}
-	serviceRoutes(w, r, seen)
+	serviceRoutes(in, r, seen)
 	slices.SortFunc(r.Want, func(a, b Route) int { return a.Dst.Compare(b.Dst) })
 	return r
 }

@@ -5,9 +5,8 @@ import (
 	"slices"
 )
 
-// Hosts reach Services through ovn0, where OVN chooses a backend. The kernel gives
-// what it sends there a source address that no host has, so that OVN can lead it to
-// any backend, this host among them, and each answer back through ovn0.
+// Hosts reach Services through ovn0, where OVN chooses a backend. The kernel gives these packets a source address that
+// no host has, so that OVN can forward them to any backend, this host among them, and each reply back through ovn0.
 
 // sourceOf is the node's address towards Services of one family.
 func sourceOf(n Node, f family) (netip.Prefix, bool) {
@@ -20,11 +19,11 @@ func sourceOf(n Node, f family) (netip.Prefix, bool) {
 
 // serviceNets are the networks of ClusterIPs that the host reaches through ovn0:
 // those of families in which it has an address towards them.
-func serviceNets(w World, f family) (nets []netip.Prefix) {
-	if _, ok := sourceOf(w.Node, f); !ok {
+func serviceNets(in Inputs, f family) (nets []netip.Prefix) {
+	if _, ok := sourceOf(in.Node, f); !ok {
 		return nil
 	}
-	for _, p := range w.Services {
+	for _, p := range in.Services {
 		if f.prefixOf(p) {
 			nets = append(nets, p.Masked())
 		}
@@ -32,16 +31,16 @@ func serviceNets(w World, f family) (nets []netip.Prefix) {
 	return nets
 }
 
-// serviceRoutes lead to the networks of ClusterIPs, and to the addresses that hosts
-// take towards them: backends on this host answer to these.
-func serviceRoutes(w World, r *Routes, seen map[netip.Prefix]bool) {
+// serviceRoutes adds the routes to the networks of ClusterIPs, and to the addresses that hosts take towards them:
+// backends on this host reply to these.
+func serviceRoutes(in Inputs, r *Routes, seen map[netip.Prefix]bool) {
 	for _, f := range families {
-		nets := serviceNets(w, f)
-		if source, ok := sourceOf(w.Node, f); ok {
+		nets := serviceNets(in, f)
+		if source, ok := sourceOf(in.Node, f); ok {
 			nets = append(nets, source.Masked())
 		}
 		for _, net := range nets {
-			if route, ok := via(w.Node, net); ok && !seen[net] {
+			if route, ok := via(in.Node, net); ok && !seen[net] {
 				seen[net] = true
 				r.Want = append(r.Want, route)
 			}
@@ -49,10 +48,10 @@ func serviceRoutes(w World, r *Routes, seen map[netip.Prefix]bool) {
 	}
 }
 
-// serviceRules translate what the host sends to Services, and end the way of what
-// comes back to an address that no connection explains: nothing has it.
-func serviceRules(w World, f family) (post, forward []Rule) {
-	source, ok := sourceOf(w.Node, f)
+// serviceRules translate the source of what the host sends to Services, and drop packets to that source address that
+// belong to no connection: no link has the address.
+func serviceRules(in Inputs, f family) (post, forward []Rule) {
+	source, ok := sourceOf(in.Node, f)
 	if !ok {
 		return nil, nil
 	}
@@ -71,13 +70,13 @@ func serviceRules(w World, f family) (post, forward []Rule) {
 	return post, forward
 }
 
-// behindChain translates the source of what this node leads on, where the answer would
-// not come back through it. Pods see the node's address towards Services then, and not
-// the one that it asks pods from itself: policies let that one pass to the node's own pods,
-// and have to tell clients from the node. What the host itself sends may have it.
-func behindChain(w World, f family) Chain {
+// behindChain translates the source of packets that this node forwards, where the reply would not come back through
+// it. Pods then see the node's address towards Services, and not the one from which the node itself connects to pods:
+// policies let that one pass to the node's own pods, and have to distinguish clients from the node. Packets of the host
+// itself may have it.
+func behindChain(in Inputs, f family) Chain {
 	c := Chain{Name: f.behind()}
-	if source, ok := sourceOf(w.Node, f); ok {
+	if source, ok := sourceOf(in.Node, f); ok {
 		c.Rules = append(c.Rules, Rule{
 			Text:    `oifname "` + NodeLink + `" fib saddr type != local snat ` + f.keyword + " to " + source.Addr().String() + " fully-random",
 			Comment: "clients behind this node",

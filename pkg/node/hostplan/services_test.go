@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-func worldWithServices() World {
-	w := worldDual()
+func inputsWithServices() Inputs {
+	w := inputsDual()
 	w.Node.Services = prefixList("169.254.64.2/18", "fd69:254:64::2/112")
 	w.Services = prefixList("10.96.0.0/16", "fd00:10:96::/112", "10.200.0.0/24")
 	return w
@@ -25,7 +25,7 @@ func rulesOf(t Table, chain string) (out []string) {
 }
 
 func TestHostsReachServices(t *testing.T) {
-	p := Make(worldWithServices())
+	p := Make(inputsWithServices())
 	routes := map[string]string{}
 	for _, r := range p.Routes.Want {
 		routes[r.Dst.String()] = r.Gateway.String() + " " + r.Source.String() + " " + r.Link
@@ -64,7 +64,7 @@ func TestHostsReachServices(t *testing.T) {
 
 // Without an address of their own hosts do not go to Services: kube-proxy may be there for that.
 func TestServicesOfAnotherProxy(t *testing.T) {
-	w := worldWithServices()
+	w := inputsWithServices()
 	w.Node.Services = prefixList("fd69:254:64::2/112")
 	p := Make(w)
 	for _, r := range p.Routes.Want {

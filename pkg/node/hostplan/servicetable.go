@@ -14,15 +14,15 @@ import (
 const protocols = "{ 6, 17, 132 }"
 
 // ServiceTable is the table [ServiceTableName] without the entries of Services.
-// sticky are the times for which backends of clients are remembered, each once.
+// affinity are the times for which backends of clients are remembered, each once.
 //
 // Per family:
 //   - inside: pods of the default Vpc, and hosts as these see them
-//   - nodes: InternalIPs of all nodes: OVN leads answers to them past this node, but for
-//     those that the controller has it lead back while there are Services that nodes lead to their own backends
-//   - answering: subnets of pods whose answers are led back
-//   - away: subnets whose answers leave by another node
-func ServiceTable(w World, sticky []time.Duration) Table {
+//   - nodes: InternalIPs of all nodes: OVN does not route replies to them through this node, except for those that the
+//     controller has it route back while there are Services that nodes forward to their own backends
+//   - answering: subnets of pods whose replies are routed back
+//   - away: subnets whose replies leave by another node
+func ServiceTable(in Inputs, affinity []time.Duration) Table {
 	t := Table{Name: ServiceTableName}
 	guard := Chain{Name: "guard", Type: "filter", Hook: "prerouting", Priority: "dstnat-10"}
 	pre := Chain{Name: "prerouting", Type: "nat", Hook: "prerouting", Priority: "dstnat"}
@@ -33,7 +33,7 @@ func ServiceTable(w World, sticky []time.Duration) Table {
 	post := Chain{Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: "srcnat-10"}
 	for _, f := range families {
 		choose := chooseChain(f)
-		t.Sets = append(t.Sets, serviceSets(w, f)...)
+		t.Sets = append(t.Sets, serviceSets(in, f)...)
 		t.Maps = append(t.Maps, serviceMaps(f)...)
 		guard.Rules = append(guard.Rules, Rule{
 			Text:    f.frontend() + " @" + guardedSet + f.digit + " " + f.frontend() + " . " + f.keyword + " saddr != @" + admittedSet + f.digit + " counter drop",
@@ -52,39 +52,39 @@ func ServiceTable(w World, sticky []time.Duration) Table {
 		output.Rules = append(output.Rules, elsewhere, spread, cluster)
 		for _, p := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
 			post.Rules = append(post.Rules, Rule{
-				Text:    f.translated(p) + " " + f.asked() + " @" + wideSet + f.digit + " goto " + f.behind(),
+				Text:    f.translated(p) + " " + f.originalFrontend() + " @" + wideSet + f.digit + " goto " + f.behind(),
 				Comment: "a backend on any node answers through this one",
 			})
 		}
-		post.Rules = append(post.Rules, f.ledBack()...)
-		post.Rules = append(post.Rules, f.comeBack()...)
-		t.Chains = append(t.Chains, choose, behindChain(w, f))
+		post.Rules = append(post.Rules, f.keepNodeAddress()...)
+		post.Rules = append(post.Rules, f.translateSource()...)
+		t.Chains = append(t.Chains, choose, behindChain(in, f))
 	}
-	t.Chains = append(append(t.Chains, rememberChains(sticky)...), guard, pre, output, after, post)
+	t.Chains = append(append(t.Chains, rememberChains(affinity)...), guard, pre, output, after, post)
 	return t
 }
 
-// frontend is what a packet asks for.
+// frontend is the destination of a packet.
 func (f family) frontend() string { return f.keyword + " daddr . meta l4proto . th dport" }
 
-// translated is the condition that the node has led a packet of a protocol on. nft
-// wants to see the protocol before it reads a port of the connection (ct proto-dst).
+// translated is the condition that the node has translated the destination of a packet of a protocol. nft wants to see
+// the protocol before it reads a port of the connection (ct proto-dst).
 func (f family) translated(p model.Protocol) string {
 	return "meta nfproto " + f.protocol + " meta l4proto " + number[p] + " ct status dnat"
 }
 
-// asked is what a connection asked for before it was led on.
-func (f family) asked() string {
+// originalFrontend is the destination of a connection before it was translated.
+func (f family) originalFrontend() string {
 	return "ct original " + f.keyword + " daddr . meta l4proto . ct original proto-dst"
 }
 
-// client is who asks what: the number of a frontend and the client's address. The
-// number stands for the frontend since nft 1.0.6 cannot let a rule add longer keys.
+// client is the number of a frontend and the client's address. The number stands for the frontend, since in nft 1.0.6 a
+// rule cannot add longer keys.
 func (f family) client() string { return "ct mark . " + f.keyword + " saddr" }
 
 func (f family) dnat() string { return "dnat " + f.keyword + " to " }
 
-// draw is one of the backends of what a packet asks for.
+// draw is one of the backends of the frontend, at random.
 func (f family) draw(from string) string {
 	return fmt.Sprintf("%s . numgen random mod %d map @%s%s", f.frontend(), slots, from, f.digit)
 }
@@ -92,7 +92,7 @@ func (f family) draw(from string) string {
 // chooseChain draws a backend, unless that of the client is remembered.
 func chooseChain(f family) Chain {
 	return Chain{Name: "choose" + f.digit, Rules: []Rule{
-		{Text: "ct mark set " + f.frontend() + " map @" + stickyMap + f.digit, Comment: "affinity"},
+		{Text: "ct mark set " + f.frontend() + " map @" + affinityMap + f.digit, Comment: "affinity"},
 		{
 			Text:    "meta l4proto " + protocols + " " + f.dnat() + f.client() + " map @" + clientMap + f.digit + " : " + f.client() + " map @" + clientPortMap + f.digit,
 			Comment: "the backend that the client had",
@@ -102,25 +102,26 @@ func chooseChain(f family) Chain {
 	}}
 }
 
-// ledBack leaves other nodes their address where the node chose one of its own
-// backends: OVN leads the answers back (see package compile). "accept" keeps the connection from the rules below.
-func (f family) ledBack() (out []Rule) {
+// keepNodeAddress keeps the source address of other nodes where this node chose one of its own backends: OVN routes the
+// replies back (see package compile). "accept" keeps the connection from the rules below.
+func (f family) keepNodeAddress() (out []Rule) {
 	for _, p := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
 		out = append(out, Rule{
 			Text: f.translated(p) + " " + f.keyword + " saddr @nodes" + f.digit + " " + "fib saddr type != local " +
-				f.keyword + " daddr @answering" + f.digit + " " + f.asked() + " @" + chosenSet + f.digit + " accept",
+				f.keyword + " daddr @answering" + f.digit + " " + f.originalFrontend() + " @" + chosenSet + f.digit + " accept",
 			Comment: "answers to nodes come back through this one",
 		})
 	}
 	return out
 }
 
-// comeBack has answers come back through this node where they would go elsewhere;
-// the backend does not see who asks it then.
-func (f family) comeBack() []Rule {
+// translateSource has replies come back through this node where they would take another way. The backend does not see
+// the client's address then.
+func (f family) translateSource() []Rule {
 	daddr := f.keyword + " daddr "
 	return []Rule{{
-		// Before the plugin portmap translates, which comes later, to the address by which the node asks pods itself.
+		// Before the plugin portmap translates, which comes later, to the address from which the node itself connects to
+		// pods.
 		Text:    "ct status dnat " + f.keyword + " saddr @inside" + f.digit + " " + daddr + "@inside" + f.digit + " goto " + f.behind(),
 		Comment: "pods answer each other through OVN",
 	}, {
@@ -132,14 +133,14 @@ func (f family) comeBack() []Rule {
 	}}
 }
 
-func serviceSets(w World, f family) []Set {
+func serviceSets(in Inputs, f family) []Set {
 	key := f.kind + " . inet_proto . inet_service"
 	return []Set{
-		{Name: "inside" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(insidePrefixes(w), f.is4)},
-		{Name: "nodes" + f.digit, Type: f.kind, Elements: addresses(w.NodeAddresses, f.is4)},
-		{Name: "answering" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(answeringPrefixes(w), f.is4)},
+		{Name: "inside" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(insidePrefixes(in), f.is4)},
+		{Name: "nodes" + f.digit, Type: f.kind, Elements: addresses(in.NodeAddresses, f.is4)},
+		{Name: "answering" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(answeringPrefixes(in), f.is4)},
 		{Name: ownSet + f.digit, Type: f.kind},
-		{Name: "away" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(awayPrefixes(w), f.is4)},
+		{Name: "away" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(awayPrefixes(in), f.is4)},
 		{Name: chosenSet + f.digit, Type: key},
 		{Name: wideSet + f.digit, Type: key},
 		{Name: memberSet + f.digit, Type: "mark . " + f.kind + " . inet_service"},
@@ -158,16 +159,16 @@ func serviceMaps(f family) []Map {
 		{Name: backendMap + f.digit, TypeOf: choice, Exact: true},
 		{Name: everywhereMap + f.digit, TypeOf: choice, Exact: true},
 		{Name: elsewhereMap + f.digit, TypeOf: choice, Exact: true},
-		{Name: stickyMap + f.digit, Type: key + " : mark", Exact: true},
+		{Name: affinityMap + f.digit, Type: key + " : mark", Exact: true},
 		{Name: clientMap + f.digit, TypeOf: f.client() + " : " + f.keyword + " daddr", Exact: true, Learned: true},
 		{Name: clientPortMap + f.digit, TypeOf: f.client() + " : th dport", Exact: true, Learned: true},
 	}
 }
 
-func rememberChains(sticky []time.Duration) (out []Chain) {
-	sticky = slices.Clone(sticky)
-	slices.Sort(sticky)
-	for _, d := range slices.Compact(sticky) {
+func rememberChains(affinity []time.Duration) (out []Chain) {
+	affinity = slices.Clone(affinity)
+	slices.Sort(affinity)
+	for _, d := range slices.Compact(affinity) {
 		c := Chain{Name: rememberChain(d)}
 		for _, f := range families {
 			update := func(in, value string) Rule {
@@ -184,20 +185,20 @@ func rememberChains(sticky []time.Duration) (out []Chain) {
 	return out
 }
 
-// answeringPrefixes are subnets whose pods' answers to nodes OVN leads to the pods' own node.
-func answeringPrefixes(w World) (out []netip.Prefix) {
-	for _, s := range w.Subnets {
-		if routed(w, s) && !s.Untracked && !(s.Centralized && !slices.Equal(s.ActiveGateways, []string{w.Node.Name})) {
+// answeringPrefixes are subnets of which OVN routes replies to nodes through the pods' own node.
+func answeringPrefixes(in Inputs) (out []netip.Prefix) {
+	for _, s := range in.Subnets {
+		if routed(in, s) && !s.NoLoadBalancer && !(s.Centralized && !slices.Equal(s.ActiveGateways, []string{in.Node.Name})) {
 			out = append(out, s.CIDRs...)
 		}
 	}
 	return out
 }
 
-// awayPrefixes are centralized subnets whose answers do not leave by this node alone.
-func awayPrefixes(w World) (out []netip.Prefix) {
-	for _, s := range w.Subnets {
-		if routed(w, s) && s.Centralized && !slices.Equal(s.ActiveGateways, []string{w.Node.Name}) {
+// awayPrefixes are centralized subnets whose replies do not leave by this node alone.
+func awayPrefixes(in Inputs) (out []netip.Prefix) {
+	for _, s := range in.Subnets {
+		if routed(in, s) && s.Centralized && !slices.Equal(s.ActiveGateways, []string{in.Node.Name}) {
 			out = append(out, s.CIDRs...)
 		}
 	}
@@ -206,8 +207,8 @@ func awayPrefixes(w World) (out []netip.Prefix) {
 
 // Inside reports whether an address reaches all backends of a Service: it is that of a
 // pod of this node, or one that the host itself sends from.
-func Inside(w World, a netip.Addr) bool {
-	return slices.Contains(w.Node.InternalIPs, a) || slices.ContainsFunc(w.Pods, func(p Pod) bool { return slices.Contains(p.Addresses, a) })
+func Inside(in Inputs, a netip.Addr) bool {
+	return slices.Contains(in.Node.InternalIPs, a) || slices.ContainsFunc(in.Pods, func(p Pod) bool { return slices.Contains(p.Addresses, a) })
 }
 
 // Fill puts entries into the table's sets and maps. Of two Services that claim

@@ -9,7 +9,7 @@ import (
 // traffic counts what the node forwards for each network of pods, in both
 // directions. A packet costs one look-up for each direction, however many
 // networks there are.
-func traffic(w World, f family, t *Table) (counters []Counter, rules []Rule) {
+func traffic(in Inputs, f family, t *Table) (counters []Counter, rules []Rule) {
 	for _, d := range []struct {
 		name, field, comment string
 		ingress              bool
@@ -18,7 +18,7 @@ func traffic(w World, f family, t *Table) (counters []Counter, rules []Rule) {
 		{"ingress", "daddr", "what networks of pods get", true},
 	} {
 		values := map[netip.Prefix]string{}
-		for _, s := range podSubnets(w) {
+		for _, s := range podSubnets(in) {
 			name := counterName(d.name+f.digit, s.Name)
 			for _, c := range s.CIDRs {
 				if _, taken := values[c.Masked()]; taken || !f.prefixOf(c) {
@@ -36,9 +36,9 @@ func traffic(w World, f family, t *Table) (counters []Counter, rules []Rule) {
 
 // podSubnets are the subnets that hosts reach through ovn0, but for the join
 // subnet, by name.
-func podSubnets(w World) []Subnet {
-	out := slices.DeleteFunc(slices.Clone(w.Subnets), func(s Subnet) bool {
-		return !routed(w, s) || slices.ContainsFunc(s.CIDRs, func(c netip.Prefix) bool { return connected(w.Node, c.Masked()) })
+func podSubnets(in Inputs) []Subnet {
+	out := slices.DeleteFunc(slices.Clone(in.Subnets), func(s Subnet) bool {
+		return !routed(in, s) || slices.ContainsFunc(s.CIDRs, func(c netip.Prefix) bool { return connected(in.Node, c.Masked()) })
 	})
 	slices.SortFunc(out, func(a, b Subnet) int { return strings.Compare(a.Name, b.Name) })
 	return out

@@ -7,6 +7,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
+	"github.com/wovensdn/woven/pkg/node/step"
 )
 
 // add is one ADD under way.
@@ -33,7 +34,7 @@ func (p *Plumber) Add(ctx context.Context, req Request) (Result, error) {
 		return Result{}, err
 	}
 	defer a.close()
-	if err := run(ctx, a.steps()); err != nil {
+	if err := step.Run(ctx, a.steps()); err != nil {
 		return Result{}, err
 	}
 	return Result{
@@ -61,7 +62,7 @@ func (p *Plumber) newAdd(req Request) (*add, error) {
 		host.Close()
 		return nil, err
 	}
-	return &add{p: p, req: req, host: host, pod: pod, userspace: datapath == UserspaceDatapath}, nil
+	return &add{p: p, req: req, host: host, pod: pod, userspace: datapath == ovs.UserspaceDatapath}, nil
 }
 
 func (a *add) close() {
@@ -70,27 +71,27 @@ func (a *add) close() {
 }
 
 // steps is ADD. The OVS port comes before the pod's end is configured, so that ovn-controller works meanwhile.
-func (a *add) steps() []step {
-	steps := []step{
-		{"enable IPv6 in the pod", a.ipv6},
-		{"make veth pair", a.veth},
-		{"configure the node's end", a.hostEnd},
+func (a *add) steps() []step.Step {
+	steps := []step.Step{
+		{Name: "enable IPv6 in the pod", Do: a.ipv6},
+		{Name: "make veth pair", Do: a.veth},
+		{Name: "configure the node's end", Do: a.hostEnd},
 	}
 	if a.userspace {
 		steps = append(steps,
-			step{"turn off checksum offload", a.checksums},
-			step{"keep the node's stack off the port", a.dropIngress})
+			step.Step{Name: "turn off checksum offload", Do: a.checksums},
+			step.Step{Name: "keep the node's stack off the port", Do: a.dropIngress})
 	}
 	return append(steps,
-		step{"take the logical port over from an older sandbox", a.takeOver},
-		step{"make OVS port", a.ovsPort},
-		step{"configure the pod's end", a.podEnd},
-		step{"wait for ovn-controller", a.installed},
-		step{"announce addresses", a.announce},
+		step.Step{Name: "take the logical port over from an older sandbox", Do: a.takeOver},
+		step.Step{Name: "make OVS port", Do: a.ovsPort},
+		step.Step{Name: "configure the pod's end", Do: a.podEnd},
+		step.Step{Name: "wait for ovn-controller", Do: a.installed},
+		step.Step{Name: "announce addresses", Do: a.announce},
 	)
 }
 
-func (a *add) ipv6(context.Context) (undo, error) {
+func (a *add) ipv6(context.Context) (step.Undo, error) {
 	for _, addr := range a.req.Network.Addresses {
 		if addr.Addr().Is6() {
 			return nil, a.pod.enableIPv6()
@@ -100,14 +101,14 @@ func (a *add) ipv6(context.Context) (undo, error) {
 }
 
 // checksums needs no undo: the links go.
-func (a *add) checksums(context.Context) (undo, error) {
+func (a *add) checksums(context.Context) (step.Undo, error) {
 	if err := a.p.userspace.TXChecksumOff(a.pod, a.podLink.Attrs().Name); err != nil {
 		return nil, err
 	}
 	return nil, a.p.userspace.TXChecksumOff(nil, a.hostLink.Attrs().Name)
 }
 
-func (a *add) dropIngress(context.Context) (undo, error) {
+func (a *add) dropIngress(context.Context) (step.Undo, error) {
 	name := a.hostLink.Attrs().Name
 	back := func(context.Context) error { return a.p.userspace.Release(name) }
 	return back, a.p.userspace.DropIngress(name)
@@ -115,7 +116,7 @@ func (a *add) dropIngress(context.Context) (undo, error) {
 
 // takeOver removes ports of other sandboxes that claim the same logical port. The runtime makes a new sandbox when the
 // old one is dead, but its DEL may come late or never, and ovn-controller would bind now the one, now the other.
-func (a *add) takeOver(ctx context.Context) (undo, error) {
+func (a *add) takeOver(ctx context.Context) (step.Undo, error) {
 	ports, err := a.p.cfg.Switch.Ports()
 	if err != nil {
 		return nil, err
@@ -134,7 +135,7 @@ func (a *add) takeOver(ctx context.Context) (undo, error) {
 	return nil, nil
 }
 
-func (a *add) ovsPort(ctx context.Context) (undo, error) {
+func (a *add) ovsPort(ctx context.Context) (step.Undo, error) {
 	port := a.p.port(a.req)
 	ports, err := a.p.cfg.Switch.Ports()
 	if err != nil {
@@ -150,7 +151,7 @@ func (a *add) ovsPort(ctx context.Context) (undo, error) {
 	return back, a.p.cfg.Switch.EnsurePort(ctx, port)
 }
 
-func (a *add) installed(ctx context.Context) (undo, error) {
+func (a *add) installed(ctx context.Context) (step.Undo, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.p.cfg.InstalledTimeout)
 	defer cancel()
 	if err := a.p.cfg.Switch.WaitInstalled(ctx, a.hostLink.Attrs().Name, a.req.Network.UID); err != nil {
@@ -159,6 +160,6 @@ func (a *add) installed(ctx context.Context) (undo, error) {
 	return nil, nil
 }
 
-func (a *add) announce(context.Context) (undo, error) {
+func (a *add) announce(context.Context) (step.Undo, error) {
 	return nil, announce(a.pod, a.podLink.Attrs().Index, a.req.Network.MAC, a.req.Network.Addresses)
 }

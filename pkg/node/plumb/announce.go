@@ -17,7 +17,7 @@ const (
 	naLen         = 32 // neighbour advertisement with one target link-layer address option
 )
 
-// announce tells the neighbours in the pod's subnet where its addresses are now: a gratuitous ARP for IPv4 (RFC 5227
+// announce notifies the neighbours in the pod's subnet where its addresses are now: a gratuitous ARP for IPv4 (RFC 5227
 // §3), an unsolicited neighbour advertisement for IPv6 (RFC 4861 §7.2.6). Old entries would otherwise blackhole an
 // address that was used before.
 func announce(p *podNS, index int, mac net.HardwareAddr, addrs []netip.Prefix) error {

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 )
 
 // Del removes the NIC. It looks only at what is on the node, so it works when the pod, its namespace or the API server
@@ -43,7 +45,7 @@ func (p *Plumber) remove(ctx context.Context, a Attachment) error {
 // onUserspace reports whether ports may have userspace leftovers; an unknown bridge has no ports.
 func (p *Plumber) onUserspace() bool {
 	datapath, err := p.cfg.Switch.DatapathType(p.cfg.Bridge)
-	return err == nil && datapath == UserspaceDatapath
+	return err == nil && datapath == ovs.UserspaceDatapath
 }
 
 // removeLink deletes the pair unless its name, which holds only a part of the container id, belongs to another sandbox.

@@ -80,7 +80,7 @@ func TestInterfaceNameTakenInThePod(t *testing.T) {
 
 func TestDelWhenTheNamespaceIsGone(t *testing.T) {
 	pod := plumbtest.NewPod(t, "gone")
-	p, sw := newPlumber(t, UserspaceDatapath)
+	p, sw := newPlumber(t, ovs.UserspaceDatapath)
 	autoInstall(t, sw)
 	req := request(pod)
 	mustAdd(t, p, req)
@@ -122,7 +122,7 @@ func TestNewSandboxTakesThePortOver(t *testing.T) {
 
 func TestGCRemovesOnlyWhatIsOursAndUnknown(t *testing.T) {
 	keep, drop := plumbtest.NewPod(t, "keep"), plumbtest.NewPod(t, "drop")
-	p, sw := newPlumber(t, UserspaceDatapath)
+	p, sw := newPlumber(t, ovs.UserspaceDatapath)
 	autoInstall(t, sw)
 	sw.AddForeign(ovs.Port{Bridge: "br-int", Name: "tap0", ExternalIDs: map[string]string{"container_id": "x", "if_name": "eth0"}})
 	if err := sw.EnsurePort(t.Context(), ovs.Port{Bridge: "br-int", Name: "ovn0", Type: "internal"}); err != nil {

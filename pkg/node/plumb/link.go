@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wovensdn/woven/pkg/node/hostplan"
+	"github.com/wovensdn/woven/pkg/node/step"
 	"github.com/wovensdn/woven/pkg/podnet"
 )
 
@@ -21,7 +22,7 @@ const addrGenNone = 1
 
 // veth makes the pair with the pod's end directly in the pod's namespace and under its final name, so that there is
 // no moment at which half a pair lies in the node's namespace under a temporary name.
-func (a *add) veth(context.Context) (undo, error) {
+func (a *add) veth(context.Context) (step.Undo, error) {
 	name := HostName(a.req.ContainerID, a.req.IfName)
 	if err := a.reuse(name); err != nil || a.hostLink != nil {
 		return nil, err
@@ -86,7 +87,7 @@ func arePeers(host, pod netlink.Link) bool {
 
 // hostEnd configures the node's end. It carries no address, so it gets no link-local one either: the kernel would
 // otherwise send router solicitations and multicast reports of the node into the pod's network.
-func (a *add) hostEnd(context.Context) (undo, error) {
+func (a *add) hostEnd(context.Context) (step.Undo, error) {
 	mtu := a.p.mtu(a.req.Network)
 	if err := a.host.LinkSetAlias(a.hostLink, alias(a.req.Attachment, a.req.Network.Namespace, a.req.Network.Name)); err != nil {
 		return nil, fmt.Errorf("set alias: %w", err)
@@ -107,7 +108,7 @@ func (a *add) hostEnd(context.Context) (undo, error) {
 }
 
 // podEnd needs no undo: the link goes.
-func (a *add) podEnd(context.Context) (undo, error) {
+func (a *add) podEnd(context.Context) (step.Undo, error) {
 	h, link, mtu := a.pod.handle, a.podLink, a.p.mtu(a.req.Network)
 	if link.Attrs().MTU != mtu {
 		if err := h.LinkSetMTU(link, mtu); err != nil {

@@ -12,7 +12,7 @@ type keyedLock struct {
 }
 
 type lockEntry struct {
-	free chan struct{} // holds one token while nobody has the lock
+	free chan struct{} // holds one token while the lock is free
 	refs int
 }
 
@@ -39,7 +39,7 @@ func (l *keyedLock) lock(ctx context.Context, key string) (func(), error) {
 	}
 }
 
-// try is [keyedLock.lock] without waiting; free is false if somebody has the key.
+// try is [keyedLock.lock] without waiting; free is false if the key is taken.
 func (l *keyedLock) try(key string) (unlock func(), free bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -54,7 +54,7 @@ func (l *keyedLock) try(key string) (unlock func(), free bool) {
 	return func() { e.free <- struct{}{}; l.release(key, e) }, true
 }
 
-// busy reports whether somebody has or waits for the key.
+// busy reports whether the key is taken or waited for.
 func (l *keyedLock) busy(key string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

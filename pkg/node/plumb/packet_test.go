@@ -13,6 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/plumb/plumbtest"
 )
 
@@ -82,7 +83,7 @@ func TestAnnounceIsSeenOnTheNode(t *testing.T) {
 // filled in by the sender.
 func TestUserspaceDatapath(t *testing.T) {
 	pod := plumbtest.NewPod(t, "userspace")
-	p, sw := newPlumber(t, UserspaceDatapath)
+	p, sw := newPlumber(t, ovs.UserspaceDatapath)
 	autoInstall(t, sw)
 	req := request(pod)
 	res := mustAdd(t, p, req)

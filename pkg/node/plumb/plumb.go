@@ -75,7 +75,7 @@ type Request struct {
 	Attachment
 	// NetNS is the path of the sandbox's network namespace.
 	NetNS string
-	// Network is what the NIC shall look like.
+	// Network is the wanted configuration of the NIC.
 	Network podnet.Network
 	// Routes are those of the network configuration; the pod's own win over them.
 	Routes []podnet.Route

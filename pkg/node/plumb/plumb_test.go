@@ -17,6 +17,7 @@ import (
 
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/plumb/plumbtest"
+	"github.com/wovensdn/woven/pkg/node/step"
 	"github.com/wovensdn/woven/pkg/podnet"
 )
 
@@ -208,7 +209,7 @@ func assertPodEnd(t *testing.T, pod *plumbtest.Pod) {
 
 // TestFailedStepUndoesTheEarlierOnes lets each step fail in turn, before and after it has done its work.
 func TestFailedStepUndoesTheEarlierOnes(t *testing.T) {
-	for _, datapath := range []string{"", UserspaceDatapath} {
+	for _, datapath := range []string{"", ovs.UserspaceDatapath} {
 		pod := plumbtest.NewPod(t, "undo"+datapath)
 		p, sw := newPlumber(t, datapath)
 		autoInstall(t, sw)
@@ -223,18 +224,18 @@ func TestFailedStepUndoesTheEarlierOnes(t *testing.T) {
 				a.close()
 				break
 			}
-			do := steps[i].do
-			steps[i].do = func(ctx context.Context) (undo, error) {
+			do := steps[i].Do
+			steps[i].Do = func(ctx context.Context) (step.Undo, error) {
 				if !after {
 					return nil, boom
 				}
 				back, err := do(ctx)
 				return back, errors.Join(err, boom)
 			}
-			err = run(t.Context(), steps)
+			err = step.Run(t.Context(), steps)
 			a.close()
-			if !errors.Is(err, boom) || !strings.HasPrefix(err.Error(), steps[i].name+": ") {
-				t.Fatalf("step %q: got %v", steps[i].name, err)
+			if !errors.Is(err, boom) || !strings.HasPrefix(err.Error(), steps[i].Name+": ") {
+				t.Fatalf("step %q: got %v", steps[i].Name, err)
 			}
 			assertNothing(t, pod, sw)
 		}

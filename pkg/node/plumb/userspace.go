@@ -10,9 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// UserspaceDatapath is the datapath_type of a bridge whose packets ovs-vswitchd itself forwards.
-const UserspaceDatapath = "netdev"
-
 // UserspaceTable is the nftables table (family netdev) that holds one chain per port of a userspace datapath.
 const UserspaceTable = "woven-userspace"
 
@@ -82,7 +79,7 @@ func (Userspace) DropIngress(device string) error {
 }
 
 // Release takes DropIngress back; it is no error if nothing is there. Not every kernel deletes a chain with its last
-// device, so whoever deletes the device deletes the chain.
+// device, so the caller that deletes the device deletes the chain.
 func (Userspace) Release(device string) error {
 	conn, err := nftables.New()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package conntrack has the kernel forget connections that it would go on to
-// translate as a NAT rule said that holds no more: rules are asked once for each connection.
+// Package conntrack removes connections that the kernel or Open vSwitch would go on translating by a former NAT rule:
+// rules are evaluated once for each connection.
 package conntrack
 
 import (
@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Flow is a connection: who sent its first packet, where that was sent to, and who answers it.
+// Flow is a connection: the source and the destination of its first packet, and the address that replies.
 type Flow struct {
 	Source         netip.Addr
 	Asked, Answers netip.AddrPort
@@ -21,7 +21,7 @@ type Flow struct {
 type Linux struct{}
 
 // ForgetUDP removes the connections of UDP that stale names, and returns how many.
-// Connections of TCP and SCTP end by themselves when nobody answers.
+// Connections of TCP and SCTP end by themselves when there is no reply.
 func (Linux) ForgetUDP(stale func(Flow) bool) (int, error) {
 	count := 0
 	for _, family := range []netlink.InetFamily{unix.AF_INET, unix.AF_INET6} {

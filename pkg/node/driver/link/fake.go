@@ -7,12 +7,15 @@ import (
 	"strings"
 )
 
-// Fake is a [Kernel] in memory. It refuses what Linux refuses: an address that
-// exists, the removal of one that does not, a MAC that is not one, IPv6 on a link
-// where it is off, any change of a link or setting that is not there.
+// Fake is a [Kernel] in memory. It refuses what Linux refuses: an address that exists, the removal of one that does
+// not, an invalid MAC, IPv6 on a link where it is off, a route over a link that is down or whose networks do not
+// contain the gateway, any change of a link or setting that does not exist. With the address that a gateway is reached
+// by it removes the routes through that gateway.
 type Fake struct {
-	Links   map[string]*State
-	Sysctls map[string]string
+	Links map[string]*State
+	// RouteList has the routes of all links.
+	RouteList []Route
+	Sysctls   map[string]string
 }
 
 // NewFake returns a kernel with IPv6 and without links.
@@ -22,7 +25,7 @@ func NewFake() *Fake {
 	}}
 }
 
-// Plug adds a link as OVS does it: down, with offloads and the settings that Linux gives a new link.
+// Plug adds a link as OVS does: down, with offloads and the settings that Linux gives a new link.
 func (f *Fake) Plug(name, mac string) {
 	f.Links[name] = &State{MAC: mac, MTU: 1500, TxChecksum: true}
 	for p, v := range map[string]string{
@@ -114,6 +117,56 @@ func (f *Fake) DeleteAddress(name string, a netip.Prefix) error {
 		return fmt.Errorf("no address %s", a)
 	}
 	s.Addresses = slices.Delete(s.Addresses, i, i+1)
+	f.RouteList = slices.DeleteFunc(f.RouteList, func(r Route) bool { return r.Link == name && !s.reaches(r) })
+	return nil
+}
+
+// reaches reports whether the gateway of a route is on a network of the link.
+func (s *State) reaches(r Route) bool {
+	same := slices.DeleteFunc(slices.Clone(s.Addresses), func(a netip.Prefix) bool { return a.Addr().Is4() != r.Dst.Addr().Is4() })
+	if !r.Gateway.IsValid() {
+		return len(same) > 0
+	}
+	return slices.ContainsFunc(same, func(a netip.Prefix) bool { return a.Contains(r.Gateway) })
+}
+
+// CopyAddress implements [Kernel].
+func (f *Fake) CopyAddress(from, to string, a netip.Prefix) error {
+	s, err := f.get(from)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(s.Addresses, a) {
+		return fmt.Errorf("address %s of %s: %w", a, from, ErrAbsent)
+	}
+	return f.AddAddress(to, a)
+}
+
+// Routes implements [Kernel].
+func (f *Fake) Routes(name string) ([]Route, error) {
+	if _, err := f.get(name); err != nil {
+		return nil, err
+	}
+	out := slices.DeleteFunc(slices.Clone(f.RouteList), func(r Route) bool { return r.Link != name })
+	slices.SortFunc(out, compareRoutes)
+	return out, nil
+}
+
+// MoveRoute implements [Kernel].
+func (f *Fake) MoveRoute(r Route, to string) error {
+	i := slices.Index(f.RouteList, r)
+	s, err := f.get(to)
+	switch {
+	case err != nil:
+		return err
+	case i < 0:
+		return fmt.Errorf("route %s: %w", r, ErrAbsent)
+	case !s.Up:
+		return fmt.Errorf("link %s is down", to)
+	case !s.reaches(r):
+		return fmt.Errorf("gateway %s is on no network of %s", r.Gateway, to)
+	}
+	f.RouteList[i].Link = to
 	return nil
 }
 

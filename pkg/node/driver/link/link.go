@@ -1,8 +1,9 @@
-// Package link makes network links of the host and kernel settings what a plan
-// says. It never creates a link: those that a plan names are ports of OVS.
+// Package link configures network links of the host and kernel settings as a plan says. It never creates a link: those
+// that a plan names are made by OVS or by the operator.
 package link
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -14,7 +15,7 @@ import (
 )
 
 // ErrAbsent means that the kernel has no such link or setting.
-var ErrAbsent = errors.New("not there")
+var ErrAbsent = errors.New("does not exist")
 
 // State is what the kernel says about a link.
 type State struct {
@@ -24,14 +25,47 @@ type State struct {
 	MTU int
 	// Up is the administrative state.
 	Up bool
-	// Addresses without IPv6 link-local ones, which are the kernel's own affair.
+	// Addresses in the kernel's order, without IPv6 link-local ones: the kernel makes those by itself.
 	Addresses []netip.Prefix
 	// TxChecksum is true if the link takes frames whose checksum is not filled in.
 	TxChecksum bool
 }
 
-// Kernel is what the driver needs of an operating system. Adding what exists and
-// removing what does not are errors.
+// Route identifies a route. Its other attributes are left to the kernel.
+type Route struct {
+	Link string
+	// Table is the number of the routing table.
+	Table int
+	Dst   netip.Prefix
+	// Gateway is invalid for a destination on the link, and for a route with several next hops.
+	Gateway netip.Addr
+	// Metric is the priority; lower values win.
+	Metric int
+}
+
+// String is the route in the notation of ip-route(8).
+func (r Route) String() string {
+	text := r.Dst.String()
+	if r.Gateway.IsValid() {
+		text += " via " + r.Gateway.String()
+	}
+	return fmt.Sprintf("%s dev %s table %d metric %d", text, r.Link, r.Table, r.Metric)
+}
+
+// compareRoutes orders routes so that gateways are reachable when they are needed: routes to destinations on the link
+// come first.
+func compareRoutes(a, b Route) int {
+	on := func(r Route) int {
+		if r.Gateway.IsValid() {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(on(a)-on(b), a.Dst.Compare(b.Dst), a.Table-b.Table, a.Metric-b.Metric, a.Gateway.Compare(b.Gateway))
+}
+
+// Kernel is what the driver needs of an operating system. It is an error to add what exists and to remove what does
+// not exist.
 type Kernel interface {
 	// Link returns the state of a link; the error wraps [ErrAbsent] if there is none.
 	Link(name string) (State, error)
@@ -41,12 +75,19 @@ type Kernel interface {
 	AddAddress(name string, a netip.Prefix) error
 	DeleteAddress(name string, a netip.Prefix) error
 	SetTxChecksum(name string, on bool) error
+	// CopyAddress adds an address of one link to another one, with its lifetimes.
+	CopyAddress(from, to string, a netip.Prefix) error
+	// Routes returns the routes over a link in all routing tables, each after those that its gateway may depend on.
+	// Those that the kernel makes by itself for addresses and router advertisements are left out.
+	Routes(name string) ([]Route, error)
+	// MoveRoute replaces the link of a route by another one; there is no moment without the route.
+	MoveRoute(r Route, to string) error
 	// Sysctl reads a file below /proc/sys; the error wraps [ErrAbsent] if there is none.
 	Sysctl(path string) (string, error)
 	SetSysctl(path, value string) error
 }
 
-// Result says what Apply did.
+// Result is what Apply did.
 type Result struct {
 	// Changes are sentences, one for each change that was made.
 	Changes []string

@@ -68,6 +68,9 @@ func scenario(t *testing.T, k link.Kernel, plug func(name string), disturb func(
 		"MTU 1":                    k.SetMTU("ovn0", 1),
 		"missing link":             k.SetUp("ovn9"),
 		"missing setting":          k.SetSysctl("net/ipv4/conf/ovn9/rp_filter", "0"),
+		"copy a missing address":   k.CopyAddress("ovn0", "ovn0", netip.MustParsePrefix("100.64.0.99/16")),
+		"copy to the same link":    k.CopyAddress("ovn0", "ovn0", ovn0.Addresses[0]),
+		"move a missing route":     k.MoveRoute(link.Route{Link: "ovn0", Table: 254, Dst: netip.MustParsePrefix("192.0.2.0/24")}, "ovn0"),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", what)

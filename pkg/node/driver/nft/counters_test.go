@@ -45,7 +45,7 @@ func TestTraffic(t *testing.T) {
 		t.Errorf("after another setting: -want +got\n%s", diff)
 	}
 	w.node.Do(func() {
-		if _, err := d.Apply(t.Context(), hostplan.Make(hostplan.World{Node: hostplan.Node{Name: "n1"}}).Table); err != nil {
+		if _, err := d.Apply(t.Context(), hostplan.Make(hostplan.Inputs{Node: hostplan.Node{Name: "n1"}}).Table); err != nil {
 			t.Error(err)
 		}
 	})

@@ -27,12 +27,12 @@ var (
 type outward struct {
 	*wire
 	driver nft.Driver
-	world  hostplan.World
+	world  hostplan.Inputs
 }
 
 func newOutward(t *testing.T) *outward {
 	o := &outward{wire: newWire(t)}
-	o.world = hostplan.World{
+	o.world = hostplan.Inputs{
 		Node: hostplan.Node{
 			Name: "n1", InternalIPs: []netip.Addr{nodeOut4, nodeOut6},
 			Services: []netip.Prefix{netip.MustParsePrefix("169.254.64.2/18"), netip.MustParsePrefix("fd69:254:64::2/112")},
@@ -60,10 +60,10 @@ func newOutward(t *testing.T) *outward {
 // become makes the node serve one Service.
 func (o *outward) become(s *model.Service, endpoints ...*model.EndpointSlice) {
 	o.t.Helper()
-	var ledger hostplan.Ledger
-	ledger.Set("shop/web", 0, hostplan.OutwardOf(o.world).Serve(s, endpoints).Leads)
-	table := hostplan.ServiceTable(o.world, ledger.Sticky())
-	table.Fill(ledger.Entries())
+	var frontends hostplan.FrontendTable
+	frontends.Set("shop/web", 0, hostplan.ServiceContextOf(o.world).RulesFor(s, endpoints).Forwards)
+	table := hostplan.ServiceTable(o.world, frontends.AffinityTimeouts())
+	table.Fill(frontends.Entries())
 	o.node.Do(func() {
 		for _, again := range []bool{false, true} {
 			did, err := o.driver.Apply(o.t.Context(), table)
@@ -74,27 +74,9 @@ func (o *outward) become(s *model.Service, endpoints ...*model.EndpointSlice) {
 	})
 }
 
-// from asks from the host outside; the source port is free.
+// from sends a packet from the host outside; the source port is free.
 func (o *outward) from(source netip.Addr, to netip.AddrPort) string {
-	var conn *net.UDPConn
-	var err error
-	o.outside.Do(func() {
-		conn, err = net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0)), net.UDPAddrFromAddrPort(to))
-	})
-	if err != nil {
-		return err.Error()
-	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	if _, err := conn.Write([]byte("?")); err != nil {
-		return err.Error()
-	}
-	buf := make([]byte, 64)
-	n, err := conn.Read(buf)
-	if err != nil {
-		return err.Error()
-	}
-	return string(buf[:n])
+	return o.outside.AskUDP(source, to)
 }
 
 func outwardService(change func(*model.Service)) *model.Service {
@@ -153,7 +135,7 @@ func TestOutwardOnTheWire(t *testing.T) {
 	o.world.NodeAddresses = append(o.world.NodeAddresses, outside4)
 	o.become(outwardService(func(s *model.Service) { s.External.Local = true }), here...)
 	seen("local, of another node", outside4, node4, outside4)
-	o.world.Subnets[0].Untracked = true
+	o.world.Subnets[0].NoLoadBalancer = true
 	o.become(outwardService(func(s *model.Service) { s.External.Local = true }), here...)
 	seen("local, of another node, whose answers OVN does not know", outside4, node4, behind4)
 	seen("local, of somebody else", other4, node4, other4)

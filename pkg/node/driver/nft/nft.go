@@ -104,7 +104,7 @@ type change struct {
 }
 
 // compare adds what makes the table the wanted one. Chains and counters come
-// before the elements and rules that lead to them, and go after those.
+// before the elements and rules that refer to them, and go after those.
 func (c *change) compare(ctx context.Context, want hostplan.Table) error {
 	c.addCounters(want.Counters)
 	var stale []hostplan.Chain

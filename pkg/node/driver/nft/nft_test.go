@@ -120,7 +120,7 @@ func TestPlanOnLinux(t *testing.T) {
 	nstest.New(t).Do(func() {
 		// The longest name that a Subnet may have.
 		long := strings.Repeat(strings.Repeat("a", 63)+".", 4)[:253]
-		want := hostplan.Make(hostplan.World{DefaultVpc: "v", Subnets: []hostplan.Subnet{{
+		want := hostplan.Make(hostplan.Inputs{DefaultVpc: "v", Subnets: []hostplan.Subnet{{
 			Name: long, Vpc: "v", CIDRs: []netip.Prefix{pods4}, NATOutgoing: true, Egress: model.Egress{NATRules: []model.NATRule{{}}},
 		}}}).Table
 		for _, did := range []string{"table written", ""} {

@@ -1,7 +1,6 @@
 package nft_test
 
 import (
-	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -69,59 +68,19 @@ func newWire(t *testing.T) *wire {
 
 // serve answers each packet with the source address that it has.
 func (w *wire) serve(ns *nstest.Namespace, a netip.Addr) {
-	var conn *net.UDPConn
-	ns.Do(func() {
-		var err error
-		if conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, echoPort))); err != nil {
-			w.t.Errorf("listen on %s: %v", a, err)
-		}
-	})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		buf := make([]byte, 64)
-		for {
-			_, from, err := conn.ReadFromUDPAddrPort(buf)
-			if err != nil {
-				return
-			}
-			_, _ = conn.WriteToUDPAddrPort([]byte(from.Addr().Unmap().String()), from)
-		}
-	}()
-	w.t.Cleanup(func() {
-		_ = conn.Close()
-		<-ended
-	})
+	ns.ServeUDP(netip.AddrPortFrom(a, echoPort), netip.Addr.String)
 }
 
 // seen sends a packet of a new connection from the pod and returns the source address that a host outside saw.
 func (w *wire) seen(to netip.Addr) string {
-	var conn *net.UDPConn
-	var err error
-	w.pod.Do(func() {
-		conn, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, echoPort)))
-	})
-	if err != nil {
-		return err.Error()
-	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	if _, err := conn.Write([]byte("?")); err != nil {
-		return err.Error()
-	}
-	buf := make([]byte, 64)
-	n, err := conn.Read(buf)
-	if err != nil {
-		return err.Error()
-	}
-	return string(buf[:n])
+	return w.pod.AskUDP(netip.Addr{}, netip.AddrPortFrom(to, echoPort))
 }
 
 // apply makes the node's table that of a world with one subnet.
 func (w *wire) apply(d *nft.Driver, s hostplan.Subnet) {
 	w.t.Helper()
 	s.Name, s.Vpc, s.CIDRs = "pods", "ovn-cluster", []netip.Prefix{pods4, pods6}
-	world := hostplan.World{Node: hostplan.Node{Name: "n1"}, DefaultVpc: "ovn-cluster", Subnets: []hostplan.Subnet{s}}
+	world := hostplan.Inputs{Node: hostplan.Node{Name: "n1"}, DefaultVpc: "ovn-cluster", Subnets: []hostplan.Subnet{s}}
 	w.node.Do(func() {
 		if _, err := d.Apply(w.t.Context(), hostplan.Make(world).Table); err != nil {
 			w.t.Error(err)

@@ -119,7 +119,7 @@ func (w *wire) strayInside(d *nft.Driver, from, at *net.IPConn) {
 	w.t.Helper()
 	pods := hostplan.Subnet{Name: "pods", Vpc: "ovn-cluster", CIDRs: []netip.Prefix{pods4, pods6}, NATOutgoing: true}
 	more := hostplan.Subnet{Name: "more", Vpc: "ovn-cluster", CIDRs: one(other4)}
-	for name, world := range map[string]hostplan.World{
+	for name, world := range map[string]hostplan.Inputs{
 		"a pod":  {Subnets: []hostplan.Subnet{pods, more}},
 		"a node": {Subnets: []hostplan.Subnet{pods}, NodeAddresses: []netip.Addr{other4}},
 	} {

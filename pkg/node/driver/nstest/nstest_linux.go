@@ -59,6 +59,17 @@ func New(t testing.TB) *Namespace {
 	return n
 }
 
+// Current returns the namespace of the test process; it is for packages whose tests have one of their own.
+func Current(t testing.TB) *Namespace {
+	t.Helper()
+	handle, err := netns.Get()
+	if err != nil {
+		t.Fatalf("open own namespace: %v", err)
+	}
+	t.Cleanup(func() { _ = handle.Close() })
+	return &Namespace{t: t, handle: handle}
+}
+
 // Do runs f on a thread that is in the namespace. f must not call t.FailNow; Do
 // does it after f if the test has failed.
 func (n *Namespace) Do(f func()) {
@@ -170,7 +181,7 @@ func (n *Namespace) Forward() {
 	})
 }
 
-// IPNet is a prefix in the words of package net, host bits included.
+// IPNet is a prefix as a type of package net, host bits included.
 func IPNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }

@@ -24,8 +24,8 @@ type Config struct {
 	Endpoint string
 	// Probe is the inactivity probe interval; zero means [client.DefaultProbe].
 	Probe time.Duration
-	// OnChange, if set, is called whenever a port, a mirror or a bridge may have changed, whoever changed it, and when
-	// the connection comes or goes. It must not block.
+	// OnChange, if set, is called whenever a port, a mirror or a bridge may have changed, and when the connection comes or
+	// goes. It must not block.
 	OnChange func()
 	Log      logr.Logger
 }
@@ -48,7 +48,7 @@ func New(cfg Config) (*Driver, error) {
 		// Statistics, which change every few seconds, and everything else that nothing here reads are left out.
 		Tables: []client.Table{
 			{Name: vs.OpenvSwitchTable, Only: []string{"external_ids"}},
-			{Name: vs.BridgeTable, Only: []string{"name", "ports", "mirrors", "datapath_type", "external_ids"}},
+			{Name: vs.BridgeTable, Only: []string{"name", "ports", "mirrors", "datapath_type", "other_config", "external_ids"}},
 			{Name: vs.PortTable, Only: []string{"name", "interfaces", "external_ids"}},
 			{Name: vs.InterfaceTable, Only: []string{"name", "type", "mac", "mtu_request", "options", "external_ids"}},
 			{Name: vs.MirrorTable, Only: []string{"name", "output_port", "select_all", "select_src_port", "select_dst_port", "external_ids"}},
@@ -104,6 +104,10 @@ func (d *Driver) view() (view, error) {
 		}
 		return true
 	})
+	d.db.Each(vs.OpenvSwitchTable, func(_ string, row model.Model) bool {
+		v.root, _ = row.(*vs.OpenvSwitch)
+		return v.root == nil
+	})
 	collect(d.db, vs.MirrorTable, v.mirrors)
 	collect(d.db, vs.PortTable, v.ports)
 	collect(d.db, vs.InterfaceTable, v.ifaces)
@@ -117,6 +121,28 @@ func collect[T any](db *client.DB, table string, into map[string]*T) {
 		}
 		return true
 	})
+}
+
+// EnsureBridge makes the bridge, its internal port and its mapping so, in one transaction, and does nothing if they
+// are. A bridge of that name that Woven did not make is an error that wraps [ErrNotOwned]; a network that is mapped to
+// another bridge one that wraps [ErrNetworkMapped].
+func (d *Driver) EnsureBridge(ctx context.Context, b Bridge) error {
+	return d.do(ctx, fmt.Sprintf("ensure OVS bridge %q", b.Name), func(v view) ([]ovsdb.Operation, error) { return planBridge(v, b) })
+}
+
+// DeleteBridge removes the bridge with all its ports, and its mapping. It is no error if there is no such bridge; a
+// bridge that Woven did not make is one.
+func (d *Driver) DeleteBridge(ctx context.Context, name string) error {
+	return d.do(ctx, fmt.Sprintf("delete OVS bridge %q", name), func(v view) ([]ovsdb.Operation, error) { return planDeleteBridge(v, name) })
+}
+
+// Bridges returns the bridges that Woven made, by name.
+func (d *Driver) Bridges() ([]Bridge, error) {
+	v, err := d.view()
+	if err != nil {
+		return nil, err
+	}
+	return v.ownBridges(), nil
 }
 
 // EnsurePort makes the port and its interface so, in one transaction, and does nothing if they are. A port of that name
@@ -236,18 +262,12 @@ func (d *Driver) DatapathType(bridge string) (string, error) {
 
 // SystemID returns external_ids:system-id of the Open_vSwitch row, the name of this chassis in OVN.
 func (d *Driver) SystemID() (string, error) {
-	if !d.db.Connected() {
-		return "", fmt.Errorf("Open_vSwitch: %w", ErrNotConnected)
+	v, err := d.view()
+	if err != nil {
+		return "", err
 	}
-	id := ""
-	d.db.Each(vs.OpenvSwitchTable, func(_ string, row model.Model) bool {
-		if root, ok := row.(*vs.OpenvSwitch); ok {
-			id = root.ExternalIDs["system-id"]
-		}
-		return id == ""
-	})
-	if id == "" {
+	if v.root == nil || v.root.ExternalIDs["system-id"] == "" {
 		return "", errors.New("Open_vSwitch: external_ids:system-id is not set")
 	}
-	return id, nil
+	return v.root.ExternalIDs["system-id"], nil
 }

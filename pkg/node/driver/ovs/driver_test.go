@@ -18,6 +18,9 @@ import (
 
 // switchIface is what [Driver] and [Fake] have in common.
 type switchIface interface {
+	EnsureBridge(ctx context.Context, b Bridge) error
+	DeleteBridge(ctx context.Context, name string) error
+	Bridges() ([]Bridge, error)
 	EnsurePort(ctx context.Context, p Port) error
 	DeletePort(ctx context.Context, bridge, name string) error
 	EnsureMirror(ctx context.Context, m Mirror) error

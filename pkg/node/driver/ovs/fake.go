@@ -8,11 +8,13 @@ import (
 	"sync"
 )
 
-// Fake is the driver without a database, for tests of what stands on top of it. It is as strict as the driver: it
-// knows only bridges that were added, and refuses invalid ports and foreign rows.
+// Fake is the driver without a database, for tests of packages that use the driver. It is as strict as the driver: it
+// knows only bridges that exist, and refuses invalid rows and changes of rows that Woven did not make.
 type Fake struct {
 	mu       sync.Mutex
-	bridges  map[string]string // name → datapath_type
+	bridges  map[string]Bridge
+	made     map[string]bool // the bridges that EnsureBridge made
+	mappings string
 	ports    map[string]Port
 	foreign  map[string]bool
 	mirrors  map[string]Mirror
@@ -22,12 +24,96 @@ type Fake struct {
 	Fail func(op, name string) error
 }
 
-// NewFake returns a fake switch that has one bridge, of the given datapath_type ("" is the kernel's, "netdev" userspace).
+// NewFake returns a fake switch that has one bridge, of the given datapath_type ("" is the kernel's, "netdev"
+// userspace).
 func NewFake(bridge, datapathType string) *Fake {
 	return &Fake{
-		bridges: map[string]string{bridge: datapathType}, ports: map[string]Port{}, foreign: map[string]bool{},
+		bridges: map[string]Bridge{bridge: {Name: bridge, DatapathType: datapathType}}, made: map[string]bool{}, ports: map[string]Port{}, foreign: map[string]bool{},
 		mirrors: map[string]Mirror{}, systemID: "fake", changed: make(chan struct{}),
 	}
+}
+
+// SetMappings is what another writer of external_ids:ovn-bridge-mappings does.
+func (f *Fake) SetMappings(mappings string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mappings = mappings
+}
+
+// Mappings returns external_ids:ovn-bridge-mappings.
+func (f *Fake) Mappings() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mappings
+}
+
+// EnsureBridge is [Driver.EnsureBridge].
+func (f *Fake) EnsureBridge(_ context.Context, b Bridge) error {
+	if err := b.validate(); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.fail("EnsureBridge", b.Name); err != nil {
+		return err
+	}
+	old, exists := f.bridges[b.Name]
+	_, taken := f.ports[b.Name]
+	switch {
+	case exists && !f.made[b.Name]:
+		return fmt.Errorf("bridge %q: %w", b.Name, ErrNotOwned)
+	case taken && !exists:
+		return fmt.Errorf("bridge %q: a port has that name", b.Name)
+	}
+	mappings, err := setMapping(f.mappings, b.Network, b.Name)
+	if err != nil {
+		return fmt.Errorf("bridge %q: %w", b.Name, err)
+	}
+	if b.MAC == "" {
+		b.MAC = old.MAC
+	}
+	port := b.port()
+	port.ExternalIDs = map[string]string{KeyVendor: Vendor}
+	f.mappings, f.bridges[b.Name], f.made[b.Name], f.ports[b.Name] = mappings, b, true, port
+	f.wake()
+	return nil
+}
+
+// DeleteBridge is [Driver.DeleteBridge].
+func (f *Fake) DeleteBridge(_ context.Context, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.fail("DeleteBridge", name); err != nil {
+		return err
+	}
+	if _, exists := f.bridges[name]; !exists {
+		return nil
+	}
+	if !f.made[name] {
+		return fmt.Errorf("bridge %q: %w", name, ErrNotOwned)
+	}
+	mappings, err := setMapping(f.mappings, "", name)
+	if err != nil {
+		return fmt.Errorf("bridge %q: %w", name, err)
+	}
+	f.mappings = mappings
+	delete(f.bridges, name)
+	delete(f.made, name)
+	maps.DeleteFunc(f.ports, func(_ string, p Port) bool { return p.Bridge == name })
+	f.wake()
+	return nil
+}
+
+// Bridges is [Driver.Bridges].
+func (f *Fake) Bridges() (out []Bridge, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(f.made)) {
+		b := f.bridges[name]
+		b.Network = networkOf(f.mappings, name)
+		out = append(out, b)
+	}
+	return out, nil
 }
 
 // AddForeign puts a port there that Woven did not make.
@@ -52,7 +138,7 @@ func (f *Fake) MarkInstalled(name string) error {
 	return nil
 }
 
-// wake tells everyone who waits; the caller holds mu.
+// wake wakes all waiters; the caller holds mu.
 func (f *Fake) wake() {
 	close(f.changed)
 	f.changed = make(chan struct{})
@@ -204,11 +290,11 @@ func (f *Fake) Mirrors() map[string]Mirror {
 func (f *Fake) DatapathType(bridge string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	t, ok := f.bridges[bridge]
+	b, ok := f.bridges[bridge]
 	if !ok {
 		return "", fmt.Errorf("bridge %q: %w", bridge, ErrNoBridge)
 	}
-	return t, nil
+	return b.DatapathType, nil
 }
 
 // SystemID is [Driver.SystemID].

@@ -1,13 +1,20 @@
-// Package ovs makes the rows of the node's Open_vSwitch database that Woven
-// wants: ports, mirrors. It changes only rows marked external_ids:vendor=woven,
-// and of those only what differs, in one transaction a call.
+// Package ovs makes the rows of the node's Open_vSwitch database that Woven wants: bridges, ports, mirrors and bridge
+// mappings. It changes only rows marked external_ids:vendor=woven and the bridge mappings of such bridges, and of those
+// only what differs, in one transaction a call.
 package ovs
 
 import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 )
+
+// UserspaceDatapath is the datapath_type of a bridge whose packets ovs-vswitchd itself forwards.
+const UserspaceDatapath = "netdev"
+
+// maxName is the longest name of a link, in bytes (IFNAMSIZ less the final zero).
+const maxName = 15
 
 // Vendor is the value of external_ids:vendor of everything that Woven makes in Open_vSwitch.
 const Vendor = "woven"
@@ -26,13 +33,54 @@ const (
 	KeyVendor = "vendor"
 )
 
-// Errors that callers tell apart.
+const (
+	// keyUplink records, in external_ids of a bridge of ours, the link of the host that the bridge is for.
+	keyUplink = "woven-uplink"
+	// keyHWAddr is the key of a bridge's other_config with its MAC (ovs-vswitchd.conf.db(5)).
+	keyHWAddr = "hwaddr"
+	// keyMappings is the key of external_ids of Open_vSwitch by which ovn-controller finds the bridges of physical
+	// networks (ovn-controller(8)).
+	keyMappings = "ovn-bridge-mappings"
+)
+
+// Errors that callers distinguish.
 var (
 	// ErrNoBridge is wrapped when a bridge is not in the database (yet).
 	ErrNoBridge = errors.New("no such bridge in Open_vSwitch")
+	// ErrNetworkMapped is wrapped when a physical network is mapped to a bridge that Woven did not make.
+	ErrNetworkMapped = errors.New("the network is mapped to another bridge in external_ids:" + keyMappings)
 	// ErrNotOwned is wrapped when a name is taken by a row that Woven did not make.
 	ErrNotOwned = errors.New("the row has no external_ids:vendor=" + Vendor + ", so it belongs to someone else")
 )
+
+// Bridge is a bridge that Woven makes. It has an internal port of its own name.
+type Bridge struct {
+	Name string
+	// DatapathType is "" for the kernel's datapath or [UserspaceDatapath]. Only bridges of one datapath can be joined by
+	// patch ports.
+	DatapathType string
+	// MAC of the bridge and its internal port, lower case with colons; "" leaves the choice to OVS.
+	MAC string
+	// Uplink names the link of the host that the bridge is for, "" for none. It is only recorded here;
+	// [Driver.EnsurePort] makes it a port.
+	Uplink string
+	// Network is the physical network that ovn-controller reaches through the bridge: "<Network>:<Name>" is an element
+	// of external_ids:ovn-bridge-mappings. "" means none.
+	Network string
+}
+
+// validate refuses what OVSDB would refuse or ovn-controller would misread.
+func (b Bridge) validate() error {
+	switch {
+	case b.Name == "" || len(b.Name) > maxName:
+		return fmt.Errorf("bridge %q: name must have 1 to %d characters", b.Name, maxName)
+	case b.Name == b.Uplink:
+		return fmt.Errorf("bridge %q: its uplink has the same name", b.Name)
+	case strings.ContainsAny(b.Network+b.Name, ",:"):
+		return fmt.Errorf("bridge %q: ',' or ':' in the name of network %q or of the bridge", b.Name, b.Network)
+	}
+	return nil
+}
 
 // Port is a port with one interface of the same name.
 type Port struct {
@@ -79,8 +127,8 @@ func (p Port) validate() error {
 	switch {
 	case p.Bridge == "":
 		return fmt.Errorf("port %q: bridge is empty", p.Name)
-	case p.Name == "" || len(p.Name) > 15:
-		return fmt.Errorf("port %q: name must have 1 to 15 characters", p.Name)
+	case p.Name == "" || len(p.Name) > maxName:
+		return fmt.Errorf("port %q: name must have 1 to %d characters", p.Name, maxName)
 	case p.MTU < 0:
 		return fmt.Errorf("port %q: mtu %d is negative", p.Name, p.MTU)
 	}

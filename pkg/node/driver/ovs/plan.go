@@ -12,6 +12,7 @@ import (
 
 // view is what one decision is made from: the rows of the cache, which must not be modified.
 type view struct {
+	root    *vs.OpenvSwitch // nil if there is none
 	bridges []*vs.Bridge
 	ports   map[string]*vs.Port      // by uuid
 	ifaces  map[string]*vs.Interface // by uuid
@@ -123,9 +124,17 @@ func planPort(v view, p Port) ([]ovsdb.Operation, error) {
 	return append(ops, updateInterface(iface, p)...), nil
 }
 
-// insertPort makes Interface, Port and the bridge's reference together: neither row outlives a transaction without it.
+// newPort is the name by which operations of one transaction refer to a Port row that the transaction inserts.
+const newPort = "new_port"
+
+// insertPort makes the rows and the bridge's reference together: no row outlives a transaction without a reference.
 func insertPort(bridge *vs.Bridge, p Port) []ovsdb.Operation {
-	const ifaceName, portName = "new_interface", "new_port"
+	return append(portRows(p), mutate(vs.BridgeTable, bridge.UUID, member("ports", ovsdb.MutateOperationInsert, newPort)))
+}
+
+// portRows inserts an Interface and the Port named [newPort] that refers to it.
+func portRows(p Port) []ovsdb.Operation {
+	const newInterface = "new_interface"
 	ids := map[string]string{KeyVendor: Vendor}
 	maps.Copy(ids, p.ExternalIDs)
 	maps.DeleteFunc(ids, func(_, value string) bool { return value == "" })
@@ -140,13 +149,12 @@ func insertPort(bridge *vs.Bridge, p Port) []ovsdb.Operation {
 		row["options"] = ovsMap(p.Options)
 	}
 	return []ovsdb.Operation{
-		{Op: ovsdb.OperationInsert, Table: vs.InterfaceTable, UUIDName: ifaceName, Row: row},
-		{Op: ovsdb.OperationInsert, Table: vs.PortTable, UUIDName: portName, Row: ovsdb.Row{
+		{Op: ovsdb.OperationInsert, Table: vs.InterfaceTable, UUIDName: newInterface, Row: row},
+		{Op: ovsdb.OperationInsert, Table: vs.PortTable, UUIDName: newPort, Row: ovsdb.Row{
 			"name":         p.Name,
-			"interfaces":   uuids(ifaceName),
+			"interfaces":   uuids(newInterface),
 			"external_ids": ovsMap(map[string]string{KeyVendor: Vendor}),
 		}},
-		mutate(vs.BridgeTable, bridge.UUID, member("ports", ovsdb.MutateOperationInsert, portName)),
 	}
 }
 

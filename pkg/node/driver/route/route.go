@@ -1,6 +1,5 @@
-// Package route keeps our routes in the kernel's tables. They are known by
-// their protocol number ([hostplan.RouteProtocol]); routes of anybody else are
-// neither read nor changed.
+// Package route keeps our routes in the kernel's tables. Ours have the protocol number [hostplan.RouteProtocol];
+// routes of others are neither read nor changed.
 package route
 
 import (
@@ -8,11 +7,12 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/wovensdn/woven/pkg/node/driver/diff"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
-// ErrExists is wrapped when somebody else's route has the same destination.
-var ErrExists = errors.New("somebody else has a route to it")
+// ErrExists is wrapped when a route that is not ours has the same destination.
+var ErrExists = errors.New("a route of another owner has the same destination")
 
 // Kernel is what the driver needs of an operating system.
 type Kernel interface {
@@ -26,7 +26,7 @@ type Kernel interface {
 	Delete(hostplan.Route) error
 }
 
-// Key tells routes apart.
+// Key identifies a route.
 type Key struct {
 	Table uint32
 	Dst   netip.Prefix
@@ -35,7 +35,7 @@ type Key struct {
 // KeyOf returns the key of a route.
 func KeyOf(r hostplan.Route) Key { return Key{Table: r.Table, Dst: r.Dst} }
 
-// text is a route in the words of ip-route(8).
+// text is a route in the notation of ip-route(8).
 func text(r hostplan.Route) string {
 	switch {
 	case r.Throw:
@@ -47,42 +47,12 @@ func text(r hostplan.Route) string {
 	}
 }
 
-// Apply makes our routes those of the plan and says, one sentence each, what it
-// changed. What fails does not stop the rest; the errors are joined.
+// Apply makes our routes those of the plan; see [diff.Kind.Apply].
 func Apply(k Kernel, want hostplan.Routes) (changes []string, err error) {
-	list, err := k.List()
+	have, err := k.List()
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
-	have := make(map[Key]hostplan.Route, len(list))
-	for _, r := range list {
-		have[KeyOf(r)] = r
-	}
-	var errs []error
-	try := func(what string, r hostplan.Route, do func(hostplan.Route) error) {
-		if err := do(r); err != nil {
-			errs = append(errs, fmt.Errorf("%s route %s: %w", what, text(r), err))
-			return
-		}
-		changes = append(changes, fmt.Sprintf("%s route %s", what, text(r)))
-	}
-	for _, r := range want.Want {
-		old, ok := have[KeyOf(r)]
-		switch {
-		case !ok:
-			try("add", r, k.Add)
-		case old != r:
-			try("replace", r, k.Replace)
-		}
-		delete(have, KeyOf(r))
-	}
-	if want.KeepOthers {
-		return changes, errors.Join(errs...)
-	}
-	for _, r := range list {
-		if _, extra := have[KeyOf(r)]; extra {
-			try("remove", r, k.Delete)
-		}
-	}
-	return changes, errors.Join(errs...)
+	kind := diff.Kind[hostplan.Route, Key]{Name: "route", Key: KeyOf, Text: text, Add: k.Add, Replace: k.Replace, Delete: k.Delete}
+	return kind.Apply(have, want.Want, want.KeepOthers)
 }

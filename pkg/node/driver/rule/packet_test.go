@@ -1,11 +1,9 @@
 package rule_test
 
 import (
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node/driver/nstest"
@@ -14,59 +12,7 @@ import (
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
-// patience is how long a packet may take before the test gives up.
-const patience = 10 * time.Second
-
 const answerPort = 9000
-
-// answer makes a host answer every packet to an address with its own name.
-func answer(t *testing.T, ns *nstest.Namespace, a netip.Addr, name string) {
-	var conn *net.UDPConn
-	ns.Do(func() {
-		var err error
-		if conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, answerPort))); err != nil {
-			t.Errorf("listen on %s: %v", a, err)
-		}
-	})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			_, from, err := conn.ReadFromUDPAddrPort(make([]byte, 16))
-			if err != nil {
-				return
-			}
-			_, _ = conn.WriteToUDPAddrPort([]byte(name), from)
-		}
-	}()
-	t.Cleanup(func() {
-		_ = conn.Close()
-		<-ended
-	})
-}
-
-// ask returns who answers a packet.
-func ask(ns *nstest.Namespace, from, to netip.Addr) string {
-	var conn *net.UDPConn
-	var err error
-	ns.Do(func() {
-		conn, err = net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(from, 0)), net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, answerPort)))
-	})
-	if err != nil {
-		return err.Error()
-	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	if _, err := conn.Write([]byte("?")); err != nil {
-		return err.Error()
-	}
-	buf := make([]byte, 16)
-	n, err := conn.Read(buf)
-	if err != nil {
-		return err.Error()
-	}
-	return string(buf[:n])
-}
 
 func prefixes(texts ...string) (out []netip.Prefix) {
 	for _, t := range texts {
@@ -97,15 +43,16 @@ func TestPacketsTakeTheirRouter(t *testing.T) {
 	}
 	target4, target6 := addr("203.0.113.1"), addr("2001:db8:f::1")
 	for _, a := range []netip.Addr{target4, target6} {
-		answer(t, usual, a, "usual")
-		answer(t, outside, a, "outside")
+		at := netip.AddrPortFrom(a, answerPort)
+		usual.ServeUDP(at, func(netip.Addr) string { return "usual" })
+		outside.ServeUDP(at, func(netip.Addr) string { return "outside" })
 	}
 
 	external := hostplan.Subnet{Name: "external", Vpc: "v", CIDRs: prefixes("10.40.0.0/24", "fd00:10:40::/64")}
 	external.Egress.External = &model.ExternalEgress{
 		Gateways: model.Addrs{V4: addr("198.51.100.2"), V6: addr("2001:db8:1::2")}, Table: 1000, Priority: 1500,
 	}
-	world := hostplan.World{
+	world := hostplan.Inputs{
 		Node: hostplan.Node{
 			Name: "n1", MAC: "02:00:00:00:00:01", Addresses: prefixes("100.64.0.2/16", "fd00:100:64::2/112"),
 			Gateways: []netip.Addr{addr("100.64.0.1"), addr("fd00:100:64::1")},
@@ -155,7 +102,7 @@ func TestPacketsTakeTheirRouter(t *testing.T) {
 			{"10.16.0.5", "203.0.113.1", "usual"},
 			{"fd00:10:16::5", "2001:db8:f::1", "usual"},
 		} {
-			if got := ask(ovn, addr(q.from), addr(q.to)); got != q.want {
+			if got := ovn.AskUDP(addr(q.from), netip.AddrPortFrom(addr(q.to), answerPort)); got != q.want {
 				t.Errorf("%s: %s to %s is answered by %s; want %s", c.name, q.from, q.to, got, q.want)
 			}
 		}

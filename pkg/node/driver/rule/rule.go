@@ -1,18 +1,18 @@
-// Package rule keeps our routing rules (ip-rule(8)) in the kernel. They are known
-// by their protocol number ([hostplan.RouteProtocol]); rules of anybody else are
-// neither read nor changed.
+// Package rule keeps our routing rules (ip-rule(8)) in the kernel. Ours have the protocol number
+// [hostplan.RouteProtocol]; rules of others are neither read nor changed.
 package rule
 
 import (
 	"errors"
 	"fmt"
 
+	"github.com/wovensdn/woven/pkg/node/driver/diff"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
-// ErrExists is wrapped when the rule that is to be added is there. Rules of
-// others do not count: the kernel tells rules apart by their protocol numbers, too.
-var ErrExists = errors.New("it is there already")
+// ErrExists is wrapped when the rule to be added exists. Rules of others do not count: the protocol number is part of
+// a rule's identity in the kernel.
+var ErrExists = errors.New("the rule exists already")
 
 // Kernel is what the driver needs of an operating system.
 type Kernel interface {
@@ -24,44 +24,19 @@ type Kernel interface {
 	Delete(hostplan.PolicyRule) error
 }
 
-// Apply makes our rules those of the plan and says, one sentence each, what it
-// changed. New rules are there before old ones go. What fails does not stop the
-// rest; the errors are joined.
+// Apply makes our rules those of the plan; see [diff.Kind.Apply]. A rule is its own key.
 func Apply(k Kernel, want hostplan.PolicyRules) (changes []string, err error) {
-	list, err := k.List()
+	have, err := k.List()
 	if err != nil {
 		return nil, fmt.Errorf("list routing rules: %w", err)
 	}
-	surplus := make(map[hostplan.PolicyRule]bool, len(list))
-	for _, r := range list {
-		surplus[r] = true
+	kind := diff.Kind[hostplan.PolicyRule, hostplan.PolicyRule]{
+		Name: "routing rule", Key: func(r hostplan.PolicyRule) hostplan.PolicyRule { return r }, Text: text, Add: k.Add, Delete: k.Delete,
 	}
-	var errs []error
-	try := func(what string, r hostplan.PolicyRule, do func(hostplan.PolicyRule) error) {
-		if err := do(r); err != nil {
-			errs = append(errs, fmt.Errorf("%s routing rule %s: %w", what, text(r), err))
-			return
-		}
-		changes = append(changes, fmt.Sprintf("%s routing rule %s", what, text(r)))
-	}
-	for _, r := range want.Want {
-		if !surplus[r] {
-			try("add", r, k.Add)
-		}
-		delete(surplus, r)
-	}
-	if want.KeepOthers {
-		return changes, errors.Join(errs...)
-	}
-	for _, r := range list {
-		if surplus[r] {
-			try("remove", r, k.Delete)
-		}
-	}
-	return changes, errors.Join(errs...)
+	return kind.Apply(have, want.Want, want.KeepOthers)
 }
 
-// text is a rule in the words of ip-rule(8).
+// text is a rule in the notation of ip-rule(8).
 func text(r hostplan.PolicyRule) string {
 	return fmt.Sprintf("priority %d from %s lookup %d", r.Priority, r.From, r.Table)
 }

@@ -1,0 +1,147 @@
+// Package projection is what a node knows of the cluster: which objects it caches, what of each, and what the node's
+// programs read from it.
+package projection
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/wovensdn/woven/api/annotations"
+	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/node/driver/ovs"
+	"github.com/wovensdn/woven/pkg/node/hostplan"
+)
+
+// What a node knows of the cluster is projected here, and nowhere else: package model
+// reads the objects, and the functions of this file make of its structs what package
+// hostplan takes. The cache's transforms may drop what none of them reads.
+
+// NodeOf projects a Node. The cache has neither the readiness of nodes nor the labels
+// of others than own.
+func NodeOf(o *corev1.Node, own string) model.Node {
+	n, _ := model.NodeFrom(o) // the controller reports the problems
+	n.Ready = false
+	if n.Name != own {
+		n.Labels = nil
+	}
+	return n
+}
+
+// HostOf reads what the controller wrote on this node. A value that does not
+// parse is an error that names the annotation: the node is then left as it is.
+func HostOf(n *model.Node) (hostplan.Node, error) {
+	failed := func(key, cause string) (hostplan.Node, error) {
+		return hostplan.Node{}, fmt.Errorf("node %s: annotation %s: %s", n.Name, key, cause)
+	}
+	state, problems := model.ReadNIC(annotations.DefaultProvider, n.Annotations)
+	services, more := model.ReadServiceSource(n.Annotations)
+	if problems = append(problems, more...); len(problems) > 0 {
+		return failed(model.AnnotationKey(problems[0].Field), problems[0].Message)
+	}
+	h := hostplan.Node{
+		Name: n.Name, MAC: state.MAC, Gateways: model.Families(state.Gateway), InternalIPs: n.InternalIPs, Services: services,
+	}
+	for _, a := range model.Families(state.Addrs) {
+		cidr := state.CIDR.Of(a)
+		if !cidr.Contains(a) {
+			return failed(annotations.IPAddress, fmt.Sprintf("%s is in no prefix of %s (%q)", a, annotations.CIDR, n.Annotations[annotations.CIDR]))
+		}
+		h.Addresses = append(h.Addresses, netip.PrefixFrom(a, cidr.Bits()))
+	}
+	return h, nil
+}
+
+// ServiceNets are the networks that ClusterIPs come from. One that is being deleted
+// still counts: it goes when no Service uses it.
+func ServiceNets(list []networkingv1.ServiceCIDR) (out []netip.Prefix) {
+	for i := range list {
+		for _, text := range list[i].Spec.CIDRs {
+			if p, err := netip.ParsePrefix(text); err == nil {
+				out = append(out, p.Masked())
+			}
+		}
+	}
+	return out
+}
+
+// Subnet is what a node knows of a Subnet.
+type Subnet struct {
+	model.Subnet
+	// Plan is what the plan may know.
+	Plan hostplan.Subnet
+}
+
+// SubnetOf projects a Subnet. Of its problems, a node needs to know those of its CIDR,
+// without which nothing can be made, and of what leaves the cluster; the controller
+// reports all.
+func SubnetOf(o *v1.Subnet) Subnet {
+	s, problems := model.SubnetFrom(o)
+	egress, unusable := model.EgressFrom(o)
+	h := hostplan.Subnet{
+		Name:           s.Name,
+		Vpc:            s.Vpc,
+		CIDRs:          model.PrefixFamilies(s.CIDR),
+		Underlay:       egress.Underlay,
+		NATOutgoing:    s.NatOutgoing,
+		Centralized:    s.GatewayType == model.GatewayCentralized,
+		NoLoadBalancer: s.LoadBalancers != nil && !*s.LoadBalancers,
+		ActiveGateways: s.Gateways.ActiveNodes(),
+		Egress:         egress,
+	}
+	for _, p := range unusable {
+		h.Problems = append(h.Problems, p.Error())
+	}
+	for _, p := range problems {
+		if p.Fatal && p.Field == model.FieldCIDRBlock {
+			h.Invalid = p.Error()
+		}
+	}
+	return Subnet{Subnet: s, Plan: h}
+}
+
+// PodsOf reads the addresses of a pod's NICs, one entry for each NIC. What does not
+// parse cannot be in a packet.
+func PodsOf(p *corev1.Pod) (out []hostplan.Pod) {
+	for _, provider := range model.AddressedProviders(p.Annotations) {
+		state, _ := model.ReadNIC(provider, p.Annotations)
+		if addresses := model.Families(state.Addrs); state.Subnet != "" && len(addresses) > 0 {
+			out = append(out, hostplan.Pod{Subnet: state.Subnet, Addresses: addresses})
+		}
+	}
+	return out
+}
+
+// SliceOf projects an EndpointSlice. Nodes need addresses only; names and pods, of
+// which there are many, are left out.
+func SliceOf(o *discoveryv1.EndpointSlice) model.EndpointSlice {
+	s, _ := model.EndpointSliceFrom(o) // the controller reports the problems
+	s.Pods, s.Named = nil, nil
+	return s
+}
+
+// PodPorts picks the ports of pods out of all that are ours.
+func PodPorts(ports []ovs.Port) (names []string) {
+	for _, p := range ports {
+		if p.Bridge == hostplan.IntegrationBridge && p.Type != hostplan.Internal && p.ExternalIDs[ovs.KeyIfaceID] != "" {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// SubnetMTU returns the MTU in bytes of pods of a subnet: the one that it names, else the node's.
+func SubnetMTU(ctx context.Context, cache client.Reader, subnet string, node int) int {
+	var s v1.Subnet
+	if err := cache.Get(ctx, types.NamespacedName{Name: subnet}, &s); err == nil && s.Spec.Mtu > 0 {
+		return int(s.Spec.Mtu)
+	}
+	return node
+}
