@@ -31,9 +31,9 @@ func TestGuardKnowsNothingOfObjectsWithoutWrites(t *testing.T) {
 func TestGuardOfAWrittenObject(t *testing.T) {
 	wrote := func(g *staleFilter, n version) { g.begin(testRef); g.wrote(testRef, n, epoch) }
 	tests := map[string]struct {
-		before func(*staleFilter)
-		version   version
-		want   decision
+		before  func(*staleFilter)
+		version version
+		want    decision
 	}{
 		"older version":                         {func(g *staleFilter) { wrote(g, version{rv: 10, uid: "a"}) }, version{rv: 9, uid: "a"}, drop},
 		"the written version":                   {func(g *staleFilter) { wrote(g, version{rv: 10, uid: "a"}) }, version{rv: 10, uid: "a"}, pass},
