@@ -5,7 +5,10 @@
 // Each change is made before what it replaces is removed, and OVS and the kernel show how far a move has come: the
 // bridge records its uplink, and addresses and routes are on one of two links or on both. So the next call continues a
 // move that was interrupted, be it by an error or by the end of the process. [Driver.Resume] does so without a plan: a
-// host that was cut off in the middle of a move cannot ask the API server for one.
+// host that was cut off in the middle of a move cannot get one from the API server.
+//
+// With the userspace datapath the internal port is a tap device of ovs-vswitchd: when that process ends, the kernel
+// removes the device with its addresses and routes, and they have to be configured on the uplink again.
 package uplink
 
 import (
