@@ -287,5 +287,5 @@ func requestOf(nic *model.PodNIC, name string) (request ipam.Request, subnet str
 // is written, the pod may run with it.
 func Carried(nic *model.PodNIC) (addrs model.Addrs, mac, subnet string, ok bool) {
 	state, _ := model.ReadNIC(nic.Provider, nic.Written)
-	return state.Addrs, state.MAC, state.Subnet, state.Allocated && state.Addrs != (model.Addrs{}) && state.Subnet != ""
+	return state.Addrs, state.MAC, state.Subnet, state.Addrs != (model.Addrs{}) && state.Subnet != ""
 }
