@@ -30,12 +30,12 @@ func (c *Cluster) RESTConfig() (*rest.Config, error) {
 		return nil, fmt.Errorf("read the administrator's kubeconfig: %w", err)
 	}
 	config.QPS = -1
-	config.Dial = c.dialControl
+	config.Dial = c.DialControl
 	return config, nil
 }
 
-// dialControl dials from inside the control plane's network namespace.
-func (c *Cluster) dialControl(ctx context.Context, network, address string) (net.Conn, error) {
+// DialControl dials from inside the control plane's network namespace; address is an IP address and a port.
+func (c *Cluster) DialControl(ctx context.Context, network, address string) (net.Conn, error) {
 	process, err := c.process(controlCapsule)
 	if err != nil {
 		return nil, err

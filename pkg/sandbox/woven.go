@@ -22,7 +22,7 @@ func (p Plan) controllerService() Service {
 		filepath.Join(p.WovenBin, wovenController), "--kubeconfig=" + p.Paths.PKI("woven-controller.conf"),
 		"--ovn-nb-addr=" + sslAddr(NBPort), "--ovn-sb-addr=" + sslAddr(SBPort),
 		// One controller: after a restart it renews its own lease and need not wait until that expires.
-		"--leader-elect-identity=sandbox",
+		"--leader-elect-identity=sandbox", "--enable-pprof",
 		"--tls-cert=" + p.Paths.PKI("ovn-controller-client.crt"), "--tls-key=" + p.Paths.PKI("ovn-controller-client.key"), "--tls-ca=" + p.Paths.PKI("ovn-ca.crt"),
 	}
 	if p.DualStack {

@@ -57,6 +57,9 @@ Exit status: 0 without differences, 1 with differences, 2 if something could not
   # Everything of a running sandbox; differences count if they last for 10 seconds
   woven-check --nodes sandbox:k0 --settle 10s
 
+  # What the controller knows of an object
+  woven-check why pod/default/web-0 --nodes sandbox:k0
+
   # Completion of flags in bash
   source <(woven-check completion bash)`,
 		Args: cobra.NoArgs,
@@ -75,6 +78,7 @@ Exit status: 0 without differences, 1 with differences, 2 if something could not
 	f.StringVar(&o.names.ClusterRouter, "cluster-router", o.names.ClusterRouter, "Name of the default Vpc, as the controller has it.")
 	f.StringVar(&o.names.NodeSwitch, "node-switch", o.names.NodeSwitch, "Name of the nodes' Subnet, as the controller has it.")
 	f.StringVar(&o.names.DefaultSubnet, "default-ls", o.names.DefaultSubnet, "Name of the default Subnet, as the controller has it.")
+	cmd.AddCommand(newWhy())
 	return cmd
 }
 
@@ -149,11 +153,8 @@ func report(out io.Writer, found []check.Difference) error {
 
 // ofSandbox opens the sandbox that supplies what the flags leave out.
 func (o *options) ofSandbox(name string) error {
-	home, err := sandbox.DefaultHome()
-	if err != nil {
-		return err
-	}
-	o.sandboxOfTheUser, err = sandbox.Open(home, name)
+	var err error
+	o.sandboxOfTheUser, err = openSandbox(name)
 	return err
 }
 

@@ -65,7 +65,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 			return errors.New("the northbound database is not connected")
 		}
 		return nil
-	}, log)
+	}, r, log)
 	if err != nil {
 		return nil, err
 	}

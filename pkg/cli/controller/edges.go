@@ -3,6 +3,7 @@ package controller
 import (
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/pprof"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/commit"
+	"github.com/wovensdn/woven/pkg/inspect"
 	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/ovsdb/client"
 	"github.com/wovensdn/woven/pkg/version"
@@ -61,7 +63,7 @@ func database(o *options, handler client.Handler, log logr.Logger) (*client.DB, 
 	return db, nil
 }
 
-func newManager(o *options, api *rest.Config, outage *apihealth.Reporter, ready func() error, log logr.Logger) (manager.Manager, error) {
+func newManager(o *options, api *rest.Config, outage *apihealth.Reporter, ready func() error, engine inspect.Engine, log logr.Logger) (manager.Manager, error) {
 	scheme, err := kube.Scheme()
 	if err != nil {
 		return nil, fmt.Errorf("make scheme: %w", err)
@@ -69,7 +71,7 @@ func newManager(o *options, api *rest.Config, outage *apihealth.Reporter, ready 
 	mgr, err := ctrl.NewManager(api, ctrl.Options{
 		Scheme: scheme, Logger: log, Cache: kube.CacheOptions(kube.AllKinds(), outage), GracefulShutdownTimeout: new(shutdownTimeout),
 		HealthProbeBindAddress: "0", // with the metrics, on one port
-		Metrics:                server.Options{BindAddress: o.bind(), ExtraHandlers: handlers(o.enablePprof, ready)},
+		Metrics:                server.Options{BindAddress: o.bind(), ExtraHandlers: handlers(o.enablePprof, ready, engine)},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make manager: %w", err)
@@ -77,7 +79,7 @@ func newManager(o *options, api *rest.Config, outage *apihealth.Reporter, ready 
 	return mgr, nil
 }
 
-func handlers(profiles bool, ready func() error) map[string]http.Handler {
+func handlers(profiles bool, ready func() error, engine inspect.Engine) map[string]http.Handler {
 	out := map[string]http.Handler{
 		"/healthz": healthz.CheckHandler{Checker: healthz.Ping},
 		"/livez":   healthz.CheckHandler{Checker: healthz.Ping},
@@ -89,6 +91,7 @@ func handlers(profiles bool, ready func() error) map[string]http.Handler {
 		out["/debug/pprof/profile"] = http.HandlerFunc(pprof.Profile)
 		out["/debug/pprof/symbol"] = http.HandlerFunc(pprof.Symbol)
 		out["/debug/pprof/trace"] = http.HandlerFunc(pprof.Trace)
+		maps.Copy(out, inspect.Handlers(engine))
 	}
 	return out
 }

@@ -109,7 +109,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	f.StringVar(&o.bindHost, "bind-address", o.bindHost, "Address on which /metrics, /healthz, /readyz and profiles are served; empty: all addresses.")
 	f.IntVar(&o.port, "pprof-port", o.port, "Port on which /metrics, /healthz, /readyz and profiles are served; 0: any free port.")
 	f.BoolVar(&o.enableMetrics, "enable-metrics", o.enableMetrics, "Serve /metrics, /healthz and /readyz; false: nothing is served, not even profiles.")
-	f.BoolVar(&o.enablePprof, "enable-pprof", o.enablePprof, "Serve profiles under /debug/pprof.")
+	f.BoolVar(&o.enablePprof, "enable-pprof", o.enablePprof, "Serve profiles under /debug/pprof, and what the controller knows of each object under /debug/woven (woven-check why).")
 	f.StringVar(&o.logLevel, "log-level", o.logLevel, "Lowest level that is logged: debug, info or error.")
 	f.StringVar(&o.logFormat, "log-format", o.logFormat, "Format of the log: console or json.")
 
