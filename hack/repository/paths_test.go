@@ -13,9 +13,6 @@ import (
 // described are the documents that say where things are.
 var described = []string{"README.md", "CONTRIBUTING.md", "docs/design/architecture.md"}
 
-// planned are paths that the architecture names and that are still to come.
-var planned = []string{"cmd/kubectl-woven", "dist"}
-
 var (
 	span = regexp.MustCompile("`([^`\n]+)`")
 	// inRepository are paths that begin with a directory of the repository's root, or are such a directory.
@@ -26,11 +23,8 @@ var (
 func TestPathsExist(t *testing.T) {
 	for _, document := range described {
 		for _, named := range namedPaths(read(t, document)) {
-			switch there := exists(named); {
-			case !there && !slices.Contains(planned, named):
+			if !exists(named) {
 				t.Errorf("%s names %s, which does not exist", document, named)
-			case there && slices.Contains(planned, named):
-				t.Errorf("%s exists: remove it from the list of planned paths", named)
 			}
 		}
 	}
