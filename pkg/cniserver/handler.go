@@ -25,7 +25,7 @@ const (
 )
 
 // errBusy answers a request that exceeds the limit of operations under way.
-var errBusy = errors.New("too many operations are under way on this node")
+var errBusy = errors.New("too many operations in progress on this node")
 
 // answer is what an operation wants to be sent; a nil body is 204.
 type answer struct{ body any }

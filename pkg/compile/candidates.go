@@ -53,7 +53,7 @@ func named(v *world.View, nic *model.PodNIC) ([]candidate, *model.Problem, bool)
 	case pool.Deleting:
 		problem.Message = "IPPool " + pool.Name + " is being deleted"
 	case nic.Subnet != "" && nic.Subnet != pool.Subnet:
-		problem.Message = "IPPool " + pool.Name + " is of Subnet " + pool.Subnet + ", and the annotation logical_switch names " + nic.Subnet
+		problem.Message = "IPPool " + pool.Name + " is of Subnet " + pool.Subnet + ", but the annotation logical_switch names " + nic.Subnet
 	default:
 		return []candidate{{pool.Subnet, pool}}, nil, true
 	}

@@ -21,7 +21,7 @@ func (c Config) ippool(ref model.Ref, v *world.View) (r Result) {
 			r.want(Finalize{Object: ref})
 			return r
 		}
-		r.problem(model.ReasonIPPoolInUse, "", "IPPool %s is being deleted and still has %d addresses in use, among them that of %s", pool.Name, count, holder)
+		r.problem(model.ReasonIPPoolInUse, "", "IPPool %s is being deleted and still has %d addresses in use, one of them by %s", pool.Name, count, holder)
 	} else if !pool.Finalized {
 		r.want(Finalize{Object: ref, Present: true})
 	}

@@ -15,7 +15,7 @@ func share(r *Result, pod *model.Pod, nic *model.PodNIC) (model.AddressList, boo
 	list, ordinal := ownShare(pod, nic)
 	if len(list) == 0 {
 		r.problem(model.ReasonAcquireAddressFailed, model.AnnotationField(nic.Provider.Key(annotations.SuffixIPPool)),
-			"pod %s/%s has the ordinal %d, and the list has %d addresses only", pod.Namespace, pod.Name, ordinal, nic.List.Len())
+			"pod %s/%s has the ordinal %d, but the list has only %d addresses", pod.Namespace, pod.Name, ordinal, nic.List.Len())
 	}
 	return list, len(list) > 0
 }

@@ -53,7 +53,7 @@ func (c Config) requestSubnet(r *Result, n *model.Namespace, name string) {
 	if n.Request == nil {
 		if len(n.LogicalSwitches) > 0 {
 			r.problem(model.ReasonNamespaceInvalid, model.AnnotationField(annotations.LogicalSwitch),
-				"there is no Subnet %s: pods of namespace %s wait for it (with the annotation %s it would be made)", name, n.Name, annotations.CIDR)
+				"there is no Subnet %s: pods of namespace %s wait for it (set the annotation %s to create it)", name, n.Name, annotations.CIDR)
 		}
 		return
 	}

@@ -32,7 +32,7 @@ func (c Config) serviceSource(r *Result, join model.SubnetNetwork, ip *model.IP)
 		}
 		source, ok := model.Transpose(in, of, addr)
 		if !ok {
-			r.problem(model.ReasonServiceSourceExhausted, "", "address %s of the node has no counterpart in %s, which is too small for the nodes' subnet %s: the host does not reach Services", addr, in, of)
+			r.problem(model.ReasonServiceSourceExhausted, "", "address %s of the node has no counterpart in %s, which is too small for the nodes' subnet %s: the host cannot reach Services", addr, in, of)
 		}
 		return source
 	}

@@ -59,7 +59,7 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 	}
 	if !nic.Invalid && (leaving(ip, pod, nic) || !c.inherits(v, pod, nic, ip)) {
 		if ip.Reserved && !ip.Deleting {
-			r.problem(model.ReasonAddressConflict, "", "IP %s reserves %s in Subnet %s for pod %s/%s, which asks for something else; change one of them",
+			r.problem(model.ReasonAddressConflict, "", "IP %s reserves %s in Subnet %s for pod %s/%s, which requests something else; change one of them",
 				name, model.AddrsText(ip.Addrs), ip.Subnet, pod.Namespace, pod.Name)
 			return nil
 		}
@@ -140,7 +140,7 @@ func (c Config) north(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 	}
 	field := model.AnnotationField(annotations.NorthGateway)
 	if subnet.Vpc != c.ClusterRouter {
-		r.problem(model.ReasonNotSupported, field, "pod %s/%s is in Vpc %s: a north gateway works in %s only", pod.Namespace, pod.Name, subnet.Vpc, c.ClusterRouter)
+		r.problem(model.ReasonNotSupported, field, "pod %s/%s is in Vpc %s: a north gateway works only in %s", pod.Namespace, pod.Name, subnet.Vpc, c.ClusterRouter)
 		return
 	}
 	for _, addr := range model.Families(ip.Addrs) {
@@ -149,7 +149,7 @@ func (c Config) north(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 			continue
 		}
 		if !onRouter(v, subnet.Vpc, nexthop) {
-			r.problem(model.ReasonNorthGatewayUnreachable, field, "pod %s/%s: %s is in no Subnet of Vpc %s, so the router has no way to it; what leaves the pod takes the gateway of its subnet",
+			r.problem(model.ReasonNorthGatewayUnreachable, field, "pod %s/%s: %s is in no Subnet of Vpc %s, so the router has no route to it; the pod's egress traffic uses the gateway of its subnet",
 				pod.Namespace, pod.Name, nexthop, subnet.Vpc)
 			continue
 		}

@@ -50,7 +50,7 @@ func (c Config) fromOutside(r *Result, v *world.View, s *model.Service, vpc stri
 	switch {
 	case !s.Any():
 	case vpc != c.ClusterRouter:
-		r.problem(model.ReasonNotReachedFromOutside, "", "the Service is in Vpc %s: pods of that Vpc reach it, but nobody by ports of nodes", vpc)
+		r.problem(model.ReasonNotReachedFromOutside, "", "the Service is in Vpc %s: pods of that Vpc can reach it, but clients outside cannot (no node ports)", vpc)
 	case s.External.Local:
 		c.sourceIsLost(r, v, endpoints)
 	}
@@ -66,7 +66,7 @@ func (c Config) sourceIsLost(r *Result, v *world.View, endpoints []*model.Endpoi
 		}
 		for _, e := range endpoints {
 			if i := slices.IndexFunc(e.Ready, func(a netip.Addr) bool { return within(subnet.CIDR, a) }); i >= 0 {
-				r.problem(model.ReasonSourceNotKept, "spec.externalTrafficPolicy", "backend %s is in the centralized Subnet %s: it sees an address of its node and not the client's, unless that node is the gateway of the subnet", e.Ready[i], subnet.Name)
+				r.problem(model.ReasonSourceNotKept, "spec.externalTrafficPolicy", "backend %s is in the centralized Subnet %s: it sees its node's address instead of the client's, unless that node is the gateway of the subnet", e.Ready[i], subnet.Name)
 				return
 			}
 		}

@@ -18,7 +18,7 @@ func (c Config) serviceVpc(r *Result, v *world.View, s *model.Service) (vpc stri
 	where := c.endpointVpcs(v, s.Namespace, endpoints)
 	vpc = c.vpcOf(r, v, s, where)
 	if foreign, elsewhere := firstElsewhere(where, vpc); elsewhere {
-		r.problem(model.ReasonBackendsInOtherVpc, "", "endpoint %s is left out: it is in Vpc %s, and the Service in %s", foreign, where[foreign], vpc)
+		r.problem(model.ReasonBackendsInOtherVpc, "", "endpoint %s is ignored: it is in Vpc %s, but the Service is in %s", foreign, where[foreign], vpc)
 		endpoints = only(endpoints, func(a netip.Addr) bool { return where[a] == "" || where[a] == vpc })
 	}
 	return vpc, endpoints
@@ -31,7 +31,7 @@ func (c Config) vpcOf(r *Result, v *world.View, s *model.Service, where map[neti
 		if c.standing(v, s.Router) {
 			return s.Router
 		}
-		r.problem(model.ReasonServiceInvalid, model.AnnotationField(annotations.LogicalRouter), "it is passed over: there is no Vpc %s", s.Router)
+		r.problem(model.ReasonServiceInvalid, model.AnnotationField(annotations.LogicalRouter), "it is ignored: there is no Vpc %s", s.Router)
 	} else if s.Switch != "" {
 		subnet, ok := v.SubnetNetwork(s.Switch)
 		if ok && c.there(v, subnet.Vpc) {
@@ -41,7 +41,7 @@ func (c Config) vpcOf(r *Result, v *world.View, s *model.Service, where map[neti
 		if ok {
 			missing = "Vpc " + subnet.Vpc + ", in which Subnet " + s.Switch + " is to be"
 		}
-		r.problem(model.ReasonServiceInvalid, model.AnnotationField(annotations.LogicalSwitch), "it is passed over: there is no %s", missing)
+		r.problem(model.ReasonServiceInvalid, model.AnnotationField(annotations.LogicalSwitch), "it is ignored: there is no %s", missing)
 	}
 	vpcs := slices.Sorted(maps.Values(where))
 	if slices.Contains(vpcs, c.ClusterRouter) {

@@ -23,7 +23,7 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 			r.want(Finalize{Object: ref})
 			return r
 		}
-		r.problem(model.ReasonSubnetInUse, "", "Subnet %s is being deleted and still has %d addresses in use, among them %s", subnet.Name, len(holders), holders[0].Name)
+		r.problem(model.ReasonSubnetInUse, "", "Subnet %s is being deleted and still has %d addresses in use, for example that of %s", subnet.Name, len(holders), holders[0].Name)
 	} else if !subnet.Finalized {
 		r.want(Finalize{Object: ref, Present: true})
 	}
@@ -70,7 +70,7 @@ func (c Config) conflicts(r *Result, v *world.View, s *model.Subnet) bool {
 	}
 	if table := s.Gateways.Table; table != 0 {
 		if first := v.SubnetsOfTable(table)[0]; first.Name != s.Name { // as the nodes choose, see package hostplan
-			r.problem(model.ReasonSubnetInvalid, "spec.policyRoutingTableID", "%d is the table of Subnet %s: traffic of Subnet %s is not led to its externalEgressGateway", table, first.Name, s.Name)
+			r.problem(model.ReasonSubnetInvalid, "spec.policyRoutingTableID", "Subnet %[2]s uses table %[1]d: traffic of Subnet %[3]s is not routed to its externalEgressGateway", table, first.Name, s.Name)
 		}
 	}
 	return model.Fatal(r.Problems)

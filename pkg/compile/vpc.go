@@ -15,7 +15,7 @@ func (c Config) vpc(ref model.Ref, v *world.View) (r Result) {
 	}
 	if vpc.Deleting {
 		if subnets := v.SubnetsOfVpc(vpc.Name); len(subnets) > 0 {
-			r.problem(model.ReasonVpcInUse, "", "Vpc %s is being deleted and still has %d subnets, among them %s", vpc.Name, len(subnets), subnets[0].Name)
+			r.problem(model.ReasonVpcInUse, "", "Vpc %s is being deleted and still has %d subnets, for example %s", vpc.Name, len(subnets), subnets[0].Name)
 		} else {
 			r.want(Finalize{Object: ref})
 			return r

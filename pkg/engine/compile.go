@@ -32,7 +32,7 @@ func (c *Core) compile(owner fact.Owner) {
 		if ref != owner {
 			result.Problems = append(result.Problems, model.Problem{
 				Reason: model.ReasonInvalidReference, Fatal: true,
-				Message: fmt.Sprintf("%s %s is invalid: nothing is changed until it is mended", ref.Kind, ref.Name),
+				Message: fmt.Sprintf("%s %s is invalid: nothing is changed until it is fixed", ref.Kind, ref.Name),
 			})
 		}
 	}

@@ -119,11 +119,11 @@ func TestClaimErrors(t *testing.T) {
 		is     error
 		text   string
 	}{
-		"no subnet":       {"nope", Request{}, ErrNoSubnet, "subnet nope is not there"},
+		"no subnet":       {"nope", Request{}, ErrNoSubnet, "subnet nope does not exist"},
 		"gateway":         {"s", Request{IPs: addrs("10.0.0.1", "")}, ErrGateway, "address 10.0.0.1 belongs to the gateway of subnet s"},
 		"gateway v6":      {"s", Request{IPs: addrs("", "fd00::1")}, ErrGateway, "address fd00::1 belongs to the gateway of subnet s"},
 		"gateway MAC":     {"s", Request{MAC: "02:00:00:00:00:01"}, ErrGateway, "MAC 02:00:00:00:00:01 belongs to the gateway of subnet s"},
-		"outside":         {"s", Request{IPs: addrs("10.0.1.7", "")}, ErrOutside, "address 10.0.1.7 is no host address of subnet s (10.0.0.0/29,fd00::/125)"},
+		"outside":         {"s", Request{IPs: addrs("10.0.1.7", "")}, ErrOutside, "address 10.0.1.7 is not a host address of subnet s (10.0.0.0/29,fd00::/125)"},
 		"network":         {"s", Request{IPs: addrs("10.0.0.0", "")}, ErrOutside, ""},
 		"broadcast":       {"s", Request{IPs: addrs("10.0.0.7", "")}, ErrOutside, ""},
 		"conflict":        {"s", Request{IPs: addrs("10.0.0.6", "")}, ErrConflict, "address 10.0.0.6 of subnet s belongs to IP other"},

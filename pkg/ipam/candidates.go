@@ -65,7 +65,7 @@ func (s *subnet) assignCandidate(r Request) (model.Addrs, error) {
 
 func (s *subnet) checkCandidate(a model.Addrs) error {
 	if a == (model.Addrs{}) {
-		return invalidf("an address is not of the family asked for")
+		return invalidf("an address does not have the requested IP family")
 	}
 	if a.V4.IsValid() {
 		if err := s.checkStatic(&s.spaces.V4, a.V4); err != nil {

@@ -23,7 +23,7 @@ func checkRanges(what string, ranges []model.Range) error {
 	for _, r := range ranges {
 		sameFamily := is4(r.First) && is4(r.Last) || is6(r.First) && is6(r.Last)
 		if !sameFamily || r.Last.Less(r.First) {
-			return invalidf("%s %s..%s is not a range of one family in ascending order", what, r.First, r.Last)
+			return invalidf("%s %s..%s is not an ascending range of one IP family", what, r.First, r.Last)
 		}
 	}
 	return nil
@@ -58,7 +58,7 @@ func checkRequest(r Request) error {
 		return invalidf("a request needs an owner")
 	}
 	if r.IPs.V4.IsValid() && r.Family == FamilyV6 || r.IPs.V6.IsValid() && r.Family == FamilyV4 {
-		return invalidf("static address %s asked for together with %s only", addrsText(r.IPs), r.Family)
+		return invalidf("static address %s requested together with %s only", addrsText(r.IPs), r.Family)
 	}
 	if err := checkAddrs("static address", r.IPs); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 // Sentinels for [errors.Is]; the concrete types below carry the names.
 var (
 	// ErrNoSubnet: the subnet was never set, or was deleted.
-	ErrNoSubnet = errors.New("subnet is not there")
+	ErrNoSubnet = errors.New("subnet does not exist")
 	// ErrExhausted: no address of one family is free.
 	ErrExhausted = errors.New("no address is free")
 	// ErrOutside: a static address is no host address of the subnet.
@@ -22,7 +22,7 @@ var (
 	// ErrConflict: a static address or MAC belongs to another owner.
 	ErrConflict = errors.New("belongs to another owner")
 	// ErrHeld: the owner holds something else than what it now asks for.
-	ErrHeld = errors.New("owner holds another allocation")
+	ErrHeld = errors.New("owner has another allocation")
 	// ErrInvalid: the request or the record contradicts itself.
 	ErrInvalid = errors.New("invalid")
 )
@@ -30,7 +30,7 @@ var (
 // NoSubnetError names a subnet that is not there. It is an [ErrNoSubnet].
 type NoSubnetError struct{ Subnet string }
 
-func (e *NoSubnetError) Error() string { return fmt.Sprintf("subnet %s is not there", e.Subnet) }
+func (e *NoSubnetError) Error() string { return fmt.Sprintf("subnet %s does not exist", e.Subnet) }
 
 // Is reports whether target is [ErrNoSubnet].
 func (e *NoSubnetError) Is(target error) bool { return target == ErrNoSubnet }
@@ -48,7 +48,7 @@ func (e *ExhaustedError) Error() string {
 	where := ""
 	switch {
 	case e.Pool != "" && e.Holder == (model.Ref{}):
-		return fmt.Sprintf("pool %s of subnet %s has no %s address to give out", e.Pool, e.Subnet, e.Family)
+		return fmt.Sprintf("pool %s of subnet %s has no %s address to allocate", e.Pool, e.Subnet, e.Family)
 	case e.Pool != "":
 		return fmt.Sprintf("pool %s of subnet %s has no free %s address, all are in use, one of them by %s", e.Pool, e.Subnet, e.Family, e.Holder.Text())
 	}
@@ -70,7 +70,7 @@ type OutsideError struct {
 }
 
 func (e *OutsideError) Error() string {
-	return fmt.Sprintf("address %s is no host address of subnet %s (%s)", e.Addr, e.Subnet, cidrText(e.CIDR))
+	return fmt.Sprintf("address %s is not a host address of subnet %s (%s)", e.Addr, e.Subnet, cidrText(e.CIDR))
 }
 
 // Is reports whether target is [ErrOutside].

@@ -9,7 +9,7 @@ import "github.com/wovensdn/woven/pkg/model"
 func (a *Allocator) Complete(owner model.Ref) (Allocation, error) {
 	al, ok := a.owners[owner]
 	if !ok {
-		return Allocation{}, invalidf("%s holds nothing", owner.Text())
+		return Allocation{}, invalidf("%s has no allocation", owner.Text())
 	}
 	s := a.subnets[al.Subnet]
 	if s.def == nil {

@@ -33,9 +33,9 @@ func ParseAddressList(text string) (AddressList, error) {
 	case err != nil:
 		return nil, err
 	case len(list) == 0:
-		return nil, errors.New("it names no address")
+		return nil, errors.New("it has no address")
 	case list.Len() > maxListed:
-		return nil, fmt.Errorf("it names more than %d addresses; make an IPPool", maxListed)
+		return nil, fmt.Errorf("it has more than %d addresses; create an IPPool instead", maxListed)
 	}
 	return list, nil
 }
@@ -72,7 +72,7 @@ func parsePairs(text string) (AddressList, error) {
 			continue
 		}
 		if len(parts) > 2 {
-			return nil, fmt.Errorf("%s has more than one address for each family", quote(element))
+			return nil, fmt.Errorf("%s has more than one address of an IP family", quote(element))
 		}
 		run, err := parseRun(parts)
 		if err != nil {
@@ -100,12 +100,12 @@ func parseRun(parts []string) (run Dual[Range], err error) {
 			mine = &run.V4
 		}
 		if mine.First.IsValid() {
-			return run, fmt.Errorf("%s: both parts are of one address family", quote(strings.Join(parts, ",")))
+			return run, fmt.Errorf("%s: both parts have the same IP family", quote(strings.Join(parts, ",")))
 		}
 		*mine = r
 	}
 	if run.V4.First.IsValid() && run.V6.First.IsValid() && run.V4.Len() != run.V6.Len() {
-		return run, fmt.Errorf("%s and %s are not equally long", run.V4, run.V6)
+		return run, fmt.Errorf("%s and %s have different numbers of addresses", run.V4, run.V6)
 	}
 	return run, nil
 }

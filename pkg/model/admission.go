@@ -70,7 +70,7 @@ func SubnetProblems(s *Subnet, c AdmissionView) []Problem {
 	}
 	p.left(s, c)
 	if _, same := c.Vpc(s.Name); same {
-		p.warn("metadata.name", "there is a Vpc of this name, too: a router and a switch of one name are hard to tell apart")
+		p.warn("metadata.name", "there is a Vpc of this name, too: a router and a switch with the same name are easily confused")
 	}
 	if _, known := c.Vpc(s.Vpc); !known && s.Vpc != "" {
 		p.missing("spec.vpc", "there is no Vpc %s yet; the subnet waits for it", s.Vpc)
@@ -103,7 +103,7 @@ func (p *problems) left(s *Subnet, c AdmissionView) {
 	for _, ip := range c.IPs(s.Name) {
 		for _, addr := range Families(ip.Addrs) {
 			if prefix := s.CIDR.Of(addr); !prefix.IsValid() || !prefix.Contains(addr) {
-				p.fatal("spec.cidrBlock", "%s leaves out %s, the address of %s, IP %s", quote(PrefixesText(s.CIDR)), addr, userOf(ip), ip.Name)
+				p.fatal("spec.cidrBlock", "%s does not contain %s, the address of %s, IP %s", quote(PrefixesText(s.CIDR)), addr, userOf(ip), ip.Name)
 				return
 			}
 		}
@@ -131,7 +131,7 @@ func SubnetRemovalProblem(name string, c AdmissionView) (Problem, bool) {
 	if n > 1 {
 		more = fmt.Sprintf(" and %d more", n-1)
 	}
-	p.fatal("", "addresses of it are in use: %s by %s, IP %s%s", AddrsText(first.Addrs), userOf(first), first.Name, more)
+	p.fatal("", "its addresses are in use: %s by %s, IP %s%s", AddrsText(first.Addrs), userOf(first), first.Name, more)
 	return p.list[0], true
 }
 
@@ -176,7 +176,7 @@ func IPPoolProblems(pool *IPPool, c AdmissionView) []Problem {
 func VpcProblems(vpc *Vpc, c AdmissionView) []Problem {
 	p := problems{reason: ReasonVpcInvalid}
 	if _, ok := c.Subnet(vpc.Name); ok {
-		p.warn("metadata.name", "there is a Subnet of this name, too: a router and a switch of one name are hard to tell apart")
+		p.warn("metadata.name", "there is a Subnet of this name, too: a router and a switch with the same name are easily confused")
 	}
 	if vpc.DefaultSubnet != "" {
 		if _, ok := c.Subnet(vpc.DefaultSubnet); !ok {

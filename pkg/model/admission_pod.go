@@ -87,7 +87,7 @@ func (p *problems) pool(nic *PodNIC, field string, c AdmissionView) {
 	case !ok:
 		p.missing(field, "there is no IPPool %s yet; the pod waits for it", nic.Pool)
 	case nic.Subnet != "" && nic.Subnet != pool.Subnet:
-		p.fatal(field, "IPPool %s is of Subnet %s, and the annotation logical_switch names %s", pool.Name, pool.Subnet, nic.Subnet)
+		p.fatal(field, "IPPool %s is of Subnet %s, but the annotation logical_switch names %s", pool.Name, pool.Subnet, nic.Subnet)
 	}
 }
 
@@ -123,7 +123,7 @@ func (p *problems) outside(field string, subnets []*Subnet, addr netip.Addr) {
 	for _, s := range subnets {
 		texts = append(texts, s.Name+" ("+PrefixesText(s.CIDR)+")")
 	}
-	p.fatal(field, "%s is no host address of Subnet %s", addr, strings.Join(texts, ", "))
+	p.fatal(field, "%s is not a host address of Subnet %s", addr, strings.Join(texts, ", "))
 }
 
 // subnetOf finds the subnet that has an address for hosts; nil if there is none.

@@ -62,7 +62,7 @@ func (p *problems) options(field, text string, known map[string]bool) map[string
 		default:
 			value = braced(value)
 			if !optionValue.MatchString(value) || strings.Count(value, `"`)%2 != 0 || strings.Count(value, "{") != strings.Count(value, "}") {
-				p.warn(field, "the value of %s, %s, has characters that OVN cannot take", name, quote(value))
+				p.warn(field, "the value of %s, %s, has characters that OVN does not accept", name, quote(value))
 				continue
 			}
 			out[name] = value

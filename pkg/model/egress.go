@@ -87,7 +87,7 @@ func (p *problems) gatewayNodes(spec *v1.SubnetSpec) []GatewayNode {
 			switch {
 			case !addr.IsValid() || addr.Is4() != (slot == &node.Source.V4):
 			case slot.IsValid() && *slot != addr:
-				p.warn(field, "node %s: %s is a second address of its family besides %s", name, addr, *slot)
+				p.warn(field, "node %s: %s is a second address of the same IP family as %s", name, addr, *slot)
 			default:
 				*slot = addr
 			}
@@ -119,7 +119,7 @@ func (p *problems) externalEgress(spec *v1.SubnetSpec) *ExternalEgress {
 		p.warn(field, "%s: %s", quote(spec.ExternalEgressGateway), err)
 	}
 	if spec.NatOutgoing {
-		p.warn(field, "%s cannot be used while natOutgoing is true: the router outside would see addresses of nodes", quote(spec.ExternalEgressGateway))
+		p.warn(field, "%s cannot be used while natOutgoing is true: the external router would see node addresses", quote(spec.ExternalEgressGateway))
 	}
 	// The kernel's own tables: unspec, default, main and local (linux/rtnetlink.h, rt_class_t).
 	if id := spec.PolicyRoutingTableID; id == 0 || id >= 253 && id <= 255 {

@@ -41,7 +41,7 @@ func TestEgressFrom(t *testing.T) {
 			want: Egress{GatewayNodes: []GatewayNode{{Name: "n2"}, {Name: "n3", Source: Addrs{V4: addr("172.18.0.1")}}}},
 			problems: []string{
 				`spec.gatewayNode: "N_1" is not the name of a node`, `spec.gatewayNode: node n2: "nowhere" is not an address`,
-				"spec.gatewayNode: node n3: 172.18.0.2 is a second address of its family besides 172.18.0.1",
+				"spec.gatewayNode: node n3: 172.18.0.2 is a second address of the same IP family as 172.18.0.1",
 			},
 		},
 		"rules": {

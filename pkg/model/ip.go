@@ -82,7 +82,7 @@ func (p *problems) recordedAddrs(spec *v1.IPSpec) Addrs {
 		one.V6 = all.V6
 	}
 	if one == (Addrs{}) && !Fatal(p.list) && spec.MacAddress == "" {
-		p.fatal("spec.ipAddress", "it is empty, and so are v4IpAddress, v6IpAddress and macAddress: there is nothing to reserve")
+		p.fatal("spec.ipAddress", "it is empty, and so are v4IpAddress, v6IpAddress and macAddress: nothing to reserve")
 	}
 	return one
 }
@@ -100,7 +100,7 @@ func (p *problems) optionalAddrs(field, value string) Addrs {
 
 func (p *problems) agree(field string, one, all netip.Addr) {
 	if one.IsValid() && all.IsValid() && one != all {
-		p.fatal(field, "%s contradicts spec.ipAddress, which says %s", one, all)
+		p.fatal(field, "%s contradicts spec.ipAddress, which is %s", one, all)
 	}
 }
 

@@ -168,7 +168,7 @@ func PoolSetTaken(pool *IPPool, name string, others []*IPPool) (Problem, bool) {
 	p := problems{reason: ReasonIPPoolInvalid}
 	for _, other := range others {
 		if other.Name != pool.Name && older(other.Meta, pool.Meta) {
-			p.warn("spec.enableAddressSet", "the address set %s is that of IPPool %s, whose name differs in - and . only", name, other.Name)
+			p.warn("spec.enableAddressSet", "the address set %s is that of IPPool %s, whose name differs only in - and .", name, other.Name)
 			return p.list[0], true
 		}
 	}

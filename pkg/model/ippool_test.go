@@ -71,7 +71,7 @@ func TestIPPoolProblems(t *testing.T) {
 	for text, want := range map[string]string{
 		"10.17.0.300":              `spec.ips[0]: "10.17.0.300": `,
 		"10.17.0.9..10.17.0.8":     "it ends before it begins",
-		"10.17.0.9..fd00::1":       "the ends are of different address families",
+		"10.17.0.9..fd00::1":       "the ends have different IP families",
 		"10.17.0.0/33":             "is not a CIDR",
 		"224.0.0.0/8":              "is a multicast address",
 		"0.0.0.0/0":                "is an unspecified address",

@@ -111,7 +111,7 @@ func TestPodProblems(t *testing.T) {
 	for _, tc := range []struct{ key, value, want string }{
 		{annotations.IPAddress, "10.0.0.300", `metadata.annotations[ovn.kubernetes.io/ip_address]: "10.0.0.300": "10.0.0.300" is not an address: IPv4 field has value >255`},
 		{annotations.IPAddress, "10.0.0.3/24", `metadata.annotations[ovn.kubernetes.io/ip_address]: "10.0.0.3/24": "10.0.0.3/24" is not an address: unexpected character (at "/24")`},
-		{annotations.IPAddress, "10.0.0.3,10.0.0.4", `metadata.annotations[ovn.kubernetes.io/ip_address]: "10.0.0.3,10.0.0.4": both parts are of one address family`},
+		{annotations.IPAddress, "10.0.0.3,10.0.0.4", `metadata.annotations[ovn.kubernetes.io/ip_address]: "10.0.0.3,10.0.0.4": both parts have the same IP family`},
 		{annotations.IPAddress, "224.0.0.1", `metadata.annotations[ovn.kubernetes.io/ip_address]: "224.0.0.1": 224.0.0.1 is a multicast address`},
 		{annotations.IPAddress, "255.255.255.255", `metadata.annotations[ovn.kubernetes.io/ip_address]: "255.255.255.255": 255.255.255.255 is a reserved or broadcast address (RFC 1112, 4)`},
 		{annotations.IPAddress, "fe80::1%eth0", `metadata.annotations[ovn.kubernetes.io/ip_address]: "fe80::1%eth0": "fe80::1%eth0" is not a plain IPv4 or IPv6 address`},
@@ -318,11 +318,11 @@ func TestIPFrom(t *testing.T) {
 		want string
 	}{
 		"no subnet":    {v1.IPSpec{IPAddress: "10.0.0.1"}, "spec.subnet: it is empty: an address belongs to a Subnet"},
-		"nothing":      {v1.IPSpec{Subnet: "s"}, "spec.ipAddress: it is empty, and so are v4IpAddress, v6IpAddress and macAddress: there is nothing to reserve"},
+		"nothing":      {v1.IPSpec{Subnet: "s"}, "spec.ipAddress: it is empty, and so are v4IpAddress, v6IpAddress and macAddress: nothing to reserve"},
 		"bad text":     {v1.IPSpec{Subnet: "s", IPAddress: "x"}, `spec.ipAddress: "x": "x" is not an address: unable to parse IP`},
 		"wrong family": {v1.IPSpec{Subnet: "s", V4IPAddress: "fd00::1"}, "spec.v4IpAddress: fd00::1 is an IPv6 address"},
 		"wrong other":  {v1.IPSpec{Subnet: "s", V6IPAddress: "10.0.0.1"}, "spec.v6IpAddress: 10.0.0.1 is an IPv4 address"},
-		"contradicts":  {v1.IPSpec{Subnet: "s", IPAddress: "10.0.0.1", V4IPAddress: "10.0.0.2"}, "spec.v4IpAddress: 10.0.0.2 contradicts spec.ipAddress, which says 10.0.0.1"},
+		"contradicts":  {v1.IPSpec{Subnet: "s", IPAddress: "10.0.0.1", V4IPAddress: "10.0.0.2"}, "spec.v4IpAddress: 10.0.0.2 contradicts spec.ipAddress, which is 10.0.0.1"},
 		"bad MAC":      {v1.IPSpec{Subnet: "s", MacAddress: "x"}, `spec.macAddress: "x": not a MAC address such as 00:00:00:6f:a1:02`},
 	} {
 		_, list := IPFrom(&v1.IP{Spec: tc.spec})

@@ -58,7 +58,7 @@ func OverlapsNode(s Subnet, n Node) (Problem, bool) {
 			continue
 		}
 		if problem.Fatal = older(n.Meta, s.Meta); !problem.Fatal {
-			problem.Message += ", which came later: pods of the Subnet's Vpc do not reach the node"
+			problem.Message += ", which was added later: pods of the Subnet's Vpc cannot reach the node"
 		}
 		return problem, true
 	}
@@ -80,7 +80,7 @@ func covers(s Subnet, addr netip.Addr, what string) (Problem, bool) {
 	}
 	prefix := s.CIDR.Of(addr)
 	p := problems{reason: ReasonSubnetInvalid}
-	p.fatal("spec.cidrBlock", "%s of Subnet %s holds %s", prefix, s.Name, what)
+	p.fatal("spec.cidrBlock", "%s of Subnet %s contains %s", prefix, s.Name, what)
 	return p.list[0], true
 }
 

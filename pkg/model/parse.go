@@ -43,7 +43,7 @@ func ParseRange(text string) (Range, error) {
 		return Range{}, err
 	}
 	if r.First.Is4() != r.Last.Is4() {
-		return Range{}, errors.New("the ends are of different address families")
+		return Range{}, errors.New("the ends have different IP families")
 	}
 	if r.Last.Less(r.First) {
 		return Range{}, fmt.Errorf("it ends before it begins: %s is lower than %s", r.Last, r.First)
@@ -69,7 +69,7 @@ func text[T fmt.Stringer](values []T) string {
 func parseDual[T any](text string, parse func(string) (value T, is4 bool, err error)) (Dual[T], error) {
 	parts := strings.Split(text, ",")
 	if len(parts) > 2 {
-		return Dual[T]{}, fmt.Errorf("it has %d parts; at most one for IPv4 and one for IPv6 are possible", len(parts))
+		return Dual[T]{}, fmt.Errorf("it has %d parts; at most one for IPv4 and one for IPv6 are allowed", len(parts))
 	}
 	var out Dual[T]
 	var has4, has6 bool
@@ -79,7 +79,7 @@ func parseDual[T any](text string, parse func(string) (value T, is4 bool, err er
 		case err != nil:
 			return Dual[T]{}, err
 		case is4 && has4 || !is4 && has6:
-			return Dual[T]{}, errors.New("both parts are of one address family")
+			return Dual[T]{}, errors.New("both parts have the same IP family")
 		case is4:
 			out.V4, has4 = value, true
 		default:

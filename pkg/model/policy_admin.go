@@ -55,7 +55,7 @@ func BaselineAdminNetworkPolicyFrom(o *v1alpha1.BaselineAdminNetworkPolicy) (Pol
 	in := baselinePolicyOf(&o.Spec)
 	for _, rule := range append(in.ingress, in.egress...) {
 		if rule.action == string(v1alpha1.AdminNetworkPolicyRuleActionPass) {
-			r.fatal(rule.field+".action", "there is no tier to pass to")
+			r.fatal(rule.field+".action", "there is no later tier to pass to")
 		}
 	}
 	r.admin(&p, in, o.Annotations)
@@ -88,7 +88,7 @@ func (r *policyReader) priority(n int32) int {
 func (r *policyReader) admin(p *Policy, in adminPolicy, all map[string]string) {
 	subject, known := r.adminPeer(in.subject)
 	if !known {
-		r.fatal(in.subject.field, "it says no subject that is known here")
+		r.fatal(in.subject.field, "it has no known subject")
 	}
 	if len(subject.Groups) == 1 {
 		p.Subject = subject.Groups[0]
@@ -107,7 +107,7 @@ func (r *policyReader) admin(p *Policy, in adminPolicy, all map[string]string) {
 func (r *policyReader) levels(field string, side *PolicySide) {
 	levels := side.Levels()
 	if len(levels) > 0 && levels[len(levels)-1] >= PolicyLevels {
-		r.fatal(field, "the actions of its rules alternate %d times, and only %d times can be told apart: put rules of one action together", levels[len(levels)-1], PolicyLevels-1)
+		r.fatal(field, "the actions of its rules alternate %d times, at most %d times are supported: group rules of the same action", levels[len(levels)-1], PolicyLevels-1)
 	}
 }
 
@@ -136,9 +136,9 @@ func (r *policyReader) adminRule(in adminRule) PolicyRule {
 		switch {
 		case !known:
 			closed = true
-			r.warn(peer.field, "it says no peer that is known here; the rule %s", closing(action))
+			r.warn(peer.field, "it has no known peer; the rule %s", closing(action))
 		case len(peer.domains) > 0 && action != PolicyAllow:
-			r.fatal(peer.field+".domainNames", "only rules that allow may have domain names")
+			r.fatal(peer.field+".domainNames", "only rules with the action Allow may have domain names")
 		case len(peer.domains) > 0:
 			r.warn(peer.field+".domainNames", "domain names are not supported; this peer matches nothing")
 		}
@@ -184,7 +184,7 @@ func (r *policyReader) adminPeer(in adminPeer) (out PolicyRule, known bool) {
 		}
 	}
 	if set > 1 {
-		r.fatal(in.field, "it says %d kinds of peers where one may be", set)
+		r.fatal(in.field, "it has %d kinds of peers, at most one is allowed", set)
 	}
 	if in.namespaces != nil {
 		if text, ok := r.selector(in.field+".namespaces", in.namespaces); ok {

@@ -139,17 +139,17 @@ func TestAdminPoliciesThatAreWrong(t *testing.T) {
 		{anp, "{priority: 1001, subject: {namespaces: {}}}", "spec.priority: 1001 is not between 0 and 1000"},
 		{cnp, "{tier: Admin, priority: -1, subject: {namespaces: {}}}", "spec.priority: -1 is not"},
 		{cnp, "{tier: Default, subject: {namespaces: {}}}", `spec.tier: "Default" is neither`},
-		{anp, "{}", "spec.subject: it says no subject"},
-		{anp, "{subject: {namespaces: {}, pods: {}}}", "spec.subject: it says 2 kinds"},
+		{anp, "{}", "spec.subject: it has no known subject"},
+		{anp, "{subject: {namespaces: {}, pods: {}}}", "spec.subject: it has 2 kinds"},
 		{cnp, "{tier: Admin, subject: {pods: {podSelector: {matchExpressions: [{key: a, operator: Is}]}}}}", "spec.subject.pods.podSelector: it is not a label selector"},
 		{anp, rule("{action: Log, from: [{namespaces: {}}]}"), `spec.ingress[0].action: "Log" is not known`},
-		{banp, rule("{action: Pass, from: [{namespaces: {}}]}"), "spec.ingress[0].action: there is no tier to pass to"},
+		{banp, rule("{action: Pass, from: [{namespaces: {}}]}"), "spec.ingress[0].action: there is no later tier to pass to"},
 		{anp, rule("{action: Deny, from: []}"), "spec.ingress[0]: it has no peers"},
 		{anp, rule("{action: Deny, from: [{namespaces: {matchLabels: {a: '-'}}}]}"), "spec.ingress[0].from[0].namespaces: it is not a label selector"},
-		{anp, rule("{action: Deny, from: [{namespaces: {}, pods: {}}]}"), "spec.ingress[0].from[0]: it says 2 kinds of peers"},
+		{anp, rule("{action: Deny, from: [{namespaces: {}, pods: {}}]}"), "spec.ingress[0].from[0]: it has 2 kinds of peers"},
 		{anp, out("{action: Deny, to: [{nodes: {matchLabels: {a: '-'}}}]}"), "spec.egress[0].to[0].nodes: it is not a label selector"},
 		{banp, out("{action: Deny, to: [{networks: [10.0.0.0/8, 10.0.0.0]}]}"), `spec.egress[0].to[0].networks[1]: "10.0.0.0" is not a CIDR`},
-		{anp, out("{action: Deny, to: [{domainNames: [example.org]}]}"), "spec.egress[0].to[0].domainNames: only rules that allow"},
+		{anp, out("{action: Deny, to: [{domainNames: [example.org]}]}"), "spec.egress[0].to[0].domainNames: only rules with the action Allow"},
 		{anp, ports(""), "spec.ingress[0].ports: the list is empty"},
 		{anp, ports("{}"), "spec.ingress[0].ports[0]: exactly one of portNumber"},
 		{anp, ports("{portNumber: {port: 80}, namedPort: web}"), "spec.ingress[0].ports[0]: exactly one of portNumber"},
@@ -182,15 +182,15 @@ func TestAdminRulesFailClosed(t *testing.T) {
 		want          PolicyRule
 	}{
 		{
-			"{name: x, action: Allow, to: [{namespaces: {}}, {}], ports: [{portNumber: {port: 80}}]}", "spec.egress[0].to[1]: it says no peer that is known here; the rule matches nothing",
+			"{name: x, action: Allow, to: [{namespaces: {}}, {}], ports: [{portNumber: {port: 80}}]}", "spec.egress[0].to[1]: it has no known peer; the rule matches nothing",
 			PolicyRule{Name: "x", Action: PolicyAllow},
 		},
 		{
-			"{name: x, action: Deny, to: [{}, {nodes: {}}], ports: [{portNumber: {port: 80}}]}", "spec.egress[0].to[0]: it says no peer that is known here; the rule denies everything",
+			"{name: x, action: Deny, to: [{}, {nodes: {}}], ports: [{portNumber: {port: 80}}]}", "spec.egress[0].to[0]: it has no known peer; the rule denies everything",
 			PolicyRule{Name: "x", Action: PolicyDeny, Everyone: true},
 		},
 		{
-			"{action: Pass, to: [{networks: []}]}", "spec.egress[0].to[0]: it says no peer that is known here; the rule denies everything",
+			"{action: Pass, to: [{networks: []}]}", "spec.egress[0].to[0]: it has no known peer; the rule denies everything",
 			PolicyRule{Action: PolicyDeny, Everyone: true},
 		},
 		{

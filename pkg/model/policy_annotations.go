@@ -50,7 +50,7 @@ func (r *policyReader) policyLog(all map[string]string) (log PolicyLog) {
 	if text := strings.TrimSpace(all[annotations.ACLLogMeterRate]); text != "" {
 		rate, err := strconv.ParseInt(text, 10, 32) // more lines a second nobody reads
 		if err != nil || rate < 1 {
-			r.warn(AnnotationField(annotations.ACLLogMeterRate), "%s is not a number of lines a second, from 1", quote(text))
+			r.warn(AnnotationField(annotations.ACLLogMeterRate), "%s is not a number of lines per second of at least 1", quote(text))
 			return log
 		}
 		log.Rate = int(rate)
@@ -75,7 +75,7 @@ func (r *policyReader) policyFor(p *Policy, text string) {
 		case slash && len(validation.IsDNS1123Label(namespace)) == 0 && notAName(name) == "":
 			p.Providers = append(p.Providers, AttachmentProvider(name, namespace))
 		default:
-			r.warn(field, "%s is neither %s nor <namespace>/<name> of a NetworkAttachmentDefinition; it is left out", quote(token), annotations.DefaultProvider)
+			r.warn(field, "%s is neither %s nor <namespace>/<name> of a NetworkAttachmentDefinition; it is ignored", quote(token), annotations.DefaultProvider)
 		}
 	}
 	slices.Sort(p.Providers)

@@ -33,7 +33,7 @@ var otherReasons = []Reason{
 	{
 		Name: ReasonWaiting, Class: ReasonOfCondition, On: []Kind{KindSubnet, KindVpc, KindIPPool}, Condition: "Ready=False",
 		Meaning: "The rows of the object are not yet in the northbound database.",
-		Remedy:  "If it lasts for more than a few seconds, check that the controller is ready (/readyz), that one replica leads (woven_leading) and that the northbound database is connected (woven_nb_connected).",
+		Remedy:  "If this lasts for more than a few seconds, check that the controller is ready (/readyz), that one replica leads (woven_leading) and that the northbound database is connected (woven_nb_connected).",
 	},
 	{
 		Name: ReasonResolved, Class: ReasonOfCondition, On: []Kind{KindSubnet, KindVpc, KindIPPool}, Condition: "Error=False",
@@ -41,11 +41,11 @@ var otherReasons = []Reason{
 	},
 	{
 		Name: ReasonNodeReachable, Class: ReasonOfCondition, On: []Kind{KindNode}, Condition: "NetworkUnavailable=False",
-		Meaning: "The gateway of the join Subnet answers the node's pings through ovn0.",
+		Meaning: "The gateway of the join Subnet replies to the node's pings through ovn0.",
 	},
 	{
 		Name: ReasonNodeUnreachable, Class: ReasonOfCondition, On: []Kind{KindNode}, Condition: "NetworkUnavailable=True",
-		Meaning: "The gateway of the join Subnet does not answer the node's pings through ovn0. The node gets no new pods.",
+		Meaning: "The gateway of the join Subnet does not reply to the node's pings through ovn0. The node gets no new pods.",
 		Remedy:  "Check on the node that ovn-controller and ovs-vswitchd run and are connected to the southbound database, and that the controller has created the port node-NAME (ovn-nbctl show join). The log of woven-cniserver names what is missing.",
 	},
 	{
@@ -60,12 +60,12 @@ var otherReasons = []Reason{
 	},
 	{
 		Name: ReasonNotFound, Class: ReasonOfAdmission, On: []Kind{KindPod, KindNamespace, KindIP, KindIPPool, KindSubnet, KindVpc},
-		Meaning: "The object names another object that does not exist yet. The webhook answers with a warning and admits the object, which waits.",
+		Meaning: "The object names another object that does not exist yet. The webhook returns a warning and admits the object, which waits.",
 		Remedy:  "Create the missing object, or correct the name.",
 	},
 	{
 		Name: ReasonVpcInvalid, Class: ReasonOfAdmission, On: []Kind{KindVpc},
-		Meaning: "The Vpc has the name of a Subnet, so that a router and a switch of OVN have the same name. The webhook answers with a warning and admits the Vpc.",
+		Meaning: "The Vpc has the name of a Subnet, so that a router and a switch of OVN have the same name. The webhook returns a warning and admits the Vpc.",
 		Remedy:  "Use another name for one of the two.",
 	},
 }

@@ -57,7 +57,7 @@ var problemReasons = []Reason{
 	{
 		Name: ReasonAcquireAddressFailed, On: []Kind{KindPod, KindNode, KindIP},
 		Meaning: "No address could be allocated: the Subnet, pool or list is exhausted, or the requested address or MAC is taken, reserved for a gateway or outside of the Subnet. The owner waits, and is tried again as soon as an address is released.",
-		Remedy:  "If addresses are exhausted, enlarge the Subnet's cidrBlock or the IPPool, bind another Subnet to the namespace, or delete pods. If the address is taken, release it at the holder that the message names, or ask for another one.",
+		Remedy:  "If addresses are exhausted, enlarge the Subnet's cidrBlock or the IPPool, bind another Subnet to the namespace, or delete pods. If the address is taken, release it at the holder that the message names, or request another one.",
 	},
 	{
 		Name: ReasonAddressConflict, On: []Kind{KindPod, KindIP},
@@ -72,16 +72,16 @@ var problemReasons = []Reason{
 	{
 		Name: ReasonVMRunsElsewhere, On: []Kind{KindPod},
 		Meaning: "Another pod runs the same KubeVirt virtual machine and has its address. This pod gets the address when the other one is gone; live migration that keeps the address is not supported.",
-		Remedy:  "Wait until the older pod has ended. If it hangs, delete it.",
+		Remedy:  "Wait until the older pod has terminated. If it hangs, delete it.",
 	},
 	{
 		Name: ReasonServiceSourceExhausted, On: []Kind{KindNode},
-		Meaning: "The range of --node-service-cidr is too small for the nodes' Subnet: this node has no source address towards Services, so that processes on the host do not reach them.",
+		Meaning: "The range of --node-service-cidr is too small for the nodes' Subnet: this node has no source address for Services, so processes on the host cannot reach them.",
 		Remedy:  "Start the controller with a --node-service-cidr of the same size as --node-switch-cidr, or larger.",
 	},
 	{
 		Name: ReasonSubnetInUse, On: []Kind{KindSubnet},
-		Meaning: "The Subnet is being deleted while addresses of it are in use. It stays, and is complete, until the last one is released.",
+		Meaning: "The Subnet is being deleted while addresses of it are in use. It keeps working until the last one is released.",
 		Remedy:  "Delete the pods and IP objects of the Subnet: kubectl get ip -l ovn.kubernetes.io/subnet=NAME lists them.",
 	},
 	{
@@ -91,17 +91,17 @@ var problemReasons = []Reason{
 	},
 	{
 		Name: ReasonVpcInUse, On: []Kind{KindVpc},
-		Meaning: "The Vpc is being deleted while Subnets are in it. It stays until the last one is gone.",
+		Meaning: "The Vpc is being deleted while Subnets are in it. It stays until the last one is deleted.",
 		Remedy:  "Delete the Subnets of the Vpc; status.subnets lists them.",
 	},
 	{
 		Name: ReasonNotSupported, On: []Kind{KindSubnet, KindPod},
-		Meaning: "The object asks for something that Woven does not do yet, such as a VLAN or another provider. That part is ignored.",
+		Meaning: "The object requests something that Woven does not support yet, such as a VLAN or another provider. That part is ignored.",
 		Remedy:  "Remove the field that the message names, or use another way; the message says what is supported.",
 	},
 	{
 		Name: ReasonNoReadyGateway, On: []Kind{KindSubnet},
-		Meaning: "No gateway node of the centralized Subnet is ready. The last choice stays; pods of the Subnet may not reach the outside.",
+		Meaning: "No gateway node of the centralized Subnet is ready. The last choice stays; pods of the Subnet may not reach destinations outside the cluster.",
 		Remedy:  "Check the nodes in spec.gatewayNode and spec.gatewayNodeSelectors: they must exist, be Ready and run woven-cniserver, which renews a Lease with the label woven/gateway=true.",
 	},
 	{
@@ -116,12 +116,12 @@ var problemReasons = []Reason{
 	},
 	{
 		Name: ReasonNotReachedFromOutside, On: []Kind{KindService},
-		Meaning: "The Service is in a Vpc other than the default one. Pods of that Vpc reach it; its NodePorts and external addresses do not work.",
+		Meaning: "The Service is in a Vpc other than the default one. Pods of that Vpc can reach it; its NodePorts and external addresses do not work.",
 		Remedy:  "Use type ClusterIP for Services of such a Vpc, or run the pods in the default Vpc.",
 	},
 	{
 		Name: ReasonSourceNotKept, On: []Kind{KindService},
-		Meaning: "With externalTrafficPolicy: Local, a backend in a centralized Subnet sees the address of its node instead of the client's, because its replies leave by the gateway node.",
+		Meaning: "With externalTrafficPolicy: Local, a backend in a centralized Subnet sees the address of its node instead of the client's, because its replies leave through the gateway node.",
 		Remedy:  "Run the backends in a Subnet with gatewayType: distributed if they need the client's address.",
 	},
 	{

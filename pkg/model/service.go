@@ -98,7 +98,7 @@ func ServiceFrom(o *corev1.Service) (Service, []Problem) {
 	for _, port := range o.Spec.Ports {
 		protocol, known := protocols[port.Protocol]
 		if !known || port.Port < 1 || port.Port > 65535 {
-			p.warn("spec.ports", "port %d/%s is left out: it is no port of TCP, UDP or SCTP", port.Port, port.Protocol)
+			p.warn("spec.ports", "port %d/%s is ignored: it is not a TCP, UDP or SCTP port", port.Port, port.Protocol)
 			continue
 		}
 		s.Ports = append(s.Ports, ServicePort{Name: port.Name, Protocol: protocol, Port: uint16(port.Port), NodePort: portNumber(port.NodePort)})
@@ -124,7 +124,7 @@ func clusterIPs(p *problems, o *corev1.Service) (out Addrs) {
 		addr, err := parseAddr(text)
 		switch {
 		case err != nil:
-			p.warn("spec.clusterIPs", "it is left out: %s", err)
+			p.warn("spec.clusterIPs", "it is ignored: %s", err)
 		case addr.Is4():
 			out.V4 = addr
 		default:
@@ -178,7 +178,7 @@ func (s *EndpointSlice) endpoint(p *problems, e *discoveryv1.Endpoint) {
 	}
 	addr, err := parseAddr(e.Addresses[0])
 	if err != nil {
-		p.warn("endpoints", "an endpoint is left out: %s", err)
+		p.warn("endpoints", "an endpoint is ignored: %s", err)
 		return
 	}
 	if pod := e.TargetRef; pod != nil && pod.Kind == "Pod" && pod.Namespace == s.Namespace {

@@ -44,7 +44,7 @@ func portNumber(n int32) uint16 {
 func externalOf(p *problems, o *corev1.Service) (e External) {
 	for _, text := range o.Spec.ExternalIPs {
 		if addr, err := parseAddr(text); err != nil {
-			p.warn("spec.externalIPs", "it is left out: %s", err)
+			p.warn("spec.externalIPs", "it is ignored: %s", err)
 		} else {
 			e.IPs = append(e.IPs, addr)
 		}
@@ -73,7 +73,7 @@ func ingressAddresses(p *problems, list []corev1.LoadBalancerIngress) (out []net
 			continue // a name, or the load balancer sends to NodePorts itself
 		}
 		if addr, err := parseAddr(list[i].IP); err != nil {
-			p.warn("status.loadBalancer.ingress", "it is left out: %s", err)
+			p.warn("status.loadBalancer.ingress", "it is ignored: %s", err)
 		} else {
 			out = append(out, addr)
 		}
@@ -89,7 +89,7 @@ func sourceRanges(p *problems, texts []string) (out []netip.Prefix) {
 	for _, text := range texts {
 		prefix, err := parsePrefix(text)
 		if err != nil {
-			p.warn("spec.loadBalancerSourceRanges", "it lets nobody in: %s", err)
+			p.warn("spec.loadBalancerSourceRanges", "it allows no source: %s", err)
 			out = append(out, nobody...)
 			continue
 		}

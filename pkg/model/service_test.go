@@ -97,9 +97,9 @@ func TestServiceFrom(t *testing.T) {
 
 func TestServiceProblems(t *testing.T) {
 	for want, change := range map[string]func(*corev1.Service){
-		`spec.clusterIPs: it is left out: "10.96" is not an address`: func(o *corev1.Service) { o.Spec.ClusterIPs = []string{"10.96"} },
-		"spec.ports: port 80/ICMP is left out":                       func(o *corev1.Service) { o.Spec.Ports[0].Protocol = "ICMP" },
-		"spec.ports: port 70000/TCP is left out":                     func(o *corev1.Service) { o.Spec.Ports[0].Port = 70000 },
+		`spec.clusterIPs: it is ignored: "10.96" is not an address`: func(o *corev1.Service) { o.Spec.ClusterIPs = []string{"10.96"} },
+		"spec.ports: port 80/ICMP is ignored":                       func(o *corev1.Service) { o.Spec.Ports[0].Protocol = "ICMP" },
+		"spec.ports: port 70000/TCP is ignored":                     func(o *corev1.Service) { o.Spec.Ports[0].Port = 70000 },
 	} {
 		_, problems := ServiceFrom(serviceObject(change))
 		if len(problems) != 1 || problems[0].Fatal || problems[0].Reason != ReasonServiceInvalid || !strings.HasPrefix(problems[0].Error(), want) {
@@ -167,7 +167,7 @@ func TestEndpointSliceFrom(t *testing.T) {
 		t.Errorf("it is for the DNS, and not for proxies: %v", got)
 	}
 	_, problems = EndpointSliceFrom(sliceObject(endpoint("10.0.0", "", "", "")))
-	if len(problems) != 1 || problems[0].Fatal || !strings.HasPrefix(problems[0].Error(), `endpoints: an endpoint is left out: "10.0.0" is not an address`) {
+	if len(problems) != 1 || problems[0].Fatal || !strings.HasPrefix(problems[0].Error(), `endpoints: an endpoint is ignored: "10.0.0" is not an address`) {
 		t.Errorf("problems: %v", problems)
 	}
 }

@@ -120,7 +120,7 @@ func (p *problems) network(s *Subnet) {
 		s.Vpc = DefaultVpc
 	}
 	if s.Vpc == s.Name {
-		p.fatal("spec.vpc", "%s is the name of the Subnet itself: the ports between router and switch would have one name", quote(s.Vpc))
+		p.fatal("spec.vpc", "%s is the name of the Subnet itself: the ports between router and switch would have the same name", quote(s.Vpc))
 	}
 	if s.GatewayType == "" && s.Vpc == DefaultVpc {
 		s.GatewayType = GatewayDistributed
@@ -149,7 +149,7 @@ func (p *problems) cidr(spec *v1.SubnetSpec) Prefixes {
 			return Prefixes{}
 		}
 		if prefix.IsSingleIP() {
-			p.fatal(field, "%s is a single address: there is none left for pods", prefix)
+			p.fatal(field, "%s is a single address: no address is left for pods", prefix)
 			return Prefixes{}
 		}
 	}
@@ -179,7 +179,7 @@ func (p *problems) gatewayOf(addr netip.Addr, prefix netip.Prefix, cidrBlock str
 	const field = "spec.gateway"
 	switch {
 	case !prefix.IsValid() && addr.IsValid():
-		p.fatal(field, "%s is of an address family that cidrBlock %s lacks", addr, quote(cidrBlock))
+		p.fatal(field, "%s has an IP family that cidrBlock %s does not have", addr, quote(cidrBlock))
 		return netip.Addr{}
 	case !prefix.IsValid():
 		return netip.Addr{}

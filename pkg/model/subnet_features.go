@@ -30,7 +30,7 @@ func (p *problems) interconnection(spec *v1.SubnetSpec, s Subnet) {
 	for _, text := range csv(spec.U2OInterconnectionIP) {
 		addr, ok := p.inside(field, text, s)
 		if ok && (addr == s.Gateway.V4 || addr == s.Gateway.V6) {
-			p.warn(field, "%s is the gateway of the subnet, which is another router", addr)
+			p.warn(field, "%s is the gateway of the subnet, which is a different router", addr)
 		}
 	}
 }
@@ -43,7 +43,7 @@ func (p *problems) inside(field, text string, s Subnet) (netip.Addr, bool) {
 		return netip.Addr{}, false
 	}
 	if prefix := s.CIDR.Of(addr); !prefix.IsValid() || !HostRange(prefix).Contains(addr) {
-		p.warn(field, "%s is no host address of the CIDR %s", addr, quote(PrefixesText(s.CIDR)))
+		p.warn(field, "%s is not a host address of the CIDR %s", addr, quote(PrefixesText(s.CIDR)))
 		return netip.Addr{}, false
 	}
 	return addr, true

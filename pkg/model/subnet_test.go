@@ -141,28 +141,28 @@ func TestSubnetProblems(t *testing.T) {
 	}{
 		"no CIDR":         {func(s *v1.SubnetSpec) { s.CIDRBlock = "" }, `spec.cidrBlock: it is empty; only an underlay subnet (spec.vlan) may have no CIDR`, true},
 		"bad CIDR":        {func(s *v1.SubnetSpec) { s.CIDRBlock = "10.0.0.0/33" }, `spec.cidrBlock: "10.0.0.0/33": "10.0.0.0/33" is not a CIDR: prefix length out of range`, true},
-		"three CIDRs":     {func(s *v1.SubnetSpec) { s.CIDRBlock = "10.0.0.0/24,fd00::/64,fd01::/64" }, `spec.cidrBlock: "10.0.0.0/24,fd00::/64,fd01::/64": it has 3 parts; at most one for IPv4 and one for IPv6 are possible`, true},
-		"one family":      {func(s *v1.SubnetSpec) { s.CIDRBlock = "10.0.0.0/24,10.1.0.0/24" }, `spec.cidrBlock: "10.0.0.0/24,10.1.0.0/24": both parts are of one address family`, true},
+		"three CIDRs":     {func(s *v1.SubnetSpec) { s.CIDRBlock = "10.0.0.0/24,fd00::/64,fd01::/64" }, `spec.cidrBlock: "10.0.0.0/24,fd00::/64,fd01::/64": it has 3 parts; at most one for IPv4 and one for IPv6 are allowed`, true},
+		"one family":      {func(s *v1.SubnetSpec) { s.CIDRBlock = "10.0.0.0/24,10.1.0.0/24" }, `spec.cidrBlock: "10.0.0.0/24,10.1.0.0/24": both parts have the same IP family`, true},
 		"loopback":        {func(s *v1.SubnetSpec) { s.CIDRBlock = "127.0.0.0/8" }, `spec.cidrBlock: 127.0.0.0/8 begins with 127.0.0.0, which is a loopback address`, true},
 		"multicast":       {func(s *v1.SubnetSpec) { s.CIDRBlock = "ff00::/64" }, `spec.cidrBlock: ff00::/64 begins with ff00::, which is a multicast address`, true},
 		"link-local":      {func(s *v1.SubnetSpec) { s.CIDRBlock = "fe80::/64" }, `spec.cidrBlock: fe80::/64 begins with fe80::, which is a link-local address`, true},
 		"everything":      {func(s *v1.SubnetSpec) { s.CIDRBlock = "0.0.0.0/0" }, `spec.cidrBlock: 0.0.0.0/0 begins with 0.0.0.0, which is an unspecified address (RFC 1122, 3.2.1.3)`, true},
 		"mapped":          {func(s *v1.SubnetSpec) { s.CIDRBlock = "::ffff:10.0.0.0/120" }, `spec.cidrBlock: "::ffff:10.0.0.0/120": "::ffff:10.0.0.0/120" is not a plain IPv4 or IPv6 prefix`, true},
-		"single":          {func(s *v1.SubnetSpec) { s.CIDRBlock = "10.0.0.1/32" }, `spec.cidrBlock: 10.0.0.1/32 is a single address: there is none left for pods`, true},
+		"single":          {func(s *v1.SubnetSpec) { s.CIDRBlock = "10.0.0.1/32" }, `spec.cidrBlock: 10.0.0.1/32 is a single address: no address is left for pods`, true},
 		"gateway outside": {func(s *v1.SubnetSpec) { s.Gateway = "10.0.1.1" }, `spec.gateway: 10.0.1.1 is not in the CIDR 10.0.0.0/24`, true},
 		"gateway network": {func(s *v1.SubnetSpec) { s.Gateway = "10.0.0.255" }, `spec.gateway: 10.0.0.255 is the network or broadcast address of the CIDR 10.0.0.0/24`, true},
 		"gateway text":    {func(s *v1.SubnetSpec) { s.Gateway = "10.0.0" }, `spec.gateway: "10.0.0": "10.0.0" is not an address: IPv4 address too short`, true},
 		"gateway family": {
 			func(s *v1.SubnetSpec) { s.CIDRBlock, s.Gateway = "10.0.0.0/24", "fd00::1" },
-			`spec.gateway: fd00::1 is of an address family that cidrBlock "10.0.0.0/24" lacks`, true,
+			`spec.gateway: fd00::1 has an IP family that cidrBlock "10.0.0.0/24" does not have`, true,
 		},
 		"exclude text":     {func(s *v1.SubnetSpec) { s.ExcludeIPs = []string{"10.0.0.5-7"} }, `spec.excludeIps: "10.0.0.5-7": "10.0.0.5-7" is not an address: unexpected character (at "-7")`, true},
 		"exclude reversed": {func(s *v1.SubnetSpec) { s.ExcludeIPs = []string{"10.0.0.7..10.0.0.5"} }, `spec.excludeIps: "10.0.0.7..10.0.0.5": it ends before it begins: 10.0.0.5 is lower than 10.0.0.7`, true},
-		"exclude families": {func(s *v1.SubnetSpec) { s.ExcludeIPs = []string{"10.0.0.7..fd00::1"} }, `spec.excludeIps: "10.0.0.7..fd00::1": the ends are of different address families`, true},
+		"exclude families": {func(s *v1.SubnetSpec) { s.ExcludeIPs = []string{"10.0.0.7..fd00::1"} }, `spec.excludeIps: "10.0.0.7..fd00::1": the ends have different IP families`, true},
 		"exclude outside":  {func(s *v1.SubnetSpec) { s.ExcludeIPs = []string{"10.0.0.7..10.0.1.5"} }, `spec.excludeIps: 10.0.0.7..10.0.1.5 is not in the CIDR 10.0.0.0/24,fd00::/64`, true},
 		"exclude nothing":  {func(s *v1.SubnetSpec) { *s = v1.SubnetSpec{Vlan: "v", ExcludeIPs: []string{"10.0.0.7"}} }, `spec.excludeIps: "10.0.0.7": without a CIDR there is no address to exclude`, true},
 		"gateway type":     {func(s *v1.SubnetSpec) { s.GatewayType = "both" }, `spec.gatewayType: "both" is neither distributed nor centralized`, true},
-		"vpc":              {func(s *v1.SubnetSpec) { s.Vpc = "apps" }, `spec.vpc: "apps" is the name of the Subnet itself: the ports between router and switch would have one name`, true},
+		"vpc":              {func(s *v1.SubnetSpec) { s.Vpc = "apps" }, `spec.vpc: "apps" is the name of the Subnet itself: the ports between router and switch would have the same name`, true},
 		"provider":         {func(s *v1.SubnetSpec) { s.Provider = "a_b" }, `spec.provider: "a_b" cannot begin an annotation: `, true},
 		"mtu":              {func(s *v1.SubnetSpec) { s.Mtu = 1279 }, `spec.mtu: 1279 is less than 1280, the least that IPv6 works with (RFC 8200, 5)`, true},
 		"selector": {func(s *v1.SubnetSpec) {
@@ -170,16 +170,16 @@ func TestSubnetProblems(t *testing.T) {
 		}, `spec.namespaceSelectors: element 0 is not a label selector and selects nothing: "Is" is not a valid label selector operator`, false},
 		"gateway node":    {func(s *v1.SubnetSpec) { s.GatewayNode = "n1, n2:10.0.0.x" }, `spec.gatewayNode: node n2: "10.0.0.x" is not an address: unexpected character (at "x")`, false},
 		"gateway name":    {func(s *v1.SubnetSpec) { s.GatewayNode = "N_1" }, `spec.gatewayNode: "N_1" is not the name of a node: `, false},
-		"vip outside":     {func(s *v1.SubnetSpec) { s.Vips = []string{"10.0.1.1"} }, `spec.vips: 10.0.1.1 is no host address of the CIDR "10.0.0.0/24,fd00::/64"`, false},
+		"vip outside":     {func(s *v1.SubnetSpec) { s.Vips = []string{"10.0.1.1"} }, `spec.vips: 10.0.1.1 is not a host address of the CIDR "10.0.0.0/24,fd00::/64"`, false},
 		"allowed":         {func(s *v1.SubnetSpec) { s.AllowSubnets = []string{"10.0.1.1"} }, `spec.allowSubnets: "10.0.1.1" is not a CIDR: no '/'`, false},
 		"egress":          {func(s *v1.SubnetSpec) { egress(s); s.ExternalEgressGateway = "a" }, `spec.externalEgressGateway: "a": "a" is not an address: unable to parse IP`, false},
-		"egress nat":      {func(s *v1.SubnetSpec) { egress(s); s.NatOutgoing = true }, `spec.externalEgressGateway: "192.168.0.1" cannot be used while natOutgoing is true: the router outside would see addresses of nodes`, false},
+		"egress nat":      {func(s *v1.SubnetSpec) { egress(s); s.NatOutgoing = true }, `spec.externalEgressGateway: "192.168.0.1" cannot be used while natOutgoing is true: the external router would see node addresses`, false},
 		"egress table":    {func(s *v1.SubnetSpec) { egress(s); s.PolicyRoutingTableID = 254 }, `spec.policyRoutingTableID: 254 belongs to the kernel; externalEgressGateway needs a table of its own`, false},
 		"egress priority": {func(s *v1.SubnetSpec) { egress(s); s.PolicyRoutingPriority = 0 }, `spec.policyRoutingPriority: it is 0; externalEgressGateway needs a priority`, false},
 		"logical gateway": {func(s *v1.SubnetSpec) { underlay(s); s.LogicalGateway = true }, `spec.logicalGateway: it is true and so is u2oInterconnection; a subnet has one or the other`, false},
 		"overlay only":    {func(s *v1.SubnetSpec) { s.U2OFeatures.OverlayOnlyRouting = true }, `spec.u2oFeatures.overlayOnlyRouting: it is true without u2oInterconnection and vlan, and has no effect`, false},
-		"u2o outside":     {func(s *v1.SubnetSpec) { underlay(s); s.U2OInterconnectionIP = "10.9.0.2" }, `spec.u2oInterconnectionIP: 10.9.0.2 is no host address of the CIDR "10.0.0.0/24,fd00::/64"`, false},
-		"u2o gateway":     {func(s *v1.SubnetSpec) { underlay(s); s.U2OInterconnectionIP = "10.0.0.1" }, `spec.u2oInterconnectionIP: 10.0.0.1 is the gateway of the subnet, which is another router`, false},
+		"u2o outside":     {func(s *v1.SubnetSpec) { underlay(s); s.U2OInterconnectionIP = "10.9.0.2" }, `spec.u2oInterconnectionIP: 10.9.0.2 is not a host address of the CIDR "10.0.0.0/24,fd00::/64"`, false},
+		"u2o gateway":     {func(s *v1.SubnetSpec) { underlay(s); s.U2OInterconnectionIP = "10.0.0.1" }, `spec.u2oInterconnectionIP: 10.0.0.1 is the gateway of the subnet, which is a different router`, false},
 		"nat rule": {func(s *v1.SubnetSpec) {
 			s.NatOutgoingPolicyRules = []v1.NatOutgoingPolicyRule{{Match: v1.NatOutgoingPolicyMatch{SrcIPs: "10.0.0.1, 10.0.0.0/25", DstIPs: "fd01::/64"}, Action: "nat"}}
 		}, `spec.natOutgoingPolicyRules.match: srcIPs "10.0.0.1, 10.0.0.0/25" and dstIPs "fd01::/64" mix IPv4 and IPv6; no packet has both`, false},
@@ -271,7 +271,7 @@ func TestOverlapsNodeAndAPIServer(t *testing.T) {
 	s := Subnet{Meta: Meta{Name: "s"}, Vpc: DefaultVpc, CIDR: prefixes("172.18.0.0/16")}
 	n := Node{Meta: Meta{Name: "n1"}, InternalIPs: []netip.Addr{addr("fd00::1"), addr("172.18.0.3")}}
 	p, ok := OverlapsNode(s, n)
-	if want := "spec.cidrBlock: 172.18.0.0/16 of Subnet s holds InternalIP 172.18.0.3 of Node n1"; !ok || p.Error() != want {
+	if want := "spec.cidrBlock: 172.18.0.0/16 of Subnet s contains InternalIP 172.18.0.3 of Node n1"; !ok || p.Error() != want {
 		t.Errorf("got %v %v, want %s", p, ok, want)
 	}
 	if p, ok := OverlapsAPIServer(s, addr("172.18.0.1")); !ok || !strings.Contains(p.Message, "the address of the API server, 172.18.0.1") {

@@ -195,12 +195,12 @@ func (n Network) ParseRoute(dst, gw string) (Route, error) {
 		return Route{}, fmt.Errorf("dst: %q is not a CIDR", dst)
 	}
 	if !slices.ContainsFunc(n.Addresses, func(a netip.Prefix) bool { return a.Addr().Is4() == prefix.Addr().Is4() }) {
-		return Route{}, fmt.Errorf("dst: the interface has no address of the family of %s", prefix)
+		return Route{}, fmt.Errorf("dst: the interface has no address of the IP family of %s", prefix)
 	}
 	if gw == "" {
 		addr := n.Gateway(prefix.Addr())
 		if !addr.IsValid() {
-			return Route{}, fmt.Errorf("gw: is empty and the subnet has no gateway of the family of %s", prefix)
+			return Route{}, fmt.Errorf("gw: is empty and the subnet has no gateway of the IP family of %s", prefix)
 		}
 		return Route{Dst: prefix.Masked(), Gateway: addr}, nil
 	}
@@ -209,7 +209,7 @@ func (n Network) ParseRoute(dst, gw string) (Route, error) {
 		return Route{}, fmt.Errorf("gw: %q is not an IP address", gw)
 	}
 	if addr.Is4() != prefix.Addr().Is4() {
-		return Route{}, fmt.Errorf("gw: %s and the destination %s are of different families", addr, prefix)
+		return Route{}, fmt.Errorf("gw: %s and the destination %s have different IP families", addr, prefix)
 	}
 	return Route{Dst: prefix.Masked(), Gateway: addr}, nil
 }

@@ -96,7 +96,7 @@ func TestParseNamesPodAnnotationAndCause(t *testing.T) {
 	for name, tc := range map[string]struct{ key, value, want string }{
 		"no address":        {"ip_address", "", "ip_address: is empty"},
 		"not an address":    {"ip_address", "10.16.0", `ip_address: "10.16.0": "10.16.0" is not an address`},
-		"two of a family":   {"ip_address", "10.16.0.5,10.16.0.6", "both parts are of one address family"},
+		"two of a family":   {"ip_address", "10.16.0.5,10.16.0.6", "both parts have the same IP family"},
 		"outside":           {"ip_address", "10.17.0.5", "ip_address: 10.17.0.5 is outside the subnet's CIDR 10.16.0.0/16"},
 		"no cidr":           {"cidr", "", "cidr: \"\" has no prefix for the address 10.16.0.5"},
 		"bad cidr":          {"cidr", "10.16.0.0", `cidr: "10.16.0.0": "10.16.0.0" is not a CIDR`},
@@ -106,7 +106,7 @@ func TestParseNamesPodAnnotationAndCause(t *testing.T) {
 		"long mac":          {"mac_address", "02:00:5e:10:00:00:00:01", "not a MAC address"},
 		"routes not a list": {"routes", "{}", "routes: is not a JSON list"},
 		"route dst":         {"routes", `[{"dst":"x"}]`, `routes: [0]: dst: "x" is not a CIDR`},
-		"route family":      {"routes", `[{"dst":"::/0","gw":"10.16.0.1"}]`, "of different families"},
+		"route family":      {"routes", `[{"dst":"::/0","gw":"10.16.0.1"}]`, "different IP families"},
 		"default route":     {"default_route", "yes", `default_route: "yes" is neither`},
 	} {
 		t.Run(name, func(t *testing.T) {

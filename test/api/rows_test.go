@@ -340,7 +340,7 @@ func (b *rows) refused(t *testing.T) {
 	for _, tt := range []struct{ suffix, value, text string }{
 		{annotations.SuffixIPAddress, "10.46.0.1", "address 10.46.0.1 belongs to the gateway of subnet refused"},
 		{annotations.SuffixMACAddress, compile.GatewayMAC("ovn-cluster", "refused"), "belongs to the gateway of subnet refused"},
-		{annotations.SuffixIPAddress, "10.47.0.9", "address 10.47.0.9 is no host address of subnet refused (10.46.0.0/24)"},
+		{annotations.SuffixIPAddress, "10.47.0.9", "address 10.47.0.9 is not a host address of subnet refused (10.46.0.0/24)"},
 		{annotations.SuffixIPAddress, holder.Annotations[annotations.IPAddress], "belongs to IP holder.refused"},
 		{annotations.SuffixMACAddress, "02:00:00:00:46:46", "MAC 02:00:00:00:46:46 of subnet refused belongs to IP holder.refused"},
 		{annotations.SuffixIPAddress, "10.46.0.300", "10.46.0.300"},
@@ -377,7 +377,7 @@ func (b *rows) subnetInUse(t *testing.T) {
 	b.served(t, pod)
 	subnet := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "leaving"}}
 	b.remove(t, subnet)
-	b.awaitSubnet(t, "leaving", v1.ConditionError, "Subnet leaving is being deleted and still has 1 addresses in use, among them last.leaving")
+	b.awaitSubnet(t, "leaving", v1.ConditionError, "Subnet leaving is being deleted and still has 1 addresses in use, for example that of last.leaving")
 	if b.port("last.leaving") == nil {
 		t.Error("the pod has lost its port")
 	}

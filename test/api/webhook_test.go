@@ -157,22 +157,22 @@ func (h *hooked) refused(t *testing.T) {
 	const field = "metadata.annotations[ovn.kubernetes.io/ip_address]: "
 	for _, c := range []struct{ text, want string }{
 		{podText("a", ip+"10.16.5.300"), field + `"10.16.5.300": "10.16.5.300" is not an address`},
-		{podText("a", ip+"10.17.0.5"), field + "10.17.0.5 is no host address of Subnet ovn-default (10.16.0.0/16)"},
+		{podText("a", ip+"10.17.0.5"), field + "10.17.0.5 is not a host address of Subnet ovn-default (10.16.0.0/16)"},
 		{podText("a", ip+"10.16.0.1"), field + "10.16.0.1 is the gateway of Subnet ovn-default"},
 		{podText("a", ip+"10.16.5.5"), "Pod default/a: " + field + holder},
 		{podText("a", mac+`"01:00:00:00:00:01"`), "metadata.annotations[ovn.kubernetes.io/mac_address]: "},
 		{podText("a", mac+`"02:00:00:00:05:05"`), "02:00:00:00:05:05 is the MAC of pod default/holder in Subnet ovn-default, IP holder.default"},
 		{podText("a", pool+`"10.16.0.9,10.16.0.300"`), "metadata.annotations[ovn.kubernetes.io/ip_pool]: "},
-		{podText("a", pool+`"10.17.0.9,10.17.0.10"`), "10.17.0.9 is no host address of Subnet ovn-default"},
-		{podText("a", pool+`front, ovn.kubernetes.io/logical_switch: ovn-default`), "IPPool front is of Subnet red, and the annotation logical_switch names ovn-default"},
+		{podText("a", pool+`"10.17.0.9,10.17.0.10"`), "10.17.0.9 is not a host address of Subnet ovn-default"},
+		{podText("a", pool+`front, ovn.kubernetes.io/logical_switch: ovn-default`), "IPPool front is of Subnet red, but the annotation logical_switch names ovn-default"},
 		{podText("a", `ovn.kubernetes.io/ip_family: ipv5`), "metadata.annotations[ovn.kubernetes.io/ip_family]: "},
 		{podText("a", `ovn.kubernetes.io/routes: "{}"`), `Pod default/a: metadata.annotations[ovn.kubernetes.io/routes]: is not a JSON list of {"dst","gw"}`},
 		{podText("a", `ovn.kubernetes.io/routes: '[{"dst":"10.0.0.0","gw":"10.16.0.1"}]'`), `[0]: dst: "10.0.0.0" is not a CIDR`},
 
 		{workload("apps/v1", "Deployment", "a", ip+"10.16.5.300"), "Deployment default/a: spec.template." + field},
 		{workload("apps/v1", "Deployment", "a", ip+"10.16.5.5"), "spec.template." + field + holder},
-		{workload("apps/v1", "StatefulSet", "a", pool+`"10.17.0.9;10.17.0.10"`), "spec.template.metadata.annotations[ovn.kubernetes.io/ip_pool]: 10.17.0.9 is no host address"},
-		{workload("apps/v1", "DaemonSet", "a", ip+"10.17.0.5"), "10.17.0.5 is no host address of Subnet ovn-default"},
+		{workload("apps/v1", "StatefulSet", "a", pool+`"10.17.0.9;10.17.0.10"`), "spec.template.metadata.annotations[ovn.kubernetes.io/ip_pool]: 10.17.0.9 is not a host address"},
+		{workload("apps/v1", "DaemonSet", "a", ip+"10.17.0.5"), "10.17.0.5 is not a host address of Subnet ovn-default"},
 		{workload("batch/v1", "Job", "a", `ovn.kubernetes.io/ip_family: six`), "spec.template.metadata.annotations[ovn.kubernetes.io/ip_family]: "},
 		{workload("batch/v1", "CronJob", "a", ip+"10.16.5"), "spec.jobTemplate.spec.template." + field},
 
@@ -186,7 +186,7 @@ func (h *hooked) refused(t *testing.T) {
 		{networkText("IPPool", "p", `subnet: red, ips: [10.20.0.40..10.20.0.30]`), "spec.ips[0]: "},
 
 		{networkText("IP", "later.default", `subnet: ovn-default, namespace: default, podName: later, v4IpAddress: 10.16.5.5`), "IP later.default: spec.v4IpAddress: " + holder},
-		{networkText("IP", "later.default", `subnet: ovn-default, v4IpAddress: 10.20.0.5`), "spec.v4IpAddress: 10.20.0.5 is no host address of Subnet ovn-default"},
+		{networkText("IP", "later.default", `subnet: ovn-default, v4IpAddress: 10.20.0.5`), "spec.v4IpAddress: 10.20.0.5 is not a host address of Subnet ovn-default"},
 		{networkText("IP", "later.default", `subnet: ovn-default`), "spec.ipAddress: it is empty"},
 
 		{`{apiVersion: v1, kind: Namespace, metadata: {name: green, annotations: {ovn.kubernetes.io/logical_switch: "a b"}}}`, "Namespace green: metadata.annotations[ovn.kubernetes.io/logical_switch]: "},
@@ -219,7 +219,7 @@ func (h *hooked) accepted(t *testing.T) {
 		{workload("apps/v1", "Deployment", "web", "ovn.kubernetes.io/ip_address: 10.16.5.7"), ""},
 		{workload("apps/v1", "Deployment", "holder", ""), ""},
 		{networkText("Subnet", "elsewhere", `cidrBlock: 10.20.0.0/24, vpc: other`), "spec.vpc: there is no Vpc other yet"},
-		{networkText("Subnet", "warned", `cidrBlock: 10.23.0.0/24, vips: [10.24.0.1]`), "spec.vips: 10.24.0.1 is no host address of the CIDR"},
+		{networkText("Subnet", "warned", `cidrBlock: 10.23.0.0/24, vips: [10.24.0.1]`), "spec.vips: 10.24.0.1 is not a host address of the CIDR"},
 		{networkText("IPPool", "early", `subnet: later, ips: [10.21.0.0/28]`), "there is no Subnet later yet; the pool waits for it"},
 		{networkText("IP", "reserved.default", `subnet: ovn-default, namespace: default, podName: reserved, v4IpAddress: 10.16.5.9`), ""},
 		{networkText("Vpc", "red", ``), "there is a Subnet of this name, too"},
@@ -272,7 +272,7 @@ func (h *hooked) changes(t *testing.T) {
 func (h *hooked) deletion(t *testing.T) {
 	subnet := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "ovn-default"}}
 	err := h.Delete(t.Context(), subnet)
-	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "Subnet ovn-default: addresses of it are in use: 10.16.") {
+	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "Subnet ovn-default: its addresses are in use: 10.16.") {
 		t.Errorf("deletion of a subnet in use: %v", err)
 	}
 	t.Log(err)
@@ -383,7 +383,7 @@ func (h *hooked) away(t *testing.T) {
 			return err
 		}
 		for i := range events.Items {
-			if e := &events.Items[i]; e.InvolvedObject.Name == "late" && strings.Contains(e.Message, "10.17.0.5 is no host address of subnet ovn-default") {
+			if e := &events.Items[i]; e.InvolvedObject.Name == "late" && strings.Contains(e.Message, "10.17.0.5 is not a host address of subnet ovn-default") {
 				return nil
 			}
 		}

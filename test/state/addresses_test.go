@@ -303,7 +303,7 @@ func TestListByOrdinal(t *testing.T) {
 	if a, z := addressOf(t, b, "web-0.default"), addressOf(t, b, "web-1.default"); a != "10.16.6.5" || z != "10.16.6.4" {
 		t.Errorf("they have %s and %s", a, z)
 	}
-	if r := ref(model.KindPod, "default", "web-2"); !hasProblem(b, r, "metadata.annotations[ovn.kubernetes.io/ip_pool]: pod default/web-2 has the ordinal 2, and the list has 2 addresses only") {
+	if r := ref(model.KindPod, "default", "web-2"); !hasProblem(b, r, "metadata.annotations[ovn.kubernetes.io/ip_pool]: pod default/web-2 has the ordinal 2, but the list has only 2 addresses") {
 		t.Errorf("problems are %v", b.reports[r].Problems)
 	}
 }
@@ -346,7 +346,7 @@ func TestReservationThatDoesNotFit(t *testing.T) {
 	p := ref(model.KindPod, "default", "kept")
 	b.set(p, asking("default", "kept", "", "10.16.5.1"))
 	b.settle()
-	if b.objects[r] == nil || !hasProblem(b, p, "IP kept.default reserves 10.16.8.8 in Subnet ovn-default for pod default/kept, which asks for something else") {
+	if b.objects[r] == nil || !hasProblem(b, p, "IP kept.default reserves 10.16.8.8 in Subnet ovn-default for pod default/kept, which requests something else") {
 		t.Errorf("record %v, problems %v", b.objects[r], b.reports[p].Problems)
 	}
 	b.set(p, nil)
@@ -391,7 +391,7 @@ func TestIncompleteReservation(t *testing.T) {
 	reserve(model.IP{Subnet: "later", MAC: "02:00:00:00:00:77"})
 	b.set(p, pod("default", "kept", "n1"))
 	b.settle()
-	if !hasProblem(b, p, "subnet later is not there") {
+	if !hasProblem(b, p, "subnet later does not exist") {
 		t.Errorf("problems are %v", b.reports[p].Problems)
 	}
 	b.set(ref(model.KindSubnet, "", "later"), subnet("later", "10.77.0.0/24"))
@@ -456,7 +456,7 @@ func TestPoolThatGoes(t *testing.T) {
 	front := ref(model.KindIPPool, "", "front")
 	b.remove(front)
 	b.settle()
-	if b.objects[front] == nil || !hasProblem(b, front, "IPPool front is being deleted and still has 2 addresses in use, among them that of f1.default") {
+	if b.objects[front] == nil || !hasProblem(b, front, "IPPool front is being deleted and still has 2 addresses in use, one of them by f1.default") {
 		t.Fatalf("pool %v, problems %v", b.objects[front], b.reports[front].Problems)
 	}
 	b.set(ref(model.KindPod, "default", "f3"), inPool("default", "f3", "front"))

@@ -67,15 +67,15 @@ func TestPlaceOfService(t *testing.T) {
 	web := ref(model.KindService, "default", "web")
 	for _, c := range []struct{ state, vpc, backends, problem string }{
 		{"a Service in a Vpc", "red", "10.16.0.5:8080", ""},
-		{"a Service in two Vpcs", "ovn-cluster", "10.16.0.6:8080", "endpoint 10.16.0.5 is left out: it is in Vpc red, and the Service in ovn-cluster"},
-		{"a Service in two Vpcs, neither the default one", "green", "10.16.0.7:8080", "endpoint 10.16.0.5 is left out: it is in Vpc red"},
-		{"a Service in two Vpcs, the user says which", "red", "10.16.0.5:8080", "endpoint 10.16.0.6 is left out"},
-		{"a Service in two Vpcs, the user says which subnet", "red", "10.16.0.5:8080", "endpoint 10.16.0.6 is left out"},
+		{"a Service in two Vpcs", "ovn-cluster", "10.16.0.6:8080", "endpoint 10.16.0.5 is ignored: it is in Vpc red, but the Service is in ovn-cluster"},
+		{"a Service in two Vpcs, neither the default one", "green", "10.16.0.7:8080", "endpoint 10.16.0.5 is ignored: it is in Vpc red"},
+		{"a Service in two Vpcs, the user says which", "red", "10.16.0.5:8080", "endpoint 10.16.0.6 is ignored"},
+		{"a Service in two Vpcs, the user says which subnet", "red", "10.16.0.5:8080", "endpoint 10.16.0.6 is ignored"},
 		{"a Service in a Vpc, of no pod", "ovn-cluster", "203.0.113.9:8080", ""},
 		{"a Service in a Vpc, and one that is no pod of ours", "red", "10.16.0.5:8080,203.0.113.9:8080", ""},
-		{"a Service in a Vpc that is not there", "red", "10.16.0.5:8080", "metadata.annotations[ovn.kubernetes.io/logical_router]: it is passed over: there is no Vpc missing"},
-		{"a Service in a subnet that is not there", "red", "10.16.0.5:8080", "metadata.annotations[ovn.kubernetes.io/logical_switch]: it is passed over: there is no Subnet missing"},
-		{"a Service in a Vpc, with a port of nodes", "red", "10.16.0.5:8080", "the Service is in Vpc red: pods of that Vpc reach it, but nobody by ports of nodes"},
+		{"a Service in a Vpc that is not there", "red", "10.16.0.5:8080", "metadata.annotations[ovn.kubernetes.io/logical_router]: it is ignored: there is no Vpc missing"},
+		{"a Service in a subnet that is not there", "red", "10.16.0.5:8080", "metadata.annotations[ovn.kubernetes.io/logical_switch]: it is ignored: there is no Subnet missing"},
+		{"a Service in a Vpc, with a port of nodes", "red", "10.16.0.5:8080", "the Service is in Vpc red: pods of that Vpc can reach it, but clients outside cannot (no node ports)"},
 		{"a Service without pods that was in a Vpc", "red", "", ""},
 		{"a Service whose Vpc is gone", "ovn-cluster", "", ""},
 	} {
