@@ -60,7 +60,7 @@ func named(v *world.View, nic *model.PodNIC) ([]candidate, *model.Problem, bool)
 	return nil, problem, false
 }
 
-// from reports whether a record is from one of the candidates.
+// fromAny reports whether a record is from one of the candidates.
 func fromAny(candidates []candidate, ip *model.IP) bool {
 	for _, s := range candidates {
 		if s.subnet == ip.Subnet && (s.pool == nil || s.pool.HasAll(ip.Addrs)) {

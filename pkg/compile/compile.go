@@ -2,10 +2,9 @@
 //
 //	Compile(key, view) → facts, problems, wants
 //
-// A compile function says what its object wants to be true. It reads through
-// the view, which records what was read; when any of that changes, it runs
-// again. So there is no enqueue code, and a subnet that is not there yet is not
-// an error: its arrival wakes the reader.
+// A compile function declares what its object requires. It reads through the view, which records what was read; when
+// any of that changes, the function runs again. So there is no enqueue code, and a subnet that does not exist yet is
+// not an error: its arrival wakes the reader.
 package compile
 
 import (
@@ -22,24 +21,24 @@ type Config struct {
 	ClusterRouter string // the default Vpc
 	NodeSwitch    string // the subnet that the nodes' ports are in
 	DefaultSubnet string // the subnet of namespaces that name none
-	// LoadBalancers tells whether subnets that do not say so themselves, and the nodes, reach Services through OVN.
+	// LoadBalancers is whether the nodes, and the subnets whose spec leaves it open, reach Services through OVN.
 	LoadBalancers bool
-	// ServiceSource holds the addresses that hosts take towards Services, one for each node.
+	// ServiceSource contains the source addresses of hosts for Services, one for each node.
 	ServiceSource model.Prefixes
-	// DNSDomain is the domain of the cluster, without a dot at its end, if OVN answers
-	// queries for the names of Services; empty if it does not.
+	// DNSDomain is the domain of the cluster, without a trailing dot, if OVN responds to queries for the names of
+	// Services; empty if it does not.
 	DNSDomain string
-	// APIServers are the addresses by which the controller reaches the API server: no subnet may hold them.
+	// APIServers are the addresses at which the controller reaches the API server. No subnet may contain them.
 	APIServers []netip.Addr
 }
 
-// Result is what one object wants.
+// Result is the desired state of one object.
 type Result struct {
 	fact.Set
 	Problems []model.Problem
 	Wants    []Want
-	// Watches tells that an object that is gone goes on reading: its record is kept
-	// for a successor, as long as what was read stays so.
+	// Watches keeps the subscriptions of a deleted object: its record is retained for a successor as long as what was read
+	// does not change.
 	Watches bool
 }
 
@@ -52,7 +51,7 @@ func (r *Result) want(w Want) { r.Wants = append(r.Wants, w) }
 // Func compiles one object.
 type Func func(name model.Ref, v *world.View) Result
 
-// Functions gives the compile function of each kind.
+// Functions returns the compile function of each kind.
 func Functions(cfg Config) map[model.Kind]Func {
 	return map[model.Kind]Func{
 		model.KindVpc:            cfg.vpc,

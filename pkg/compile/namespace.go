@@ -42,7 +42,7 @@ func (c Config) namespace(ref model.Ref, v *world.View) (r Result) {
 		}
 	}
 	want[annotations.IPPool] = strings.Join(pools, ",")
-	if !contains(n.Written, want) {
+	if !includes(n.Written, want) {
 		r.want(Annotate{Object: ref, UID: n.UID, Annotations: want})
 	}
 	return r

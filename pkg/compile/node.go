@@ -15,11 +15,10 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// node: a node has one port on the join switch, which is ovn0 on the host, and
-// one policy for each family and duty: traffic to the node's own addresses goes
-// to that port, and so does what leaves a distributed subnet from a pod of this
-// node. Each chassis installs only its own egress policy, because only there
-// the node's port is resident: O(nodes) rows, and none for a pod.
+// node: a node has one port on the join switch, which is ovn0 on the host, and one policy for each IP family and
+// purpose: traffic to the node's own addresses is routed to that port, and so is egress traffic of distributed subnets
+// from pods of this node. Each chassis installs only its own egress policy, because only there the node's port is
+// resident: O(nodes) rows, and none for a pod.
 func (c Config) node(ref model.Ref, v *world.View) (r Result) {
 	name := model.NodePortName(ref.Name)
 	ip, recorded := v.IP(name)
@@ -57,14 +56,13 @@ func (c Config) node(ref model.Ref, v *world.View) (r Result) {
 	c.variables(&r, node, ip)
 	want := model.NodeAnnotations(*node, *ip, join)
 	want[annotations.ServiceSource] = c.sourceText(source)
-	if !contains(node.Annotations, want) {
+	if !includes(node.Annotations, want) {
 		r.want(Annotate{Object: ref, UID: node.UID, Annotations: want})
 	}
 	return r
 }
 
-// toNode: what is sent to an address of the node's own network, or to the one that
-// it has towards Services, arrives at its ovn0.
+// toNode routes traffic for a node's own addresses, and for its source addresses for Services, to its ovn0.
 func (c Config) toNode(r *Result, node *model.Node, ip *model.IP, addresses []netip.Addr) {
 	for _, address := range addresses {
 		if nexthop := sameFamily(ip.Addrs, address); nexthop.IsValid() {
@@ -109,8 +107,8 @@ func portAddresses(ip *model.IP) string {
 	return strings.Join(words, " ")
 }
 
-// contains reports whether all of want is in have.
-func contains(have, want map[string]string) bool {
+// includes reports whether have includes all pairs of want.
+func includes(have, want map[string]string) bool {
 	for k, v := range maps.All(want) {
 		if have[k] != v {
 			return false

@@ -14,9 +14,8 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// pod: each NIC of a pod has a recorded address and a port on the switch of its
-// subnet. A pod that is gone, has completed or uses the host's network has
-// neither; what becomes of its records says [Config.gone].
+// pod: each NIC of a pod has a recorded address and a port on the switch of its subnet. A pod that no longer exists,
+// has completed or uses the host's network has neither; [Config.gone] handles its records.
 func (c Config) pod(ref model.Ref, v *world.View) (r Result) {
 	records := v.IPsOfPod(ref.Namespace, ref.Name)
 	pod, ok := v.Pod(ref.Namespace, ref.Name)
@@ -25,7 +24,7 @@ func (c Config) pod(ref model.Ref, v *world.View) (r Result) {
 		return r
 	}
 	if pod.Node == "" {
-		return r // the record names the node: an address is chosen when the pod is scheduled
+		return r // the record names the node: an address is allocated when the pod is scheduled
 	}
 	if pod.VM != "" && !firstOfVM(&r, v, pod) {
 		return r
@@ -43,7 +42,7 @@ func (c Config) pod(ref model.Ref, v *world.View) (r Result) {
 	return r
 }
 
-// nic returns the annotations of a NIC if they are not yet on the pod.
+// nic returns the annotations of a NIC that are missing on the pod.
 func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC) (missing map[string]string) {
 	name := pod.PortName(nic.Provider)
 	ip, recorded := v.IP(name)
@@ -57,7 +56,7 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 	if unusable(r, v, pod, ip) {
 		return nil
 	}
-	if !nic.Invalid && (leaving(ip, pod, nic) || !c.inherits(v, pod, nic, ip)) {
+	if !nic.Invalid && (outdated(ip, pod, nic) || !c.inherits(v, pod, nic, ip)) {
 		if ip.Reserved && !ip.Deleting {
 			r.problem(model.ReasonAddressConflict, "", "IP %s reserves %s in Subnet %s for pod %s/%s, which requests something else; change one of them",
 				name, model.AddrsText(ip.Addrs), ip.Subnet, pod.Namespace, pod.Name)
@@ -76,14 +75,14 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 	if nic.Invalid {
 		return nil
 	}
-	follow(r, pod, ip)
-	if want := model.PodAnnotations(*pod, *nic, *ip, subnet); !contains(nic.Written, want) {
+	updateRecord(r, pod, ip)
+	if want := model.PodAnnotations(*pod, *nic, *ip, subnet); !includes(nic.Written, want) {
 		return want
 	}
 	return nil
 }
 
-// unusable reports whether a pod cannot have the address of its record, and why.
+// unusable reports whether a pod cannot have the address of its record. The problem gives the cause.
 func unusable(r *Result, v *world.View, pod *model.Pod, ip *model.IP) bool {
 	if ip.PodName != pod.RecordName() || ip.Namespace != pod.Namespace || pod.VM == "" && ofVM(ip) {
 		r.problem(model.ReasonAddressConflict, "", "IP %s is recorded for %s/%s, not for pod %s/%s", ip.Name, ip.Namespace, ip.PodName, pod.Namespace, pod.Name)
@@ -96,8 +95,8 @@ func unusable(r *Result, v *world.View, pod *model.Pod, ip *model.IP) bool {
 	return cause != ""
 }
 
-// unrecorded: a pod that runs keeps its port while its record is written again. If
-// its address is somebody else's by now, the pod has none.
+// unrecorded keeps the port of a running pod while its record is written again. If another record has the address by
+// then, the pod gets no port.
 func (c Config) unrecorded(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, name string) {
 	addrs, mac, in, ok := Carried(nic)
 	subnet, there := v.SubnetNetwork(in)
@@ -114,7 +113,7 @@ func (c Config) unrecorded(r *Result, v *world.View, pod *model.Pod, nic *model.
 	c.north(r, v, pod, nic, ip, subnet)
 }
 
-// port is where the NIC is on the switch of its subnet.
+// port declares the NIC's port on the switch of its subnet.
 func (c Config) port(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, ip *model.IP, subnet model.SubnetNetwork) {
 	row := &nb.LogicalSwitchPort{
 		Name:      ip.Name,
@@ -132,8 +131,8 @@ func (c Config) port(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC
 	joinGroups(r, v, pod, nic, r.Child(logicalSwitch(subnet.Name), nb.LogicalSwitchPortTable, ip.Name, row))
 }
 
-// north: what leaves the pod goes to a next hop of its own, before the gateways of
-// its subnet are asked. Only the default Vpc has gateways.
+// north routes the egress traffic of a pod to a next hop of its own, with precedence over the gateways of its subnet.
+// Only the default Vpc has gateways.
 func (c Config) north(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, ip *model.IP, subnet model.SubnetNetwork) {
 	if nic.Provider != model.DefaultProvider || pod.NorthGateway == (model.Addrs{}) {
 		return
@@ -176,18 +175,17 @@ func onRouter(v *world.View, vpc string, addr netip.Addr) bool {
 	return false
 }
 
-// adopt completes a record that a user made, before its pod came, or that a
-// controller of an older kind left without labels.
+// adopt completes a record that a user created before the pod existed, or that an older controller left without labels.
 func adopt(r *Result, ip *model.IP, node string, reserved bool) {
 	if !ip.Complete() || !ip.Labelled {
 		r.want(Adopt{IP: ip.Name, UID: ip.UID, NodeName: node, Reserved: reserved})
 	}
 }
 
-// leaving reports that a record left over from a namesake cannot serve this pod:
-// it is on its way out, or not what the pod asks for. An address that the pod
-// already carries stays, whoever tries to delete its record.
-func leaving(ip *model.IP, pod *model.Pod, nic *model.PodNIC) bool {
+// outdated reports whether a record left over from an earlier pod of the same name cannot serve this pod: it is being
+// deleted, or it differs from what the pod requests. A pod keeps an address that it already has, even if its record is
+// being deleted.
+func outdated(ip *model.IP, pod *model.Pod, nic *model.PodNIC) bool {
 	if len(nic.Written) > 0 {
 		return false
 	}
@@ -201,9 +199,9 @@ func leaving(ip *model.IP, pod *model.Pod, nic *model.PodNIC) bool {
 
 func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, name string) {
 	podType, ownerUID := pod.AddressOwner()
-	request, had := requestOf(nic, name)
-	candidates := []candidate{{subnet: had}}
-	if had == "" {
+	request, previous := requestOf(nic, name)
+	candidates := []candidate{{subnet: previous}}
+	if previous == "" {
 		var problem *model.Problem
 		var ok bool
 		candidates, problem, ok = c.candidates(v, pod.Namespace, nic)
@@ -214,7 +212,7 @@ func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 			return
 		}
 	}
-	if had == "" && len(nic.List) > 0 && nic.IPs == (model.Addrs{}) {
+	if previous == "" && len(nic.List) > 0 && nic.IPs == (model.Addrs{}) {
 		list, ok := share(r, pod, nic)
 		if !ok {
 			return
@@ -240,8 +238,8 @@ func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNI
 	})
 }
 
-// subnets lists those that a NIC of a pod in this namespace may get its address
-// from, see [model.ChooseSubnets]; ok is false if the namespace is not there.
+// subnets returns the subnets from which a NIC of a pod in this namespace may get its address, see
+// [model.ChooseSubnets]; ok is false if the namespace does not exist.
 func (c Config) subnets(v *world.View, of string, nic *model.PodNIC) (names []string, ok bool) {
 	chosen, ok := v.LogicalSwitches(of)
 	if !ok {
@@ -265,8 +263,8 @@ func (c Config) choose(v *world.View, of string, nic *model.PodNIC, chosen []str
 	return model.ChooseSubnets(*nic, chosen, bound, vpcDefault, c.DefaultSubnet)
 }
 
-// requestOf is what a NIC asks for. One that carries addresses already, and has lost
-// its record, asks for the same ones in the same subnet: its pod is running.
+// requestOf returns what a NIC requests. A NIC that already has addresses but lost its record requests the same ones in
+// the same subnet, because its pod is running.
 func requestOf(nic *model.PodNIC, name string) (request ipam.Request, subnet string) {
 	request = ipam.Request{Owner: ipRef(name), IPs: nic.IPs, MAC: nic.MAC, Family: families[nic.Family]}
 	addrs, mac, subnet, ok := Carried(nic)
@@ -283,8 +281,8 @@ func requestOf(nic *model.PodNIC, name string) (request ipam.Request, subnet str
 	return request, subnet
 }
 
-// Carried is what the annotations of a NIC say that its pod was given: once it
-// is written, the pod may run with it.
+// Carried returns the addresses, MAC and subnet in the annotations of a NIC: once they are written, the pod may run
+// with them.
 func Carried(nic *model.PodNIC) (addrs model.Addrs, mac, subnet string, ok bool) {
 	state, _ := model.ReadNIC(nic.Provider, nic.Written)
 	return state.Addrs, state.MAC, state.Subnet, state.Addrs != (model.Addrs{}) && state.Subnet != ""

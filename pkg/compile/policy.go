@@ -16,14 +16,14 @@ import (
 
 // Priorities of the ACLs of policies; those of a NetworkPolicy are Kube-OVN's.
 const (
-	priorityAlways  = 32767 // nodes reach their own pods, pods themselves: before all tiers
+	priorityAlways  = 32767 // nodes reach their own pods, and pods themselves: before all tiers
 	priorityFirst   = 32766 // the first rule of a policy of priority 0 that has a priority
 	priorityAllowed = 2001
 	priorityDenied  = 2000
 )
 
-// policy: a policy is rules on the port group of its subject. It declares the
-// port groups that it speaks of; what is in them, pods declare (ADR 11).
+// policy: a policy is a set of ACLs on the port group of its subject. It declares the port groups that it uses; the
+// pods declare the members (ADR 11).
 func (c Config) policy(ref model.Ref, v *world.View) (r Result) {
 	p, ok := v.Policy(ref)
 	if !ok {
@@ -44,8 +44,7 @@ func (c Config) policy(ref model.Ref, v *world.View) (r Result) {
 	return r
 }
 
-// meanings lists the numbers that a selection's named port stands for; 0 for a
-// selection without one.
+// meanings lists the port numbers that a selection's named port resolves to; 0 for a selection without a named port.
 func meanings(v *world.View, s model.Selection) []uint16 {
 	if s.Port.Name == "" {
 		return []uint16{0}
@@ -53,8 +52,8 @@ func meanings(v *world.View, s model.Selection) []uint16 {
 	return v.Numbers(s)
 }
 
-// portGroup names what a selection selects: a hash, which fits into a match
-// ([a-zA-Z_.][a-zA-Z_.0-9]*, ovn-nb(5), Port_Group:name). external_ids:group says it in words.
+// portGroup is the name of a selection's port group: a hash, which is valid in a match ([a-zA-Z_.][a-zA-Z_.0-9]*,
+// ovn-nb(5), Port_Group:name). external_ids:group describes the selection.
 func portGroup(s model.Selection, number uint16) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", s.Key(), number))
 	return "woven." + hex.EncodeToString(sum[:16])
@@ -62,17 +61,17 @@ func portGroup(s model.Selection, number uint16) string {
 
 func describe(s model.Selection, number uint16) string {
 	words := []string{}
-	say := func(what, of string) {
+	add := func(what, of string) {
 		if of != "" {
 			words = append(words, what+"="+of)
 		}
 	}
-	say("namespace", s.Namespace)
-	say("namespaces", s.Namespaces)
-	say("pods", s.Pods)
-	say("providers", s.Providers)
+	add("namespace", s.Namespace)
+	add("namespaces", s.Namespaces)
+	add("pods", s.Pods)
+	add("providers", s.Providers)
 	if number != 0 {
-		say("port", fmt.Sprintf("%s/%s/%d", s.Port.Name, s.Port.Protocol, number))
+		add("port", fmt.Sprintf("%s/%s/%d", s.Port.Name, s.Port.Protocol, number))
 	}
 	if len(words) == 0 {
 		return "all"
@@ -80,7 +79,7 @@ func describe(s model.Selection, number uint16) string {
 	return strings.Join(words, " ")
 }
 
-// joinGroups puts a port into the groups of the policies that speak of its pod.
+// joinGroups adds a port to the port groups of the policies that select its pod.
 func joinGroups(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, port fact.Ref) {
 	for _, s := range v.Selections(pod.Namespace, pod.Name) {
 		number := pod.NumberOf(s.Port)
@@ -91,7 +90,7 @@ func joinGroups(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, por
 	}
 }
 
-// policyBuilder makes the ACLs of one policy.
+// policyBuilder creates the ACLs of one policy.
 type policyBuilder struct {
 	Config
 	ruleBuilder
@@ -99,7 +98,7 @@ type policyBuilder struct {
 	p *model.Policy
 }
 
-// side makes the ACLs of one direction.
+// side creates the ACLs of one direction.
 func (b *policyBuilder) side(side *model.PolicySide, direction string) {
 	if !side.Isolated && len(side.Rules) == 0 {
 		return
@@ -131,9 +130,9 @@ func (b *policyBuilder) side(side *model.PolicySide, direction string) {
 	}
 }
 
-// always: kubelet probes its pods, whatever policies say (NetworkPolicySpec: "traffic
-// to or from the node where the pod is running is always allowed"), and a pod reaches itself through a
-// Service. Each chassis puts its own addresses in the place of the variable.
+// always allows a pod's own node, because kubelet probes its pods whatever the policies are (NetworkPolicySpec:
+// "traffic to or from the node where the pod is running is always allowed"), and the pod's connections to itself
+// through a Service. Each chassis substitutes its own addresses for the variable.
 func (b *policyBuilder) always() {
 	join, ok := b.v.SubnetNetwork(b.NodeSwitch)
 	if !ok {
@@ -144,7 +143,7 @@ func (b *policyBuilder) always() {
 		sources := "^" + hostVariable(ip)
 		for _, prefix := range model.PrefixFamilies(b.ServiceSource) {
 			if family(prefix.Addr()) == ip {
-				sources += ", " + prefix.Addr().String() // of what a pod sends to itself, see hairpin
+				sources += ", " + prefix.Addr().String() // a pod's connections to itself, see hairpin
 			}
 		}
 		b.r.Child(fact.RefTo(nb.PortGroupTable, b.group), nb.ACLTable, b.group+"/always/"+ip, &nb.ACL{

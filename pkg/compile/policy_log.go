@@ -7,11 +7,11 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// defaultLogRate bounds the lines that one rule writes in a second.
+// defaultLogRate limits the lines that one rule logs, per second.
 const defaultLogRate = 10
 
-// setLog has OVN write a line for what the rule decides, if the owner wants it. There is one meter for each rate; it
-// counts each rule by itself (ovn-nb(5), Meter:fair).
+// setLog makes OVN log the decisions of the rule, if the owner enables that. There is one meter for each rate; it
+// limits each rule separately (ovn-nb(5), Meter:fair).
 func (b *ruleBuilder) setLog(row *nb.ACL) {
 	log := b.log
 	switch row.Action {
@@ -36,7 +36,7 @@ func (b *ruleBuilder) setLog(row *nb.ACL) {
 	row.Severity, row.Meter = &severity, &meter
 }
 
-// meterOf declares the meter of a rate, in lines a second.
+// meterOf declares the meter of a rate, in lines per second.
 func meterOf(r *Result, rate int) string {
 	name := "woven.acl." + strconv.Itoa(rate)
 	meter := fact.RefTo(nb.MeterTable, name)

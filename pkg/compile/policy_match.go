@@ -14,8 +14,7 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// matches gives the matches (ovn-sb(5), Logical_Flow:match) of one rule; none if no
-// packet can match it.
+// matches returns the matches (ovn-sb(5), Logical_Flow:match) of one rule; none if no packet can match it.
 func (b *policyBuilder) matches(rule *model.PolicyRule, direction string) (out []string) {
 	far := b.far(rule, direction)
 	if !far.possible() {
@@ -39,26 +38,26 @@ func (b *policyBuilder) matches(rule *model.PolicyRule, direction string) (out [
 	return out
 }
 
-// namedEgress: what a port's name means depends on the pod that is talked to.
+// namedEgress: the number of a named port depends on the destination pod.
 func (b *policyBuilder) namedEgress(rule *model.PolicyRule, port model.NamedPort, far peers) (out []string) {
 	direction := nb.ACLDirectionFromLport
 	for _, s := range rule.Named(port) {
-		among := peers{everyone: true}
-		if s.Group == (model.Group{}) && !slices.Contains(rule.Groups, s.Group) { // of any pod, but only where the rule says
-			among = peers{everyone: far.everyone, ranges: far.ranges}
+		allowed := peers{everyone: true}
+		if s.Group == (model.Group{}) && !slices.Contains(rule.Groups, s.Group) { // of any pod, restricted to the peers of the rule
+			allowed = peers{everyone: far.everyone, ranges: far.ranges}
 		}
-		if !among.possible() {
+		if !allowed.possible() {
 			continue
 		}
 		for _, number := range meanings(b.v, s) {
 			named := peers{groups: []string{portGroup(s, number)}}
-			out = append(out, conjunction(portMatch(direction, b.group), named.match(direction), among.match(direction), numberMatch(port, number)))
+			out = append(out, conjunction(portMatch(direction, b.group), named.match(direction), allowed.match(direction), numberMatch(port, number)))
 		}
 	}
 	return out
 }
 
-// peers is the far side of connections that a rule is about.
+// peers is the remote end of the connections that a rule matches.
 type peers struct {
 	everyone bool
 	groups   []string // port groups
@@ -76,7 +75,7 @@ func (b *policyBuilder) far(rule *model.PolicyRule, direction string) peers {
 
 func (p peers) possible() bool { return p.everyone || len(p.groups)+len(p.ranges) > 0 }
 
-// match is empty where the far side does not matter.
+// match returns the condition on the remote end; empty if every remote end matches.
 func (p peers) match(direction string) string {
 	if p.everyone {
 		return ""
@@ -87,17 +86,17 @@ func (p peers) match(direction string) string {
 	}
 	var parts []string
 	for _, ip := range []string{"ip4", "ip6"} {
-		var among []string
+		var values []string
 		for _, g := range p.groups {
-			among = append(among, "$"+g+"_"+ip)
+			values = append(values, "$"+g+"_"+ip)
 		}
 		for _, r := range p.ranges {
 			if family(r.Addr()) == ip {
-				among = append(among, rangeText(r))
+				values = append(values, rangeText(r))
 			}
 		}
-		if len(among) > 0 {
-			parts = append(parts, ip+"."+end+" == "+braced(among))
+		if len(values) > 0 {
+			parts = append(parts, ip+"."+end+" == "+braced(values))
 		}
 	}
 	return alternatives(parts)
@@ -124,7 +123,7 @@ func alternatives(parts []string) string {
 	return "(" + strings.Join(parts, " || ") + ")"
 }
 
-// conjunction joins what is not empty.
+// conjunction joins the non-empty parts with "&&".
 func conjunction(parts ...string) string {
 	if slices.Equal(parts[1:], make([]string, len(parts)-1)) {
 		parts = append(parts, "ip")
@@ -132,8 +131,8 @@ func conjunction(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " && ")
 }
 
-// ranges gives the addresses that a rule names by themselves: blocks without their
-// exceptions, nodes, and the addresses that nodes in a block have towards pods.
+// ranges returns the addresses that a rule contains itself: blocks without their exceptions, nodes, and the source
+// addresses towards pods of nodes inside a block.
 func (b *policyBuilder) ranges(rule *model.PolicyRule, direction string) []netip.Prefix {
 	var all netipx.IPSetBuilder
 	for _, block := range rule.Blocks {
@@ -152,7 +151,7 @@ func (b *policyBuilder) ranges(rule *model.PolicyRule, direction string) []netip
 	}
 	set, err := all.IPSet()
 	if err != nil {
-		return nil // only prefixes that do not parse are errors, and these have parsed
+		return nil // only invalid prefixes are errors, and these are valid
 	}
 	return set.Prefixes()
 }
@@ -170,8 +169,8 @@ func blockSet(block model.IPBlock) *netipx.IPSet {
 	return set
 }
 
-// addHosts: a block with a node in it means what comes from the node, too, which
-// pods see under other addresses.
+// addHosts adds the source addresses of the nodes in a block: the block includes connections from these nodes, which
+// pods see with other addresses.
 func (b *policyBuilder) addHosts(all *netipx.IPSetBuilder, block *netipx.IPSet, cidr netip.Prefix) {
 	within := model.Prefixes{V4: cidr}
 	if cidr.Addr().Is6() {
@@ -192,15 +191,15 @@ func (b *policyBuilder) addNode(all *netipx.IPSetBuilder, node *model.Node) {
 	}
 }
 
-// towardsPods are the addresses by which pods know a node: that of its port, and
-// the one behind which it asks Services.
+// towardsPods returns the source addresses of a node's connections to pods: the address of its port, and its source
+// address for Services.
 func (b *policyBuilder) towardsPods(node *model.Node) []netip.Addr {
 	ip, ok := b.v.IP(model.NodePortName(node.Name))
 	join, there := b.v.SubnetNetwork(b.NodeSwitch)
 	if !ok || !there {
 		return nil
 	}
-	source := b.serviceSource(&Result{}, join, ip) // problems are the node's
+	source := b.serviceSource(&Result{}, join, ip) // compiling the node reports the problems
 	return append(model.Families(ip.Addrs), model.Families(source)...)
 }
 

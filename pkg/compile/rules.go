@@ -10,10 +10,10 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// aclNameLength is what ovn-nb(5) allows for the name of an ACL.
+// aclNameLength is the maximum length of the name of an ACL (ovn-nb(5)).
 const aclNameLength = 63
 
-// ruleBuilder makes the ACLs of one object on one port group. It does not know what kind of object that is.
+// ruleBuilder creates the ACLs of one object on one port group. It does not depend on the kind of the object.
 type ruleBuilder struct {
 	r        *Result
 	owner    model.Ref // in the identity and the name of each ACL
@@ -31,7 +31,8 @@ type aclRule struct {
 	match    string // ovn-sb(5), Logical_Flow:match
 }
 
-// add adds an ACL. Its identity is what it says, so that a change of the object touches the rows that differ.
+// add adds an ACL. Its identity is a hash of its contents, so that a change of the object touches only the rows that
+// differ.
 func (b *ruleBuilder) add(direction string, rule aclRule) {
 	row := &nb.ACL{Action: rule.action, Priority: rule.priority, Tier: int(b.tier), Match: rule.match}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s %s", direction, rule.priority, rule.action, rule.match))
@@ -40,8 +41,8 @@ func (b *ruleBuilder) add(direction string, rule aclRule) {
 	b.acl(b.owner.String()+"/"+hex.EncodeToString(sum[:8]), direction, row)
 }
 
-// passEarlierTiers adds an ACL to each earlier tier that passes what the group's ports send or receive on to the next
-// one. A direction with rules needs them, see passTiers.
+// passEarlierTiers adds an ACL to each earlier tier that passes traffic of the group's ports to the next tier. A
+// direction with rules needs them, see passTiers.
 func (b *ruleBuilder) passEarlierTiers(direction string) {
 	for tier := range int(b.tier) {
 		b.acl(fmt.Sprintf("%s/pass/%s/%d", b.owner, direction, tier), direction,
@@ -49,8 +50,8 @@ func (b *ruleBuilder) passEarlierTiers(direction string) {
 	}
 }
 
-// floor allows in the last tier what no rule decides. Where no later tier has a rule, connection tracking would
-// otherwise not learn of the connections that a rule passes on.
+// floor allows in the last tier what no rule decides. Without a rule in a later tier, the connections that a rule
+// passes would otherwise not be committed to conntrack.
 func (b *ruleBuilder) floor(direction string) {
 	b.acl(fmt.Sprintf("%s/floor/%s", b.owner, direction), direction,
 		&nb.ACL{Action: nb.ACLActionAllowRelated, Tier: int(model.TierBaseline), Match: portMatch(direction, b.group) + " && ip"})
@@ -60,12 +61,12 @@ func (b *ruleBuilder) acl(id, direction string, row *nb.ACL) {
 	ref := fact.RefTo(nb.ACLTable, id)
 	for i := range b.r.Rows {
 		if b.r.Rows[i].Ref == ref {
-			return // two rules that say the same
+			return // an equal rule exists
 		}
 	}
 	row.Direction = direction
 	if direction == nb.ACLDirectionFromLport {
-		row.Options = map[string]string{"apply-after-lb": "true"} // about the backend, not the address of the Service
+		row.Options = map[string]string{"apply-after-lb": "true"} // match the backend, not the address of the Service
 	}
 	name := b.owner.String()
 	if len(name) > aclNameLength {
@@ -79,7 +80,7 @@ func (b *ruleBuilder) acl(id, direction string, row *nb.ACL) {
 	b.r.Child(fact.RefTo(nb.PortGroupTable, b.group), nb.ACLTable, id, row)
 }
 
-// portMatch matches a port of a group: the one that the packet goes to or comes from.
+// portMatch matches packets to or from a port of a group.
 func portMatch(direction, group string) string {
 	if direction == nb.ACLDirectionToLport {
 		return "outport == @" + group

@@ -11,7 +11,7 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// TestRules: what an object says becomes ACLs on the port group that it names, whatever kind of object it is.
+// Rules become ACLs on the port group of the builder, for owners of any kind.
 func TestRules(t *testing.T) {
 	drop := aclRule{name: "all", action: nb.ACLActionDrop, priority: 1000, match: "outport == @web && ip4"}
 	long := model.Ref{Kind: model.KindNetworkPolicy, Namespace: strings.Repeat("n", 60), Name: "p"}
@@ -27,7 +27,7 @@ func TestRules(t *testing.T) {
 			want:  []string{"0 1000 to-lport drop: outport == @web && ip4 [Vpc//v] rule=ingress/all"},
 		},
 		{
-			name: "a rule that is there twice is one ACL",
+			name: "duplicate rules are one ACL",
 			build: func(b *ruleBuilder) {
 				b.add(nb.ACLDirectionToLport, drop)
 				b.add(nb.ACLDirectionToLport, drop)
@@ -35,7 +35,7 @@ func TestRules(t *testing.T) {
 			want: []string{"0 1000 to-lport drop: outport == @web && ip4 [Vpc//v] rule=ingress/all"},
 		},
 		{
-			name: "the same rule in the other direction is another one, and is asked after load balancing",
+			name: "the same rule in the other direction is another ACL, evaluated after load balancing",
 			build: func(b *ruleBuilder) {
 				b.add(nb.ACLDirectionToLport, drop)
 				b.add(nb.ACLDirectionFromLport, drop)
@@ -46,7 +46,7 @@ func TestRules(t *testing.T) {
 			},
 		},
 		{
-			name:    "a rule is written into its tier",
+			name:    "a rule is in its tier",
 			builder: ruleBuilder{tier: model.TierBaseline},
 			build:   func(b *ruleBuilder) { b.add(nb.ACLDirectionToLport, drop) },
 			want: []string{
@@ -54,7 +54,7 @@ func TestRules(t *testing.T) {
 			},
 		},
 		{
-			name:    "what an earlier tier does not decide is passed on to the tier of the rules",
+			name:    "earlier tiers pass undecided traffic to the tier of the rules",
 			builder: ruleBuilder{tier: 2},
 			build:   func(b *ruleBuilder) { b.passEarlierTiers(nb.ACLDirectionFromLport) },
 			want: []string{
@@ -63,16 +63,16 @@ func TestRules(t *testing.T) {
 			},
 		},
 		{
-			name:  "the first tier has none before it",
+			name:  "the first tier has no earlier tier",
 			build: func(b *ruleBuilder) { b.passEarlierTiers(nb.ACLDirectionToLport) },
 		},
 		{
-			name:  "what is passed on and decided by nobody is allowed in the last tier",
+			name:  "the last tier allows passed traffic that no rule decides",
 			build: func(b *ruleBuilder) { b.floor(nb.ACLDirectionToLport) },
 			want:  []string{fmt.Sprintf("%d 0 to-lport allow-related: outport == @web && ip [Vpc//v]", model.TierBaseline)},
 		},
 		{
-			name:    "what is logged has a meter of the rate and a severity",
+			name:    "a logged rule has a severity and a meter of the rate",
 			builder: ruleBuilder{log: model.PolicyLog{Deny: true, Rate: 5}},
 			build:   func(b *ruleBuilder) { b.add(nb.ACLDirectionToLport, drop) },
 			want: []string{
@@ -81,7 +81,7 @@ func TestRules(t *testing.T) {
 			},
 		},
 		{
-			name:    "a long name is cut to what the column holds",
+			name:    "a long name is truncated to the limit of the column",
 			builder: ruleBuilder{owner: long},
 			build:   func(b *ruleBuilder) { b.add(nb.ACLDirectionToLport, drop) },
 			want:    []string{"0 1000 to-lport drop: outport == @web && ip4 [" + long.String()[:63] + "] rule=ingress/all"},

@@ -10,8 +10,8 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// subnet: an overlay Subnet is a logical switch that hangs on the router of its
-// Vpc by a pair of ports; the router's port is the gateway.
+// subnet: an overlay Subnet is a logical switch, connected to the router of its Vpc by a pair of ports. The router's
+// port is the gateway.
 func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 	subnet, ok := v.Subnet(ref.Name)
 	if !ok {
@@ -47,7 +47,7 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 	return r
 }
 
-// conflicts reports whether the addresses of the subnet are somebody else's.
+// conflicts reports whether addresses of the subnet belong to another subnet, a node or the API server.
 func (c Config) conflicts(r *Result, v *world.View, s *model.Subnet) bool {
 	for _, other := range v.SubnetsOfVpc(s.Vpc) {
 		if problem, clash := model.Overlaps(*s, *other); clash {
@@ -69,14 +69,14 @@ func (c Config) conflicts(r *Result, v *world.View, s *model.Subnet) bool {
 		}
 	}
 	if table := s.Gateways.Table; table != 0 {
-		if first := v.SubnetsOfTable(table)[0]; first.Name != s.Name { // as the nodes choose, see package hostplan
+		if first := v.SubnetsOfTable(table)[0]; first.Name != s.Name { // the nodes choose the same one, see package hostplan
 			r.problem(model.ReasonSubnetInvalid, "spec.policyRoutingTableID", "Subnet %[2]s uses table %[1]d: traffic of Subnet %[3]s is not routed to its externalEgressGateway", table, first.Name, s.Name)
 		}
 	}
 	return model.Fatal(r.Problems)
 }
 
-// connect joins the subnet's switch and the Vpc's router.
+// connect connects the subnet's switch to the router of the Vpc.
 func (c Config) connect(r *Result, s *model.Subnet) {
 	ls := r.Row(nb.LogicalSwitchTable, s.Name, &nb.LogicalSwitch{Name: s.Name})
 	if c.balanced(s) {
@@ -103,8 +103,8 @@ func (c Config) connect(r *Result, s *model.Subnet) {
 	})
 }
 
-// balanced reports whether what is sent from the subnet's switch reaches Services. On
-// the nodes' switch that is for the hosts, and no subnet's choice.
+// balanced reports whether traffic from the subnet's switch reaches Services. On the nodes' switch this is for the
+// hosts, so the spec of that subnet does not decide.
 func (c Config) balanced(s *model.Subnet) bool {
 	if s.LoadBalancers != nil && s.Name != c.NodeSwitch {
 		return *s.LoadBalancers
@@ -123,8 +123,8 @@ func gatewayNetworks(s *model.Subnet) []string {
 	return networks
 }
 
-// leave says how traffic finds the subnet and, for a distributed gateway, how
-// its traffic leaves: see [Config.node] for the other half.
+// leave declares how traffic is routed to the subnet and, for a distributed gateway, its egress traffic: see
+// [Config.node] for the other half.
 func (c Config) leave(r *Result, s *model.Subnet) {
 	for _, cidr := range model.PrefixFamilies(s.CIDR) {
 		ip := family(cidr.Addr())
@@ -144,8 +144,8 @@ func (c Config) leave(r *Result, s *model.Subnet) {
 	}
 }
 
-// defaultRoute: a reroute policy is looked up only where a route exists, and
-// the policies of the nodes then decide (ovn-northd(8), "Ingress Table: IP Routing").
+// defaultRoute: reroute policies are evaluated only for packets that have a route; the policies of the nodes then
+// decide (ovn-northd(8), "Ingress Table: IP Routing").
 func (c Config) defaultRoute(r *Result, join *model.Subnet, ip string) {
 	prefix, gateway := "0.0.0.0/0", join.Gateway.V4
 	if ip == "ip6" {

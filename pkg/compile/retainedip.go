@@ -5,9 +5,8 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// gone: the records of a pod that is not there, has completed or has moved to
-// the host's network are released, once the ports are gone. Those stay that a
-// user reserved, and those of a pod that its StatefulSet will make again.
+// gone releases the records of a pod that no longer exists, has completed or has moved to the host's network, after its
+// ports are deleted. It keeps records that a user reserved, and those of a pod that its StatefulSet will recreate.
 func (c Config) gone(r *Result, v *world.View, records []*model.IP, onHost bool) {
 	for _, ip := range records {
 		switch {
@@ -24,8 +23,7 @@ func (c Config) gone(r *Result, v *world.View, records []*model.IP, onHost bool)
 	}
 }
 
-// keeps reports whether a StatefulSet will make the pod of a record again, and in
-// the same subnet.
+// keeps reports whether a StatefulSet will recreate the pod of a record, and in the same subnet.
 func (c Config) keeps(v *world.View, ip *model.IP) bool {
 	if ip.PodType != model.PodTypeStatefulSet {
 		return false
@@ -46,9 +44,8 @@ func (c Config) keeps(v *world.View, ip *model.IP) bool {
 	return !ok || fromAny(candidates, ip)
 }
 
-// inherits reports whether a pod that has no address yet may have the one that its
-// StatefulSet, or VM, kept for it: it is of the same one, and still of that subnet
-// and pool.
+// inherits reports whether a pod without an address may use the one that its StatefulSet or VM retained for it: the
+// owner is the same, and so are the subnet and the pool.
 func (c Config) inherits(v *world.View, pod *model.Pod, nic *model.PodNIC, ip *model.IP) bool {
 	kept := !ip.Reserved && (ofVM(ip) || ip.PodType == model.PodTypeStatefulSet)
 	if len(nic.Written) > 0 || !kept && nic.Pool == "" {
@@ -61,8 +58,8 @@ func (c Config) inherits(v *world.View, pod *model.Pod, nic *model.PodNIC, ip *m
 	return !ok || fromAny(candidates, ip)
 }
 
-// follow: the record says on which node its pod runs, and for whom it is kept.
-func follow(r *Result, pod *model.Pod, ip *model.IP) {
+// updateRecord updates the node and the owner in the record of a pod.
+func updateRecord(r *Result, pod *model.Pod, ip *model.IP) {
 	podType, ownerUID := pod.AddressOwner()
 	if podType == "" && ip.PodType != model.PodTypeStatefulSet && !ofVM(ip) {
 		podType, ownerUID = ip.PodType, ip.OwnerUID

@@ -5,15 +5,13 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Want is a change in the API server that follows from present state. Wants are
-// level-triggered: they are declared at each compilation for as long as the
-// object is not yet so, and carried out only after the facts of the same
-// compilation are committed. So an address is announced after its port exists,
-// and freed after its port is gone.
+// Want is a change in the API server that follows from the present state. Wants are level-triggered: each compilation
+// declares them until the object has the desired state, and they are written only after the facts of the same
+// compilation are committed. So an address is announced after its port exists, and freed after its port is deleted.
 type Want interface {
 	// Target is the object that is written.
 	Target() model.Ref
-	// Sort says what is written of it: two writes of one sort to one object are never under way at once.
+	// Sort is the part of the object that is written: two writes of one sort to one object are never in progress at once.
 	Sort() Sort
 }
 
@@ -56,11 +54,11 @@ func (Finalize) Sort() Sort { return SortFinalize }
 // Sort implements [Want].
 func (SetGateway) Sort() Sort { return SortSetGateway }
 
-// Claim wants an address recorded by the owner that its request names: an IP object.
+// Claim wants an address recorded for the owner in its request: an IP object.
 type Claim struct {
 	Request  ipam.Request // names the owner
 	Subnets  []string     // in order of preference; the next is tried when one is full
-	Pools    []string     // for each of the subnets, the pool of it; nil for none at all
+	Pools    []string     // the pool of each of the subnets; nil if no subnet has one
 	For      model.Ref    // the pod or node
 	PodName  string       // see model.IP
 	Provider model.Provider
@@ -77,7 +75,7 @@ func (c Claim) Target() model.Ref { return c.Request.Owner }
 // ipRef is the IP object of a name.
 func ipRef(name string) model.Ref { return model.Ref{Kind: model.KindIP, Name: name} }
 
-// UpdateIPRecord wants a record to say where its pod is now, and whose the pod is.
+// UpdateIPRecord wants the present node and owner of a pod in its record.
 type UpdateIPRecord struct {
 	IP, UID  string
 	NodeName string
@@ -85,11 +83,10 @@ type UpdateIPRecord struct {
 	OwnerUID string // see model.IP
 }
 
-// Adopt wants what a record that a user made leaves open: addresses if there are
-// none, a MAC, and the labels.
+// Adopt wants a record that a user created completed: addresses if it has none, a MAC, and the labels.
 type Adopt struct {
 	IP, UID  string
-	NodeName string // of the pod, if there is one
+	NodeName string // of the pod; empty if there is none
 	Reserved bool   // it outlives its pods
 	// Allocation is what the engine chose, for the writer; empty in what compile functions return.
 	Allocation ipam.Allocation
@@ -101,17 +98,17 @@ func (a Adopt) Target() model.Ref { return ipRef(a.IP) }
 // Target is the IP object.
 func (u UpdateIPRecord) Target() model.Ref { return ipRef(u.IP) }
 
-// Annotate wants annotations on a pod, node, namespace or Service; one with an empty value is to go.
+// Annotate wants annotations on a pod, node, namespace or Service; an empty value removes an annotation.
 type Annotate struct {
 	Object      model.Ref
-	UID         string // of the object meant: a namesake that follows it is not annotated
+	UID         string // a recreated object is not annotated
 	Annotations map[string]string
 }
 
 // Target is the annotated object.
 func (a Annotate) Target() model.Ref { return a.Object }
 
-// CreateSubnet wants a Subnet that the annotations of a namespace describe.
+// CreateSubnet wants the Subnet that the annotations of a namespace describe.
 type CreateSubnet struct {
 	Name    string
 	Request *model.SubnetRequest
@@ -120,7 +117,7 @@ type CreateSubnet struct {
 // Target is the subnet.
 func (s CreateSubnet) Target() model.Ref { return model.Ref{Kind: model.KindSubnet, Name: s.Name} }
 
-// Release wants an IP object gone, and with it its address free again.
+// Release wants an IP object deleted, which frees its address.
 type Release struct {
 	IP  string
 	UID string
@@ -129,7 +126,7 @@ type Release struct {
 // Target is the IP object.
 func (r Release) Target() model.Ref { return ipRef(r.IP) }
 
-// Finalize wants our finalizer on an object, or off it.
+// Finalize wants our finalizer added to an object, or removed from it.
 type Finalize struct {
 	Object  model.Ref
 	Present bool
@@ -138,8 +135,7 @@ type Finalize struct {
 // Target is the object with the finalizer.
 func (f Finalize) Target() model.Ref { return f.Object }
 
-// SetGateway wants a choice recorded: the nodes through which traffic of a
-// centralized subnet leaves now.
+// SetGateway wants a choice recorded: the nodes through which egress traffic of a centralized subnet leaves now.
 type SetGateway struct {
 	Subnet string
 	UID    string
