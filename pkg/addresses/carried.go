@@ -10,11 +10,11 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// A running pod keeps the address that it carries, whatever becomes of its record. The allocator
-// learns addresses from records; this file is about the time in which there is none.
+// A running pod keeps its address, whatever happens to its record. The allocator learns addresses from records; this
+// file handles the time without a record.
 
-// lose releases the address of an owner whose record is gone, unless its pod carries it: then it
-// stays held until there is a record again, or the pod is gone.
+// lose releases the address of an owner whose record was deleted, unless its pod uses the address: then it stays held
+// until there is a record again, or the pod is deleted.
 func (r *Registry) lose(owner, user model.Ref) {
 	pod := r.carrier(user)
 	if held, ok := r.allocator.Get(owner); ok && r.carries(pod, held) {
@@ -24,12 +24,12 @@ func (r *Registry) lose(owner, user model.Ref) {
 	r.free(owner)
 }
 
-// carrier is the pod that uses a record: for a VM's, a pod that runs it.
+// carrier is the pod that uses a record: for a record of a VM, a pod that runs the VM.
 func (r *Registry) carrier(user model.Ref) model.Ref {
 	if user.Kind != model.KindVirtualMachine {
 		return user
 	}
-	for _, pod := range r.world.Pods.All() { // records of VMs are seldom lost
+	for _, pod := range r.world.Pods.All() { // records of VMs are rarely lost
 		if pod.VM == user.Name && pod.Namespace == user.Namespace && len(carriedBy(pod)) > 0 {
 			return podRef(pod)
 		}
@@ -56,7 +56,7 @@ func (r *Registry) carries(ref model.Ref, held ipam.Allocation) bool {
 	return ok && slices.Contains(carriedBy(pod), held)
 }
 
-// carriedBy lists the addresses that the annotations of a running pod say it has.
+// carriedBy returns the addresses in the annotations of a running pod.
 func carriedBy(pod *model.Pod) (out []ipam.Allocation) {
 	if pod.Completed || pod.HostNetwork {
 		return nil
@@ -76,8 +76,7 @@ func nicRecord(pod *model.Pod, nic int) model.Ref {
 	return model.Ref{Kind: model.KindIP, Name: pod.PortName(pod.NICs[nic].Provider)}
 }
 
-// podChanged releases what was kept for a pod that does not carry it any more. A claim in progress
-// is looked at when it has ended.
+// podChanged releases what was kept for a pod that no longer uses it. A claim in progress is checked when it completes.
 func (r *Registry) podChanged(pod model.Ref) {
 	owners, ok := r.unrecorded[pod]
 	if !ok {
@@ -91,22 +90,22 @@ func (r *Registry) podChanged(pod model.Ref) {
 	}
 }
 
-// HoldCarried is called once, when all objects are known: it holds the addresses that running pods
-// carry and whose records were lost while no controller ran. The older pod wins.
+// HoldCarried is called once, when all objects are known: it holds the addresses of running pods whose records were
+// lost while no controller ran. The older pod wins.
 func (r *Registry) HoldCarried() {
 	for _, pod := range r.withLostRecords() {
 		for _, a := range carriedBy(pod) {
 			if r.recorded(a.Owner) {
 				continue
 			}
-			if r.allocator.Record(a) == nil { // else another owner has it, and the claim will say so
+			if r.allocator.Record(a) == nil { // else another owner has it, and the claim will report that
 				r.keepFor(podRef(pod), a.Owner)
 			}
 		}
 	}
 }
 
-// withLostRecords lists the pods with a NIC that was given addresses and has no record, oldest first.
+// withLostRecords lists the pods with a NIC that has addresses but no record, oldest first.
 func (r *Registry) withLostRecords() (lost []*model.Pod) {
 	for _, pod := range r.world.Pods.All() {
 		for i := range pod.NICs {

@@ -8,9 +8,9 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Claim assigns addresses to a claim of claimant and holds them until [Registry.ClaimEnded]. ok is
-// false if none can be assigned: the claimant has a problem that says why, and is retried when an
-// address of one of the subnets is released.
+// Claim assigns addresses to a claim of claimant and holds them until [Registry.ClaimEnded]. ok is false if none can be
+// assigned: the claimant then has a problem with the cause, and is retried when an address of one of the subnets is
+// released.
 func (r *Registry) Claim(claimant model.Ref, w compile.Claim) (a ipam.Allocation, ok bool) {
 	a, err := r.assign(w)
 	if err != nil {
@@ -26,8 +26,8 @@ func (r *Registry) Claim(claimant model.Ref, w compile.Claim) (a ipam.Allocation
 	return a, true
 }
 
-// ClaimEnded ends a claim: its record has been written, or cannot be written. What was assigned
-// and is not recorded is released, unless its pod carries it.
+// ClaimEnded completes a claim: its record has been written, or cannot be written. Assigned addresses that are not
+// recorded are released, unless the pod uses them.
 func (r *Registry) ClaimEnded(w compile.Claim) {
 	delete(r.claiming, w.Request.Owner)
 	if !r.recorded(w.Request.Owner) {
@@ -35,7 +35,7 @@ func (r *Registry) ClaimEnded(w compile.Claim) {
 	}
 }
 
-// Complete assigns what the record of an owner leaves open; see [Registry.Claim].
+// Complete assigns what the record of an owner lacks; see [Registry.Claim].
 func (r *Registry) Complete(claimant, owner model.Ref) (a ipam.Allocation, ok bool) {
 	a, err := r.allocator.Complete(owner)
 	if err != nil {

@@ -9,9 +9,8 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// hold has the allocator hold what a record says. Of two records of one address, or one MAC, the
-// older one has it, in whatever order they came; the other one is contested, and of no use to its
-// user until the address is free.
+// hold records addresses in the allocator. Of two records with the same address or MAC, the older one has it,
+// regardless of the order of events; the other one is contested, and its user cannot use it until the address is free.
 func (r *Registry) hold(record model.AddressRecord) (woken []model.Ref) {
 	err := r.allocator.Record(allocationOf(record))
 	rivals := []model.AddressRecord{record}
@@ -36,7 +35,7 @@ func (r *Registry) hold(record model.AddressRecord) (woken []model.Ref) {
 	for _, rival := range rivals {
 		woken = append(woken, r.award(rival, r.allocator.Record(allocationOf(rival)))...)
 	}
-	for _, other := range r.contestants(record.Subnet) { // their problem may name a holder that has lost
+	for _, other := range r.contestants(record.Subnet) { // their problem may name the previous holder
 		if !slices.Contains(rivals, other) {
 			woken = append(woken, r.award(other, r.allocator.Record(allocationOf(other)))...)
 		}
@@ -48,8 +47,8 @@ func allocationOf(record model.AddressRecord) ipam.Allocation {
 	return ipam.Allocation{Subnet: record.Subnet, Owner: record.Owner, Addrs: record.Addrs, MAC: record.MAC}
 }
 
-// byAge orders records, the oldest first. The API server gives the age in seconds; of two of one
-// second, that of a user is the younger one, because a controller records only what is free.
+// byAge orders records, the oldest first. The age in the API server has a resolution of one second; within the same
+// second, a record of a user counts as younger, because a controller records only free addresses.
 func byAge(a, b model.AddressRecord) int {
 	byUser := func(r model.AddressRecord) int {
 		if r.ByUser {
@@ -60,7 +59,7 @@ func byAge(a, b model.AddressRecord) int {
 	return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(byUser(a), byUser(b)), a.Owner.Compare(b.Owner))
 }
 
-// award says in the world whether a record has its addresses, and if not, why.
+// award stores in the world whether a record has its addresses, and if not, why.
 func (r *Registry) award(record model.AddressRecord, err error) []model.Ref {
 	cause := ""
 	r.uncontest(&record)
@@ -87,14 +86,14 @@ func (r *Registry) uncontest(record *model.AddressRecord) {
 	}
 }
 
-// contest looks again at the records of a subnet without their addresses: one may be free now.
+// contest evaluates the contested records of a subnet again: an address may be free now.
 func (r *Registry) contest(subnet string) {
 	for _, record := range r.contestants(subnet) {
 		r.listener.Wake(r.hold(record)...)
 	}
 }
 
-// contestants are the contested records of a subnet, the oldest first.
+// contestants returns the contested records of a subnet, the oldest first.
 func (r *Registry) contestants(subnet string) (records []model.AddressRecord) {
 	for owner := range r.contested[subnet] {
 		if record, ok := r.record(owner); ok {

@@ -9,8 +9,8 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// poolChanged follows an IPPool; nil stands for one that did not or does not exist. The allocator's
-// pools change with [Registry.Flush], so that many pools of one subnet, as at the start, are one change.
+// poolChanged handles a change of an IPPool; nil means that it did not or does not exist. The allocator's pools are
+// updated by [Registry.Flush], so that many pools of one subnet, as at startup, are one change.
 func (r *Registry) poolChanged(old, now *model.IPPool) {
 	if old != nil && (now == nil || now.Subnet != old.Subnet) {
 		r.repool[old.Subnet] = struct{}{}
@@ -20,7 +20,7 @@ func (r *Registry) poolChanged(old, now *model.IPPool) {
 	}
 }
 
-// Flush brings the allocator's pools up to date.
+// Flush updates the allocator's pools.
 func (r *Registry) Flush() {
 	for subnet := range r.repool {
 		r.subnetChanged(subnet)
@@ -28,7 +28,8 @@ func (r *Registry) Flush() {
 	clear(r.repool)
 }
 
-// subnetChanged follows a Subnet and its pools, and retries claims that found it full.
+// subnetChanged updates the allocator after a change of a Subnet or its pools, and retries claims that found the subnet
+// full.
 func (r *Registry) subnetChanged(name string) {
 	r.usage[name] = struct{}{}
 	subnet, ok := r.world.Subnets.Get(world.Key{Name: name})
@@ -50,8 +51,7 @@ func (r *Registry) subnetChanged(name string) {
 	r.retryClaims(name)
 }
 
-// usablePools leaves out the pools whose IPPool has the problem that it overlaps another one, or
-// is not inside the subnet.
+// usablePools omits the pools whose IPPool overlaps an older one or is not inside the subnet.
 func (r *Registry) usablePools(subnet *model.Subnet) (usable []ipam.Pool) {
 	pools := r.pools(subnet.Name)
 	for _, pool := range pools {

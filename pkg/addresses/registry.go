@@ -1,10 +1,9 @@
-// Package addresses knows who holds which address of which subnet.
+// Package addresses keeps track of which object has which address of which subnet.
 //
-// The durable statement that an object holds addresses is its record: an IP object today, any
-// kind with a [model.AddressRecord] in principle. A [Registry] follows records, subnets, pools and
-// pods, decides contests (two records of one address), keeps addresses that running pods carry
-// without a record, and assigns addresses to claims. It proposes; the caller has the record
-// written. It is pure: no I/O, no clock, and one goroutine owns it.
+// The durable form of an allocation is a record: an IP object today, or any kind with a [model.AddressRecord]. A
+// [Registry] follows records, subnets, pools and pods, resolves contests (two records of one address), keeps addresses
+// that running pods use without a record, and assigns addresses to claims. It proposes; the caller writes the record.
+// It is pure: no I/O and no clock. One goroutine owns it.
 package addresses
 
 import (
@@ -14,32 +13,32 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// Listener hears what follows from a change of addresses.
+// Listener receives the consequences of a change of addresses.
 type Listener interface {
-	// Wake has owners compiled again.
+	// Wake compiles owners again.
 	Wake(owners ...model.Ref)
-	// Retry has the wants of an owner carried out again: its claim may succeed now.
+	// Retry executes the wants of an owner again: its claim may succeed now.
 	Retry(owner model.Ref)
-	// Problem replaces the address problems of an object; none means that there are none any more.
+	// Problem replaces the address problems of an object; without arguments it clears them.
 	Problem(of model.Ref, problems ...model.Problem)
 }
 
-// Registry holds the addresses of all subnets. Owners are references of any kind.
+// Registry contains the addresses of all subnets. Owners are references of any kind.
 type Registry struct {
 	world     *world.World
 	listener  Listener
 	allocator *ipam.Allocator
 
-	records    map[model.Kind]recordGetter       // of the kinds that hold addresses
+	records    map[model.Kind]recordGetter       // of the kinds that have addresses
 	claiming   map[model.Ref]struct{}            // owners whose record is being written
-	awaiting   map[string]map[model.Ref]struct{} // by subnet, claimants that found no address
-	contested  map[string]map[model.Ref]struct{} // by subnet, records whose address another one has
-	unrecorded map[model.Ref][]model.Ref         // by pod, owners without a record whose address the pod may carry
+	awaiting   map[string]map[model.Ref]struct{} // by subnet, claimants that wait for an address
+	contested  map[string]map[model.Ref]struct{} // by subnet, records whose address belongs to another one
+	unrecorded map[model.Ref][]model.Ref         // by pod, owners without a record whose address the pod may use
 	repool     map[string]struct{}               // subnets whose pools have changed
 	usage      map[string]struct{}               // subnets whose counters have changed
 }
 
-// New makes a registry that reads w and reports to listener.
+// New returns a registry that reads w and reports to listener.
 func New(w *world.World, listener Listener) *Registry {
 	r := &Registry{
 		world: w, listener: listener, allocator: ipam.New(),
@@ -65,13 +64,13 @@ func New(w *world.World, listener Listener) *Registry {
 
 type recordGetter func(world.Key) (model.AddressRecord, bool)
 
-// holder is a pointer to a projection of a kind that holds addresses.
+// holder is a pointer to a projection of a kind that has addresses.
 type holder[T any] interface {
 	*T
 	model.AddressHolder
 }
 
-// Follow makes the objects of a table owners of addresses: what they record is held, and contested.
+// Follow registers the objects of a table as owners of addresses: their records are held and contested.
 func Follow[T any, P holder[T]](r *Registry, table *world.Table[T]) {
 	recordOf := func(o *T) *model.AddressRecord {
 		if o == nil {
@@ -90,7 +89,7 @@ func Follow[T any, P holder[T]](r *Registry, table *world.Table[T]) {
 	table.OnApply(func(_ world.Key, old, now *T) []model.Ref { return r.recordChanged(recordOf(old), recordOf(now)) })
 }
 
-// record finds the record of an owner.
+// record returns the record of an owner.
 func (r *Registry) record(owner model.Ref) (record model.AddressRecord, ok bool) {
 	get, ok := r.records[owner.Kind]
 	if !ok {
@@ -99,8 +98,8 @@ func (r *Registry) record(owner model.Ref) (record model.AddressRecord, ok bool)
 	return get(world.KeyOf(owner))
 }
 
-// recordChanged follows the record of an owner: the API server holds the truth. A nil old or now
-// stands for a record that did not or does not exist. It returns the owners that this wakes.
+// recordChanged handles a change of an owner's record: the API server is the source of truth. A nil old or now means
+// that the record did not or does not exist. It returns the owners to compile again.
 func (r *Registry) recordChanged(old, now *model.AddressRecord) (woken []model.Ref) {
 	if old != nil {
 		woken = append(woken, old.User)
@@ -124,7 +123,7 @@ func (r *Registry) recordChanged(old, now *model.AddressRecord) (woken []model.R
 	return append(woken, now.User)
 }
 
-// free releases what an owner holds and lets those try again that wait for an address.
+// free releases the addresses of an owner and retries the claims that wait for an address.
 func (r *Registry) free(owner model.Ref) {
 	if a, ok := r.allocator.Release(owner); ok {
 		r.usage[a.Subnet] = struct{}{}
@@ -146,5 +145,5 @@ func add[K comparable](sets map[string]map[K]struct{}, name string, k K) {
 	sets[name][k] = struct{}{}
 }
 
-// gatewayMAC is what OVN's router port has on a subnet.
+// gatewayMAC is the MAC of OVN's router port on a subnet.
 func gatewayMAC(subnet *model.Subnet) string { return compile.GatewayMAC(subnet.Vpc, subnet.Name) }

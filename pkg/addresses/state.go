@@ -9,25 +9,25 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// SubnetState describes the addresses of a subnet, for people.
+// SubnetState describes the addresses of a subnet for debugging.
 type SubnetState struct {
 	Subnet    string           `json:"subnet"`
 	Available [2]string        `json:"available"` // IPv4, IPv6
 	Holders   []HolderState    `json:"holders"`
-	Awaiting  []string         `json:"awaiting"`  // objects that found no address
-	Contested []ContestedState `json:"contested"` // records whose address another one has
+	Awaiting  []string         `json:"awaiting"`  // objects that wait for an address
+	Contested []ContestedState `json:"contested"` // records whose address belongs to another one
 }
 
-// HolderState is an object that holds addresses.
+// HolderState is an object that has addresses.
 type HolderState struct {
 	Owner     string `json:"owner"`
 	Addresses string `json:"addresses"` // comma separated
 	MAC       string `json:"mac,omitempty"`
-	// Record is "recorded", "being recorded", or "carried" by a running pod without a record.
+	// Record is "recorded", "being recorded", or "carried": in use by a running pod without a record.
 	Record string `json:"record"`
 }
 
-// ContestedState is a record whose address another one has.
+// ContestedState is a record whose address belongs to another one.
 type ContestedState struct {
 	Record string `json:"record"`
 	Cause  string `json:"cause"`

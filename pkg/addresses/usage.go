@@ -8,7 +8,7 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// Usage is the state of a subnet's addresses, or of those of one of its pools.
+// Usage is the usage of the addresses of a subnet or pool.
 type Usage struct {
 	Subnet string
 	Pool   string // empty for the whole subnet
@@ -16,8 +16,8 @@ type Usage struct {
 	Ranges ipam.RangeTexts
 }
 
-// TakeUsage returns the counters of the subnets that have changed since the last call, by name,
-// and of their pools. It costs O(n log n) in the allocations of these subnets.
+// TakeUsage returns the counters of the subnets that have changed since the last call, by name, and of their pools. It
+// costs O(n log n) in the allocations of these subnets.
 func (r *Registry) TakeUsage() (all []Usage) {
 	for _, subnet := range slices.Sorted(maps.Keys(r.usage)) {
 		if _, ok := r.world.Subnets.Get(world.Key{Name: subnet}); !ok {

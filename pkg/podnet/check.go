@@ -6,9 +6,8 @@ import (
 	"github.com/wovensdn/woven/api/annotations"
 )
 
-// CheckRoutes reads the routes annotation of a pod that has no addresses yet, as
-// [Parse] will when the pod has an address of each family. Its errors are those of
-// Parse, without the names of pod and annotation.
+// CheckRoutes checks the routes annotation of a pod that has no addresses yet, as [Parse] does when the pod has an
+// address of each IP family. Its errors are those of Parse, without the names of pod and annotation.
 func CheckRoutes(ann map[string]string) error {
 	pretended := Network{
 		Addresses: []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)},

@@ -1,5 +1,5 @@
-// Package podnet reads from a pod's annotations what one NIC of it needs. It is
-// pure: no client, no clock, no kernel.
+// Package podnet reads the network configuration of one NIC from the annotations of its pod. It is pure: no client, no
+// clock, no kernel.
 package podnet
 
 import (
@@ -26,7 +26,7 @@ const (
 // Ref names one NIC of a pod.
 type Ref struct {
 	Namespace, Name string
-	// UID is the pod's UID; empty if the runtime did not say, then a pod of that name is taken whatever its UID.
+	// UID is the pod's UID; empty if the runtime did not send it: then any pod of that name matches.
 	UID string
 	// Provider selects the annotations; empty means [annotations.DefaultProvider].
 	Provider string
@@ -34,10 +34,10 @@ type Ref struct {
 	IfName string
 }
 
-// String is how errors and logs name the pod.
+// String names the pod in errors and logs.
 func (r Ref) String() string { return "pod " + r.Namespace + "/" + r.Name }
 
-// provider is Provider with its default.
+// provider returns Provider or its default.
 func (r Ref) provider() string {
 	if r.Provider == "" {
 		return annotations.DefaultProvider
@@ -48,11 +48,11 @@ func (r Ref) provider() string {
 // Route is a route inside the pod.
 type Route struct {
 	Dst netip.Prefix
-	// Gateway is of the family of Dst.
+	// Gateway has the IP family of Dst.
 	Gateway netip.Addr
 }
 
-// Network is what one NIC of a pod looks like.
+// Network is the network configuration of one NIC of a pod.
 type Network struct {
 	Namespace, Name string
 	// UID is the pod's UID and the port's options:iface-id-ver.
@@ -62,20 +62,20 @@ type Network struct {
 	Port string
 	// LogicalSwitch names the Subnet.
 	LogicalSwitch string
-	// Addresses hold the address and the length of the subnet's prefix, IPv4 first. Never empty.
+	// Addresses are the addresses with the prefix length of the subnet, IPv4 first. Never empty.
 	Addresses []netip.Prefix
-	// Gateways holds at most one address per family of Addresses.
+	// Gateways contains at most one address for each IP family of Addresses.
 	Gateways []netip.Addr
 	MAC      net.HardwareAddr
-	// MTU is in bytes; 0 means the node's default. Annotations do not say it: the caller that knows the subnet fills it in.
+	// MTU is in bytes; 0 means the node's default. It is not in the annotations: the caller that knows the subnet sets it.
 	MTU int
 	// Routes are those of the routes annotation.
 	Routes []Route
-	// DefaultRoute says whether this NIC owns the pod's default routes.
+	// DefaultRoute is whether this NIC has the pod's default routes.
 	DefaultRoute bool
 }
 
-// Gateway returns the gateway of the family of addr; the zero Addr if there is none.
+// Gateway returns the gateway of the IP family of addr; the zero Addr if there is none.
 func (n Network) Gateway(addr netip.Addr) netip.Addr {
 	for _, gw := range n.Gateways {
 		if gw.Is4() == addr.Is4() {
@@ -88,8 +88,8 @@ func (n Network) Gateway(addr netip.Addr) netip.Addr {
 // GatewayKey is the annotation with the gateways of a NIC.
 func GatewayKey(ref Ref) string { return annotations.Key(ref.provider(), annotations.SuffixGateway) }
 
-// Pending says in words what the controller has still to write before [Parse] makes sense, without naming the pod; ""
-// when nothing is missing.
+// Pending describes what the controller has still to write before [Parse] can be called, without the name of the pod;
+// empty if nothing is missing.
 func Pending(ref Ref, ann map[string]string) string {
 	for _, suffix := range []string{annotations.SuffixAllocated, annotations.SuffixRouted} {
 		key := annotations.Key(ref.provider(), suffix)
@@ -100,7 +100,8 @@ func Pending(ref Ref, ann map[string]string) string {
 	return ""
 }
 
-// Parse reads the annotations of a pod for which [Pending] is empty. Its errors name the pod, the annotation and the cause.
+// Parse reads the annotations of a pod for which [Pending] is empty. Its errors name the pod, the annotation and the
+// cause.
 func Parse(ref Ref, uid string, ann map[string]string) (Network, error) {
 	state, problems := model.ReadNIC(model.Provider(ref.provider()), ann)
 	if len(problems) > 0 {
@@ -120,7 +121,8 @@ func Parse(ref Ref, uid string, ann map[string]string) (Network, error) {
 	return n, nil
 }
 
-// network puts together what the controller wrote; an error is about the annotation with the suffix.
+// network builds the network from the annotations that the controller wrote; an error is about the annotation with the
+// suffix.
 func network(ref Ref, uid string, state model.NICState) (n Network, suffix string, err error) {
 	n = Network{
 		Namespace: ref.Namespace, Name: ref.Name, UID: uid, Provider: string(state.Provider), LogicalSwitch: state.Subnet,
@@ -188,7 +190,7 @@ func (n Network) parseRoutes(text string) ([]Route, error) {
 	return out, nil
 }
 
-// ParseRoute reads a route; an empty gateway means the NIC's gateway of that family.
+// ParseRoute reads a route; an empty gateway means the NIC's gateway of that IP family.
 func (n Network) ParseRoute(dst, gw string) (Route, error) {
 	prefix, err := netip.ParsePrefix(dst)
 	if err != nil || prefix.Addr().Is4In6() {
