@@ -32,7 +32,7 @@ func told(r *events.FakeRecorder) (out []string) {
 // One event of an object in a minute says what was repaired, and how much since the last one.
 func TestRepairsOfOneObject(t *testing.T) {
 	s, recorder, clk := repairing(10)
-	repair := engine.Repair{Ref: model.Ref{Kind: model.KindSubnet, Name: "blue"}, What: "ACL x was deleted: it is made again", Changes: 1}
+	repair := engine.Repair{Ref: model.Ref{Kind: model.KindSubnet, Name: "blue"}, What: "ACL x was deleted: it is created again", Changes: 1}
 	s.Repaired(repair)
 	got := told(recorder)
 	if len(got) != 1 || !strings.Contains(got[0], "Warning DriftRepaired") || !strings.Contains(got[0], repair.What) || strings.Contains(got[0], "since") {
