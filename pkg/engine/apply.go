@@ -6,7 +6,7 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Apply takes news of one object into the world and wakes whom it concerns.
+// Apply applies the change of one object to the world, and queues the objects that read it.
 func (c *Core) Apply(ch Change) error {
 	woken, err := c.world.Apply(ch.Ref, ch.Object, ch.Object == nil && model.Fatal(ch.Problems))
 	if err != nil {
@@ -16,17 +16,17 @@ func (c *Core) Apply(ch Change) error {
 	c.cfg.Observer.Woken(ch.Ref.Kind, len(woken))
 	if s := c.owners[ch.Ref]; s != nil || len(ch.Problems) > 0 {
 		c.state(ch.Ref).input = ch.Problems
-		c.toSettle.add(ch.Ref)
+		c.toReconcile.add(ch.Ref)
 	}
 	return nil
 }
 
-// addressEvents is a Core as the listener of its registry of addresses.
+// addressEvents handles the events of the address registry.
 type addressEvents struct{ c *Core }
 
 func (e addressEvents) Wake(owners ...model.Ref) { e.c.toCompile.add(owners...) }
 
-func (e addressEvents) Retry(owner model.Ref) { e.c.toSettle.add(owner) }
+func (e addressEvents) Retry(owner model.Ref) { e.c.toReconcile.add(owner) }
 
 func (e addressEvents) Problem(of model.Ref, problems ...model.Problem) {
 	e.c.problem(of, sourceAddress, problems...)

@@ -10,7 +10,7 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// compileAll runs the compile functions of all that is woken.
+// compileAll runs the compile functions of all woken owners.
 func (c *Core) compileAll() {
 	for c.toCompile.len() > 0 {
 		for _, owner := range c.toCompile.drain() {
@@ -37,38 +37,38 @@ func (c *Core) compile(owner fact.Owner) {
 		}
 	}
 	if len(invalid) > 0 || model.Fatal(result.Problems) {
-		c.freeze(owner, result.Problems)
+		c.pause(owner, result.Problems)
 		return
 	}
 	c.accept(owner, result)
 }
 
-// freeze leaves everything as it is: the facts that the owner had stay, and its
-// rows are not swept.
-func (c *Core) freeze(owner fact.Owner, problems []model.Problem) {
+// pause keeps the last valid state of an owner whose input is invalid: its facts stay. If it has none since the start,
+// its rows in the database are not swept.
+func (c *Core) pause(owner fact.Owner, problems []model.Problem) {
 	if facts := c.desired.Facts(owner); len(facts.Rows)+len(facts.Members) == 0 {
-		c.blind[owner] = struct{}{}
+		c.neverCompiled[owner] = struct{}{}
 	}
 	s := c.state(owner)
 	s.compiled, s.wants = problems, nil
-	c.toSettle.add(owner)
+	c.toReconcile.add(owner)
 }
 
 func (c *Core) accept(owner fact.Owner, result compile.Result) {
-	if c.frozen(owner) {
-		c.thaw(owner)
+	if c.paused(owner) {
+		c.resume(owner)
 	}
 	d := desired.NewDirty()
 	before := c.desired.Facts(owner)
 	c.desired.Set(owner, c.age(owner), result.Set, d)
 	if d.Len() > 0 {
-		c.outstanding(owner, d)
+		c.awaitKeys(owner, d)
 		c.dirty.addAll(d)
-		if len(c.drifted) > 0 { // what we want otherwise by now was not changed by others
+		if len(c.drifted) > 0 { // a key whose wanted state has changed is no drift
 			each(d, func(k key) { delete(c.drifted, k) })
 		}
 		c.unquarantine(owner)
-		c.rivals(owner, before, result.Set)
+		c.recheckRivals(owner, before, result.Set)
 	}
 	gone := !c.exists(owner)
 	if gone && len(result.Rows)+len(result.Members)+len(result.Wants) == 0 && !result.Watches {
@@ -80,27 +80,26 @@ func (c *Core) accept(owner fact.Owner, result compile.Result) {
 	s := c.state(owner)
 	s.compiled, s.wants = result.Problems, result.Wants
 	if gone {
-		delete(s.other, sourceAddress) // it waits for none any more
+		delete(s.other, sourceAddress) // a deleted object needs no address
 	}
 	c.conflicts(owner)
-	c.toSettle.add(owner)
+	c.toReconcile.add(owner)
 }
 
-// thaw ends a freeze that has lasted since the start: what the owner's rows were
-// spared is compared now.
-func (c *Core) thaw(owner fact.Owner) {
-	delete(c.blind, owner)
+// resume ends a pause that has lasted since the start: the owner's rows are compared again.
+func (c *Core) resume(owner fact.Owner) {
+	delete(c.neverCompiled, owner)
 	if c.active {
 		c.active = false // the next step makes a full comparison
 	}
 }
 
-// rivals tells owners of the same rows that a conflict may have begun or ended.
-func (c *Core) rivals(owner fact.Owner, before, now fact.Set) {
+// recheckRivals updates the conflicts of the other owners of the same rows: one may have begun or ended.
+func (c *Core) recheckRivals(owner fact.Owner, before, now fact.Set) {
 	for _, rows := range [][]fact.Row{before.Rows, now.Rows} {
 		for _, rival := range c.desired.Rivals(owner, rows) {
 			c.conflicts(rival)
-			c.toSettle.add(rival)
+			c.toReconcile.add(rival)
 		}
 	}
 }

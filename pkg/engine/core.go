@@ -1,8 +1,7 @@
 // Package engine is the one loop: wake, compile, desired, plan, commit.
 //
-// [Core] is the loop's body without goroutines: what goes in and what comes out
-// are plain calls, so that a test can drive it step by step. [Engine] runs a
-// Core in one goroutine and connects it to the API server and the database.
+// [Core] is the loop's body without goroutines: its inputs and outputs are plain calls, so that a test can drive it
+// step by step. [Engine] runs a Core in one goroutine and connects it to the API server and the database.
 package engine
 
 import (
@@ -20,11 +19,11 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// MaxUnits bounds one transaction. More does not make the database faster, and
-// a refused one is taken apart sooner.
+// MaxUnits bounds one transaction. Larger transactions do not make the database faster, and a refused small one is
+// bisected sooner.
 const MaxUnits = 1000
 
-// Config is what a Core is made of.
+// Config configures a [Core].
 type Config struct {
 	// World holds the objects; nil for an empty one.
 	World *world.World
@@ -35,7 +34,7 @@ type Config struct {
 	Observer  Observer // may be nil
 	Now       func() time.Time
 	Log       logr.Logger
-	// Deliver brings the end of a write back to [Core.Written]; it is called from any goroutine.
+	// Deliver passes the result of a write to [Core.Written]; it is called from any goroutine.
 	Deliver func(WriteDone)
 }
 
@@ -46,43 +45,43 @@ type Core struct {
 	desired   *desired.State
 	addresses *addresses.Registry
 
-	toCompile *owners // woken
-	toSettle  *owners // to be looked at: wants, reports
-	dirty     *queue
-	inflight  map[key]struct{}
-	blocked   map[fact.Ref]map[key]struct{} // by the row that they wait for
-	blockedOn map[key]fact.Ref
-	drifted   map[key]struct{} // changed by others since it was compared
-	misplaced []plan.Unit      // found by an audit
+	toCompile   *owners // woken
+	toReconcile *owners // their wants are carried out, and their reports written
+	dirty       *queue
+	inflight    map[key]struct{}
+	blocked     map[fact.Ref]map[key]struct{} // by the row that they wait for
+	blockedOn   map[key]fact.Ref
+	drifted     map[key]struct{} // changed by other clients since the last comparison
+	misplaced   []plan.Unit      // found by an audit
 
-	owners     map[fact.Owner]*ownerState
-	waiters    map[key][]fact.Owner // who is not programmed before this key is settled
-	quarantine map[fact.Owner]*quarantine
-	blind      map[fact.Owner]struct{} // frozen, and never compiled since the start
-	retrying   map[fact.Owner]struct{} // a write failed: see ownerState.retryAt
-	writing    map[writeKey]compile.Want
+	owners        map[fact.Owner]*ownerState
+	waiters       map[key][]fact.Owner // owners that are not programmed before this key is
+	quarantine    map[fact.Owner]*quarantine
+	neverCompiled map[fact.Owner]struct{} // paused since the start: the facts of their rows are not known
+	retrying      map[fact.Owner]struct{} // a write failed: see ownerState.retryAt
+	writing       map[writeKey]compile.Want
 
 	kubeSynced, nbSynced, leading, active bool
 }
 
-// ownerState is what the engine keeps of an object besides its facts. Owners
-// that are settled and have nothing to tell have none.
+// ownerState is what the engine keeps of an object besides its facts. Owners with nothing outstanding and nothing to
+// report have none.
 type ownerState struct {
 	wants       []compile.Want
-	outstanding int                        // keys that are not settled
+	outstanding int                        // keys that are not in the database yet
 	compiled    []model.Problem            // by the compile function
 	input       []model.Problem            // by parsing
-	other       map[string][]model.Problem // by source: claim, write, name, database
+	other       map[string][]model.Problem // by source, see sourceName
 	reported    *Report
-	reportedUID string    // of the object that it is about
-	retryAt     time.Time // of wants whose write failed
+	reportedUID string    // of the object that was reported
+	retryAt     time.Time // when wants whose write failed are tried again
 	attempts    int
 }
 
-// NewCore makes a Core.
+// NewCore returns a Core without state.
 func NewCore(cfg Config) *Core {
 	if cfg.Observer == nil {
-		cfg.Observer = silent{}
+		cfg.Observer = noObserver{}
 	}
 	if cfg.World == nil {
 		cfg.World = world.New()
@@ -90,24 +89,24 @@ func NewCore(cfg Config) *Core {
 	wanted := desired.New()
 	c := &Core{
 		cfg: cfg, world: cfg.World, desired: wanted,
-		toCompile: newOwners(), toSettle: newOwners(), dirty: newQueue(wanted.Wants),
+		toCompile: newOwners(), toReconcile: newOwners(), dirty: newQueue(wanted.Wants),
 		inflight: map[key]struct{}{}, blocked: map[fact.Ref]map[key]struct{}{}, blockedOn: map[key]fact.Ref{},
 		drifted: map[key]struct{}{}, retrying: map[fact.Owner]struct{}{},
 		owners: map[fact.Owner]*ownerState{}, waiters: map[key][]fact.Owner{},
-		quarantine: map[fact.Owner]*quarantine{}, blind: map[fact.Owner]struct{}{},
+		quarantine: map[fact.Owner]*quarantine{}, neverCompiled: map[fact.Owner]struct{}{},
 		writing: map[writeKey]compile.Want{},
 	}
 	c.addresses = addresses.New(c.world, addressEvents{c})
 	return c
 }
 
-// KubeSynced says that the initial lists of all kinds have been applied.
+// KubeSynced reports that the initial lists of all kinds have been applied.
 func (c *Core) KubeSynced() {
 	c.kubeSynced = true
 	c.addresses.HoldCarried()
 }
 
-// Lead says whether this process may write.
+// Lead sets whether this process leads, that is, may write.
 func (c *Core) Lead(leading bool) {
 	c.leading = leading
 	if !leading {
@@ -115,35 +114,35 @@ func (c *Core) Lead(leading bool) {
 	}
 }
 
-// NBLost says that the database cannot be reached: the last known state stays readable.
+// NBLost reports that the database is unreachable: the last known state stays readable.
 func (c *Core) NBLost() {
 	c.nbSynced, c.active = false, false
 	c.cfg.Observer.Connected(false)
 }
 
-// NBSynced says that the cache is complete: everything in it may have changed.
+// NBSynced reports that the cache is complete: everything in it may have changed.
 func (c *Core) NBSynced() {
 	c.nbSynced, c.active = true, false
 	c.cfg.Observer.Connected(true)
 }
 
-// NBChanged says that a row has changed, by us or by others.
+// NBChanged reports that a row has changed, by a transaction of ours or of another client.
 func (c *Core) NBChanged(ref fact.Ref) {
 	if table := fact.TableOf(ref.Table); table == nil {
 		return
 	}
 	c.unblock(ref)
 	if !c.active {
-		return // a full comparison is to come
+		return // a full comparison follows
 	}
 	d := desired.NewDirty()
-	plan.Drift(c.desired, c.cfg.Actual, ref, c.frozen, len(c.blind) > 0, d)
-	each(d, c.suspect)
+	plan.Drift(c.desired, c.cfg.Actual, ref, c.paused, len(c.neverCompiled) > 0, d)
+	each(d, c.recompare)
 }
 
-// suspect compares a key because the database changed. Most such changes are the
-// echo of our own, and the comparison finds nothing to do.
-func (c *Core) suspect(k key) {
+// recompare queues a key for comparison because the database changed. Most such changes are the updates that our own
+// transactions cause, and the comparison finds no difference.
+func (c *Core) recompare(k key) {
 	_, ours := c.inflight[k]
 	if !ours && !c.dirty.has(k) {
 		c.drifted[k] = struct{}{}
@@ -151,7 +150,7 @@ func (c *Core) suspect(k key) {
 	c.dirty.add(k)
 }
 
-// unblock looks again at what waited for a row.
+// unblock queues the keys that waited for a row.
 func (c *Core) unblock(ref fact.Ref) {
 	for k := range c.blocked[ref] {
 		delete(c.blockedOn, k)
@@ -168,8 +167,8 @@ func (c *Core) block(k key, on fact.Ref) {
 	c.blockedOn[k] = on
 }
 
-// release forgets that a key is blocked: it is being compared again.
-func (c *Core) release(k key) {
+// clearBlock forgets that a key is blocked: it is being compared again.
+func (c *Core) clearBlock(k key) {
 	on, ok := c.blockedOn[k]
 	if !ok {
 		return
@@ -181,64 +180,64 @@ func (c *Core) release(k key) {
 	}
 }
 
-// Step compiles what is woken and, once the start barrier is passed, settles
-// what needs nothing of the database.
+// Step compiles the woken owners and passes the start barrier when its conditions hold. It reconciles the owners that
+// wait for nothing in the database.
 func (c *Core) Step() {
 	c.addresses.Flush()
 	c.compileAll()
 	if c.active || !c.kubeSynced || !c.nbSynced || !c.leading {
-		c.settleAll()
+		c.reconcileAll()
 		return
 	}
 	c.activate()
-	c.settleAll()
+	c.reconcileAll()
 }
 
-// activate passes the start barrier: all objects are known and compiled, so that
-// what is not wanted now is wanted by nobody.
+// activate passes the start barrier: all objects are known and compiled, so that a row of ours that is not wanted now
+// is an orphan.
 func (c *Core) activate() {
 	c.active = true
 	d := desired.NewDirty()
 	c.desired.All(d)
-	plan.Sweep(c.desired, c.cfg.Actual, c.frozen, len(c.blind) > 0, d)
+	plan.Sweep(c.desired, c.cfg.Actual, c.paused, len(c.neverCompiled) > 0, d)
 	c.blocked, c.blockedOn, c.drifted = map[fact.Ref]map[key]struct{}{}, map[key]fact.Ref{}, map[key]struct{}{}
 	c.dirty.addAll(d)
 	for _, q := range c.quarantine {
-		c.retry(q)
+		c.requeue(q)
 	}
 	clear(c.quarantine)
 	for owner := range c.owners {
-		c.toSettle.add(owner)
+		c.toReconcile.add(owner)
 	}
-	slices.SortFunc(c.toSettle.order, fact.Owner.Compare)
-	c.cfg.Log.Info("start barrier passed", "pods", c.world.Pods.Len(), "subnets", c.world.Subnets.Len(), "toCompare", c.dirty.len())
+	slices.SortFunc(c.toReconcile.order, fact.Owner.Compare)
+	c.cfg.Log.Info("all objects are known, comparing with the northbound database", "pods", c.world.Pods.Len(), "subnets", c.world.Subnets.Len(), "toCompare", c.dirty.len())
 }
 
-// Audited takes in what the columns of a table hold that are not monitored; see [plan.Audit].
+// Audited compares columns that are not monitored, as an audit has read them; see [plan.Audit].
 func (c *Core) Audited(table *fact.Table, in string, parents map[string][]string) {
 	c.misplaced = plan.Audit(c.desired, c.cfg.Actual, table, in, parents)
-	var repaired repairs
+	var drift repairs
 	for _, u := range c.misplaced {
-		c.repaired(&repaired, u)
+		c.recordRepair(&drift, u)
 	}
-	c.tellRepairs(repaired)
+	c.reportRepairs(drift)
 }
 
-func (c *Core) frozen(owner fact.Owner) bool {
-	_, blind := c.blind[owner]
-	return blind
+func (c *Core) paused(owner fact.Owner) bool {
+	_, ok := c.neverCompiled[owner]
+	return ok
 }
 
-// Active tells whether the start barrier is passed and writing is allowed.
+// Active reports whether the start barrier is passed and writing is allowed.
 func (c *Core) Active() bool { return c.active }
 
-// Next compares what is dirty and gives the units of the next transaction; none
-// when there is nothing to do, or when one is under way.
+// Next compares what is dirty and returns the units of the next transaction: none if there is no difference, or while a
+// transaction is under way.
 func (c *Core) Next() []plan.Unit {
 	if !c.active || len(c.inflight) > 0 {
 		return nil
 	}
-	c.releaseQuarantine()
+	c.retryQuarantined()
 	units := c.misplaced
 	c.misplaced = nil
 	for _, u := range units {
@@ -248,16 +247,15 @@ func (c *Core) Next() []plan.Unit {
 		d := c.dirty.take(MaxUnits)
 		result := plan.Plan(c.desired, c.cfg.Actual, d)
 		units = result.Units
-		c.sort(d, result)
+		c.classify(d, result)
 	}
-	c.settleAll() // of what turned out to be as it should be
+	c.reconcileAll() // owners whose keys need no write
 	return units
 }
 
-// sort says for each key that was compared what becomes of it: it waits for a
-// row, is being written, or is as it should be.
-func (c *Core) sort(d *desired.Dirty, result plan.Result) {
-	each(d, c.release)
+// classify records the result of each comparison: the key waits for a row, is being written, or is programmed.
+func (c *Core) classify(d *desired.Dirty, result plan.Result) {
+	each(d, c.clearBlock)
 	for _, b := range result.Blocked {
 		k := b.Member
 		if k.Column == "" {
@@ -268,23 +266,23 @@ func (c *Core) sort(d *desired.Dirty, result plan.Result) {
 	for _, t := range result.Taken {
 		c.problem(t.Owner, sourceName, model.Problem{
 			Reason:  model.ReasonNameTaken,
-			Message: t.Row.Table + " " + t.Name + " exists in the northbound database and is not Woven's (row " + t.Foreign + "); it is left alone, remove or rename it",
+			Message: t.Row.Table + " " + t.Name + " exists in the northbound database and is not Woven's (row " + t.Foreign + "): it is left unchanged; delete or rename it",
 		})
 	}
-	var repaired repairs
+	var drift repairs
 	for _, u := range result.Units {
 		k := unitKey(u)
 		if _, ok := c.drifted[k]; ok {
-			c.repaired(&repaired, u)
+			c.recordRepair(&drift, u)
 		}
 		c.inflight[k] = struct{}{}
 	}
-	c.tellRepairs(repaired)
+	c.reportRepairs(drift)
 	c.drifted = map[key]struct{}{} // see move
 	each(d, func(k key) {
 		_, written := c.inflight[k]
 		if _, waits := c.blockedOn[k]; !written && !waits {
-			c.settled(k)
+			c.programmed(k)
 		}
 	})
 }

@@ -6,39 +6,38 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Change is news of one object from the API server.
+// Change is an event of one object from the API server.
 type Change struct {
 	Ref model.Ref
-	// Object is the projection: *model.Pod, *model.Subnet, … as Ref.Kind says; nil
-	// when the object is gone, or when it exists and cannot be used (then one of
-	// Problems is fatal).
+	// Object is the projection: *model.Pod, *model.Subnet, … according to Ref.Kind. It is nil if the object is deleted,
+	// and if it exists but is invalid (then one of Problems is fatal).
 	Object any
-	// Problems are those that parsing found.
+	// Problems are the problems that parsing found.
 	Problems []model.Problem
 }
 
-// Writer carries out what the engine decides at the API server. No method blocks.
+// Writer writes what the engine decides to the API server. No method blocks.
 type Writer interface {
-	// Write carries out a want. done is called once, from any goroutine, when the write has succeeded or failed for good,
-	// and with nil when the incarnation of the object that is meant is gone. A Writer does not retry by itself except for
+	// Write carries out a want. done is called once, from any goroutine, when the write has succeeded or failed for
+	// good, and with nil when the object with that UID no longer exists. A Writer does not retry by itself except for
 	// conflicts; the engine does, with back-off. What was written must be handed to [Engine.Apply] before done(nil) is
 	// called, so that it enters the world at once.
 	Write(w compile.Want, done func(error))
-	// HasStatus reports whether objects of a kind have a status that says how they are: they get a report even if
-	// nothing is wrong.
+	// HasStatus reports whether objects of a kind have a status with conditions: they get a report even without
+	// problems.
 	HasStatus(kind model.Kind) bool
-	// Report replaces what is known of an object; the writer turns it into conditions and events.
+	// Report replaces the report of an object; the writer turns it into conditions and events.
 	Report(r Report)
-	// Repaired reports changes by others that are undone; the writer bounds how many events it makes of them.
+	// Repaired reports changes by other clients that are reverted; the writer limits the rate of its events.
 	Repaired(r Repair)
 	// Usage replaces the counters of a subnet; the writer coalesces.
 	Usage(u addresses.Usage)
 }
 
-// Report is what the engine knows of an object.
+// Report is the state of an object in the engine.
 type Report struct {
 	Ref      model.Ref
-	Problems []model.Problem // none: the object is as it should be
-	// Programmed tells that the facts of the object's present state are committed.
+	Problems []model.Problem // empty if the object is valid and everything that it needs is available
+	// Programmed means that all facts of the object's present state are committed.
 	Programmed bool
 }

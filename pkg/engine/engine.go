@@ -13,18 +13,18 @@ import (
 	"github.com/wovensdn/woven/pkg/plan"
 )
 
-// usageInterval is how often the counters of subnets are told at most.
+// usageInterval is the shortest time between two reports of the counters of subnets.
 const usageInterval = time.Second
 
-// takeOverPause is how long to wait before the epoch is tried for again.
+// takeOverPause is the time between two attempts to begin an epoch.
 const takeOverPause = time.Second
 
-// fencedPause is how long a leader that finds another epoch keeps away, so that it
-// learns of the loss of its lease first: the duration of a lease.
+// fencedPause is how long a leader that finds another epoch does not try to begin one: the duration of a lease, so that
+// it notices the loss of its lease first.
 const fencedPause = 30 * time.Second
 
-// Engine runs a [Core] in one goroutine. Its other methods are safe for
-// concurrent use and do not block: they put news into an inbox.
+// Engine runs a [Core] in one goroutine. Its other methods are safe for concurrent use and do not block: they queue
+// calls in an inbox.
 type Engine struct {
 	core *Core
 	cfg  Config
@@ -35,9 +35,9 @@ type Engine struct {
 	inbox []func()
 	wake  chan struct{}
 
-	// Of the loop's goroutine.
+	// Owned by the loop's goroutine.
 	ctx       context.Context //nolint:containedctx // of Run, for the goroutines that it starts
-	leading   bool            // the lease is ours
+	leading   bool            // this process holds the lease
 	connected bool            // the cache is complete
 	fence     commit.Fence
 	fenced    bool // fence holds the present epoch
@@ -46,7 +46,7 @@ type Engine struct {
 	audited   bool // since the last full comparison
 }
 
-// New makes an engine. cfg.Actual and cfg.Deliver are set by it.
+// New returns an engine. It sets cfg.Actual and cfg.Deliver.
 func New(cfg Config, db commit.DB) *Engine {
 	e := &Engine{db: db, view: commit.NewView(db), wake: make(chan struct{}, 1)}
 	cfg.Actual = e.view
@@ -69,26 +69,26 @@ func (e *Engine) post(f func()) {
 func (e *Engine) take() []func() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	news := e.inbox
+	calls := e.inbox
 	e.inbox = nil
-	return news
+	return calls
 }
 
-// Apply brings news from the API server.
+// Apply applies changes from the API server.
 func (e *Engine) Apply(changes ...Change) {
 	e.post(func() {
 		for _, ch := range changes {
 			if err := e.core.Apply(ch); err != nil {
-				e.cfg.Log.Error(err, "news from the API server cannot be used")
+				e.cfg.Log.Error(err, "a change from the API server cannot be applied")
 			}
 		}
 	})
 }
 
-// KubeSynced says that the initial lists of all kinds have been applied.
+// KubeSynced reports that the initial lists of all kinds have been applied.
 func (e *Engine) KubeSynced() { e.post(func() { e.core.KubeSynced() }) }
 
-// Lead says whether the lease is ours.
+// Lead sets whether this process holds the lease.
 func (e *Engine) Lead(leading bool) {
 	e.post(func() {
 		e.leading = leading
@@ -99,7 +99,7 @@ func (e *Engine) Lead(leading bool) {
 	})
 }
 
-// Synced says that the cache of the northbound database is complete.
+// Synced reports that the cache of the northbound database is complete.
 func (e *Engine) Synced() {
 	e.post(func() {
 		e.connected, e.audited = true, false
@@ -108,7 +108,7 @@ func (e *Engine) Synced() {
 	})
 }
 
-// Changed says that a row of the northbound database has changed.
+// Changed reports that a row of the northbound database has changed.
 func (e *Engine) Changed(table, uuid string) {
 	ref := fact.Ref{Table: table, UUID: uuid}
 	e.post(func() {
@@ -117,12 +117,12 @@ func (e *Engine) Changed(table, uuid string) {
 	})
 }
 
-// Lost says that the northbound database cannot be reached.
+// Lost reports that the northbound database is unreachable.
 func (e *Engine) Lost(err error) {
 	e.post(func() {
 		e.connected = false
 		e.core.NBLost()
-		e.cfg.Log.Info("the northbound database is lost; running pods are not affected", "reason", err.Error())
+		e.cfg.Log.Info("the northbound database is unreachable; running pods are not affected", "reason", err.Error())
 	})
 }
 
@@ -161,7 +161,7 @@ func (e *Engine) setTimer(retry *time.Timer) {
 	retry.Reset(wait)
 }
 
-// takeOver begins an epoch of our own once we have the lease and the database.
+// takeOver begins an epoch once this process holds the lease and the database is connected.
 func (e *Engine) takeOver() {
 	if !e.leading || !e.connected || e.fenced || e.busy || e.cfg.Now().Before(e.pauseTill) {
 		return
@@ -178,17 +178,17 @@ func (e *Engine) tookOver(fence commit.Fence, err error) {
 	e.busy = false
 	if err != nil {
 		e.pauseTill = e.cfg.Now().Add(takeOverPause)
-		e.cfg.Log.Error(err, "cannot begin a new epoch")
+		e.cfg.Log.Error(err, "cannot begin a new epoch, retrying")
 		return
 	}
 	e.fence, e.fenced = fence, true
 	e.core.cfg.Observer.Epoch(fence.Epoch)
-	e.cfg.Log.Info("leading", "epoch", fence.Epoch)
+	e.cfg.Log.Info("this controller leads", "epoch", fence.Epoch)
 	e.core.Lead(e.leading)
 }
 
-// commit sends what is ready. While a transaction is under way the next one
-// fills: that is group commit without a timer.
+// commit sends the next transaction. While a transaction is under way, the changes for the next one gather: group
+// commit without a timer.
 func (e *Engine) commit() {
 	if e.busy || !e.connected || !e.fenced || !e.leading {
 		return
@@ -218,7 +218,7 @@ func (e *Engine) audit() {
 			parents, err := commit.Parents(ctx, e.db, child.in)
 			e.post(func() {
 				if err != nil {
-					e.cfg.Log.Error(err, "audit of the northbound database")
+					e.cfg.Log.Error(err, "cannot audit the northbound database")
 					return
 				}
 				e.core.Audited(child.table, child.in.Table, parents)
@@ -228,7 +228,7 @@ func (e *Engine) audit() {
 	}()
 }
 
-// children is a table and where its rows are referred to.
+// children is a table with a column that refers to its rows.
 type children struct {
 	table *fact.Table
 	in    fact.Parent
@@ -254,9 +254,9 @@ func (e *Engine) committed(units []plan.Unit, out commit.Outcome, took time.Dura
 		e.fenced = false
 		e.core.Lead(false)
 		e.pauseTill = e.cfg.Now().Add(fencedPause)
-		e.cfg.Log.Info("fenced off: another controller leads", "reason", out.Err.Error())
+		e.cfg.Log.Info("another controller leads: writes of this one are refused", "reason", out.Err.Error())
 	case out.Err != nil:
-		// The client says Lost if the connection is gone; until then the batch is tried again.
-		e.cfg.Log.Error(fmt.Errorf("commit %d changes: %w", len(units), out.Err), "commit failed and is tried again")
+		// The client calls Lost if the connection is closed; until then the batch is tried again.
+		e.cfg.Log.Error(fmt.Errorf("commit %d changes: %w", len(units), out.Err), "commit failed, retrying")
 	}
 }

@@ -23,17 +23,16 @@ import (
 	"github.com/wovensdn/woven/test/nbtest"
 )
 
-// These tests run the loop itself, with its goroutines, on a real ovsdb-server.
-// What it decides is tested in test/state.
+// These tests run the loop with its goroutines on a real ovsdb-server. Its decisions are tested in test/state.
 
 var config = compile.Config{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default"}
 
-// api is an API server that records what is written and hands it back.
+// api is a fake API server: it records writes and sends them to the engines as events.
 type api struct {
 	mu      sync.Mutex
 	engines []*engine.Engine
 	ips     map[string]*model.IP
-	fail    int // so many creations are refused
+	fail    int // how many creations it refuses
 	reports map[model.Ref]engine.Report
 	usage   map[string]addresses.Usage
 }
@@ -42,7 +41,7 @@ func newAPI() *api {
 	return &api{ips: map[string]*model.IP{}, reports: map[model.Ref]engine.Report{}, usage: map[string]addresses.Usage{}}
 }
 
-func (a *api) tell(changes ...engine.Change) {
+func (a *api) send(changes ...engine.Change) {
 	for _, e := range a.engines {
 		e.Apply(changes...)
 	}
@@ -67,10 +66,10 @@ func (a *api) Write(w compile.Want, done func(error)) {
 			PodName: w.PodName, Namespace: w.For.Namespace, NodeName: w.NodeName,
 		}
 		a.ips[w.Target().Name] = ip
-		a.tell(engine.Change{Ref: w.Target(), Object: ip})
+		a.send(engine.Change{Ref: w.Target(), Object: ip})
 	case compile.Release:
 		delete(a.ips, w.IP)
-		a.tell(engine.Change{Ref: w.Target()})
+		a.send(engine.Change{Ref: w.Target()})
 	}
 	go done(nil)
 }
@@ -95,7 +94,7 @@ type controller struct {
 	db *client.DB
 }
 
-// handler breaks the circle: the client is made with it, the engine from the client.
+// handler breaks the cycle of construction: the client needs a handler, the engine needs the client.
 type handler struct{ engine *engine.Engine }
 
 func (h *handler) Synced()                    { h.engine.Synced() }
@@ -150,7 +149,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !done(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -160,21 +159,21 @@ func (c *controller) has(i int) bool {
 	return c.db.Peek(nb.LogicalSwitchPortTable, fact.UUIDOf(nb.LogicalSwitchPortTable, fmt.Sprintf("p%d.default", i))) != nil
 }
 
-func (c *controller) count() int { return c.db.Len(nb.LogicalSwitchPortTable) - 2 } // without the routers' ports
+func (c *controller) count() int { return c.db.Len(nb.LogicalSwitchPortTable) - 2 } // without the ports of the routers
 
 func TestLoop(t *testing.T) {
 	server, a := nbtest.Start(t), newAPI()
 	a.fail = 2
 	c := run(t, a, server.Endpoint())
 	for i := range 50 {
-		a.tell(pod(i))
+		a.send(pod(i))
 	}
 	c.Lead(true)
-	eventually(t, "50 ports although two writes failed", func() bool { return c.count() == 50 })
+	eventually(t, "50 ports after two failed writes", func() bool { return c.count() == 50 })
 	for i := range 50 {
-		a.tell(engine.Change{Ref: pod(i).Ref})
+		a.send(engine.Change{Ref: pod(i).Ref})
 	}
-	eventually(t, "no ports and no records", func() bool {
+	eventually(t, "the deletion of all ports and records", func() bool {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		return c.count() == 0 && len(a.ips) == 0
@@ -190,42 +189,42 @@ func TestLoopRepairsDrift(t *testing.T) {
 	server, a := nbtest.Start(t), newAPI()
 	c := run(t, a, server.Endpoint())
 	c.Lead(true)
-	a.tell(pod(1))
+	a.send(pod(1))
 	eventually(t, "the port", func() bool { return c.has(1) })
 	admin := server.Client(t)
 	where := []ovsdb.Condition{ovsdb.NewCondition("name", ovsdb.ConditionEqual, "ovn-default")}
 	if err := nbtest.Commit(t.Context(), admin, ovsdb.Operation{Op: "delete", Table: nb.LogicalSwitchTable, Where: where}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the port is back", func() bool {
+	eventually(t, "the repaired port", func() bool {
 		return admin.Peek(nb.LogicalSwitchPortTable, fact.UUIDOf(nb.LogicalSwitchPortTable, "p1.default")) != nil
 	})
 }
 
-func TestLoopSurvivesTheDatabase(t *testing.T) {
+func TestLoopSurvivesDatabaseRestart(t *testing.T) {
 	server, a := nbtest.Start(t), newAPI()
 	c := run(t, a, server.Endpoint())
 	c.Lead(true)
-	a.tell(pod(1))
+	a.send(pod(1))
 	eventually(t, "the port", func() bool { return c.has(1) })
 	server.Stop()
-	a.tell(pod(2))
+	a.send(pod(2))
 	server.Restart()
-	eventually(t, "the port that came while the database was away", func() bool { return c.has(1) && c.has(2) })
+	eventually(t, "the port of the pod that was created while the database was down", func() bool { return c.has(1) && c.has(2) })
 }
 
-// Of two controllers only the one with the lease writes; when it changes hands,
-// the old one is fenced off and the new one needs one comparison.
+// Of two controllers only the leader writes. When leadership changes, the old leader is fenced off, and the new one
+// compares the database once.
 func TestLoopHandsOver(t *testing.T) {
 	server, a := nbtest.Start(t), newAPI()
 	one, two := run(t, a, server.Endpoint()), run(t, a, server.Endpoint())
 	one.Lead(true)
-	a.tell(pod(1))
+	a.send(pod(1))
 	eventually(t, "the port by the first", func() bool { return two.has(1) })
-	two.Lead(true) // the first one does not know yet that its lease is gone
-	a.tell(pod(2))
+	two.Lead(true) // the first one has not noticed yet that it lost its lease
+	a.send(pod(2))
 	eventually(t, "the port by the second", func() bool { return one.has(2) })
 	one.Lead(false)
-	a.tell(pod(3))
+	a.send(pod(3))
 	eventually(t, "another port", func() bool { return one.has(3) && two.has(3) })
 }

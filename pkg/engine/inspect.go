@@ -127,7 +127,7 @@ func (c *Core) Owners() []OwnerSummary {
 	for owner := range c.owners {
 		all[owner] = struct{}{}
 	}
-	for owner := range c.blind {
+	for owner := range c.neverCompiled {
 		all[owner] = struct{}{}
 	}
 	out := make([]OwnerSummary, 0, len(all))
@@ -135,7 +135,7 @@ func (c *Core) Owners() []OwnerSummary {
 		facts, s := c.desired.Facts(owner), c.owners[owner]
 		one := OwnerSummary{
 			Object: owner.String(), Rows: len(facts.Rows), Members: len(facts.Members),
-			Reads: len(c.world.Reads(owner)), Paused: c.frozen(owner),
+			Reads: len(c.world.Reads(owner)), Paused: c.paused(owner),
 		}
 		if s != nil {
 			one.Wants, one.Pending, one.Problems = len(s.wants), s.outstanding, len(c.problemsOf(s))
@@ -169,7 +169,7 @@ func (c *Core) Resolve(text string) (model.Ref, error) {
 func (c *Core) Explain(ref model.Ref) Explanation {
 	s, facts := c.owners[ref], c.desired.Facts(ref)
 	x := Explanation{
-		Object: ref.String(), Exists: c.exists(ref), Paused: c.frozen(ref),
+		Object: ref.String(), Exists: c.exists(ref), Paused: c.paused(ref),
 		Programmed: c.active && (s == nil || s.outstanding == 0),
 		Rows:       []RowState{}, Members: []MemberState{}, Wants: []WantState{}, Problems: []ProblemState{},
 		Reads: c.world.Reads(ref), Readers: c.readersOf(ref),
@@ -233,7 +233,7 @@ func (c *Core) rowState(row *fact.Row) RowState {
 }
 
 func (c *Core) memberState(k key) MemberState {
-	return MemberState{Row: k.Table + " " + c.describe(k.Ref), Column: k.Column, Value: c.elementOf(k), State: c.factState(k)}
+	return MemberState{Row: k.Table + " " + c.rowName(k.Ref), Column: k.Column, Value: c.elementOf(k), State: c.factState(k)}
 }
 
 // elementOf names the element of a member.
@@ -242,13 +242,13 @@ func (c *Core) elementOf(k key) string {
 		return k.Key + "=" + k.Value
 	}
 	if refers := fact.TableOf(k.Table).Members[k.Column].Refers; refers != "" {
-		return refers + " " + c.describe(fact.Ref{Table: refers, UUID: k.Value})
+		return refers + " " + c.rowName(fact.Ref{Table: refers, UUID: k.Value})
 	}
 	return k.Value
 }
 
 func (c *Core) factText(k key) string {
-	text := k.Table + " " + c.describe(k.Ref)
+	text := k.Table + " " + c.rowName(k.Ref)
 	if k.Column != "" {
 		text += ", " + k.Column + ": " + c.elementOf(k)
 	}
@@ -258,7 +258,7 @@ func (c *Core) factText(k key) string {
 // factState says where a fact is on its way to the database.
 func (c *Core) factState(k key) string {
 	if on, blocked := c.blockedOn[k]; blocked {
-		return "waits for " + on.Table + " " + c.describe(on)
+		return "waits for " + on.Table + " " + c.rowName(on)
 	}
 	for _, q := range c.quarantine {
 		if _, refused := q.keys[k]; refused {
@@ -281,7 +281,7 @@ func (c *Core) factState(k key) string {
 func (c *Core) Blocked() []BlockedFact {
 	out := []BlockedFact{}
 	for k, on := range c.blockedOn {
-		one := BlockedFact{Fact: c.factText(k), WaitsFor: on.Table + " " + c.describe(on), Objects: []string{}}
+		one := BlockedFact{Fact: c.factText(k), WaitsFor: on.Table + " " + c.rowName(on), Objects: []string{}}
 		for _, owner := range c.waiters[k] {
 			one.Objects = append(one.Objects, owner.String())
 		}

@@ -2,7 +2,7 @@ package engine
 
 import "github.com/wovensdn/woven/pkg/model"
 
-// Observer is told what happens, for metrics. Its methods must not block.
+// Observer receives events for metrics. Its methods must not block.
 type Observer interface {
 	Woken(kind model.Kind, owners int)
 	Compiled(kind model.Kind, seconds float64)
@@ -12,11 +12,11 @@ type Observer interface {
 	Epoch(epoch int64)
 }
 
-type silent struct{}
+type noObserver struct{}
 
-func (silent) Woken(model.Kind, int)              {}
-func (silent) Compiled(model.Kind, float64)       {}
-func (silent) Committed(int, int, float64, error) {}
-func (silent) Drift(string)                       {}
-func (silent) Connected(bool)                     {}
-func (silent) Epoch(int64)                        {}
+func (noObserver) Woken(model.Kind, int)              {}
+func (noObserver) Compiled(model.Kind, float64)       {}
+func (noObserver) Committed(int, int, float64, error) {}
+func (noObserver) Drift(string)                       {}
+func (noObserver) Connected(bool)                     {}
+func (noObserver) Epoch(int64)                        {}

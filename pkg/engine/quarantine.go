@@ -8,27 +8,26 @@ import (
 	"github.com/wovensdn/woven/pkg/plan"
 )
 
-// quarantine holds what the database refused for one owner, so that the owner
-// backs off alone and the rest goes on.
+// quarantine contains the keys of one owner that the database refused, so that only this owner backs off.
 type quarantine struct {
 	keys     map[key]struct{}
 	until    time.Time
 	attempts int
 }
 
-// failed keeps a unit back and tells its owner why.
+// failed quarantines a unit that the database refused, and records the problem of its owner.
 func (c *Core) failed(u plan.Unit, err error) {
 	q := c.isolate(u)
 	q.attempts++
 	q.until = c.cfg.Now().Add(backoff(q.attempts))
-	c.cfg.Log.Info("the northbound database refuses a change", "owner", u.Owner.String(), "table", u.Ref.Table, "row", u.Ref.UUID, "reason", err.Error())
+	c.cfg.Log.Info("the northbound database refuses a change, retrying", "owner", u.Owner.String(), "table", u.Ref.Table, "row", u.Ref.UUID, "reason", err.Error())
 	c.problem(u.Owner, sourceDatabase, model.Problem{
-		Reason: model.ReasonDatabaseRefused, Message: "the northbound database refuses " + u.Ref.Table + " " + c.describe(u.Ref) + ": " + err.Error(),
+		Reason: model.ReasonDatabaseRefused, Message: "the northbound database refuses " + u.Ref.Table + " " + c.rowName(u.Ref) + ": " + err.Error(),
 	})
 }
 
-// stale looks again at a unit that was committed and is not there: the row that
-// it builds on had gone. If that repeats, it backs off.
+// stale retries a unit that had no effect although it was committed: the row that it changes was deleted before. If
+// that repeats, it backs off.
 func (c *Core) stale(u plan.Unit) {
 	q := c.isolate(u)
 	q.attempts++
@@ -47,44 +46,44 @@ func (c *Core) isolate(u plan.Unit) *quarantine {
 	return q
 }
 
-// describe names a row for a human.
-func (c *Core) describe(ref fact.Ref) string {
+// rowName is the name of a row in messages: the ID of a wanted row, the UUID of any other.
+func (c *Core) rowName(ref fact.Ref) string {
 	if want, ok := c.desired.Row(ref); ok {
 		return want.Row.ID
 	}
 	return ref.UUID
 }
 
-// releaseQuarantine lets owners try again whose time has come.
-func (c *Core) releaseQuarantine() {
+// retryQuarantined queues the keys of the owners whose back-off is over.
+func (c *Core) retryQuarantined() {
 	now := c.cfg.Now()
 	for owner, q := range c.quarantine {
 		switch {
 		case now.Before(q.until):
-		case len(q.keys) == 0: // tried again and nothing came back
+		case len(q.keys) == 0: // they were tried again, and none was refused
 			delete(c.quarantine, owner)
 		default:
-			c.retry(q)
+			c.requeue(q)
 			clear(q.keys)
 		}
 	}
 }
 
-func (c *Core) retry(q *quarantine) {
+func (c *Core) requeue(q *quarantine) {
 	for k := range q.keys {
 		c.dirty.add(k)
 	}
 }
 
-// unquarantine lets an owner try at once, because it wants something else now.
+// unquarantine ends the back-off of an owner whose wanted state has changed.
 func (c *Core) unquarantine(owner fact.Owner) {
 	if q, ok := c.quarantine[owner]; ok {
-		c.retry(q)
+		c.requeue(q)
 		delete(c.quarantine, owner)
 	}
 }
 
-// Deadline is when [Core.Retry] has something to do; zero for never.
+// Deadline is when [Core.Retry] or [Core.Next] has something to retry; zero if nothing is to be retried.
 func (c *Core) Deadline() time.Time {
 	var first time.Time
 	sooner := func(t time.Time) {
@@ -103,14 +102,14 @@ func (c *Core) Deadline() time.Time {
 	return first
 }
 
-// Retry looks again at the owners whose writes failed and whose time has come.
+// Retry queues the owners whose writes failed and whose back-off is over.
 func (c *Core) Retry() {
 	now := c.cfg.Now()
 	for owner := range c.retrying {
 		if s := c.owners[owner]; !now.Before(s.retryAt) {
 			s.retryAt = time.Time{}
 			delete(c.retrying, owner)
-			c.toSettle.add(owner)
+			c.toReconcile.add(owner)
 		}
 	}
 }

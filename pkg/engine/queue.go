@@ -10,19 +10,19 @@ type key = desired.MemberKey
 
 func rowKey(ref fact.Ref) key { return key{Ref: ref} }
 
-// queue holds what is dirty, in the order in which it is written when it is more
-// than one transaction holds (ADR 11):
+// queue contains the dirty keys. If they are more than fit into one transaction, they are written in this order (ADR
+// 11):
 //
 //  1. rows that are wanted, parents before children,
-//  2. elements that are wanted: sets are complete before something is said of them,
+//  2. elements that are wanted: sets are complete before rows refer to them,
 //  3. rows of late tables; a whole table at once; a row together with the elements that
 //     point to it, so that a port is never without its groups,
-//  4. elements and then rows that nobody wants any more.
+//  4. elements and then rows that are not wanted any more.
 type queue struct {
 	wanted  func(key) bool
 	rows    []map[fact.Ref]struct{} // in the order of fact.Tables
 	members map[key]struct{}
-	with    map[fact.Ref]map[key]struct{} // elements that come with the row that they point to
+	with    map[fact.Ref]map[key]struct{} // elements that are written with the row that they refer to
 	lost    map[key]struct{}
 	gone    []map[fact.Ref]struct{} // in the order of fact.Tables
 	index   map[string]int
@@ -39,7 +39,7 @@ func newQueue(wanted func(key) bool) *queue {
 	return q
 }
 
-// add puts a key where it belongs as things are now.
+// add queues a key, according to whether it is wanted now.
 func (q *queue) add(k key) {
 	if k.Column == "" {
 		q.addRow(k)
@@ -53,7 +53,7 @@ func (q *queue) addRow(k key) {
 	to, from := q.rows[i], q.gone[i]
 	if !fact.Tables()[i].Whole && !q.wanted(k) {
 		to, from = from, to
-		for m := range q.with[k.Ref] { // what the row was to bring waits by itself
+		for m := range q.with[k.Ref] { // the elements of the row are written without it
 			q.members[m] = struct{}{}
 		}
 		delete(q.with, k.Ref)
@@ -93,8 +93,7 @@ func drop[K comparable](from map[K]struct{}, k K) int {
 	return before - len(from)
 }
 
-// comesWith gives the row that an element points to, if that row waits here, too, and
-// is of a late table.
+// comesWith returns the row that an element refers to. It is true if that row is queued, too, and is of a late table.
 func (q *queue) comesWith(k key) (fact.Ref, bool) {
 	refers := fact.TableOf(k.Table).Members[k.Column].Refers
 	if refers == "" || !fact.TableOf(refers).Late {
@@ -125,7 +124,7 @@ func in[K comparable](set map[K]struct{}, k K) bool {
 
 func (q *queue) len() int { return q.n }
 
-// take removes up to n keys, and what has to come with them.
+// take removes up to n keys, and the keys that must be written with them.
 func (q *queue) take(n int) *desired.Dirty {
 	d := desired.NewDirty()
 	tables := fact.Tables()
@@ -169,8 +168,8 @@ func (q *queue) takeLate(d *desired.Dirty, i, n int) {
 	q.rows[i] = map[fact.Ref]struct{}{} // see move
 }
 
-// move takes up to n keys out of a set. A set that is empty then is replaced: a Go
-// map keeps the size that it once had, and walking it costs that size.
+// move takes up to n keys out of a set. A set that is empty afterwards is replaced: a Go map keeps its largest size,
+// and iterating it costs that size.
 func move[K comparable](from map[K]struct{}, to []K, n int) (map[K]struct{}, []K) {
 	if len(from) == 0 {
 		return from, to
@@ -186,7 +185,7 @@ func move[K comparable](from map[K]struct{}, to []K, n int) (map[K]struct{}, []K
 	return map[K]struct{}{}, to
 }
 
-// each calls fn for all that is dirty.
+// each calls fn for all dirty keys.
 func each(d *desired.Dirty, fn func(key)) {
 	for _, ref := range d.Rows {
 		fn(rowKey(ref))
@@ -196,7 +195,7 @@ func each(d *desired.Dirty, fn func(key)) {
 	}
 }
 
-// owners is a set of objects to look at, in order of arrival.
+// owners is a queue without duplicates, in order of arrival.
 type owners struct {
 	order []fact.Owner
 	in    map[fact.Owner]struct{}
@@ -213,7 +212,7 @@ func (o *owners) add(refs ...fact.Owner) {
 	}
 }
 
-// drain takes all that is there now.
+// drain removes and returns all owners of the queue.
 func (o *owners) drain() []fact.Owner {
 	order := o.order
 	o.order = nil

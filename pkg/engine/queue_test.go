@@ -12,8 +12,7 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// What a queue is tried with: rows of early and late tables, and elements, of which some
-// point to late rows.
+// The keys of the tests: rows of early and late tables, and elements, some of which refer to late rows.
 var (
 	queueRows = func() (refs []fact.Ref) {
 		for _, table := range []string{
@@ -37,11 +36,11 @@ var (
 	}()
 )
 
-// naive is a queue that looks at everything each time: what waits, with whether it
-// was wanted when it came.
+// naive is a queue that evaluates all keys each time: the queued keys, with whether they were wanted when they were
+// added.
 type naive map[key]bool
 
-// waitsWith tells which row an element comes with: one of a port that waits, too.
+// waitsWith returns the row that an element is written with: the row of a port that is queued, too.
 func (q naive) waitsWith(k key) (key, bool) {
 	if k.Column != "ports" || !q[k] {
 		return key{}, false
@@ -51,7 +50,7 @@ func (q naive) waitsWith(k key) (key, bool) {
 	return row, waits && wanted
 }
 
-// phase says when something is written: smaller comes first. It is the order of the comment at [queue].
+// phase is the position of a key in the order of writing that [queue] documents: smaller is earlier.
 func phase(k key, wanted bool) int {
 	position := slices.IndexFunc(fact.Tables(), func(t *fact.Table) bool { return t.Name == k.Table })
 	table, late := fact.Tables()[position], 1000
@@ -69,12 +68,12 @@ func phase(k key, wanted bool) int {
 	}
 }
 
-// TestQueue: against the naive one, for any order of what becomes dirty, wanted, unwanted and is taken.
+// The queue agrees with the naive one, whatever keys become dirty, wanted, unwanted or are taken in whatever order.
 func TestQueue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		wants := map[key]bool{}
 		q, all := newQueue(func(k key) bool { return wants[k] }), naive{}
-		early := map[key]bool{} // elements that wait by themselves: they came before their row, or it went
+		early := map[key]bool{} // elements that are written without their row: they were added before it, or it is no longer wanted
 		add := func(t *rapid.T, k key) {
 			wants[k] = rapid.Bool().Draw(t, "wanted")
 			q.add(k)
@@ -105,10 +104,10 @@ func TestQueue(t *testing.T) {
 	})
 }
 
-// check compares what waits.
+// check compares the queued keys.
 func (q *queue) check(t *rapid.T, all naive) {
 	if q.len() != len(all) {
-		t.Fatalf("%d keys are counted, %d wait", q.len(), len(all))
+		t.Fatalf("len() is %d, want %d", q.len(), len(all))
 	}
 	for _, ref := range queueRows {
 		if _, waits := all[rowKey(ref)]; q.has(rowKey(ref)) != waits {
@@ -122,27 +121,27 @@ func (q *queue) check(t *rapid.T, all naive) {
 	}
 }
 
-// take removes what was taken, and says whether it was right to take that.
+// take removes the taken keys, and fails the test if others should have been taken.
 func (q naive) take(t *rapid.T, taken *desired.Dirty, n int, early map[key]bool) {
 	if taken.Len() == 0 && len(q) > 0 {
-		t.Fatalf("nothing of %d keys was taken", len(q))
+		t.Fatalf("none of %d keys was taken", len(q))
 	}
 	taking := naive{}
 	each(taken, func(k key) {
 		wanted, waits := q[k]
 		if _, twice := taking[k]; twice || !waits {
-			t.Fatalf("%v is taken twice, or does not wait", k)
+			t.Fatalf("%v is taken twice, or was not queued", k)
 		}
 		taking[k] = wanted
 	})
-	last, extra := 0, 0 // the last phase, and what may be more than n: a whole table, and what comes with rows
+	last, extra := 0, 0 // the last phase, and how many keys may exceed n: a whole table, and the elements of rows
 	for k, wanted := range taking {
 		row, with := q.waitsWith(k)
 		switch {
 		case !with || early[k]:
 			last = max(last, phase(k, wanted))
 		case !has(taking, row):
-			t.Fatalf("%v is taken without the row that it comes with", k)
+			t.Fatalf("element %v is taken without its row", k)
 		default:
 			extra++
 		}
@@ -151,7 +150,7 @@ func (q naive) take(t *rapid.T, taken *desired.Dirty, n int, early map[key]bool)
 		}
 	}
 	if taken.Len() > n+extra {
-		t.Fatalf("%d keys are taken where %d were asked for and %d come with them", taken.Len(), n, extra)
+		t.Fatalf("%d keys are taken, want at most %d and the %d that belong to them", taken.Len(), n, extra)
 	}
 	for k, wanted := range q {
 		if !has(taking, k) {
@@ -169,19 +168,19 @@ func has(in naive, k key) bool {
 	return ok
 }
 
-// left says whether it was right to leave a key where others were taken.
+// left fails the test if a key that was left should have been taken.
 func (q naive) left(t *rapid.T, k key, wanted bool, last int, taking naive, early bool) {
 	row, with := q.waitsWith(k)
 	with = with && !early
 	if with && has(taking, row) {
-		t.Fatalf("%v is taken without the element %v", row, k)
+		t.Fatalf("row %v is taken without its element %v", row, k)
 	}
 	if !with && phase(k, wanted) < last {
-		t.Fatalf("%v (wanted: %v) still waits, and something later is taken", k, wanted)
+		t.Fatalf("%v (wanted: %v) is left, but a later key is taken", k, wanted)
 	}
 	for other := range taking {
 		if k.Column == "" && other.Column == "" && other.Table == k.Table && fact.TableOf(k.Table).Whole {
-			t.Fatalf("%v is taken without %v, which is of the same table", other, k)
+			t.Fatalf("%v is taken without %v of the same table, which is written as a whole", other, k)
 		}
 	}
 }

@@ -10,16 +10,16 @@ import (
 	"github.com/wovensdn/woven/pkg/plan"
 )
 
-// Repair tells that others have changed rows of an object, and what is done about it.
+// Repair describes changes by other clients to the rows of an object, and how they are reverted.
 type Repair struct {
 	Ref model.Ref // the object that the rows were compiled from
-	// What says of the first change the table, the row, the column and what is done.
+	// What describes the first change: table, row, column, and how it is reverted.
 	What string
-	// Changes counts those that are put right at once, the first included.
+	// Changes counts the changes that are reverted at once, including the first.
 	Changes int
 }
 
-// repairs gathers what is put right at once, by object in order of appearance.
+// repairs collects the changes that are reverted at once, by object in order of appearance.
 type repairs struct {
 	order []*Repair
 	of    map[model.Ref]*Repair
@@ -38,13 +38,13 @@ func (r *repairs) add(owner fact.Owner, what string) {
 	r.order = append(r.order, one)
 }
 
-// repaired tells log, metrics and the gathered repairs of one change.
-func (c *Core) repaired(r *repairs, u plan.Unit) {
+// recordRepair logs and counts one change by another client, and adds it to r.
+func (c *Core) recordRepair(r *repairs, u plan.Unit) {
 	what := c.describeRepair(u)
-	c.cfg.Log.Info("the northbound database was changed by others and is repaired", "table", u.Ref.Table, "row", c.describe(u.Ref), "what", what)
+	c.cfg.Log.Info("another client changed the northbound database, repairing it", "table", u.Ref.Table, "row", c.rowName(u.Ref), "what", what)
 	c.cfg.Observer.Drift(u.Ref.Table)
 	owner := u.Owner
-	if owner == (fact.Owner{}) { // of an element that nobody wants
+	if owner == (fact.Owner{}) { // of an element that no object wants
 		want, wanted := c.desired.Row(u.Ref)
 		if !wanted {
 			return
@@ -56,36 +56,35 @@ func (c *Core) repaired(r *repairs, u plan.Unit) {
 	}
 }
 
-// tellRepairs hands them to the writer.
-func (c *Core) tellRepairs(r repairs) {
+func (c *Core) reportRepairs(r repairs) {
 	for _, one := range r.order {
 		c.cfg.Writer.Repaired(*one)
 	}
 }
 
 func (c *Core) describeRepair(u plan.Unit) string {
-	row := u.Ref.Table + " " + c.describe(u.Ref)
+	row := u.Ref.Table + " " + c.rowName(u.Ref)
 	element := u.Member.Value
 	if u.Member.Key != "" {
 		element = u.Member.Key + "=" + element
 	} else if refers := fact.TableOf(u.Ref.Table).Members[u.Member.Column].Refers; refers != "" {
-		element = refers + " " + c.describe(fact.Ref{Table: refers, UUID: element})
+		element = refers + " " + c.rowName(fact.Ref{Table: refers, UUID: element})
 	}
 	switch u.Action {
 	case plan.Insert:
-		return row + " was deleted: it is made again"
+		return row + " was deleted: it is created again"
 	case plan.Link:
 		return row + ", column " + u.Member.Column + ": " + element + " was removed: it is added again"
 	case plan.Unlink:
-		return row + ", column " + u.Member.Column + ": " + element + ", which nobody wants, was added: it is removed"
+		return row + ", column " + u.Member.Column + ": " + element + ", which no object needs, was added: it is removed"
 	case plan.Delete:
-		return row + ", which nobody wants, was made: it is deleted"
+		return row + ", which no object needs, was created: it is deleted"
 	default:
-		return row + ", " + changedColumns(u) + ": it is set right"
+		return row + ", " + changedColumns(u) + " changed: restored"
 	}
 }
 
-// changedColumns names the columns that an update writes, and where it puts the row.
+// changedColumns lists the columns that an update writes, and the columns of other rows that refer to the row.
 func changedColumns(u plan.Unit) string {
 	columns := slices.Collect(maps.Keys(u.Row))
 	if len(u.DropKeys)+len(u.SetKeys) > 0 {

@@ -10,21 +10,20 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// writeKey is what a write is about: two writes of one sort to one object are
-// never under way at once.
+// writeKey identifies a write: two writes of one sort to one object are never under way at once.
 type writeKey struct {
 	sort   compile.Sort
 	target model.Ref
 }
 
-// WriteDone is the end of a write at the API server.
+// WriteDone is the result of a write to the API server.
 type WriteDone struct {
 	Owner fact.Owner
 	Key   writeKey
 	Err   error
 }
 
-// carryOut starts the write that a want stands for, unless it is under way.
+// carryOut starts the write of a want, unless it is under way.
 func (c *Core) carryOut(owner fact.Owner, w compile.Want) {
 	k := writeKey{sort: w.Sort(), target: w.Target()}
 	if !c.begin(k, w) {
@@ -51,7 +50,7 @@ func (c *Core) begin(k writeKey, w compile.Want) bool {
 	return true
 }
 
-// claim has the addresses recorded that are assigned to it.
+// claim assigns addresses and writes their record.
 func (c *Core) claim(owner fact.Owner, w compile.Claim, k writeKey) {
 	var ok bool
 	if w.Allocation, ok = c.addresses.Claim(owner, w); !ok {
@@ -61,7 +60,7 @@ func (c *Core) claim(owner fact.Owner, w compile.Claim, k writeKey) {
 	c.cfg.Writer.Write(w, c.finish(owner, k))
 }
 
-// adopt has a record completed by what it leaves open.
+// adopt completes a record with the addresses that it does not specify.
 func (c *Core) adopt(owner fact.Owner, w compile.Adopt, k writeKey) {
 	var ok bool
 	if w.Allocation, ok = c.addresses.Complete(owner, w.Target()); !ok {
@@ -75,7 +74,7 @@ func (c *Core) finish(owner fact.Owner, k writeKey) func(error) {
 	return func(err error) { c.cfg.Deliver(WriteDone{Owner: owner, Key: k, Err: err}) }
 }
 
-// Written takes in the end of a write.
+// Written records the result of a write.
 func (c *Core) Written(d WriteDone) {
 	w := c.writing[d.Key]
 	delete(c.writing, d.Key)
@@ -87,7 +86,7 @@ func (c *Core) Written(d WriteDone) {
 		s.retryAt, s.attempts = time.Time{}, 0
 		delete(c.retrying, d.Owner)
 		c.problem(d.Owner, sourceWrite)
-		c.toSettle.add(d.Owner)
+		c.toReconcile.add(d.Owner)
 		return
 	}
 	s.attempts++
@@ -105,8 +104,8 @@ func backoff(attempts int) time.Duration {
 	return first << (attempts - 1)
 }
 
-// releasing reports whether a record of a pod is being released. A recreated pod must not be told
-// that address: the record still exists, but not for long.
+// releasing reports whether a record of a pod is being released. A recreated pod must not get that address: the record
+// still exists, but not for long.
 func (c *Core) releasing(of model.Ref) bool {
 	if len(c.writing) == 0 || of.Kind != model.KindPod {
 		return false

@@ -16,8 +16,8 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// setGateway records which nodes are a subnet's gateway now: one request. A
-// subnet that is gone needs none.
+// setGateway records the active gateway nodes of a subnet in its status: one request. A subnet that no longer exists
+// needs none.
 func (w *Writer) setGateway(g compile.SetGateway, done func(error)) {
 	ref := g.Target()
 	w.write(ref, done, func(ctx context.Context) error {
@@ -32,7 +32,7 @@ func (w *Writer) setGateway(g compile.SetGateway, done func(error)) {
 		k := w.kinds[ref.Kind]
 		before, _ := w.in.object(ref).(*v1.Subnet)
 		o := named(k, ref)
-		err = w.told(k.Name+"/status", "patch", w.client.Status().Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager)))
+		err = w.observe(k.Name+"/status", "patch", w.client.Status().Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager)))
 		if err == nil && before != nil {
 			w.moved(ref, before, g.Nodes)
 		}
@@ -40,12 +40,12 @@ func (w *Writer) setGateway(g compile.SetGateway, done func(error)) {
 	})
 }
 
-// ExplainBy lets events say that a gateway moved because of a lost heartbeat. To
-// be called before Start.
+// ExplainBy sets the function that reports whether a node's heartbeat is lost, for events of moved gateways. Call it
+// before Start.
 func (w *Writer) ExplainBy(lost func(node string) bool) { w.lost = lost }
 
-// moved tells in an event that a subnet's gateway is on other nodes now. The
-// first choice, and the end of being centralized, are no moves.
+// moved emits an event if a subnet's gateway has moved to other nodes. Neither the first choice nor the end of the
+// centralized type is a move.
 func (w *Writer) moved(ref model.Ref, before *v1.Subnet, nodes string) {
 	from := before.Status.ActivateGateway
 	if from == "" || nodes == "" || from == nodes {
@@ -73,7 +73,7 @@ func (w *Writer) moved(ref model.Ref, before *v1.Subnet, nodes string) {
 	}, nil, eventType, model.ReasonGatewayMoved, "SetGateway", "%s", clip(text))
 }
 
-// cause says why a node is not the gateway any more, and whether that is a failure of the node.
+// cause returns why a node is no longer the gateway, and whether that is a failure of the node.
 func (w *Writer) cause(s *v1.Subnet, node string) (text string, failed bool) {
 	egress, _ := model.EgressFrom(s)
 	named := slices.ContainsFunc(egress.GatewayNodes, func(g model.GatewayNode) bool { return g.Name == node })

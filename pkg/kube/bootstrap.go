@@ -20,61 +20,60 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// SubnetPlan is what flags say about a Subnet that the controller makes. Pairs
-// of families are written "v4,v6"; an empty gateway is the first address.
+// SubnetPlan has the flags of a Subnet that the controller creates. Dual-stack values are written "v4,v6"; an empty
+// gateway means the first address.
 type SubnetPlan struct {
 	CIDR       string
 	Gateway    string
 	ExcludeIPs []string
 }
 
-// Defaults are the objects that a cluster cannot be without.
+// Defaults describe the objects that every cluster needs.
 type Defaults struct {
 	Names
-	Default SubnetPlan // of the subnet of namespaces that are bound to no other
-	Join    SubnetPlan // of the subnet of the nodes' ports
+	Default SubnetPlan // the subnet of namespaces that are bound to no other
+	Join    SubnetPlan // the subnet of the nodes' ports
 }
 
-// Bootstrapper makes the objects that a cluster cannot be without where they are
-// missing, and spells out the defaults in the spec of Subnets. It never changes
-// what a user wrote.
+// Bootstrapper creates missing objects that every cluster needs, and writes defaults into the spec of Subnets. It never
+// changes a value that a user has set.
 type Bootstrapper struct {
 	client   client.Client
 	in       *Intake
 	defaults Defaults
 	observer Observer
-	outage   *apihealth.Reporter
+	health   *apihealth.Reporter
 	log      logr.Logger
 	queue    workqueue.TypedRateLimitingInterface[model.Ref]
 	leading  atomic.Bool
 	kinds    map[model.Kind]Kind
 }
 
-// NewBootstrapper makes a bootstrapper that does nothing until it leads.
-func NewBootstrapper(c client.Client, in *Intake, o Observer, d Defaults, outage *apihealth.Reporter, clk clock.WithTicker, log logr.Logger) *Bootstrapper {
+// NewBootstrapper returns a bootstrapper that does nothing until it leads.
+func NewBootstrapper(c client.Client, in *Intake, o Observer, d Defaults, health *apihealth.Reporter, clk clock.WithTicker, log logr.Logger) *Bootstrapper {
 	b := &Bootstrapper{
-		client: c, in: in, defaults: d, observer: o, outage: outage, log: log, kinds: in.Kinds.byName(),
+		client: c, in: in, defaults: d, observer: o, health: health, log: log, kinds: in.Kinds.byName(),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[model.Ref](time.Second, 30*time.Second),
 			workqueue.TypedRateLimitingQueueConfig[model.Ref]{Clock: clk}),
 	}
-	in.notice(b.noticed)
-	in.whenSynced(b.lookAtAll)
+	in.onChange(b.changed)
+	in.whenSynced(b.queueAll)
 	return b
 }
 
-// NeedLeaderElection is false: [Bootstrapper.Lead] says when to write.
+// NeedLeaderElection is false: [Bootstrapper.Lead] enables writing.
 func (b *Bootstrapper) NeedLeaderElection() bool { return false }
 
-// Lead says whether this process may write. A new leader looks at everything.
+// Lead sets whether this process leads. A new leader checks all objects.
 func (b *Bootstrapper) Lead(leading bool) {
 	if b.leading.Swap(leading) || !leading {
 		return
 	}
-	b.lookAtAll()
+	b.queueAll()
 }
 
-func (b *Bootstrapper) lookAtAll() {
+func (b *Bootstrapper) queueAll() {
 	for ref := range b.required() {
 		b.queue.Add(ref)
 	}
@@ -83,7 +82,7 @@ func (b *Bootstrapper) lookAtAll() {
 	}
 }
 
-func (b *Bootstrapper) noticed(ref model.Ref, _, _ Object) {
+func (b *Bootstrapper) changed(ref model.Ref, _, _ Object) {
 	if ref.Kind == model.KindSubnet || ref.Kind == model.KindVpc {
 		b.queue.Add(ref)
 	}
@@ -107,15 +106,15 @@ func (b *Bootstrapper) Start(ctx context.Context) error {
 }
 
 func (b *Bootstrapper) retry(ref model.Ref, err error) {
-	if !b.outage.Unreachable(err) {
-		b.log.Info("cannot be written; trying again", "object", ref.String(), "cause", err.Error())
+	if !b.health.Unreachable(err) {
+		b.log.Info("required object or defaults cannot be written, retrying", "object", ref.String(), "cause", err.Error())
 	}
 	b.queue.AddRateLimited(ref)
 }
 
 func (b *Bootstrapper) ensure(ctx context.Context, ref model.Ref) error {
 	if !b.leading.Load() || !b.in.Synced() {
-		return nil // either change has it looked at again
+		return nil // either event queues all objects
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -149,8 +148,8 @@ func (b *Bootstrapper) create(ctx context.Context, ref model.Ref) error {
 	return nil
 }
 
-// writeDefaults writes the defaults of a Subnet into its spec, unless somebody
-// changed it in the meantime: then the change brings us here again.
+// writeDefaults writes the defaults of a Subnet into its spec, unless it was changed meanwhile: the event of that
+// change queues it again.
 func (b *Bootstrapper) writeDefaults(ctx context.Context, ref model.Ref, have *v1.Subnet) error {
 	want := b.withDefaults(have)
 	if want == nil {
@@ -170,8 +169,8 @@ func (b *Bootstrapper) writeDefaults(ctx context.Context, ref model.Ref, have *v
 	return nil
 }
 
-// withDefaults is the Subnet with its defaults; nil if it has them. Only the
-// configured default subnet is one.
+// withDefaults is the Subnet with its defaults; nil if it has them already. Only the configured default subnet may have
+// spec.default set.
 func (b *Bootstrapper) withDefaults(have *v1.Subnet) *v1.Subnet {
 	want := model.SubnetDefaults(have)
 	if isDefault := have.Name == b.defaults.DefaultSubnet; have.Spec.Default && !isDefault {
@@ -183,7 +182,7 @@ func (b *Bootstrapper) withDefaults(have *v1.Subnet) *v1.Subnet {
 	return want
 }
 
-// required are the objects that must exist, as they are made when they do not.
+// required are the objects that must exist, as they are created.
 func (b *Bootstrapper) required() map[model.Ref]Object {
 	d := b.defaults
 	node := b.subnet(d.NodeSwitch, d.Join)
@@ -205,13 +204,13 @@ func (b *Bootstrapper) subnet(name string, plan SubnetPlan) *v1.Subnet {
 			CIDRBlock: plan.CIDR, Gateway: plan.Gateway, ExcludeIPs: plan.ExcludeIPs,
 		},
 	}
-	if spelled := model.SubnetDefaults(o); spelled != nil {
-		return spelled
+	if complete := model.SubnetDefaults(o); complete != nil {
+		return complete
 	}
 	return o
 }
 
-// Validate checks the plans and names the flag at fault.
+// Validate checks the plans. Its error names the invalid flag.
 func (d Defaults) Validate(defaultFlag, joinFlag string) error {
 	b := Bootstrapper{defaults: d}
 	for flag, o := range map[string]*v1.Subnet{defaultFlag: b.subnet(d.DefaultSubnet, d.Default), joinFlag: b.subnet(d.NodeSwitch, d.Join)} {

@@ -20,7 +20,7 @@ func TestRequiredObjects(t *testing.T) {
 	k := &Bootstrapper{defaults: testDefaults}
 	required := k.required()
 	if len(required) != 3 || required[model.Ref{Kind: model.KindVpc, Name: "ovn-cluster"}] == nil {
-		t.Fatalf("required are %v", required)
+		t.Fatalf("required objects are %v", required)
 	}
 	pods, ok := required[model.Ref{Kind: model.KindSubnet, Name: "ovn-default"}].(*v1.Subnet)
 	if !ok {
@@ -37,29 +37,29 @@ func TestRequiredObjects(t *testing.T) {
 	}
 	for ref, o := range required {
 		if subnet, ok := o.(*v1.Subnet); ok && k.withDefaults(subnet) != nil {
-			t.Errorf("%s is written again after it was made: %+v", ref, k.withDefaults(subnet).Spec)
+			t.Errorf("%s is written again after its creation: %+v", ref, k.withDefaults(subnet).Spec)
 		}
 	}
 }
 
-func TestSpelledOut(t *testing.T) {
+func TestWithDefaults(t *testing.T) {
 	k := &Bootstrapper{defaults: testDefaults}
 	subnet := func(name string, spec v1.SubnetSpec) *v1.Subnet {
 		return &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}
 	}
-	usurper := k.withDefaults(subnet("other", v1.SubnetSpec{CIDRBlock: "10.1.2.3/16", Default: true}))
-	if usurper == nil || usurper.Spec.Default || usurper.Spec.CIDRBlock != "10.1.0.0/16" || usurper.Labels["ovn.kubernetes.io/vpc"] != "ovn-cluster" {
-		t.Errorf("%+v", usurper)
+	extraDefault := k.withDefaults(subnet("other", v1.SubnetSpec{CIDRBlock: "10.1.2.3/16", Default: true}))
+	if extraDefault == nil || extraDefault.Spec.Default || extraDefault.Spec.CIDRBlock != "10.1.0.0/16" || extraDefault.Labels["ovn.kubernetes.io/vpc"] != "ovn-cluster" {
+		t.Errorf("%+v", extraDefault)
 	}
-	if again := k.withDefaults(usurper); again != nil {
-		t.Errorf("written a second time: %+v", again)
+	if again := k.withDefaults(extraDefault); again != nil {
+		t.Errorf("defaults are written a second time: %+v", again)
 	}
 	if wrong := k.withDefaults(subnet("wrong", v1.SubnetSpec{CIDRBlock: "nonsense"})); wrong != nil {
-		t.Errorf("a wrong spec is changed: %+v", wrong)
+		t.Errorf("an invalid spec is changed: %+v", wrong)
 	}
 }
 
-func TestPlansAreChecked(t *testing.T) {
+func TestValidateNamesTheFlag(t *testing.T) {
 	if err := testDefaults.Validate("default-", "node-switch-"); err != nil {
 		t.Error(err)
 	}

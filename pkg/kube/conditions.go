@@ -11,20 +11,20 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Bounds of the texts of conditions and events.
+// Limits of the texts of conditions and events.
 const (
 	validateReasonPrefix   = "Validate"
-	maxMessage             = 1024 // of an event's note; conditions hold to it, too
+	maxMessage             = 1024 // bytes of an event's note, as events.k8s.io limits it; conditions have the same limit
 	maxProblemsInCondition = 5
 )
 
-// Reasons are those of conditions of one kind when all is well.
+// Reasons are the reasons of the conditions of one kind that are true.
 type Reasons struct {
 	Validated, Ready string
 }
 
-// SetConditions says in conditions what a report says, and leaves their times
-// alone where nothing changed. Error is there only for objects that have had one.
+// SetConditions sets the conditions Validated, Ready and Error from a report. The times of unchanged conditions stay.
+// Only objects that have had a problem have the condition Error.
 func SetConditions(conditions *[]v1.Condition, reasons Reasons, r engine.Report, generation int64, now metav1.Time) {
 	set := func(t v1.ConditionType, status metav1.ConditionStatus, reason, message string) {
 		v1.SetCondition(conditions, v1.Condition{
@@ -52,7 +52,7 @@ func SetConditions(conditions *[]v1.Condition, reasons Reasons, r engine.Report,
 	}
 }
 
-// isInvalid tells whether a problem is about what the object's author wrote.
+// isInvalid reports whether a problem is in the object's spec or annotations.
 func isInvalid(p model.Problem) bool {
 	return p.Fatal || strings.HasPrefix(p.Reason, validateReasonPrefix)
 }
@@ -67,7 +67,7 @@ func filter(problems []model.Problem, keep func(model.Problem) bool) []model.Pro
 	return out
 }
 
-// message joins problems into one text for people.
+// message joins problems into one text.
 func message(problems []model.Problem) string {
 	var texts []string
 	for i, p := range problems {

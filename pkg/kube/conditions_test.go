@@ -24,15 +24,15 @@ var (
 
 func TestConditions(t *testing.T) {
 	wrong := model.Problem{Reason: model.ReasonSubnetInvalid, Field: "spec.gateway", Message: "is wrong", Fatal: true}
-	waiting := model.Problem{Reason: "NameTaken", Message: "somebody else's"}
+	waiting := model.Problem{Reason: "NameTaken", Message: "belongs to another client"}
 	tests := map[string]struct {
 		report engine.Report
 		want   string // type=status/reason, in order
 	}{
-		"as it should be": {engine.Report{Programmed: true}, "Validated=True/ValidateLogicalSwitchSuccess Ready=True/ResetLogicalSwitchAclSuccess"},
-		"not yet":         {engine.Report{}, "Validated=True/ValidateLogicalSwitchSuccess Ready=False/WaitingForNorthbound"},
-		"invalid":         {engine.Report{Problems: []model.Problem{waiting, wrong}}, "Validated=False/ValidateLogicalSwitchFailed Ready=False/NameTaken Error=True/NameTaken"},
-		"valid, in vain":  {engine.Report{Problems: []model.Problem{waiting}, Programmed: true}, "Validated=True/ValidateLogicalSwitchSuccess Ready=False/NameTaken Error=True/NameTaken"},
+		"programmed":                   {engine.Report{Programmed: true}, "Validated=True/ValidateLogicalSwitchSuccess Ready=True/ResetLogicalSwitchAclSuccess"},
+		"not programmed":               {engine.Report{}, "Validated=True/ValidateLogicalSwitchSuccess Ready=False/WaitingForNorthbound"},
+		"invalid":                      {engine.Report{Problems: []model.Problem{waiting, wrong}}, "Validated=False/ValidateLogicalSwitchFailed Ready=False/NameTaken Error=True/NameTaken"},
+		"valid, but the name is taken": {engine.Report{Problems: []model.Problem{waiting}, Programmed: true}, "Validated=True/ValidateLogicalSwitchSuccess Ready=False/NameTaken Error=True/NameTaken"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestConditions(t *testing.T) {
 			}
 			for _, c := range got {
 				if c.ObservedGeneration != 7 {
-					t.Errorf("%s is of generation %d", c.Type, c.ObservedGeneration)
+					t.Errorf("%s has observedGeneration %d, want 7", c.Type, c.ObservedGeneration)
 				}
 			}
 		})
@@ -83,7 +83,7 @@ func TestMessagesAreBounded(t *testing.T) {
 		t.Errorf("%d bytes: %q", len(got), got)
 	}
 	if got := message(problems[:1]); strings.HasSuffix(got, "…") {
-		t.Errorf("cut without need: %q", got)
+		t.Errorf("a short message is cut: %q", got)
 	}
 }
 
@@ -131,7 +131,7 @@ func TestStatusPatch(t *testing.T) {
 	have := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "s", UID: "u", Labels: map[string]string{"a": "b"}}}
 	have.Status.ActivateGateway = "n1"
 	if patch, err := statusPatch(have, have.DeepCopy()); err != nil || patch != nil {
-		t.Errorf("nothing differs: %s, %v", patch, err)
+		t.Errorf("patch of an unchanged status: %s, %v", patch, err)
 	}
 	want := have.DeepCopy()
 	want.Status.V4UsingIPs = "3"
@@ -149,7 +149,7 @@ func TestStatusPatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string]any{"uid": "u"}, got.Metadata); diff != "" || got.Spec != nil {
-		t.Errorf("%s spec %v", diff, got.Spec)
+		t.Errorf("metadata differ: %s; spec is %v, want none", diff, got.Spec)
 	}
 	for field, value := range map[string]any{"v4usingIPs": 3.0, "v6usingIPs": 0.0, "activateGateway": nil} {
 		if got.Status[field] != value {

@@ -12,14 +12,14 @@ import (
 	"github.com/wovensdn/woven/pkg/compile"
 )
 
-// createSubnet creates a Subnet that the annotations of a namespace describe: one
-// request. One that exists already stays as it is.
+// createSubnet creates a Subnet that the annotations of a namespace describe: one request. An existing Subnet is not
+// changed.
 func (w *Writer) createSubnet(s compile.CreateSubnet, done func(error)) {
 	ref := s.Target()
 	w.write(ref, done, func(ctx context.Context) error {
 		k := w.kinds[ref.Kind]
 		o := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: s.Name}, Spec: *s.Request.Spec.DeepCopy()}
-		err := w.told(k.Name, "create", w.client.Create(ctx, o, client.FieldOwner(fieldManager)))
+		err := w.observe(k.Name, "create", w.client.Create(ctx, o, client.FieldOwner(fieldManager)))
 		if apierrors.IsAlreadyExists(err) {
 			err = w.client.Get(ctx, client.ObjectKeyFromObject(o), o)
 		}

@@ -12,23 +12,23 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Who deletes the rows of thousands of objects must not make as many events: an object
-// gets one in a minute, and all together so many at once, and so many a second.
+// Rate limits of DriftRepaired events, so that a client that deletes the rows of thousands of objects does not cause as
+// many events.
 const (
-	repairInterval       = time.Minute
-	repairEventBurst     = 50
-	repairEventsASecond  = 1
-	repairedObjectsLimit = 10_000
+	repairInterval       = time.Minute // between two events of one object
+	repairEventBurst     = 50          // of all objects
+	repairEventsASecond  = 1           // of all objects
+	repairedObjectsLimit = 10_000      // objects that are remembered
 )
 
-// repairNews is what was put right of one object since its last event.
-type repairNews struct {
-	told    time.Time
-	changes int // not told
+// repairCount counts the repairs of one object since its last event.
+type repairCount struct {
+	since   time.Time // of the last event; zero if there was none
+	changes int       // that no event has reported
 }
 
-// Repaired makes an event of changes that others made to an object's rows in the
-// northbound database. What is not told because of too many events is counted in the next one.
+// Repaired emits an event about changes of other clients to an object's rows in the northbound database. If the rate
+// limit suppresses the event, the changes are counted in the next one.
 func (s *Status) Repaired(r engine.Repair) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -37,33 +37,33 @@ func (s *Status) Repaired(r engine.Repair) {
 	}
 	now := s.clock.Now()
 	s.forgetRepairs(now)
-	news := s.repairs[r.Ref]
-	news.changes += r.Changes
-	if !news.told.IsZero() && now.Sub(news.told) < repairInterval || !s.repairEvents.TryAccept() {
-		s.repairs[r.Ref] = news
+	count := s.repairs[r.Ref]
+	count.changes += r.Changes
+	if !count.since.IsZero() && now.Sub(count.since) < repairInterval || !s.repairEvents.TryAccept() {
+		s.repairs[r.Ref] = count
 		return
 	}
-	text := "the northbound database was changed by others: " + r.What
-	if news.changes > 1 {
-		text += fmt.Sprintf("; %d changes of this object were repaired since the last event", news.changes)
+	text := "another client changed the northbound database: " + r.What
+	if count.changes > 1 {
+		text += fmt.Sprintf("; %d changes of this object were repaired since the last event", count.changes)
 	}
-	s.repairs[r.Ref] = repairNews{told: now}
+	s.repairs[r.Ref] = repairCount{since: now}
 	s.warn(r.Ref, model.ReasonDriftRepaired, "Repair", text)
 }
 
-// forgetRepairs bounds what is remembered.
+// forgetRepairs deletes expired entries if there are too many.
 func (s *Status) forgetRepairs(now time.Time) {
 	if len(s.repairs) < repairedObjectsLimit {
 		return
 	}
-	for ref, news := range s.repairs {
-		if now.Sub(news.told) >= repairInterval {
+	for ref, count := range s.repairs {
+		if now.Sub(count.since) >= repairInterval {
 			delete(s.repairs, ref)
 		}
 	}
 }
 
-// warn makes an event about an object.
+// warn emits an event of type Warning.
 func (s *Status) warn(ref model.Ref, reason, action, text string) {
 	k, ok := s.kinds[ref.Kind]
 	if !ok {

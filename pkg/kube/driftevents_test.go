@@ -18,23 +18,23 @@ func repairing(size int) (*Status, *events.FakeRecorder, *clocktesting.FakeClock
 	recorder := events.NewFakeRecorder(size)
 	return &Status{
 		clock: clk, events: recorder, kinds: AllKinds().byName(), in: &Intake{}, leading: true,
-		repairs: map[model.Ref]repairNews{}, repairEvents: newRepairLimiter(clk),
+		repairs: map[model.Ref]repairCount{}, repairEvents: newRepairLimiter(clk),
 	}, recorder, clk
 }
 
-func told(r *events.FakeRecorder) (out []string) {
+func drain(r *events.FakeRecorder) (out []string) {
 	for len(r.Events) > 0 {
 		out = append(out, <-r.Events)
 	}
 	return out
 }
 
-// One event of an object in a minute says what was repaired, and how much since the last one.
+// An object gets one event a minute, with what was repaired and how many repairs there were since the last event.
 func TestRepairsOfOneObject(t *testing.T) {
 	s, recorder, clk := repairing(10)
-	repair := engine.Repair{Ref: model.Ref{Kind: model.KindSubnet, Name: "blue"}, What: "ACL x was deleted: it is made again", Changes: 1}
+	repair := engine.Repair{Ref: model.Ref{Kind: model.KindSubnet, Name: "blue"}, What: "ACL x was deleted: it is created again", Changes: 1}
 	s.Repaired(repair)
-	got := told(recorder)
+	got := drain(recorder)
 	if len(got) != 1 || !strings.Contains(got[0], "Warning DriftRepaired") || !strings.Contains(got[0], repair.What) || strings.Contains(got[0], "since") {
 		t.Fatalf("events: %q", got)
 	}
@@ -43,35 +43,35 @@ func TestRepairsOfOneObject(t *testing.T) {
 		clk.Step(10 * time.Second)
 		s.Repaired(repair)
 	}
-	if got := told(recorder); len(got) > 0 {
+	if got := drain(recorder); len(got) > 0 {
 		t.Errorf("events within a minute: %q", got)
 	}
 	clk.Step(10 * time.Second)
 	s.Repaired(repair)
-	if got := told(recorder); len(got) != 1 || !strings.Contains(got[0], "18 changes") {
+	if got := drain(recorder); len(got) != 1 || !strings.Contains(got[0], "18 changes") {
 		t.Errorf("events: %q, want one of 18 changes", got)
 	}
 	s.leading = false
 	clk.Step(time.Hour)
 	s.Repaired(repair)
-	if got := told(recorder); len(got) > 0 {
-		t.Errorf("a standby says %q", got)
+	if got := drain(recorder); len(got) > 0 {
+		t.Errorf("events of a standby: %q", got)
 	}
 }
 
-// Drift of many objects does not make as many events.
+// Drift of many objects does not cause as many events.
 func TestRepairsOfManyObjects(t *testing.T) {
 	s, recorder, clk := repairing(2000)
 	for i := range 1000 {
 		s.Repaired(engine.Repair{Ref: model.Ref{Kind: model.KindPod, Namespace: "default", Name: fmt.Sprint("p", i)}, Changes: 1})
 	}
-	if got := told(recorder); len(got) != repairEventBurst {
+	if got := drain(recorder); len(got) != repairEventBurst {
 		t.Errorf("%d events, want %d", len(got), repairEventBurst)
 	}
 	clk.Step(time.Minute)
 	for range repairedObjectsLimit * 2 {
 		s.forgetRepairs(clk.Now())
-		s.repairs[model.Ref{Name: fmt.Sprint(len(s.repairs))}] = repairNews{}
+		s.repairs[model.Ref{Name: fmt.Sprint(len(s.repairs))}] = repairCount{}
 	}
 	if len(s.repairs) > repairedObjectsLimit {
 		t.Errorf("%d objects are remembered", len(s.repairs))

@@ -9,12 +9,10 @@ import (
 	"github.com/wovensdn/woven/pkg/engine"
 )
 
-// entry is what an informer stores in place of an object: its identity. The
-// projection rides along until the handler has taken it; from then on the world
-// holds the only copy. At 100,000 pods that is 10 MB here instead of 1 GB.
+// entry is the identity of an object, which an informer stores in place of the object. It has the projection until the
+// handler takes it; from then on the world has the only copy. 100,000 pods need 10 MB in the informer instead of 1 GB.
 type entry struct {
-	// Methods of metav1.Object that informers never call answer from one
-	// shared, empty ObjectMeta.
+	// Methods of metav1.Object that informers never call read one shared, empty ObjectMeta.
 	*metav1.ObjectMeta
 
 	namespace, name string
@@ -32,14 +30,14 @@ func (e *entry) GetNamespace() string { return e.namespace }
 // GetName is part of the key in the informer's store.
 func (e *entry) GetName() string { return e.name }
 
-// GetUID identifies the incarnation.
+// GetUID distinguishes a recreated object.
 func (e *entry) GetUID() types.UID { return e.uid }
 
-// GetResourceVersion lets the informer tell a resync from a change.
+// GetResourceVersion lets the informer distinguish a resync from a change.
 func (e *entry) GetResourceVersion() string { return strconv.FormatUint(e.rv, 10) }
 
-// resourceVersion reads a resource version, which orders the versions of one
-// resource (KEP-5504). An unreadable one is older than everything.
+// resourceVersion parses a resource version, which orders the versions of one resource (KEP-5504). It is 0 if it cannot
+// be parsed, older than all others.
 func resourceVersion(o metav1.Object) uint64 {
 	rv, err := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
 	if err != nil {

@@ -33,10 +33,10 @@ func TestEntries(t *testing.T) {
 		t.Errorf("key is %q, %v", key, err)
 	}
 	if pod, ok := e.change.Object.(*model.Pod); !ok || !pod.NICs[0].Invalid || len(e.change.Problems) != 1 {
-		t.Errorf("a pod with a wrong annotation is %+v", e.change)
+		t.Errorf("a pod with an invalid annotation is %+v", e.change)
 	}
 	if again, err := transform(e); err != nil || again != o {
-		t.Errorf("the second transform gives %v, %v", again, err)
+		t.Errorf("the second transform returns %v, %v", again, err)
 	}
 	kept, err := transform(&v1.Vpc{ObjectMeta: metav1.ObjectMeta{Name: "v", ManagedFields: []metav1.ManagedFieldsEntry{{}}}})
 	if e, ok := kept.(*entry); err != nil || !ok || e.object == nil || e.object.GetManagedFields() != nil {
@@ -49,7 +49,7 @@ type discard struct{}
 func (discard) Apply(...engine.Change) {}
 func (discard) KubeSynced()            {}
 
-// BenchmarkStoredPod tells what stays in memory for a pod besides the world's projection.
+// BenchmarkStoredPod measures the memory that a pod needs besides the world's projection.
 func BenchmarkStoredPod(b *testing.B) {
 	transform := CacheOptions(AllKinds(), &apihealth.Reporter{}).DefaultTransform
 	in := NewIntake(discard{}, nil, nil, nil, nil)

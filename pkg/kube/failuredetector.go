@@ -9,50 +9,47 @@ import (
 )
 
 const (
-	// mostBeats bounds what a Lease's duration may ask for.
-	mostBeats = model.HeartbeatStoppedSeconds
-	// beatsToReturn is how many signs of life bring a lost node back.
+	// maxBeats limits the number of renewals that a Lease's duration stands for.
+	maxBeats = model.HeartbeatStoppedSeconds
+	// beatsToReturn is how many renewals bring a lost node back.
 	beatsToReturn = 2
-	// unbroken is the longest time between two renewals of one node that counts as
-	// no interruption: one request of a second's patience may fail.
-	unbroken = 2250 * time.Millisecond
+	// maxPause is the longest time between two renewals of one node that is no interruption: one request, with its
+	// timeout of one second, may fail.
+	maxPause = 2250 * time.Millisecond
 )
 
-// failureDetector judges which gateway nodes live, from the renewals of their Leases in
-// the order in which the API server has stored them.
+// failureDetector decides which gateway nodes are alive, from the renewals of their Leases in the order in which the
+// API server has stored them.
 //
-// A node is lost when, since its last renewal, one and the same other node was
-// seen to renew as often as the lost node's Lease lasts in seconds. Only renewals
-// count that follow an earlier one of that other node without interruption. The
-// lost node is back with its second renewal that comes in time.
+// A node is lost when, since its last renewal, another node has renewed as often as the duration of the lost node's
+// Lease has seconds. All these renewals are of the same other node, and each follows an earlier one without
+// interruption. The lost node is back with its second renewal in time.
 //
-// So a node is measured by its peers and not by a clock. What stops all of them,
-// such as an API server that is away, slow or restarted, or a controller that was
-// itself stopped, is the death of none: nothing was renewed meanwhile. After an
-// interruption each node begins to prove others lost anew, so that it does not
-// matter whose renewal comes first. Of several versions that a watch leaves out
-// after it broke, the last counts as one renewal, and as an interruption. The
-// only clock is that of the node that renews, and only differences of its own times count.
+// So a node is compared with its peers and not with a clock. A cause that stops all of them, such as an API server that
+// is down, slow or restarted, or a controller that was paused, makes no node lost: nothing was renewed meanwhile. After
+// an interruption each node starts counting again, so that it does not matter which renewal arrives first. If a watch
+// skips versions after it was interrupted, the last version counts as one renewal, and as an interruption. The only
+// clock is that of the node that renews, and only differences between its own times count.
 //
-// A node without another one to measure it is never lost; nobody could take its
-// place. All methods are pure but for the state.
+// A node without peers is never lost; no other node could replace it. The methods are pure functions of the state and
+// their arguments.
 type failureDetector struct {
 	seq   uint64 // number of the last renewal of any node
 	nodes map[string]*member
 }
 
-// member is a node as its renewals tell of it.
+// member is the state of a node, from its renewals.
 type member struct {
-	need  int               // so many renewals of another node make this one lost
-	last  uint64            // number of its last renewal
-	at    time.Time         // of that renewal, by the node's own clock
-	row   int               // its latest renewals that each followed another one without interruption
-	beats [mostBeats]uint64 // numbers of these, the last one first
+	need  int              // how many renewals of another node make this one lost
+	last  uint64           // number of its last renewal
+	at    time.Time        // time of its last renewal, by the node's own clock
+	row   int              // number of its latest renewals that each followed another one without interruption
+	beats [maxBeats]uint64 // sequence numbers of these, the last one first
 	lost  bool
 	again int // renewals since it was lost, each in time
 }
 
-// transition is a change of the verdict on a node.
+// transition means that a node is lost, or back.
 type transition struct {
 	node string
 	lost bool
@@ -60,8 +57,7 @@ type transition struct {
 
 func newFailureDetector() *failureDetector { return &failureDetector{nodes: map[string]*member{}} }
 
-// renewed takes a renewal, or a Lease that is seen for the first time. seconds
-// is the Lease's duration.
+// renewed processes a renewal, or a Lease that is seen for the first time. seconds is the Lease's duration.
 func (p *failureDetector) renewed(node string, at time.Time, seconds int) (out []transition) {
 	me := p.nodes[node]
 	if me == nil {
@@ -70,7 +66,7 @@ func (p *failureDetector) renewed(node string, at time.Time, seconds int) (out [
 	}
 	p.seq++
 	me.beat(p.seq, at)
-	me.need = min(max(seconds, model.HeartbeatSeconds), mostBeats)
+	me.need = min(max(seconds, model.HeartbeatSeconds), maxBeats)
 	if me.lost {
 		me.again++
 		me.lost = me.again < beatsToReturn
@@ -92,7 +88,7 @@ func (p *failureDetector) renewed(node string, at time.Time, seconds int) (out [
 	return out
 }
 
-// gone takes the end of a Lease: its node is not judged any more.
+// gone processes the deletion of a Lease: its node is no longer monitored.
 func (p *failureDetector) gone(node string) (out []transition) {
 	if me := p.nodes[node]; me != nil && me.lost {
 		out = append(out, transition{node: node})
@@ -102,7 +98,7 @@ func (p *failureDetector) gone(node string) (out []transition) {
 }
 
 func (me *member) beat(seq uint64, at time.Time) {
-	if pause := at.Sub(me.at); pause < 0 || pause > unbroken {
+	if pause := at.Sub(me.at); pause < 0 || pause > maxPause {
 		me.row = -1
 	}
 	me.row = min(me.row+1, len(me.beats))
@@ -111,7 +107,7 @@ func (me *member) beat(seq uint64, at time.Time) {
 	me.beats[0] = seq
 }
 
-// ago is the number of the n-th last renewal; 0 if there was an interruption since.
+// ago is the sequence number of the n-th last renewal; 0 if there was an interruption since.
 func (me *member) ago(n int) uint64 {
 	if n > me.row {
 		return 0

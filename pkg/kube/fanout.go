@@ -7,14 +7,14 @@ import (
 
 // Listener receives what a [Sink] receives. Its methods must not block.
 type Listener interface {
-	// Apply takes the projection of an object, nil if the object is gone. What cannot be used is left out: the last valid
-	// projection holds.
+	// Apply takes the projection of an object, nil if the object is deleted. Invalid versions are skipped: the last
+	// valid projection stays in force.
 	Apply(ref model.Ref, projection any)
-	// Synced says that every object which existed at the start has been applied.
+	// Synced is called once, after every object which existed at the start has been applied.
 	Synced()
 }
 
-// FanOut is a sink that hands all events to a listener before it hands them to sink.
+// FanOut returns a sink that passes all events to a listener first, and then to sink.
 func FanOut(sink Sink, l Listener) Sink { return &fanOut{Sink: sink, listener: l} }
 
 type fanOut struct {

@@ -16,13 +16,13 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// release deletes an IP object and takes our finalizer off, in this order: if
-// we die in between, the object is still there and says that it is leaving.
-func (w *Writer) release(r compile.Release, done func(error)) {
+// releaseIP deletes an IP object and removes our finalizer, in this order: if this process exits in between, the object
+// still exists with its deletionTimestamp.
+func (w *Writer) releaseIP(r compile.Release, done func(error)) {
 	ref, uid := r.Target(), types.UID(r.UID)
 	w.write(ref, done, func(ctx context.Context) error {
 		o := named(w.kinds[ref.Kind], ref)
-		err := w.told(ref.Kind, "delete", w.client.Delete(ctx, o, client.Preconditions{UID: &uid}))
+		err := w.observe(ref.Kind, "delete", w.client.Delete(ctx, o, client.Preconditions{UID: &uid}))
 		if err == nil {
 			err = w.unfinalize(ctx, ref, uid)
 		}
@@ -30,7 +30,7 @@ func (w *Writer) release(r compile.Release, done func(error)) {
 		case err == nil, apierrors.IsNotFound(err):
 			w.in.removed(ref, uid)
 			return nil
-		case apierrors.IsConflict(err): // another object has the name by now
+		case apierrors.IsConflict(err): // the object was recreated
 			w.in.failed(ref)
 			return nil
 		default:
@@ -40,7 +40,7 @@ func (w *Writer) release(r compile.Release, done func(error)) {
 	})
 }
 
-// unfinalize takes our finalizer off an object: one request if it is the only one.
+// unfinalize removes our finalizer from an object: one request if it is the only one.
 func (w *Writer) unfinalize(ctx context.Context, ref model.Ref, uid types.UID) error {
 	patch, err := json.Marshal([]map[string]any{
 		{"op": "test", "path": "/metadata/uid", "value": uid},
@@ -51,7 +51,7 @@ func (w *Writer) unfinalize(ctx context.Context, ref model.Ref, uid types.UID) e
 		return err
 	}
 	o := named(w.kinds[ref.Kind], ref)
-	err = w.told(ref.Kind, "patch", w.client.Patch(ctx, o, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(fieldManager)))
+	err = w.observe(ref.Kind, "patch", w.client.Patch(ctx, o, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(fieldManager)))
 	if !apierrors.IsInvalid(err) {
 		return err
 	}
@@ -60,7 +60,7 @@ func (w *Writer) unfinalize(ctx context.Context, ref model.Ref, uid types.UID) e
 		if o.GetUID() != uid {
 			return nil, apierrors.NewNotFound(w.kinds[ref.Kind].resource(), ref.Name)
 		}
-		return without(o.GetFinalizers()), nil
+		return withoutOurs(o.GetFinalizers()), nil
 	})
 	if err == nil && len(left.GetFinalizers()) > 0 {
 		return fmt.Errorf("%s is held by other finalizers: %v", ref, left.GetFinalizers())
@@ -68,13 +68,12 @@ func (w *Writer) unfinalize(ctx context.Context, ref model.Ref, uid types.UID) e
 	return err
 }
 
-// finalize puts our finalizer on an object, in place of its deprecated name, or
-// takes both off.
+// finalize adds our finalizer to an object, in place of its deprecated name, or removes both.
 func (w *Writer) finalize(f compile.Finalize, done func(error)) {
 	ref := f.Object
 	w.write(ref, done, func(ctx context.Context) error {
 		o, err := w.refinalize(ctx, ref, func(o Object) ([]string, error) {
-			finalizers := without(o.GetFinalizers())
+			finalizers := withoutOurs(o.GetFinalizers())
 			if f.Present {
 				finalizers = append(finalizers, annotations.Finalizer)
 			}
@@ -96,7 +95,7 @@ func (w *Writer) finalize(f compile.Finalize, done func(error)) {
 	})
 }
 
-// refinalize reads an object and writes its finalizers, again if it changed in between.
+// refinalize reads an object and writes its finalizers; it tries again if the object has changed in between.
 func (w *Writer) refinalize(ctx context.Context, ref model.Ref, want func(Object) ([]string, error)) (Object, error) {
 	o := named(w.kinds[ref.Kind], ref)
 	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
@@ -113,13 +112,13 @@ func (w *Writer) refinalize(ctx context.Context, ref model.Ref, want func(Object
 		if err != nil {
 			return err
 		}
-		return w.told(ref.Kind, "patch", w.client.Patch(ctx, o, patch, client.FieldOwner(fieldManager)))
+		return w.observe(ref.Kind, "patch", w.client.Patch(ctx, o, patch, client.FieldOwner(fieldManager)))
 	})
 	return o, err
 }
 
-// without leaves out our finalizer and its deprecated name.
-func without(finalizers []string) []string {
+// withoutOurs returns the finalizers except ours and its deprecated name.
+func withoutOurs(finalizers []string) []string {
 	out := []string{}
 	for _, f := range finalizers {
 		if f != annotations.Finalizer && f != annotations.DeprecatedFinalizer {

@@ -19,12 +19,10 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Heartbeats follows the Leases of gateway nodes and tells of nodes whose
-// heartbeat is lost, or back; see [failureDetector] for the rule. A renewal that changes
-// nothing of that wakes nobody.
+// Heartbeats watches the Leases of gateway nodes and passes on which heartbeats are lost, or back; see
+// [failureDetector] for the rule. Other renewals cause no event.
 //
-// It begins when the start barrier is behind: a node whose heartbeat is not known
-// is judged by its Node object alone, and a choice that is recorded stays.
+// It starts after the initial lists: until then only the Node object decides about a node, and recorded gateways stay.
 type Heartbeats struct {
 	informer toolscache.SharedIndexInformer
 	in       *Intake
@@ -35,14 +33,14 @@ type Heartbeats struct {
 	detector *failureDetector
 }
 
-// NewHeartbeats follows the Leases of a namespace, and hands its opinions to the sink of in.
-func NewHeartbeats(api kubernetes.Interface, namespace string, in *Intake, outage *apihealth.Reporter, log logr.Logger) (*Heartbeats, error) {
+// NewHeartbeats returns a watch of the Leases of a namespace. It passes lost and returned heartbeats to the sink of in.
+func NewHeartbeats(api kubernetes.Interface, namespace string, in *Intake, health *apihealth.Reporter, log logr.Logger) (*Heartbeats, error) {
 	h := &Heartbeats{in: in, synced: make(chan struct{}), log: log, detector: newFailureDetector()}
 	in.whenSynced(func() { close(h.synced) })
 	h.informer = leaseinformer.NewFilteredLeaseInformer(api, namespace, 0, toolscache.Indexers{}, func(o *metav1.ListOptions) {
 		o.LabelSelector = annotations.LabelGateway + "=true"
 	})
-	if err := h.informer.SetWatchErrorHandlerWithContext(outage.WatchError); err != nil {
+	if err := h.informer.SetWatchErrorHandlerWithContext(health.WatchError); err != nil {
 		return nil, fmt.Errorf("watch Leases of gateway nodes: %w", err)
 	}
 	if _, err := h.informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
@@ -55,10 +53,10 @@ func NewHeartbeats(api kubernetes.Interface, namespace string, in *Intake, outag
 	return h, nil
 }
 
-// NeedLeaderElection is false: a standby that takes over knows who lives.
+// NeedLeaderElection is false: a standby that takes over knows which nodes are alive.
 func (h *Heartbeats) NeedLeaderElection() bool { return false }
 
-// Start follows the Leases until the context ends.
+// Start watches the Leases until the context ends.
 func (h *Heartbeats) Start(ctx context.Context) error {
 	select {
 	case <-h.synced:
@@ -68,7 +66,7 @@ func (h *Heartbeats) Start(ctx context.Context) error {
 	return nil
 }
 
-// Lost tells whether a node's heartbeat is lost at this moment.
+// Lost reports whether a node's heartbeat is lost.
 func (h *Heartbeats) Lost(node string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -76,7 +74,7 @@ func (h *Heartbeats) Lost(node string) bool {
 	return p != nil && p.lost
 }
 
-// seen takes a version of a Lease; before is nil for the first one.
+// seen handles a version of a Lease; before is nil for the first one.
 func (h *Heartbeats) seen(before, now any) {
 	lease, ok := now.(*coordinationv1.Lease)
 	if !ok {
@@ -93,7 +91,7 @@ func (h *Heartbeats) seen(before, now any) {
 	if d := lease.Spec.LeaseDurationSeconds; d != nil {
 		seconds = int(*d)
 	}
-	h.judge(func() []transition { return h.detector.renewed(node, renewed, seconds) })
+	h.update(func() []transition { return h.detector.renewed(node, renewed, seconds) })
 }
 
 func (h *Heartbeats) removed(o any) {
@@ -105,12 +103,11 @@ func (h *Heartbeats) removed(o any) {
 		return
 	}
 	if node, ok := model.HeartbeatNode(lease.Name); ok {
-		h.judge(func() []transition { return h.detector.gone(node) })
+		h.update(func() []transition { return h.detector.gone(node) })
 	}
 }
 
-// heartbeatOf reads whose sign of life a Lease is, and of when; ok is false if
-// it is none.
+// heartbeatOf returns the node of a heartbeat Lease, and when it was renewed; ok is false for any other Lease.
 func heartbeatOf(l *coordinationv1.Lease) (node string, renewed time.Time, ok bool) {
 	node, ok = model.HeartbeatNode(l.Name)
 	if !ok || l.Spec.RenewTime == nil || l.Spec.HolderIdentity == nil || *l.Spec.HolderIdentity != node {
@@ -119,16 +116,16 @@ func heartbeatOf(l *coordinationv1.Lease) (node string, renewed time.Time, ok bo
 	return node, l.Spec.RenewTime.Time, true
 }
 
-func (h *Heartbeats) judge(news func() []transition) {
+func (h *Heartbeats) update(detect func() []transition) {
 	h.mu.Lock()
-	changed := news()
+	changed := detect()
 	h.mu.Unlock()
 	for _, o := range changed {
-		h.log.Info("heartbeat of gateway node", "node", o.node, "lost", o.lost)
+		h.log.Info("heartbeat of a gateway node changed", "node", o.node, "lost", o.lost)
 		change := engine.Change{Ref: model.Ref{Kind: model.KindHeartbeat, Name: o.node}}
 		if o.lost {
 			change.Object = &model.Heartbeat{Meta: model.Meta{Name: o.node}, Lost: true}
 		}
-		h.in.tell(change)
+		h.in.inject(change)
 	}
 }

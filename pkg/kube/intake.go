@@ -19,72 +19,71 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Intake brings the objects of the cluster to the sink: what the watch tells,
-// and what was written by ourselves. Its methods may be called from any
-// goroutine; the sink is called by one at a time.
+// Intake passes the objects of the cluster to the sink, from watch events and from our own writes. Its methods may be
+// called from any goroutine; the sink is called by one goroutine at a time.
 type Intake struct {
-	// Sink takes the news.
+	// Sink receives the changes.
 	Sink Sink
-	// Kinds are what is watched: [AllKinds] unless the caller of [NewIntake] adds to it.
+	// Kinds are the watched kinds: [AllKinds] unless the caller of [NewIntake] adds to it.
 	Kinds Kinds
-	// Cache makes the informers. Its options must come from [CacheOptions].
+	// Cache creates the informers. Its options must come from [CacheOptions].
 	Cache cache.Cache
-	// Ready blocks until the API server serves everything that is watched.
+	// Ready blocks until the API server serves all required kinds.
 	Ready func(context.Context) error
-	// Outage is told what cannot be watched.
-	Outage *apihealth.Reporter
-	// Clock tells when a write of ours has waited too long for the watch.
+	// Health receives the errors of watches.
+	Health *apihealth.Reporter
+	// Clock measures how long the watch has not confirmed a write of ours.
 	Clock clock.WithTicker
 
-	flushing sync.Mutex // held while the sink is called
-	mu       sync.Mutex
-	stale    *staleFilter
-	pending  []engine.Change
-	objects  map[model.Ref]Object // of the kinds that are kept
-	stores   map[model.Kind]toolscache.Store
-	notices  []objectChange
-	noticed  []func(ref model.Ref, now, before Object)
-	complete []func()
-	verify   func(model.Ref)
+	flushing  sync.Mutex // held while the sink is called
+	mu        sync.Mutex
+	stale     *staleFilter
+	pending   []engine.Change
+	objects   map[model.Ref]Object // of the kinds with a status
+	stores    map[model.Kind]toolscache.Store
+	notices   []objectChange
+	onChanges []func(ref model.Ref, now, before Object)
+	onSynced  []func()
+	verify    func(model.Ref)
 
 	wake   chan struct{}
 	synced atomic.Bool
 }
 
-// NewIntake makes an intake that does nothing until [Intake.Start].
-func NewIntake(sink Sink, c cache.Cache, ready func(context.Context) error, outage *apihealth.Reporter, clk clock.WithTicker) *Intake {
+// NewIntake returns an intake that does nothing until [Intake.Start].
+func NewIntake(sink Sink, c cache.Cache, ready func(context.Context) error, health *apihealth.Reporter, clk clock.WithTicker) *Intake {
 	return &Intake{
-		Sink: sink, Kinds: AllKinds(), Cache: c, Ready: ready, Outage: outage, Clock: clk,
+		Sink: sink, Kinds: AllKinds(), Cache: c, Ready: ready, Health: health, Clock: clk,
 		stale: newStaleFilter(), objects: map[model.Ref]Object{}, stores: map[model.Kind]toolscache.Store{},
 		verify: func(model.Ref) {}, wake: make(chan struct{}, 1),
 	}
 }
 
-// CacheOptions makes informers store an object's identity only: the projection
-// goes to the world, and nothing else of the object is ever read.
-func CacheOptions(kinds Kinds, outage *apihealth.Reporter) cache.Options {
-	// Not ByObject, which asks the API server before it is known to be there.
+// CacheOptions makes informers store only the identity of an object: the projection goes to the world, and no other
+// part of the object is read.
+func CacheOptions(kinds Kinds, health *apihealth.Reporter) cache.Options {
+	// Not ByObject, which sends requests before the API server is known to be reachable.
 	kindOf := kinds.byType()
 	return cache.Options{
-		DefaultWatchErrorHandler: outage.WatchError,
+		DefaultWatchErrorHandler: health.WatchError,
 		DefaultTransform: func(o any) (any, error) {
 			k, ok := kindOf(o)
 			object, typed := o.(Object)
 			if !ok || !typed {
-				return o, nil // projected before
+				return o, nil // is an entry already
 			}
 			return newEntry(k, object), nil
 		},
 	}
 }
 
-// NeedLeaderElection is false: standbys know the cluster, too.
+// NeedLeaderElection is false: standbys watch the cluster, too.
 func (in *Intake) NeedLeaderElection() bool { return false }
 
-// Synced tells whether every object that existed at the start was handed over.
+// Synced reports whether every object that existed at the start has been passed to the sink.
 func (in *Intake) Synced() bool { return in.synced.Load() }
 
-// Start brings news to the sink until the context ends.
+// Start passes changes to the sink until the context ends.
 func (in *Intake) Start(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return in.deliver(ctx) })
@@ -127,7 +126,7 @@ func (in *Intake) watch(ctx context.Context) error {
 	in.flush()
 	in.synced.Store(true)
 	in.Sink.KubeSynced()
-	for _, fn := range in.complete {
+	for _, fn := range in.onSynced {
 		fn()
 	}
 	return nil
@@ -150,9 +149,9 @@ func (in *Intake) inform(ctx context.Context, k Kind, h *handler) (<-chan struct
 	return registered.HasSyncedChecker().Done(), nil
 }
 
-// deliver hands over what gathers, and has writes looked up that the watch does not confirm.
+// deliver passes pending changes to the sink, and verifies writes that the watch does not confirm.
 func (in *Intake) deliver(ctx context.Context) error {
-	ticker := in.Clock.NewTicker(settleTime / 2)
+	ticker := in.Clock.NewTicker(confirmTimeout / 2)
 	defer ticker.Stop()
 	for {
 		select {
@@ -179,7 +178,7 @@ func (in *Intake) flush() {
 	in.pending, in.notices = nil, nil
 	in.mu.Unlock()
 	for _, n := range notices {
-		for _, fn := range in.noticed {
+		for _, fn := range in.onChanges {
 			fn(n.ref, n.now, n.before)
 		}
 	}
@@ -188,31 +187,29 @@ func (in *Intake) flush() {
 	}
 }
 
-// objectChange is a change of a kept object: before is nil for a new one, now for
-// one that is gone.
+// objectChange is a change of an object of a kind with a status: before is nil for a new object, now for a deleted one.
 type objectChange struct {
 	ref         model.Ref
 	now, before Object
 }
 
-// notice calls fn with each change of a kept object. To be called before Start;
-// fn must not block.
-func (in *Intake) notice(fn func(ref model.Ref, now, before Object)) {
-	in.noticed = append(in.noticed, fn)
+// onChange registers fn for each change of an object of a kind with a status. Call it before Start; fn must not block.
+func (in *Intake) onChange(fn func(ref model.Ref, now, before Object)) {
+	in.onChanges = append(in.onChanges, fn)
 }
 
-// whenSynced calls fn once everything that existed at the start is known. To be
-// called before Start; fn must not block.
-func (in *Intake) whenSynced(fn func()) { in.complete = append(in.complete, fn) }
+// whenSynced registers fn, which is called once all objects that existed at the start are known. Call it before Start;
+// fn must not block.
+func (in *Intake) whenSynced(fn func()) { in.onSynced = append(in.onSynced, fn) }
 
-// handler takes what the informer of one kind brings.
+// handler handles the events of one kind's informer.
 type handler struct {
 	in   *Intake
 	kind model.Kind
-	// known are the objects of an optional kind that were told; nil for the other
-	// kinds, and when the kind is no more. The intake's lock guards it.
+	// known are the existing objects of an optional kind; nil for the other kinds, and when the kind is no longer
+	// defined. The intake's lock guards it.
 	known map[model.Ref]struct{}
-	ended bool
+	ended bool // the kind is no longer defined
 }
 
 func (h *handler) OnAdd(obj any, _ bool) {
@@ -227,7 +224,7 @@ func (h *handler) OnUpdate(old, obj any) {
 		return
 	}
 	if before, ok := old.(*entry); ok && before.rv == e.rv && before.uid == e.uid {
-		e.change = nil // a list told what was known
+		e.change = nil // a resync or a new list without a change
 		return
 	}
 	h.in.live(h, e)
@@ -243,10 +240,9 @@ func (h *handler) OnDelete(obj any) {
 	}
 }
 
-// tells remembers whether an object is there; the lock is held. It is false when
-// the kind is no more.
-func (h *handler) tells(ref model.Ref, there bool) bool {
-	if h.known != nil && there {
+// track records whether an object exists. It returns false if the kind is no longer defined. The caller holds the lock.
+func (h *handler) track(ref model.Ref, exists bool) bool {
+	if h.known != nil && exists {
 		h.known[ref] = struct{}{}
 	} else {
 		delete(h.known, ref)
@@ -262,7 +258,7 @@ func (in *Intake) live(h *handler, e *entry) {
 	}
 	ref := refOf(h.kind, e)
 	in.mu.Lock()
-	ok := h.tells(ref, true) && in.stale.admit(ref, version{rv: e.rv, uid: e.uid}) == pass
+	ok := h.track(ref, true) && in.stale.admit(ref, version{rv: e.rv, uid: e.uid}) == pass
 	if ok {
 		in.push(*change, e.object)
 	}
@@ -273,7 +269,7 @@ func (in *Intake) live(h *handler, e *entry) {
 func (in *Intake) gone(h *handler, ref model.Ref, n version) {
 	in.mu.Lock()
 	v := drop
-	if h.tells(ref, false) {
+	if h.track(ref, false) {
 		v = in.stale.admit(ref, n)
 	}
 	if v == pass {
@@ -286,7 +282,7 @@ func (in *Intake) gone(h *handler, ref model.Ref, n version) {
 	in.signal(v == pass)
 }
 
-// forget tells that all objects of a kind are gone. What its informer still brings is old.
+// forget passes on that all objects of a kind are deleted. Later events of its informer are ignored.
 func (in *Intake) forget(h *handler) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -313,16 +309,16 @@ func (in *Intake) push(c engine.Change, o Object) {
 	in.notices = append(in.notices, objectChange{ref: c.Ref, now: o, before: before})
 }
 
-// tell hands over news that no informer of ours brings.
-func (in *Intake) tell(c engine.Change) {
+// inject passes a change to the sink that comes from no informer of this intake.
+func (in *Intake) inject(c engine.Change) {
 	in.mu.Lock()
 	in.push(c, nil)
 	in.mu.Unlock()
 	in.signal(true)
 }
 
-func (in *Intake) signal(news bool) {
-	if !news {
+func (in *Intake) signal(changed bool) {
+	if !changed {
 		return
 	}
 	select {
@@ -331,14 +327,14 @@ func (in *Intake) signal(news bool) {
 	}
 }
 
-// begin announces a write of ours; one of wrote, removed and failed ends it.
+// begin announces a write of ours. The caller ends it with one of wrote, removed and failed.
 func (in *Intake) begin(ref model.Ref) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.stale.begin(ref)
 }
 
-// wrote hands over what the API server answered. When it returns, the sink has it.
+// wrote passes the object that the API server returned to the sink, and returns after the sink has received it.
 func (in *Intake) wrote(k Kind, o Object) {
 	e := newEntry(k, o)
 	in.mu.Lock()
@@ -349,7 +345,7 @@ func (in *Intake) wrote(k Kind, o Object) {
 	in.flush()
 }
 
-// removed hands over that an incarnation of an object is gone; an empty UID means any.
+// removed passes on that the object with a UID is deleted; an empty UID means any object of that name.
 func (in *Intake) removed(ref model.Ref, uid types.UID) {
 	in.mu.Lock()
 	if in.stale.wrote(ref, version{uid: uid, gone: true}, in.Clock.Now()) {
@@ -359,21 +355,22 @@ func (in *Intake) removed(ref model.Ref, uid types.UID) {
 	in.flush()
 }
 
-// failed ends a write that tells nothing about the object.
+// failed ends a write whose response has no object.
 func (in *Intake) failed(ref model.Ref) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.stale.fail(ref, in.Clock.Now())
 }
 
-// object is the newest known version of a kept object, not to be changed; nil if there is none.
+// object is the newest known version of an object of a kind with a status, nil if there is none. The caller must not
+// change it.
 func (in *Intake) object(ref model.Ref) Object {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.objects[ref]
 }
 
-// known lists the kept objects of a kind by name.
+// known lists the objects of a kind with a status, by name.
 func (in *Intake) known(k model.Kind) []Object {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -387,7 +384,7 @@ func (in *Intake) known(k model.Kind) []Object {
 	return out
 }
 
-// uid is the UID that the watch told last for an object; empty if it is not known.
+// uid is the UID of an object in the informer's store; empty if it is not there.
 func (in *Intake) uid(ref model.Ref) types.UID {
 	in.mu.Lock()
 	store := in.stores[ref.Kind]
@@ -405,7 +402,7 @@ func (in *Intake) uid(ref model.Ref) types.UID {
 	return ""
 }
 
-// requestTimeout bounds one request for a write. It is shorter than the time
-// between a leader's giving up and the next one's start with the default
-// durations (30 s lease, 20 s renewal), so that no late write meets a successor.
+// requestTimeout limits one write request. It is shorter than the time between the end of one leader and the start of
+// the next with the default durations (30 s lease, 20 s renew deadline), so that no late write overlaps with the next
+// leader's.
 const requestTimeout = 8 * time.Second

@@ -8,9 +8,9 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// updateIPRecord patches what an IP object says of its pod: one request.
+// updateIPRecord patches the pod's node, type and owner in an IP object: one request.
 func (w *Writer) updateIPRecord(f compile.UpdateIPRecord, done func(error)) {
-	var owner, label any // nil removes what is not so any more
+	var owner, label any // nil removes the value
 	if f.OwnerUID != "" {
 		owner = f.OwnerUID
 	}
@@ -27,7 +27,7 @@ func (w *Writer) updateIPRecord(f compile.UpdateIPRecord, done func(error)) {
 	}, done)
 }
 
-// adopt completes the record of a reserved address that a user made: one request.
+// adopt completes the record of a reserved address that a user created: one request.
 func (w *Writer) adopt(a compile.Adopt, done func(error)) {
 	full := model.IPObject(model.IP{
 		Meta: model.Meta{Name: a.IP}, Subnet: a.Allocation.Subnet, Addrs: a.Allocation.Addrs, MAC: a.Allocation.MAC, Reserved: a.Reserved, NodeName: a.NodeName,

@@ -11,16 +11,16 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// ErrNotLeading says that a write was not begun because another process leads, or none.
+// ErrNotLeading means that a write was not started because this process does not lead.
 var ErrNotLeading = errors.New("not leading")
 
-// task is one write. done is told its end.
+// task is one write. done receives its result.
 type task struct {
 	run  func(context.Context) error
 	done func(error)
 }
 
-// keyedQueue carries out tasks in parallel, those of one object in order.
+// keyedQueue runs tasks in parallel, except that the tasks of one object run in order.
 type keyedQueue struct {
 	ready workqueue.TypedInterface[model.Ref] // objects with tasks; one worker for each at a time
 
@@ -40,8 +40,7 @@ func (q *keyedQueue) add(ref model.Ref, t task) {
 	q.ready.Add(ref)
 }
 
-// run works with so many goroutines until the context ends; tasks that are left
-// then end with the context's error.
+// run runs tasks in workers goroutines until the context ends; tasks that are left then end with the context's error.
 func (q *keyedQueue) run(ctx context.Context, workers int) error {
 	defer context.AfterFunc(ctx, q.ready.ShutDown)()
 	var g errgroup.Group
@@ -73,7 +72,7 @@ func (q *keyedQueue) next(ctx context.Context, ref model.Ref) {
 	if more {
 		q.ready.Add(ref)
 		if ctx.Err() != nil {
-			q.abandon(ref, ctx.Err()) // the queue takes nothing any more
+			q.abandon(ref, ctx.Err()) // the work queue accepts no more keys
 		}
 	}
 }

@@ -11,9 +11,8 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// TestLanesKeepTheOrderOfAnObject: tasks of one object never overlap and are in
-// order, and a slow object does not hold up the others.
-func TestLanesKeepTheOrderOfAnObject(t *testing.T) {
+// Tasks of one object never overlap and run in order, and a slow object does not block the others.
+func TestKeyedQueueKeepsTheOrderOfAnObject(t *testing.T) {
 	l := newKeyedQueue()
 	ctx, cancel := context.WithCancel(t.Context())
 	var mu sync.Mutex
@@ -36,7 +35,7 @@ func TestLanesKeepTheOrderOfAnObject(t *testing.T) {
 				},
 				done: func(err error) {
 					if err == nil || err.Error() != fmt.Sprintf("%s %d", name, i) {
-						t.Errorf("task %s %d was told %v", name, i, err)
+						t.Errorf("task %s %d ended with %v", name, i, err)
 					}
 					others.Done()
 				},
@@ -59,23 +58,23 @@ func TestLanesKeepTheOrderOfAnObject(t *testing.T) {
 	}
 }
 
-// TestLanesTellOfTheEnd: whoever waits for a task is told that it will not run.
-func TestLanesTellOfTheEnd(t *testing.T) {
+// Tasks that do not run because the queue stops end with the context's error.
+func TestKeyedQueueEndsWaitingTasks(t *testing.T) {
 	l := newKeyedQueue()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ref := model.Ref{Kind: model.KindIP, Name: "a"}
-	var told []error
+	var results []error
 	for range 3 {
 		l.add(ref, task{
 			run:  func(context.Context) error { cancel(); return nil },
-			done: func(err error) { told = append(told, err) },
+			done: func(err error) { results = append(results, err) },
 		})
 	}
 	if err := l.run(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
-	if len(told) != 3 || told[0] != nil || !errors.Is(told[1], context.Canceled) || !errors.Is(told[2], context.Canceled) {
-		t.Errorf("told %v", told)
+	if len(results) != 3 || results[0] != nil || !errors.Is(results[1], context.Canceled) || !errors.Is(results[2], context.Canceled) {
+		t.Errorf("results are %v, want nil and two times %v", results, context.Canceled)
 	}
 }

@@ -20,10 +20,10 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// Kinds is the table of kinds: what is read from the API server, and what is given back to it.
+// Kinds is the table of the kinds that are read from the API server, with the status that is written back.
 type Kinds []Kind
 
-// AllKinds is the table of all kinds. A new kind is one more row here.
+// AllKinds returns the table of all kinds. A new kind is one more row here.
 func AllKinds() Kinds {
 	core := corev1.SchemeGroupVersion
 	return Kinds{
@@ -72,14 +72,14 @@ func AllKinds() Kinds {
 			Name: model.KindClusterNetworkPolicy, Version: schema.GroupVersion(v1alpha2.GroupVersion), Project: model.ClusterNetworkPolicyFrom,
 			Definition: "clusternetworkpolicies.policy.networking.k8s.io", Admission: &Admission[model.Policy]{},
 		}.Kind(),
-		Row[*metav1.PartialObjectMetadata, model.VirtualMachine]{ // the metadata suffice
+		Row[*metav1.PartialObjectMetadata, model.VirtualMachine]{ // only the metadata are read
 			Name: model.KindVirtualMachine, Version: schema.GroupVersion{Group: "kubevirt.io", Version: "v1"}, Project: model.VirtualMachineFrom,
 			Definition: model.DefinitionVirtualMachine,
 		}.Kind(),
 	}
 }
 
-// Scheme knows every kind that is read or written.
+// Scheme returns a scheme with every kind that is read or written.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	builder := runtime.NewSchemeBuilder(v1.AddToScheme, corev1.AddToScheme, discoveryv1.AddToScheme, appsv1.AddToScheme,
@@ -110,7 +110,7 @@ func (ks Kinds) OfGroupKind(gk schema.GroupKind) (Kind, bool) {
 	return Kind{}, false
 }
 
-// HasStatus reports whether objects of a kind have a status that says how they are.
+// HasStatus reports whether objects of a kind have a status with conditions.
 func (ks Kinds) HasStatus(name model.Kind) bool {
 	k, _ := ks.Of(name)
 	return k.Status != nil
@@ -124,7 +124,7 @@ func (ks Kinds) byName() map[model.Kind]Kind {
 	return out
 }
 
-// Load puts the projections of objects into a world. Objects of kinds that are not in the table are left out.
+// Load applies the projections of objects to a world. Objects of kinds that are not in the table are skipped.
 func (ks Kinds) Load(w *world.World, objects []Object) error {
 	kindOf := ks.byType()
 	for _, o := range objects {
@@ -140,7 +140,7 @@ func (ks Kinds) Load(w *world.World, objects []Object) error {
 	return nil
 }
 
-// byType finds the rows that describe objects, by their Go types.
+// byType returns a function that finds the row of an object by its Go type.
 func (ks Kinds) byType() func(o any) (Kind, bool) {
 	types, partial := map[reflect.Type]Kind{}, map[schema.GroupVersionKind]Kind{}
 	for _, k := range ks {
@@ -160,7 +160,7 @@ func (ks Kinds) byType() func(o any) (Kind, bool) {
 	}
 }
 
-// resource names the kind in errors.
+// resource is the name of the kind in errors.
 func (k Kind) resource() schema.GroupResource {
 	return schema.GroupResource{Group: k.GVK.Group, Resource: strings.ToLower(k.GVK.Kind) + "s"}
 }

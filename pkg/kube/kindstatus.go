@@ -13,17 +13,17 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// StatusInput is what a status is made of, besides the object itself.
+// StatusInput contains the inputs of a status besides the object itself.
 type StatusInput struct {
 	Report *engine.Report   // nil if there is none yet
-	Usage  *addresses.Usage // nil if the object has no addresses, or none are counted yet
+	Usage  *addresses.Usage // nil if the object has no addresses, or they are not counted yet
 	Names  Names
 	// Known lists the objects of a kind with a status, by name.
 	Known func(model.Kind) []Object
 	Now   metav1.Time
 }
 
-// counters are where a status has the addresses of one family.
+// counters are the fields of a status for the addresses of one IP family.
 type counters struct {
 	using, available           *v1.BigInt
 	usingRange, availableRange *string
@@ -55,11 +55,11 @@ func subnetStatus(o *v1.Subnet, in StatusInput) *v1.Subnet {
 	return o
 }
 
-// setDHCP says which rows of DHCP_Options are the subnet's.
+// setDHCP sets the UUIDs of the subnet's rows of DHCP_Options.
 func setDHCP(o *v1.Subnet) {
 	subnet, problems := model.SubnetFrom(o)
 	if model.Fatal(problems) {
-		return // the last good state is in force
+		return // the last valid state is in force
 	}
 	o.Status.DHCPv4OptionsUUID, o.Status.DHCPv6OptionsUUID = "", ""
 	if subnet.DHCP.V4 != nil {
@@ -106,7 +106,7 @@ func vpcStatus(o *v1.Vpc, in StatusInput) *v1.Vpc {
 	return o
 }
 
-// vpcOf is the Vpc of a subnet, by default as in its projection.
+// vpcOf is the Vpc of a subnet, with the default of its projection.
 func vpcOf(o *v1.Subnet) string {
 	subnet, _ := model.SubnetFrom(o)
 	return subnet.Vpc

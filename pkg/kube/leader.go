@@ -19,17 +19,16 @@ import (
 	"github.com/wovensdn/woven/pkg/apihealth"
 )
 
-// LeaseConfig says which Lease is held and for how long.
+// LeaseConfig configures the Lease.
 type LeaseConfig struct {
 	Namespace, Name string
 	Identity        string // unique to this process
-	// Duration is how long others wait after the last renewal; RenewDeadline is
-	// how long we try to renew before we give up; RetryPeriod is between two tries.
+	// Duration is how long other candidates wait after the last renewal, RenewDeadline how long the leader tries to
+	// renew before it gives up, RetryPeriod the time between two attempts.
 	Duration, RenewDeadline, RetryPeriod time.Duration
 }
 
-// Leader holds the Lease while it can. Losing it is normal: the process goes on
-// as a standby and tries again.
+// Leader acquires and renews the Lease. A process that loses it continues as a standby and tries again.
 type Leader struct {
 	config LeaseConfig
 	lock   *lock
@@ -38,24 +37,24 @@ type Leader struct {
 
 	mu      sync.Mutex
 	leading bool
-	held    bool // at any time
+	held    bool // now or before
 }
 
-// NewLeader makes a Leader that calls lead, in order, when the Lease is won, and
-// in reverse order before it is lost.
-func NewLeader(api *rest.Config, config LeaseConfig, outage *apihealth.Reporter, clk clock.PassiveClock, log logr.Logger, lead ...func(bool)) (*Leader, error) {
+// NewLeader returns a Leader that calls the functions lead with true, in order, when it acquires the Lease, and with
+// false, in reverse order, before the Lease may be another's.
+func NewLeader(api *rest.Config, config LeaseConfig, health *apihealth.Reporter, clk clock.PassiveClock, log logr.Logger, lead ...func(bool)) (*Leader, error) {
 	api = rest.CopyConfig(api)
 	api.Timeout = max(config.RenewDeadline/2, time.Second)
 	client, err := kubernetes.NewForConfig(api)
 	if err != nil {
-		return nil, fmt.Errorf("make client for the lease: %w", err)
+		return nil, fmt.Errorf("create the client for the lease: %w", err)
 	}
 	inner, err := resourcelock.New(resourcelock.LeasesResourceLock, config.Namespace, config.Name,
 		client.CoreV1(), client.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: config.Identity})
 	if err != nil {
-		return nil, fmt.Errorf("make lease %s/%s: %w", config.Namespace, config.Name, err)
+		return nil, fmt.Errorf("create the lock of lease %s/%s: %w", config.Namespace, config.Name, err)
 	}
-	l := &Leader{config: config, lock: &lock{Interface: inner, outage: outage, clock: clk}, log: log, lead: lead}
+	l := &Leader{config: config, lock: &lock{Interface: inner, health: health, clock: clk}, log: log, lead: lead}
 	if _, err := l.elector(); err != nil {
 		return nil, fmt.Errorf("configure lease %s/%s: %w", config.Namespace, config.Name, err)
 	}
@@ -66,9 +65,8 @@ func (l *Leader) elector() (*leaderelection.LeaderElector, error) {
 	return leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: l.lock, Name: l.config.Name,
 		LeaseDuration: l.config.Duration, RenewDeadline: l.config.RenewDeadline, RetryPeriod: l.config.RetryPeriod,
-		// With ReleaseOnCancel the elector would tell of a lost lease only after
-		// it has tried to release it, which may take longer than others wait
-		// when the API server hangs. See release.
+		// No ReleaseOnCancel: the elector would call OnStoppedLeading only after it has tried to release the lease,
+		// which may take longer than other candidates wait if the API server hangs. See releaseLease.
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: l.started,
 			OnStoppedLeading: func() { l.set(false) },
@@ -79,17 +77,17 @@ func (l *Leader) elector() (*leaderelection.LeaderElector, error) {
 // NeedLeaderElection is false: this is the election.
 func (l *Leader) NeedLeaderElection() bool { return false }
 
-// Holds tells whether the lease is surely ours at this moment. A process that
-// was stopped for long, and has not yet noticed that others lead, does not hold it.
+// Holds reports whether this process certainly holds the lease now. A process that was paused for long, and has not yet
+// noticed that another one leads, does not hold it.
 func (l *Leader) Holds() bool {
 	renewed := l.lock.renewed.Load()
 	return renewed != nil && l.lock.clock.Since(*renewed) < l.config.RenewDeadline+l.config.RetryPeriod
 }
 
-// Start holds the lease whenever it can until the context ends; then it gives
-// the lease back, so that the next leader need not wait.
+// Start acquires and renews the lease until the context ends; then it releases the lease, so that the next leader need
+// not wait.
 func (l *Leader) Start(ctx context.Context) error {
-	quiet := klog.NewContext(ctx, logr.Discard()) // lock tells of errors, once
+	quiet := klog.NewContext(ctx, logr.Discard()) // lock reports errors, without repetition
 	for ctx.Err() == nil {
 		elector, err := l.elector()
 		if err != nil {
@@ -97,11 +95,11 @@ func (l *Leader) Start(ctx context.Context) error {
 		}
 		elector.Run(quiet)
 	}
-	l.release(context.WithoutCancel(ctx))
+	l.releaseLease(context.WithoutCancel(ctx))
 	return nil
 }
 
-// started runs in a goroutine of the elector, perhaps after the lease is lost again.
+// started runs in a goroutine of the elector, possibly after the lease was lost again.
 func (l *Leader) started(ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -122,7 +120,7 @@ func (l *Leader) setLocked(leading bool) {
 	}
 	l.leading = leading
 	l.held = l.held || leading
-	l.log.Info("lease", "name", l.config.Namespace+"/"+l.config.Name, "identity", l.config.Identity, "held", leading)
+	l.log.Info(map[bool]string{true: "lease acquired", false: "lease lost"}[leading], "name", l.config.Namespace+"/"+l.config.Name, "identity", l.config.Identity)
 	for i := range l.lead {
 		if leading {
 			l.lead[i](true)
@@ -132,8 +130,8 @@ func (l *Leader) setLocked(leading bool) {
 	}
 }
 
-// release gives the lease back if it is ours.
-func (l *Leader) release(ctx context.Context) {
+// releaseLease releases the lease if this process holds it.
+func (l *Leader) releaseLease(ctx context.Context) {
 	l.mu.Lock()
 	held := l.held
 	l.mu.Unlock()
@@ -149,25 +147,24 @@ func (l *Leader) release(ctx context.Context) {
 	record.HolderIdentity = ""
 	record.LeaseDurationSeconds = 1
 	if err := l.lock.Update(ctx, *record); err == nil {
-		l.log.Info("lease given back", "name", l.config.Namespace+"/"+l.config.Name)
+		l.log.Info("lease released", "name", l.config.Namespace+"/"+l.config.Name)
 	}
 }
 
-// lock tells why the lease cannot be read or written: the elector's own log
-// would repeat it with every try.
+// lock reports why the lease cannot be read or written: the elector's own log would repeat it with every attempt.
 type lock struct {
 	resourcelock.Interface
-	outage  *apihealth.Reporter
+	health  *apihealth.Reporter
 	clock   clock.PassiveClock
-	renewed atomic.Pointer[time.Time] // when the last request that made or kept the lease ours began
+	renewed atomic.Pointer[time.Time] // start of the last request that acquired or renewed the lease
 }
 
 func (l *lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	record, raw, err := l.Interface.Get(ctx)
 	if err == nil && record.HolderIdentity != l.Identity() {
-		l.renewed.Store(nil) // the elector goes on trying for a while
+		l.renewed.Store(nil) // the elector tries to renew until its deadline
 	}
-	return record, raw, l.told(ctx, err)
+	return record, raw, l.report(ctx, err)
 }
 
 func (l *lock) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
@@ -180,18 +177,18 @@ func (l *lock) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) 
 
 func (l *lock) renew(ctx context.Context, r resourcelock.LeaderElectionRecord, write func(context.Context, resourcelock.LeaderElectionRecord) error) error {
 	began := l.clock.Now()
-	err := l.told(ctx, write(ctx, r))
+	err := l.report(ctx, write(ctx, r))
 	if err == nil && r.HolderIdentity == l.Identity() {
 		l.renewed.Store(&began)
 	}
 	return err
 }
 
-func (l *lock) told(ctx context.Context, err error) error {
+func (l *lock) report(ctx context.Context, err error) error {
 	expected := err == nil || ctx.Err() != nil ||
 		apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
-	if !expected && !l.outage.Unreachable(err) {
-		l.outage.Report("lease cannot be held; trying again", err)
+	if !expected && !l.health.Unreachable(err) {
+		l.health.Report("lease cannot be read or written, retrying", err)
 	}
 	return err
 }

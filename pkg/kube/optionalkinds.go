@@ -16,12 +16,11 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// unservedTime is how long a kind that has a definition, but is not served in our version,
-// holds up the start: an API server that has just started serves it soon, and one
-// that has other versions only never does.
-const unservedTime = 15 * time.Second
+// unservedTimeout is how long a defined kind that is not served in our version delays the start: an API server that has
+// just started serves it soon, and one that has only other versions never does.
+const unservedTimeout = 15 * time.Second
 
-// optional are the rows of kinds that a cluster need not have, by the name of their CustomResourceDefinition.
+// optional returns the rows of optional kinds by the name of their CustomResourceDefinition.
 func (ks Kinds) optional() map[string]Kind {
 	out := map[string]Kind{}
 	for _, k := range ks {
@@ -38,30 +37,29 @@ func partial(gvk schema.GroupVersionKind) *metav1.PartialObjectMetadata {
 	return o
 }
 
-// optionalKinds follows the CustomResourceDefinitions, and each optional kind for as long
-// as there is one.
+// optionalKinds watches the CustomResourceDefinitions, and each optional kind while its definition exists.
 type optionalKinds struct {
 	in    *Intake
 	ctx   context.Context //nolint:containedctx // informers live as long as the intake
 	kinds map[string]Kind
 
 	mu      sync.Mutex
-	watched map[string]*watchedKind // of the kinds that have a definition
+	watched map[string]*watchedKind // the kinds that have a definition
 }
 
 // watchedKind is an optional kind that has a definition.
 type watchedKind struct {
-	name    string
-	kind    Kind
-	handler *handler
-	stop    context.CancelFunc
-	again   chan struct{} // a new version of the definition
-	settled chan struct{} // closed when all objects are known, or the kind proves not to be served
-	settle  func()        // closes it; may be called again
+	name       string
+	kind       Kind
+	handler    *handler
+	stop       context.CancelFunc
+	again      chan struct{} // a new version of the definition
+	known      chan struct{} // closed when all objects are known, or the kind is found not to be served
+	closeKnown func()        // closes known; may be called again
 }
 
-// informOptional begins to follow the optional kinds. wait blocks until all that
-// exist are known; it returns false if the context ends before.
+// informOptional starts to watch the optional kinds. wait blocks until the objects of all defined kinds are known; it
+// returns false if the context ends before.
 func (in *Intake) informOptional(ctx context.Context) (wait func() bool, err error) {
 	o := &optionalKinds{in: in, ctx: ctx, kinds: in.Kinds.optional(), watched: map[string]*watchedKind{}}
 	crds := partial(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
@@ -95,7 +93,7 @@ func (o *optionalKinds) started() (out []<-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, f := range o.watched {
-		out = append(out, f.settled)
+		out = append(out, f.known)
 	}
 	return out
 }
@@ -117,19 +115,19 @@ func (o *optionalKinds) defined(crd any) {
 	}
 	ctx, stop := context.WithCancel(o.ctx)
 	f := &watchedKind{
-		name: name, kind: k, stop: stop, again: make(chan struct{}, 1), settled: make(chan struct{}),
+		name: name, kind: k, stop: stop, again: make(chan struct{}, 1), known: make(chan struct{}),
 		handler: &handler{in: o.in, kind: k.Name, known: map[model.Ref]struct{}{}},
 	}
-	f.settle = sync.OnceFunc(func() { close(f.settled) })
+	f.closeKnown = sync.OnceFunc(func() { close(f.known) })
 	o.watched[name] = f
-	o.tell(name, false)
+	o.setFollowed(name, false)
 	go o.follow(ctx, f)
 }
 
-// follow tells when all objects of a kind are known.
+// follow watches a kind, and marks it as followed once all its objects are known.
 func (o *optionalKinds) follow(ctx context.Context, f *watchedKind) {
 	defer f.stop()
-	defer f.settle()
+	defer f.closeKnown()
 	synced := o.begin(ctx, f)
 	if synced == nil {
 		return
@@ -142,12 +140,12 @@ func (o *optionalKinds) follow(ctx context.Context, f *watchedKind) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if ctx.Err() == nil {
-		o.tell(f.name, true)
+		o.setFollowed(f.name, true)
 	}
 }
 
-// begin has a kind watched as soon as it is served. The channel is closed when all
-// its objects are told; it is nil if the context ends before.
+// begin watches a kind as soon as it is served. The channel is closed when the handler has received all objects; it is
+// nil if the context ends before.
 func (o *optionalKinds) begin(ctx context.Context, f *watchedKind) <-chan struct{} {
 	began, pause := o.in.Clock.Now(), probeInterval
 	for {
@@ -158,11 +156,11 @@ func (o *optionalKinds) begin(ctx context.Context, f *watchedKind) <-chan struct
 		case err == nil:
 			return synced
 		case !meta.IsNoMatchError(err):
-			o.in.Outage.Report("a kind cannot be watched; trying again", err)
-		case o.in.Clock.Since(began) >= unservedTime:
-			o.in.Outage.Report("a kind is defined but not served in the version that is known here; going on without it", err)
-			f.settle()
-			pause = unservedTime
+			o.in.Health.Report("a kind cannot be watched, retrying", err)
+		case o.in.Clock.Since(began) >= unservedTimeout:
+			o.in.Health.Report("a kind is defined, but not served in the version that this controller supports; continuing without it", err)
+			f.closeKnown()
+			pause = unservedTimeout
 		}
 		timer := o.in.Clock.NewTimer(pause)
 		select {
@@ -174,7 +172,7 @@ func (o *optionalKinds) begin(ctx context.Context, f *watchedKind) <-chan struct
 	}
 }
 
-// inform holds the lock, so that a kind is not begun to be watched when its definition is gone.
+// inform holds the lock, so that no watch starts after the definition was deleted.
 func (o *optionalKinds) inform(ctx context.Context, f *watchedKind) (<-chan struct{}, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -184,15 +182,15 @@ func (o *optionalKinds) inform(ctx context.Context, f *watchedKind) (<-chan stru
 	return o.in.inform(o.ctx, f.kind, f.handler)
 }
 
-// tell says whether all objects of a kind are known; those that are, are told before.
-func (o *optionalKinds) tell(name string, followed bool) {
-	o.in.tell(engine.Change{
+// setFollowed passes on whether all objects of a kind are known, after these objects.
+func (o *optionalKinds) setFollowed(name string, followed bool) {
+	o.in.inject(engine.Change{
 		Ref:    model.Ref{Kind: model.KindDefinition, Name: name},
 		Object: &model.Definition{Meta: model.Meta{Name: name}, Followed: followed},
 	})
 }
 
-// kindOf finds the optional kind that a definition is of.
+// kindOf returns the optional kind of a definition.
 func (o *optionalKinds) kindOf(crd any) (name string, k Kind, ours bool) {
 	m, ok := crd.(*metav1.PartialObjectMetadata)
 	if !ok {
@@ -202,8 +200,8 @@ func (o *optionalKinds) kindOf(crd any) (name string, k Kind, ours bool) {
 	return m.Name, k, ours
 }
 
-// undefined is called when a definition is gone, and with it its objects, of whose
-// end the watch may not have told yet.
+// undefined is called when a definition is deleted, and its objects with it; the watch may not have reported their
+// deletion yet.
 func (o *optionalKinds) undefined(crd any) {
 	if tombstone, ok := crd.(toolscache.DeletedFinalStateUnknown); ok {
 		crd = tombstone.Obj
@@ -217,7 +215,7 @@ func (o *optionalKinds) undefined(crd any) {
 	}
 	f.stop()
 	delete(o.watched, name)
-	_ = o.in.Cache.RemoveInformer(o.ctx, f.kind.New()) // it fails only for kinds that it does not know
+	_ = o.in.Cache.RemoveInformer(o.ctx, f.kind.New()) // it fails only for kinds that are not in the scheme
 	o.in.forget(f.handler)
-	o.in.tell(engine.Change{Ref: model.Ref{Kind: model.KindDefinition, Name: name}})
+	o.in.inject(engine.Change{Ref: model.Ref{Kind: model.KindDefinition, Name: name}})
 }

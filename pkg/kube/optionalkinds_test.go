@@ -25,7 +25,7 @@ import (
 
 const definitionANP = "adminnetworkpolicies.policy.networking.k8s.io"
 
-// recorder is a sink that knows the last news of each object.
+// recorder is a sink that records the last change of each object.
 type recorder struct {
 	mu   sync.Mutex
 	last map[model.Ref]any
@@ -41,7 +41,7 @@ func (r *recorder) Apply(changes ...engine.Change) {
 
 func (r *recorder) KubeSynced() {}
 
-// source is a cache with informers of its own for AdminNetworkPolicies, if served.
+// source is a cache with an informer for AdminNetworkPolicies, if they are served.
 type source struct {
 	cache.Cache
 	t       *testing.T
@@ -78,16 +78,16 @@ func (s *source) RemoveInformer(context.Context, client.Object) error {
 	return nil
 }
 
-// optionalBed is an intake without an API server.
-type optionalBed struct {
+// optionalHarness runs the optional kinds of an intake without an API server.
+type optionalHarness struct {
 	*source
 	*recorder
 	o *optionalKinds
 }
 
-func newOptionalBed(t *testing.T, clk clock.WithTicker, served func() bool) *optionalBed {
+func newOptionalHarness(t *testing.T, clk clock.WithTicker, served func() bool) *optionalHarness {
 	t.Helper()
-	b := &optionalBed{
+	b := &optionalHarness{
 		source:   &source{t: t, served: served, objects: fcache.NewFakeControllerSource()},
 		recorder: &recorder{last: map[model.Ref]any{}},
 	}
@@ -96,12 +96,12 @@ func newOptionalBed(t *testing.T, clk clock.WithTicker, served func() bool) *opt
 	return b
 }
 
-func (b *optionalBed) definition() *metav1.PartialObjectMetadata {
+func (b *optionalHarness) definition() *metav1.PartialObjectMetadata {
 	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: definitionANP}}
 }
 
-// news is what was told last of an object.
-func (b *optionalBed) news(kind model.Kind, name string) any {
+// latest is the last version of an object that the sink has received.
+func (b *optionalHarness) latest(kind model.Kind, name string) any {
 	b.o.in.flush()
 	b.recorder.mu.Lock()
 	defer b.recorder.mu.Unlock()
@@ -112,7 +112,7 @@ func await(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true, func(context.Context) (bool, error) { return is(), nil })
 	if err != nil {
-		t.Fatalf("waiting until %s: %v", what, err)
+		t.Fatalf("waiting for %s: %v", what, err)
 	}
 }
 
@@ -134,88 +134,88 @@ func policyObject(name string) *v1alpha1.AdminNetworkPolicy {
 	}
 }
 
-// TestOptionalKindComesAndGoes: its objects are known before it is told to be followed, and are gone when it is.
-func TestOptionalKindComesAndGoes(t *testing.T) {
-	b := newOptionalBed(t, clock.RealClock{}, func() bool { return true })
+// The objects of an optional kind are known before it counts as followed, and are deleted with its definition.
+func TestOptionalKindIsDefinedAndDeleted(t *testing.T) {
+	b := newOptionalHarness(t, clock.RealClock{}, func() bool { return true })
 	b.objects.Add(policyObject("a"))
 	for range 2 {
 		b.o.defined(b.definition())
 		b.o.defined(b.definition())
-		await(t, "the kind is followed", func() bool {
-			d, ok := b.news(model.KindDefinition, definitionANP).(*model.Definition)
+		await(t, "the kind to be followed", func() bool {
+			d, ok := b.latest(model.KindDefinition, definitionANP).(*model.Definition)
 			return ok && d.Followed
 		})
-		if p, ok := b.news(model.KindAdminNetworkPolicy, "a").(*model.Policy); !ok || p.Tier != model.TierAdmin {
+		if p, ok := b.latest(model.KindAdminNetworkPolicy, "a").(*model.Policy); !ok || p.Tier != model.TierAdmin {
 			t.Errorf("the policy is %+v", p)
 		}
-		await(t, "the start is not held up", func() bool { return isClosed(b.o.started()) })
+		await(t, "the start to continue", func() bool { return isClosed(b.o.started()) })
 		b.o.mu.Lock()
 		late := b.o.watched[definitionANP].handler
 		b.o.mu.Unlock()
 		b.o.undefined(toolscache.DeletedFinalStateUnknown{Obj: b.definition()})
 		b.o.undefined(b.definition())
-		if p := b.news(model.KindAdminNetworkPolicy, "a"); p != nil {
-			t.Errorf("the policy is %+v", p)
+		if p := b.latest(model.KindAdminNetworkPolicy, "a"); p != nil {
+			t.Errorf("the policy is %+v, want none", p)
 		}
-		if d := b.news(model.KindDefinition, definitionANP); d != nil {
+		if d := b.latest(model.KindDefinition, definitionANP); d != nil {
 			t.Errorf("the definition is %+v", d)
 		}
 		late.OnAdd(newEntry(AllKinds().byName()[model.KindAdminNetworkPolicy], policyObject("late")), false)
-		if p := b.news(model.KindAdminNetworkPolicy, "late"); p != nil {
-			t.Errorf("what comes late is told: %+v", p)
+		if p := b.latest(model.KindAdminNetworkPolicy, "late"); p != nil {
+			t.Errorf("a late event of a deleted kind is passed on: %+v", p)
 		}
 	}
 }
 
-// TestUnservedKind: a kind that is not served in our version holds up the start for a
-// while and no longer, and is followed when it is served after all.
+// A defined kind that is not served in our version delays the start for a limited time, and is followed when it is
+// served later.
 func TestUnservedKind(t *testing.T) {
-	var served, asked int
+	var served, requests int
 	var mu sync.Mutex
 	clk := testclock.NewFakeClock(time.Unix(1e9, 0))
-	b := newOptionalBed(t, clk, func() bool {
+	b := newOptionalHarness(t, clk, func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		asked++
+		requests++
 		return served > 0
 	})
 	times := func() int {
 		mu.Lock()
 		defer mu.Unlock()
-		return asked
+		return requests
 	}
 	b.o.defined(b.definition())
 	held := b.o.started()
-	for range unservedTime/probeInterval + 1 {
-		await(t, "it waits to ask again", clk.HasWaiters)
+	for range unservedTimeout/probeInterval + 1 {
+		await(t, "the pause between two requests", clk.HasWaiters)
 		if isClosed(held) {
-			t.Fatal("the start is not held up")
+			t.Fatal("the start is not delayed")
 		}
 		clk.Step(probeInterval)
 	}
-	await(t, "the start is not held up any more", func() bool { return isClosed(held) })
+	await(t, "the start to continue", func() bool { return isClosed(held) })
 	before := times()
 	mu.Lock()
 	served++
 	mu.Unlock()
 	b.o.defined(b.definition())
-	await(t, "it is followed", func() bool {
-		d, ok := b.news(model.KindDefinition, definitionANP).(*model.Definition)
+	await(t, "the kind to be followed", func() bool {
+		d, ok := b.latest(model.KindDefinition, definitionANP).(*model.Definition)
 		return ok && d.Followed && times() > before
 	})
 }
 
-// TestUndefinedBeforeServed: a definition that goes before its kind is served leaves nothing.
+// A definition that is deleted before its kind is served leaves nothing.
 func TestUndefinedBeforeServed(t *testing.T) {
 	clk := testclock.NewFakeClock(time.Unix(1e9, 0))
-	b := newOptionalBed(t, clk, func() bool { return false })
+	b := newOptionalHarness(t, clk, func() bool { return false })
 	b.stop = func() {}
 	b.o.defined(b.definition())
 	held := b.o.started()
-	await(t, "it waits to ask again", clk.HasWaiters)
+	await(t, "the pause between two requests", clk.HasWaiters)
 	b.o.undefined(b.definition())
-	await(t, "the start is not held up any more", func() bool { return isClosed(held) })
-	if d := b.news(model.KindDefinition, definitionANP); d != nil {
+	await(t, "the start to continue", func() bool { return isClosed(held) })
+	if d := b.latest(model.KindDefinition, definitionANP); d != nil {
 		t.Errorf("the definition is %+v", d)
 	}
 }

@@ -16,31 +16,31 @@ import (
 	"github.com/wovensdn/woven/pkg/apihealth"
 )
 
-// probeInterval is the time between two looks at what the API server serves.
+// probeInterval is the time between two requests for the kinds that the API server serves.
 const probeInterval = 2 * time.Second
 
-// Probe waits for an API server that serves our kinds.
+// Probe waits until the API server serves our kinds.
 type Probe struct {
 	API    rest.Interface // of any group, for absolute paths
-	Outage *apihealth.Reporter
+	Health *apihealth.Reporter
 	Clock  clock.Clock
 	Log    logr.Logger
 }
 
-// Wait returns once the API server answers and serves every kind that is
-// watched. It tells what is missing, and goes on trying until the context ends.
+// Wait returns once the API server is reachable and serves every required kind, or with the context's error. It logs
+// which kinds are missing.
 func (p *Probe) Wait(ctx context.Context) error {
 	for {
 		missing, err := p.missing(ctx)
 		switch {
 		case err == nil && len(missing) == 0:
-			p.Log.Info("API server answers and serves all kinds", "server", p.Outage.Server)
+			p.Log.Info("API server is reachable and serves all kinds", "server", p.Health.Server)
 			return nil
 		case err == nil:
-			p.Outage.Report("CustomResourceDefinitions are missing; apply them (config/crd), trying again until they are there",
+			p.Health.Report("CustomResourceDefinitions are missing: apply them (config/crd); retrying",
 				fmt.Errorf("not served: %s", strings.Join(missing, ", ")))
-		case ctx.Err() == nil && !p.Outage.Unreachable(err):
-			p.Outage.Report("API server cannot be used; trying again", err)
+		case ctx.Err() == nil && !p.Health.Unreachable(err):
+			p.Health.Report("the kinds of the API server cannot be read, retrying", err)
 		}
 		timer := p.Clock.NewTimer(probeInterval)
 		select {
@@ -52,7 +52,7 @@ func (p *Probe) Wait(ctx context.Context) error {
 	}
 }
 
-// missing names the CustomResourceDefinitions that are not served.
+// missing lists the required kinds that are not served.
 func (p *Probe) missing(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

@@ -8,9 +8,9 @@ import (
 func TestMissingCustomResourceDefinitionsAreNamed(t *testing.T) {
 	missing := missingFrom(map[string]bool{"Subnet": true, "Other": true})
 	if got := strings.Join(missing, " "); got != "vpcs.kubeovn.io ippools.kubeovn.io ips.kubeovn.io" {
-		t.Errorf("missing are %s", got)
+		t.Errorf("missing kinds are %s", got)
 	}
 	if missing := missingFrom(map[string]bool{"Subnet": true, "Vpc": true, "IP": true, "IPPool": true}); len(missing) != 0 {
-		t.Errorf("missing are %v", missing)
+		t.Errorf("missing kinds are %v, want none", missing)
 	}
 }

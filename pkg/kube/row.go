@@ -15,8 +15,8 @@ import (
 // Object is any Kubernetes object.
 type Object = client.Object
 
-// Row describes a kind in its own types: O is a pointer to its API type, T its projection. Only Name, Version and Project
-// are required.
+// Row describes a kind in its own types: O is a pointer to its API type, T its projection. Only Name, Version and
+// Project are required.
 type Row[O Object, T any] struct {
 	Name    model.Kind
 	Version schema.GroupVersion
@@ -24,31 +24,31 @@ type Row[O Object, T any] struct {
 	Definition string
 	// Project reads an object. A fatal problem means that its present state cannot be used.
 	Project func(O) (T, []model.Problem)
-	// Status gives a copy of an object with the status that it should have. Objects of kinds with a status are kept in
-	// memory as a whole, so that there must be few.
+	// Status returns a copy of an object with its new status. Objects of kinds with a status are stored in memory as a
+	// whole, so there must be few.
 	Status func(O, StatusInput) O
-	// Admission is given for kinds that the admission webhook validates.
+	// Admission is set for kinds that the admission webhook validates.
 	Admission *Admission[T]
 }
 
-// Admission validates objects before they are stored, beyond what reading them finds.
+// Admission validates objects before they are stored, in addition to the problems of Project.
 type Admission[T any] struct {
-	// InCluster finds what in the cluster speaks against an object; nil where nothing can.
+	// InCluster returns the problems of an object with other objects of the cluster; nil if there can be none.
 	InCluster func(*T, model.AdmissionView) []model.Problem
-	// Update finds what speaks against a change; nil where any change is as good as a creation.
+	// Update returns the problems of a change; nil if a change needs no checks beyond those of a creation.
 	Update func(before, after *T) []model.Problem
-	// Removal finds what speaks against a deletion; nil where any object may be deleted.
+	// Removal returns the problem of a deletion; nil if any object may be deleted.
 	Removal func(name string, c model.AdmissionView) (model.Problem, bool)
 }
 
-// Kind is a [Row] for those who do not care what its types are.
+// Kind is a [Row] without its type parameters.
 type Kind struct {
 	Name       model.Kind
 	GVK        schema.GroupVersionKind
 	Definition string // see [Row]
-	// New makes an empty object.
+	// New returns an empty object.
 	New func() Object
-	// Project makes an event of an object.
+	// Project returns the change that an object stands for.
 	Project func(Object) engine.Change
 	// Status is nil for kinds without a status.
 	Status func(Object, StatusInput) Object
@@ -56,7 +56,7 @@ type Kind struct {
 	Admission *AnyAdmission
 }
 
-// NewList makes an empty list of objects of the kind. It fails for a kind that is not in [Scheme].
+// NewList returns an empty list of objects of the kind. It fails for a kind that is not in [Scheme].
 func (k Kind) NewList() (client.ObjectList, error) {
 	gvk := k.GVK.GroupVersion().WithKind(k.GVK.Kind + "List")
 	if _, partly := k.New().(*metav1.PartialObjectMetadata); partly {
@@ -70,20 +70,20 @@ func (k Kind) NewList() (client.ObjectList, error) {
 	}
 	o, err := scheme.New(gvk)
 	if err != nil {
-		return nil, fmt.Errorf("make a list of kind %s: %w", k.Name, err)
+		return nil, fmt.Errorf("create a list of kind %s: %w", k.Name, err)
 	}
 	list, ok := o.(client.ObjectList)
 	if !ok {
-		return nil, fmt.Errorf("make a list of kind %s: %T is none", k.Name, o)
+		return nil, fmt.Errorf("create a list of kind %s: %T is not a list", k.Name, o)
 	}
 	return list, nil
 }
 
 // AnyAdmission is an [Admission] for any object of its kind.
 type AnyAdmission struct {
-	// Problems are those of the object itself and, unless c is nil, what in the cluster speaks against it.
+	// Problems returns the problems of the object itself and, unless c is nil, those with other objects of the cluster.
 	Problems func(o Object, c model.AdmissionView) []model.Problem
-	// Update has the problems of a change of objects that can be read.
+	// Update returns the problems of a change between valid objects.
 	Update  func(before, after Object) []model.Problem
 	Removal func(name string, c model.AdmissionView) (model.Problem, bool)
 }
@@ -148,7 +148,7 @@ func (r Row[O, T]) updateProblems(before, after Object) []model.Problem {
 	from, _ := r.Project(old)
 	to, problems := r.Project(now)
 	if model.Fatal(problems) {
-		return nil // which is refused anyway
+		return nil // an invalid object is refused anyway
 	}
 	return r.Admission.Update(&from, &to)
 }

@@ -29,26 +29,25 @@ import (
 
 const (
 	statusInterval = time.Second            // between two writes of one object's status
-	gatherTime     = 100 * time.Millisecond // so that report and counters of one moment are one write
+	coalesceTime   = 100 * time.Millisecond // so that a report and counters at the same time become one write
 	statusWorkers  = 4
 )
 
-// Names are the objects that a cluster has by its configuration.
+// Names are the names of the objects that flags configure.
 type Names struct {
 	ClusterRouter string // the default Vpc
 	DefaultSubnet string
 	NodeSwitch    string
 }
 
-// Status turns what the engine knows of objects into conditions, counters and
-// events. The newest word wins; what came before it is never written late.
+// Status writes the engine's reports and counters as conditions, counters and events. Only the newest state is written.
 type Status struct {
 	client   client.Client
 	in       *Intake
 	events   events.EventRecorder
 	observer Observer
 	clock    clock.WithTicker
-	outage   *apihealth.Reporter
+	health   *apihealth.Reporter
 	log      logr.Logger
 	names    Names
 	kinds    map[model.Kind]Kind
@@ -58,32 +57,32 @@ type Status struct {
 	leading bool
 	reports map[model.Ref]engine.Report
 	usage   map[model.Ref]addresses.Usage
-	last    map[model.Ref]time.Time // of the last write
-	told    map[model.Ref]map[string]struct{}
-	repairs map[model.Ref]repairNews
+	last    map[model.Ref]time.Time           // of the last write
+	emitted map[model.Ref]map[string]struct{} // present problems that have an event
+	repairs map[model.Ref]repairCount
 
 	repairEvents flowcontrol.PassiveRateLimiter
 }
 
-// NewStatus makes a Status that keeps what it is told until [Status.Start].
-func NewStatus(c client.Client, in *Intake, r events.EventRecorder, o Observer, names Names, outage *apihealth.Reporter, clk clock.WithTicker, log logr.Logger) *Status {
+// NewStatus returns a Status that queues its input until [Status.Start].
+func NewStatus(c client.Client, in *Intake, r events.EventRecorder, o Observer, names Names, health *apihealth.Reporter, clk clock.WithTicker, log logr.Logger) *Status {
 	s := &Status{
-		client: c, in: in, events: r, observer: o, clock: clk, outage: outage, log: log, names: names, kinds: in.Kinds.byName(),
+		client: c, in: in, events: r, observer: o, clock: clk, health: health, log: log, names: names, kinds: in.Kinds.byName(),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[model.Ref](statusInterval, time.Minute),
 			workqueue.TypedRateLimitingQueueConfig[model.Ref]{Clock: clk}),
 		reports: map[model.Ref]engine.Report{}, usage: map[model.Ref]addresses.Usage{},
-		last: map[model.Ref]time.Time{}, told: map[model.Ref]map[string]struct{}{},
-		repairs: map[model.Ref]repairNews{}, repairEvents: newRepairLimiter(clk),
+		last: map[model.Ref]time.Time{}, emitted: map[model.Ref]map[string]struct{}{},
+		repairs: map[model.Ref]repairCount{}, repairEvents: newRepairLimiter(clk),
 	}
-	in.notice(s.noticed)
+	in.onChange(s.changed)
 	return s
 }
 
-// NeedLeaderElection is false: [Status.Lead] says when to write.
+// NeedLeaderElection is false: [Status.Lead] enables writing.
 func (s *Status) NeedLeaderElection() bool { return false }
 
-// Lead says whether this process may write. A new leader writes all that it knows.
+// Lead sets whether this process leads. A new leader writes the status of all objects.
 func (s *Status) Lead(leading bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,11 +97,11 @@ func (s *Status) Lead(leading bool) {
 	s.leading = leading
 }
 
-// HasStatus reports whether objects of a kind have a status that says how they are.
+// HasStatus reports whether objects of a kind have a status with conditions.
 func (s *Status) HasStatus(kind model.Kind) bool { return s.kinds[kind].Status != nil }
 
-// Report takes what is known of an object: for kinds with a status it becomes
-// conditions; for all kinds, each problem that is new becomes an event.
+// Report replaces the report of an object. For kinds with a status it becomes conditions; for all kinds, each new
+// problem becomes an event.
 func (s *Status) Report(r engine.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,17 +110,17 @@ func (s *Status) Report(r engine.Report) {
 		s.schedule(r.Ref)
 	}
 	if !s.leading {
-		delete(s.told, r.Ref)
+		delete(s.emitted, r.Ref)
 		return
 	}
-	s.tell(r)
+	s.emitProblems(r)
 }
 
-// tell makes events of new problems. The lock is held.
-func (s *Status) tell(r engine.Report) {
-	before := s.told[r.Ref]
+// emitProblems emits events of new problems. The caller holds the lock.
+func (s *Status) emitProblems(r engine.Report) {
+	before := s.emitted[r.Ref]
 	if len(r.Problems) == 0 {
-		delete(s.told, r.Ref)
+		delete(s.emitted, r.Ref)
 		return
 	}
 	now := make(map[string]struct{}, len(r.Problems))
@@ -132,14 +131,14 @@ func (s *Status) tell(r engine.Report) {
 		}
 		now[text] = struct{}{}
 	}
-	s.told[r.Ref] = now
+	s.emitted[r.Ref] = now
 }
 
 func (s *Status) event(ref model.Ref, p model.Problem) {
 	s.warn(ref, p.Reason, "Reconcile", p.Error())
 }
 
-// Usage takes the counters of a subnet, or of a pool.
+// Usage replaces the counters of a subnet, or of a pool.
 func (s *Status) Usage(u addresses.Usage) {
 	ref := model.Ref{Kind: model.KindSubnet, Name: u.Subnet}
 	if u.Pool != "" {
@@ -152,7 +151,7 @@ func (s *Status) Usage(u addresses.Usage) {
 	s.count(ref, u)
 }
 
-// count tells the metrics of the families that the subnet has.
+// count updates the metrics of the IP families of the subnet.
 func (s *Status) count(ref model.Ref, u addresses.Usage) {
 	o, ok := s.in.object(ref).(*v1.Subnet)
 	if !ok {
@@ -173,11 +172,11 @@ func (s *Status) count(ref model.Ref, u addresses.Usage) {
 
 // schedule is called with the lock held.
 func (s *Status) schedule(ref model.Ref) {
-	s.queue.AddAfter(ref, max(gatherTime, statusInterval-s.clock.Since(s.last[ref])))
+	s.queue.AddAfter(ref, max(coalesceTime, statusInterval-s.clock.Since(s.last[ref])))
 }
 
-// noticed follows the subnets of each Vpc, their NAT rules, and what is gone.
-func (s *Status) noticed(ref model.Ref, now, before Object) {
+// changed schedules the objects whose status depends on a changed one, and forgets deleted objects.
+func (s *Status) changed(ref model.Ref, now, before Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range []Object{now, before} {
@@ -186,7 +185,7 @@ func (s *Status) noticed(ref model.Ref, now, before Object) {
 		}
 	}
 	if subnet, ok := now.(*v1.Subnet); ok && !slices.Equal(subnet.Status.NatOutgoingPolicyRules, model.NATRulesInForce(subnet)) {
-		s.schedule(model.Ref{Kind: model.KindSubnet, Name: subnet.Name}) // rules do not concern the engine, which may have nothing to report
+		s.schedule(model.Ref{Kind: model.KindSubnet, Name: subnet.Name}) // a change of rules alone may cause no report of the engine
 	}
 	if now != nil || before == nil {
 		return
@@ -197,7 +196,7 @@ func (s *Status) noticed(ref model.Ref, now, before Object) {
 	delete(s.reports, ref)
 	delete(s.usage, ref)
 	delete(s.last, ref)
-	delete(s.told, ref)
+	delete(s.emitted, ref)
 	delete(s.repairs, ref)
 }
 
@@ -230,13 +229,13 @@ func (s *Status) next(ctx context.Context) bool {
 }
 
 func (s *Status) retry(ref model.Ref, err error) {
-	if !s.outage.Unreachable(err) {
-		s.log.Info("status cannot be written; trying again", "object", ref.String(), "cause", err.Error())
+	if !s.health.Unreachable(err) {
+		s.log.Info("status cannot be written, retrying", "object", ref.String(), "cause", err.Error())
 	}
 	s.queue.AddRateLimited(ref)
 }
 
-// write brings the status of one object up to date, with at most one request.
+// write updates the status of one object, with at most one request.
 func (s *Status) write(ctx context.Context, ref model.Ref) error {
 	s.mu.Lock()
 	leading := s.leading
@@ -284,8 +283,8 @@ func (s *Status) patch(ctx context.Context, ref model.Ref, o Object, patch []byt
 	return fmt.Errorf("patch status of %s: %w", ref, err)
 }
 
-// statusPatch is a merge patch (RFC 7396) of the whole status, zeros included,
-// for this very incarnation; nil if nothing differs.
+// statusPatch is a merge patch (RFC 7396) of the whole status, including zero values, that names the object's UID; nil
+// if the status does not differ.
 func statusPatch(have, want Object) ([]byte, error) {
 	data, err := client.MergeFrom(have).Data(want)
 	if err != nil {
@@ -304,7 +303,7 @@ func statusPatch(have, want Object) ([]byte, error) {
 	if len(diff.Status) == 0 {
 		return nil, nil
 	}
-	maps.Copy(full.Status, diff.Status)    // what is to be removed is null there
+	maps.Copy(full.Status, diff.Status)    // a field to remove is null in the diff
 	delete(full.Status, "activateGateway") // a recorded choice, see Writer.setGateway
 	return json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": have.GetUID()},

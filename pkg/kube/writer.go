@@ -19,31 +19,28 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// DefaultWriters is how many writes are under way at once when nothing else is said.
+// DefaultWriters is the default number of concurrent writes.
 const DefaultWriters = 32
 
-// fieldManager names us in metadata.managedFields.
+// fieldManager is the name of this client in metadata.managedFields.
 const fieldManager = "woven-controller"
 
-// Observer is told what happens, for metrics. Its methods must not block.
+// Observer receives events for metrics. Its methods must not block.
 type Observer interface {
-	// Wrote tells the end of a write at the API server: the kind of the object,
-	// with "/status" for that subresource, the verb of RBAC ("create", "patch",
-	// "delete") and the result ("ok", or the reason of the API server's error).
+	// Wrote reports the end of a write to the API server: the kind of the object, with "/status" for that subresource,
+	// the verb of RBAC ("create", "patch", "delete") and the result ("ok", or the reason of the API server's error).
 	Wrote(kind, verb, result string)
-	// SubnetUsed tells used and available addresses of one family of a subnet;
-	// protocol is "IPv4" or "IPv6".
+	// SubnetUsed reports the used and available addresses of one IP family of a subnet; protocol is "IPv4" or "IPv6".
 	SubnetUsed(subnet, protocol, cidr string, used, available float64)
-	// SubnetGone forgets a subnet.
+	// SubnetGone reports that a subnet is deleted.
 	SubnetGone(subnet string)
 }
 
-// Writer is the engine's way to write to the API server. Writes of one object
-// are in order, those of different objects run in parallel. Conditions, counters
-// and events go through [Status], so that they cannot hold up addresses.
+// Writer writes to the API server for the engine. Writes of one object run in order, those of different objects in
+// parallel. Conditions, counters and events are written by [Status], so that they cannot delay addresses.
 type Writer struct {
 	*Status
-	client   client.Client // reads what the API server has, not what a cache has
+	client   client.Client // reads from the API server, not from a cache
 	in       *Intake
 	observer Observer
 	workers  int
@@ -56,8 +53,8 @@ type Writer struct {
 
 var _ engine.Writer = (*Writer)(nil)
 
-// NewWriter makes a writer that keeps what it is told until [Writer.Start].
-// workers is how many writes may be under way at once; 0 means [DefaultWriters].
+// NewWriter returns a writer that queues writes until [Writer.Start]. workers is the number of concurrent writes; 0
+// means [DefaultWriters].
 func NewWriter(c client.Client, in *Intake, s *Status, o Observer, workers int) *Writer {
 	if workers <= 0 {
 		workers = DefaultWriters
@@ -67,22 +64,20 @@ func NewWriter(c client.Client, in *Intake, s *Status, o Observer, workers int) 
 	return w
 }
 
-// NeedLeaderElection is false: [Writer.Lead] says when to write.
+// NeedLeaderElection is false: [Writer.Lead] enables writing.
 func (w *Writer) NeedLeaderElection() bool { return false }
 
 // Start writes until the context ends.
 func (w *Writer) Start(ctx context.Context) error { return w.tasks.run(ctx, w.workers) }
 
-// Lead says whether this process may write. What is still queued when it may
-// not any more ends with [ErrNotLeading].
+// Lead sets whether this process leads. Writes that are queued when it stops leading end with [ErrNotLeading].
 func (w *Writer) Lead(leading bool) {
 	w.leading.Store(leading)
 	w.Status.Lead(leading)
 }
 
-// HoldWhile makes every write ask again whether the lease is still held, so that
-// a process that was stopped for long writes nothing when it wakes up. To be
-// called before Start.
+// HoldWhile sets the function that each write calls to check that the lease is still held, so that a process that was
+// paused for long writes nothing when it resumes. Call it before Start.
 func (w *Writer) HoldWhile(holds func() bool) { w.holds = holds }
 
 // Write implements [engine.Writer].
@@ -97,7 +92,7 @@ func (w *Writer) Write(want compile.Want, done func(error)) {
 	case compile.Adopt:
 		w.adopt(want, done)
 	case compile.Release:
-		w.release(want, done)
+		w.releaseIP(want, done)
 	case compile.CreateSubnet:
 		w.createSubnet(want, done)
 	case compile.SetGateway:
@@ -105,7 +100,7 @@ func (w *Writer) Write(want compile.Want, done func(error)) {
 	case compile.Finalize:
 		w.finalize(want, done)
 	default:
-		done(fmt.Errorf("write %s: nothing here writes a %T", want.Target(), want))
+		done(fmt.Errorf("write %s: unknown type of write %T", want.Target(), want))
 	}
 }
 
@@ -114,7 +109,7 @@ func (w *Writer) createIP(c compile.Claim, done func(error)) {
 	w.write(c.Target(), done, func(ctx context.Context) error {
 		ref := c.Target()
 		o := model.IPObject(recordOf(c))
-		err := w.told(ref.Kind, "create", w.client.Create(ctx, o, client.FieldOwner(fieldManager)))
+		err := w.observe(ref.Kind, "create", w.client.Create(ctx, o, client.FieldOwner(fieldManager)))
 		if apierrors.IsAlreadyExists(err) {
 			if readErr := w.client.Get(ctx, client.ObjectKeyFromObject(o), o); readErr == nil {
 				w.in.wrote(w.kinds[ref.Kind], o)
@@ -140,8 +135,8 @@ func recordOf(c compile.Claim) model.IP {
 	}
 }
 
-// annotate patches annotations: one request; an empty value takes one away. An object that is gone, or whose
-// name belongs to another one by now, needs none.
+// annotate patches annotations: one request; an empty value removes an annotation. An object that was deleted or
+// recreated is not changed.
 func (w *Writer) annotate(a compile.Annotate, done func(error)) {
 	values := make(map[string]any, len(a.Annotations))
 	for key, value := range a.Annotations {
@@ -152,8 +147,8 @@ func (w *Writer) annotate(a compile.Annotate, done func(error)) {
 	w.merge(a.Object, "annotate", map[string]any{"metadata": map[string]any{"uid": a.UID, "annotations": values}}, done)
 }
 
-// merge patches one incarnation of an object (RFC 7396): one request. The patch
-// names its UID; an object that is gone, or whose name belongs to another one by now, needs none.
+// merge patches an object (RFC 7396): one request. The patch contains its UID, so that an object that was recreated is
+// not changed; done gets no error then.
 func (w *Writer) merge(ref model.Ref, what string, body map[string]any, done func(error)) {
 	w.write(ref, done, func(ctx context.Context) error {
 		patch, err := json.Marshal(body)
@@ -163,12 +158,12 @@ func (w *Writer) merge(ref model.Ref, what string, body map[string]any, done fun
 		}
 		k := w.kinds[ref.Kind]
 		o := named(k, ref)
-		err = w.told(k.Name, "patch", w.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager)))
+		err = w.observe(k.Name, "patch", w.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(fieldManager)))
 		return w.patched(k, ref, o, what, err)
 	})
 }
 
-// patched ends a patch of one incarnation. If that is gone, nothing is left to do.
+// patched ends a patch. It is no error if the object was deleted or recreated.
 func (w *Writer) patched(k Kind, ref model.Ref, o Object, what string, err error) error {
 	if err == nil {
 		w.in.wrote(k, o)
@@ -181,7 +176,7 @@ func (w *Writer) patched(k Kind, ref model.Ref, o Object, what string, err error
 	return fmt.Errorf("%s %s: %w", what, ref, err)
 }
 
-// write queues a task that may run while this process leads.
+// write queues a task that runs only while this process leads.
 func (w *Writer) write(ref model.Ref, done func(error), run func(context.Context) error) {
 	w.tasks.add(ref, task{done: done, run: func(ctx context.Context) error {
 		if !w.leading.Load() || !w.holds() {
@@ -215,13 +210,13 @@ func (w *Writer) verify(ref model.Ref) {
 	}})
 }
 
-// told passes an error on and counts it.
-func (w *Writer) told(k model.Kind, verb string, err error) error {
+// observe reports the result of a write to the observer, and returns err.
+func (w *Writer) observe(k model.Kind, verb string, err error) error {
 	w.observer.Wrote(string(k), verb, result(err))
 	return err
 }
 
-// unreachable is the result of a request that the API server has not answered.
+// unreachable is the result of a request without a response.
 const unreachable = "Unreachable"
 
 func result(err error) string {
@@ -234,8 +229,8 @@ func result(err error) string {
 	return unreachable
 }
 
-// isGone tells that the incarnation that was meant does not exist any more: the
-// API server answers NotFound, or refuses to change the UID to that in the patch.
+// isGone reports whether an error means that the object with the UID of a patch no longer exists: the API server
+// returns NotFound, or refuses to change the UID to that of the patch.
 func isGone(err error) bool {
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return true

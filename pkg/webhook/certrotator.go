@@ -46,7 +46,7 @@ type CertRotator struct {
 	Namespace string   // of the Secret
 	Names     []string // DNS names and addresses that the API server asks by
 	Clock     clock.WithTicker
-	Outage    *apihealth.Reporter
+	Health    *apihealth.Reporter
 	Log       logr.Logger
 
 	current atomic.Pointer[tls.Certificate]
@@ -94,7 +94,7 @@ func (k *CertRotator) Start(ctx context.Context) error {
 // tell logs an error that was not the last one told, and returns what was told now.
 func (k *CertRotator) tell(ctx context.Context, err error, told string) string {
 	text := err.Error()
-	if text != told && ctx.Err() == nil && !k.Outage.Unreachable(err) {
+	if text != told && ctx.Err() == nil && !k.Health.Unreachable(err) {
 		k.Log.Info("certificate of the webhook is not as it should be; trying again", "cause", text)
 	}
 	return text
@@ -118,7 +118,7 @@ func (k *CertRotator) watch(ctx context.Context, wake chan struct{}) error {
 	for _, informer := range []cache.SharedIndexInformer{
 		secrets.Core().V1().Secrets().Informer(), configurations.Admissionregistration().V1().ValidatingWebhookConfigurations().Informer(),
 	} {
-		if err := informer.SetWatchErrorHandlerWithContext(k.Outage.WatchError); err != nil {
+		if err := informer.SetWatchErrorHandlerWithContext(k.Health.WatchError); err != nil {
 			return fmt.Errorf("watch webhook's objects: %w", err)
 		}
 		_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{

@@ -162,7 +162,7 @@ func TestController(t *testing.T) {
 	}
 	b.awaitNothingLeft(t)
 	c.Terminate()
-	if !strings.Contains(c.Output(), "lease given back") {
+	if !strings.Contains(c.Output(), "lease released") {
 		t.Error("the controller does not release its lease on SIGTERM")
 	}
 }

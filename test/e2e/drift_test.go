@@ -186,7 +186,7 @@ func (t *test) aclComesBack() {
 	t.wait(20*time.Second, "an event reports it", func(ctx context.Context) string {
 		out, err := t.cluster.Kubectl(ctx, "get", "events", "-A", "--field-selector=reason=DriftRepaired,involvedObject.kind=Subnet,involvedObject.name="+subnet.Name,
 			"-o", "jsonpath={range .items[*]}{.type} {.message}{end}")
-		if err != nil || !strings.HasPrefix(out, "Warning ") || !strings.Contains(out, "ACL "+subnet.Name+"/") || !strings.Contains(out, "was deleted: it is made again") {
+		if err != nil || !strings.HasPrefix(out, "Warning ") || !strings.Contains(out, "ACL "+subnet.Name+"/") || !strings.Contains(out, "was deleted: it is created again") {
 			return fmt.Sprintf("%q, %v", out, err)
 		}
 		return ""

@@ -336,10 +336,10 @@ func TestRepairsAreTold(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
-		"Service/default/web 2: Load_Balancer service/default/web/tcp, column vips: it is set right",
+		"Service/default/web 2: Load_Balancer service/default/web/tcp, column vips changed: restored",
 		fmt.Sprintf("Subnet//blue %d: ACL blue/", len(drop)),
 	}
-	if len(drop) == 0 || len(got) != len(want) || got[0] != want[0] || !strings.HasPrefix(got[1], want[1]) || !strings.HasSuffix(got[1], " was deleted: it is made again") {
+	if len(drop) == 0 || len(got) != len(want) || got[0] != want[0] || !strings.HasPrefix(got[1], want[1]) || !strings.HasSuffix(got[1], " was deleted: it is created again") {
 		t.Errorf("told:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

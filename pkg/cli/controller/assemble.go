@@ -55,9 +55,9 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	outage := &apihealth.Reporter{Server: api.Host, Log: log, Clock: clk}
+	health := &apihealth.Reporter{Server: api.Host, Log: log, Clock: clk}
 	var in *kube.Intake
-	mgr, err := newManager(o, api, outage, func() error {
+	mgr, err := newManager(o, api, health, func() error {
 		switch {
 		case in == nil || !in.Synced():
 			return errors.New("the caches of the API server have not synced yet")
@@ -73,28 +73,28 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	probe := &kube.Probe{API: clientset.Discovery().RESTClient(), Outage: outage, Clock: clk, Log: log}
+	probe := &kube.Probe{API: clientset.Discovery().RESTClient(), Health: health, Clock: clk, Log: log}
 	servers := model.APIServerAddresses(api.Host, os.Getenv("KUBERNETES_SERVICE_HOST"))
 	sink, cluster := o.sink(r, servers)
-	in = kube.NewIntake(sink, mgr.GetCache(), probe.Wait, outage, clk)
+	in = kube.NewIntake(sink, mgr.GetCache(), probe.Wait, health, clk)
 	wanted := o.defaultsOfCluster()
-	status := kube.NewStatus(direct, in, mgr.GetEventRecorder("woven-controller"), collectors, wanted.Names, outage, clk, log.WithName("status"))
+	status := kube.NewStatus(direct, in, mgr.GetEventRecorder("woven-controller"), collectors, wanted.Names, health, clk, log.WithName("status"))
 	writer := kube.NewWriter(direct, in, status, collectors, o.apiWriters)
-	bootstrapper := kube.NewBootstrapper(direct, in, collectors, wanted, outage, clk, log.WithName("bootstrapper"))
+	bootstrapper := kube.NewBootstrapper(direct, in, collectors, wanted, health, clk, log.WithName("bootstrapper"))
 	r.Engine = engine.New(engine.Config{
 		Functions: compile.Functions(o.compile(servers)), Writer: writer, Observer: r, Now: clk.Now, Log: log.WithName("engine"),
 	}, db)
-	leader, err := kube.NewLeader(api, o.ownLease(), outage, clk, log, collectors.Lead, writer.Lead, bootstrapper.Lead, r.Engine.Lead)
+	leader, err := kube.NewLeader(api, o.ownLease(), health, clk, log, collectors.Lead, writer.Lead, bootstrapper.Lead, r.Engine.Lead)
 	if err != nil {
 		return nil, err
 	}
 	writer.HoldWhile(leader.Holds)
-	heartbeats, err := kube.NewHeartbeats(clientset, o.gatewayLeases, in, outage, log.WithName("heartbeats"))
+	heartbeats, err := kube.NewHeartbeats(clientset, o.gatewayLeases, in, health, log.WithName("heartbeats"))
 	if err != nil {
 		return nil, err
 	}
 	writer.ExplainBy(heartbeats.Lost)
-	if err := o.addWebhook(mgr, cluster, clientset, outage, clk, log); err != nil {
+	if err := o.addWebhook(mgr, cluster, clientset, health, clk, log); err != nil {
 		return nil, err
 	}
 	return mgr, add(mgr, always(db.Run), always(r.Run), in, writer, status, bootstrapper, heartbeats, leader)

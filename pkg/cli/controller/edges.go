@@ -63,13 +63,13 @@ func database(o *options, handler client.Handler, log logr.Logger) (*client.DB, 
 	return db, nil
 }
 
-func newManager(o *options, api *rest.Config, outage *apihealth.Reporter, ready func() error, engine inspect.Engine, log logr.Logger) (manager.Manager, error) {
+func newManager(o *options, api *rest.Config, health *apihealth.Reporter, ready func() error, engine inspect.Engine, log logr.Logger) (manager.Manager, error) {
 	scheme, err := kube.Scheme()
 	if err != nil {
 		return nil, fmt.Errorf("make scheme: %w", err)
 	}
 	mgr, err := ctrl.NewManager(api, ctrl.Options{
-		Scheme: scheme, Logger: log, Cache: kube.CacheOptions(kube.AllKinds(), outage), GracefulShutdownTimeout: new(shutdownTimeout),
+		Scheme: scheme, Logger: log, Cache: kube.CacheOptions(kube.AllKinds(), health), GracefulShutdownTimeout: new(shutdownTimeout),
 		HealthProbeBindAddress: "0", // with the metrics, on one port
 		Metrics:                server.Options{BindAddress: o.bind(), ExtraHandlers: handlers(o.enablePprof, ready, engine)},
 	})

@@ -73,13 +73,13 @@ func (o *options) sink(engine kube.Sink, apiServers []netip.Addr) (kube.Sink, *w
 }
 
 // addWebhook adds the webhook's server to the manager, if there is a webhook.
-func (o *options) addWebhook(mgr manager.Manager, cluster *webhook.Cluster, api kubernetes.Interface, outage *apihealth.Reporter, clk clock.WithTicker, log logr.Logger) error {
+func (o *options) addWebhook(mgr manager.Manager, cluster *webhook.Cluster, api kubernetes.Interface, health *apihealth.Reporter, clk clock.WithTicker, log logr.Logger) error {
 	if cluster == nil {
 		return nil
 	}
 	log = log.WithName("webhook")
 	rotator := &webhook.CertRotator{
-		Client: api, Namespace: o.lease.Namespace, Names: slices.Clone(o.webhook.names), Clock: clk, Outage: outage, Log: log,
+		Client: api, Namespace: o.lease.Namespace, Names: slices.Clone(o.webhook.names), Clock: clk, Health: health, Log: log,
 	}
 	server, err := webhook.NewServer(webhook.ServerConfig{
 		BindAddress: o.webhook.bindAddress, CertDir: o.webhook.certDir, Certificate: rotator.Certificate,

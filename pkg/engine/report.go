@@ -20,8 +20,8 @@ func (c *Core) state(owner fact.Owner) *ownerState {
 	return s
 }
 
-// outstanding makes an owner wait until these keys are settled.
-func (c *Core) outstanding(owner fact.Owner, d *desired.Dirty) {
+// awaitKeys makes an owner wait until these keys are programmed.
+func (c *Core) awaitKeys(owner fact.Owner, d *desired.Dirty) {
 	s := c.state(owner)
 	each(d, func(k key) {
 		if !slices.Contains(c.waiters[k], owner) {
@@ -31,8 +31,8 @@ func (c *Core) outstanding(owner fact.Owner, d *desired.Dirty) {
 	})
 }
 
-// settled says that a key is in the database as it is wanted.
-func (c *Core) settled(k key) {
+// programmed records that the database has a key as it is wanted.
+func (c *Core) programmed(k key) {
 	for _, owner := range c.waiters[k] {
 		s := c.owners[owner]
 		if s == nil {
@@ -42,16 +42,16 @@ func (c *Core) settled(k key) {
 		if s.outstanding == 0 {
 			delete(s.other, sourceDatabase)
 			delete(s.other, sourceName)
-			c.toSettle.add(owner)
+			c.toReconcile.add(owner)
 		}
 	}
 	delete(c.waiters, k)
 }
 
-// small is a size up to which a map is cleared rather than replaced.
+// small is the size up to which a map is cleared rather than replaced, see move.
 const small = 64
 
-// Committed takes in what became of the units that [Core.Next] gave.
+// Committed records the outcome of the units that [Core.Next] returned.
 func (c *Core) Committed(units []plan.Unit, out commit.Outcome, took time.Duration) {
 	c.cfg.Observer.Committed(out.Operations, len(units), took.Seconds(), out.Err)
 	if len(c.inflight) > small {
@@ -69,7 +69,7 @@ func (c *Core) Committed(units []plan.Unit, out commit.Outcome, took time.Durati
 		c.unblock(u.Ref)
 		k := unitKey(u)
 		if _, waits := c.blockedOn[k]; !waits && !c.dirty.has(k) {
-			c.settled(k)
+			c.programmed(k)
 		}
 	}
 	for _, u := range out.Stale {
@@ -80,7 +80,7 @@ func (c *Core) Committed(units []plan.Unit, out commit.Outcome, took time.Durati
 	}
 }
 
-// sources of problems that are not the compile function's.
+// Sources of problems that the compile function does not return.
 const (
 	sourceName     = "name"
 	sourceConflict = "conflict"
@@ -109,14 +109,13 @@ func (c *Core) problem(owner fact.Owner, source string, problems ...model.Proble
 		}
 		s.other[source] = problems
 	}
-	c.toSettle.add(owner)
+	c.toReconcile.add(owner)
 }
 
-// settleAll looks at owners whose wants may be carried out and whose report may
-// have changed.
-func (c *Core) settleAll() {
-	for c.toSettle.len() > 0 {
-		for _, owner := range c.toSettle.drain() {
+// reconcileAll carries out the wants of the queued owners, and reports their state if it has changed.
+func (c *Core) reconcileAll() {
+	for c.toReconcile.len() > 0 {
+		for _, owner := range c.toReconcile.drain() {
 			s, ok := c.owners[owner]
 			if !ok {
 				continue
@@ -170,7 +169,7 @@ func (c *Core) reportOf(owner fact.Owner, s *ownerState) Report {
 	return r
 }
 
-// forgetReport: what was told of an object that is gone is news for its namesake.
+// forgetReport forgets the last report of a deleted object, so that a recreated object of that name is reported anew.
 func (c *Core) forgetReport(owner fact.Owner, s *ownerState) {
 	s.reported = nil
 	if !c.cfg.Writer.HasStatus(owner.Kind) {

@@ -8,19 +8,16 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// settleTime is how long the watch may take to confirm a write of ours before
-// the object is read to find out.
-const settleTime = time.Minute
+// confirmTimeout is how long the watch may take to confirm a write of ours before the object is read again.
+const confirmTimeout = time.Minute
 
-// staleFilter keeps stale versions away from the world. What we write enters the world at
-// once; the watch tells the same, and what was before it, later. So for each
-// object with a write under way, or one that the watch has not confirmed yet,
-// staleFilter knows the newest version of either source, and admits only news that is
-// not older. Resource versions of one resource are ordered (KEP-5504); of an
-// object that we removed, any news of the same UID is stale.
+// staleFilter drops stale versions of objects. Our writes enter the world at once; the watch reports them, and the
+// versions before them, later. So for each object with a write under way, or with one that the watch has not confirmed
+// yet, staleFilter records the newest version of both sources, and admits only versions that are not older. Resource
+// versions of one resource are ordered (KEP-5504). After we have removed an object, any version with its UID is stale.
 //
-// All methods are pure but for the state; the caller holds a lock across the
-// decision and the handing over, so that the order of both is the same.
+// The methods are pure functions of the state and their arguments. The caller holds a lock from the decision until the
+// version is queued, so that both have the same order.
 type staleFilter struct {
 	objects map[model.Ref]*tracked
 }
@@ -29,8 +26,8 @@ type tracked struct {
 	inflight int       // writes under way
 	since    time.Time // of the last write's end
 	floor    uint64    // newest version that a write of ours got
-	removed  types.UID // incarnation that we removed, until the watch says so too
-	seen     version   // newest that the watch brought since the first write began
+	removed  types.UID // of the object that we removed, until the watch reports its deletion
+	seen     version   // newest version of the watch since the first write began
 }
 
 // version is one version of an object, or its absence.
@@ -38,8 +35,8 @@ type version struct {
 	rv   uint64 // of the deletion, if gone
 	uid  types.UID
 	gone bool
-	// guessed: the informer noticed the absence in a list; rv is the last
-	// version that it had seen, not that of the deletion.
+	// guessed means that the informer missed the deletion and found the object missing in a list: rv is the last
+	// version that it has seen, not that of the deletion.
 	guessed bool
 }
 
@@ -48,7 +45,7 @@ type decision int
 const (
 	pass decision = iota
 	drop
-	verify // read the object to find out
+	verify // read the object
 )
 
 func newStaleFilter() *staleFilter { return &staleFilter{objects: map[model.Ref]*tracked{}} }
@@ -66,17 +63,17 @@ func (g *staleFilter) begin(ref model.Ref) {
 	t.inflight++
 }
 
-// fail ends a write that left nothing known.
+// fail ends a write whose response has no object.
 func (g *staleFilter) fail(ref model.Ref, now time.Time) {
 	if t := g.objects[ref]; t != nil {
 		t.inflight--
 		t.since = now
-		g.settle(ref, t)
+		g.forgetConfirmed(ref, t)
 	}
 }
 
-// wrote ends a write (or a read) that found the object in this state. An empty
-// UID of a gone object means any incarnation. It reports whether that is news.
+// wrote ends a write, or a read, that returned this version. An empty UID of a deleted object means any object of that
+// name. It reports whether the version is new.
 func (g *staleFilter) wrote(ref model.Ref, n version, now time.Time) bool {
 	t := g.objects[ref]
 	if t == nil {
@@ -84,7 +81,7 @@ func (g *staleFilter) wrote(ref model.Ref, n version, now time.Time) bool {
 	}
 	t.inflight--
 	t.since = now
-	defer g.settle(ref, t)
+	defer g.forgetConfirmed(ref, t)
 	if n.gone {
 		return t.wroteGone(n)
 	}
@@ -97,29 +94,29 @@ func (g *staleFilter) wrote(ref model.Ref, n version, now time.Time) bool {
 
 func (t *tracked) wroteGone(n version) bool {
 	if n.uid == "" {
-		// A read found nothing: true unless the watch has since brought something.
+		// A read found no object: this is the newest state unless the watch has reported a version since.
 		t.floor, t.removed = 0, ""
 		return t.seen.rv == 0 || t.seen.gone
 	}
 	if t.seen.rv != 0 && (t.seen.gone || t.seen.uid != n.uid) {
-		return t.seen.gone // the watch is ahead: it told already, or a namesake exists
+		return t.seen.gone // the watch is ahead: it has reported the deletion, or a recreated object
 	}
 	t.removed = n.uid
 	return true
 }
 
-// admit judges what the watch brings.
+// admit decides about a version that the watch reports.
 func (g *staleFilter) admit(ref model.Ref, n version) decision {
 	t := g.objects[ref]
 	if t == nil {
 		return pass
 	}
-	defer g.settle(ref, t)
+	defer g.forgetConfirmed(ref, t)
 	switch {
 	case n.uid == t.removed && !n.gone:
 		return drop
 	case n.uid == t.removed:
-		// Its last versions were dropped, so that a guess may be older than they are.
+		// The last versions of the object were dropped, so a guessed version may be older than they are.
 		n.rv = max(n.rv, t.floor)
 	case n.rv < t.floor && n.guessed:
 		return verify
@@ -131,8 +128,8 @@ func (g *staleFilter) admit(ref model.Ref, n version) decision {
 	return pass
 }
 
-// settle forgets an object once the watch has caught up with our writes.
-func (g *staleFilter) settle(ref model.Ref, t *tracked) {
+// forgetConfirmed forgets an object once the watch has caught up with our writes.
+func (g *staleFilter) forgetConfirmed(ref model.Ref, t *tracked) {
 	if t.inflight == 0 && t.removed == "" && t.seen.rv >= t.floor {
 		delete(g.objects, ref)
 	}
@@ -142,7 +139,7 @@ func (g *staleFilter) settle(ref model.Ref, t *tracked) {
 func (g *staleFilter) overdue(now time.Time) []model.Ref {
 	var out []model.Ref
 	for ref, t := range g.objects {
-		if t.inflight == 0 && now.Sub(t.since) > settleTime {
+		if t.inflight == 0 && now.Sub(t.since) > confirmTimeout {
 			out = append(out, ref)
 		}
 	}
