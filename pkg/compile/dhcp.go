@@ -10,9 +10,9 @@ import (
 // dhcp declares one row of DHCP options for each IP family of the subnet with DHCP; the ports of its pods refer to it.
 func (c Config) dhcp(r *Result, s *model.Subnet) {
 	for _, cidr := range model.PrefixFamilies(s.CIDR) {
-		f := family(cidr.Addr())
-		if options := ofFamily(s.DHCP, f); options != nil {
-			r.Row(nb.DHCPOptionsTable, s.Name+"/"+f, &nb.DHCPOptions{
+		f := model.FamilyOf(cidr.Addr())
+		if options := s.DHCP.In(f); options != nil {
+			r.Row(nb.DHCPOptionsTable, s.Name+"/"+f.Match(), &nb.DHCPOptions{
 				Cidr:        cidr.String(),
 				Options:     model.DHCPOptions(s, f, GatewayMAC(s.Vpc, s.Name), options),
 				ExternalIDs: map[string]string{fact.SwitchKey: s.Name},
@@ -21,17 +21,17 @@ func (c Config) dhcp(r *Result, s *model.Subnet) {
 	}
 }
 
-// DHCPOptionsUUID is the UUID of a subnet's row in the table DHCP_Options; family is "ip4" or "ip6".
-func DHCPOptionsUUID(subnet, family string) string {
-	return fact.UUIDOf(nb.DHCPOptionsTable, subnet+"/"+family)
+// DHCPOptionsUUID is the UUID of a subnet's row in the table DHCP_Options for an IP family.
+func DHCPOptionsUUID(subnet string, f model.Family) string {
+	return fact.UUIDOf(nb.DHCPOptionsTable, subnet+"/"+f.Match())
 }
 
 // portDHCP returns the UUID of the DHCP options for one IP family of a pod's port: a row of its own if the pod has
 // options, else the subnet's. It is nil without DHCP.
-func portDHCP(r *Result, v *world.View, network model.SubnetNetwork, nic *model.PodNIC, port, f string) *string {
-	own := ofFamily(nic.DHCP, f)
+func portDHCP(r *Result, v *world.View, network model.SubnetNetwork, nic *model.PodNIC, port string, f model.Family) *string {
+	own := nic.DHCP.In(f)
 	if own == nil {
-		if ofFamily(network.DHCP, f) == nil {
+		if network.DHCP.In(f) == nil {
 			return nil
 		}
 		uuid := DHCPOptionsUUID(network.Name, f)
@@ -41,21 +41,10 @@ func portDHCP(r *Result, v *world.View, network model.SubnetNetwork, nic *model.
 	if !ok {
 		return nil
 	}
-	cidr := s.CIDR.V4
-	if f == "ip6" {
-		cidr = s.CIDR.V6
-	}
-	ref := r.Row(nb.DHCPOptionsTable, port+"/"+f, &nb.DHCPOptions{
-		Cidr:        cidr.String(),
-		Options:     model.DHCPOptions(s, f, GatewayMAC(s.Vpc, s.Name), ofFamily(s.DHCP, f), own),
+	ref := r.Row(nb.DHCPOptionsTable, port+"/"+f.Match(), &nb.DHCPOptions{
+		Cidr:        s.CIDR.In(f).String(),
+		Options:     model.DHCPOptions(s, f, GatewayMAC(s.Vpc, s.Name), s.DHCP.In(f), own),
 		ExternalIDs: map[string]string{fact.SwitchKey: s.Name, "port": port},
 	})
 	return &ref.UUID
-}
-
-func ofFamily(d model.DHCP, f string) map[string]string {
-	if f == "ip4" {
-		return d.V4
-	}
-	return d.V6
 }

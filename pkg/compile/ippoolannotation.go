@@ -2,12 +2,10 @@ package compile
 
 import (
 	"github.com/wovensdn/woven/api/annotations"
-	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
 // families maps the values of the annotation ip_family.
-var families = map[string]ipam.Family{"": ipam.FamilyBoth, model.FamilyIPv4: ipam.FamilyV4, model.FamilyIPv6: ipam.FamilyV6}
 
 // share is the part of a pod's annotation ip_pool that the pod may use: with a StatefulSet the address of its ordinal,
 // else all addresses.
@@ -38,7 +36,7 @@ func ownShare(pod *model.Pod, nic *model.PodNIC) (list model.AddressList, ordina
 // listed reports whether a record satisfies the annotations ip_pool and ip_family. They do not apply to a pod that
 // requests an address itself.
 func listed(ip *model.IP, pod *model.Pod, nic *model.PodNIC) bool {
-	if nic.Family == model.FamilyIPv4 && ip.Addrs.V6.IsValid() || nic.Family == model.FamilyIPv6 && ip.Addrs.V4.IsValid() {
+	if nic.Family == model.IPv4 && ip.Addrs.V6.IsValid() || nic.Family == model.IPv6 && ip.Addrs.V4.IsValid() {
 		return false
 	}
 	if len(nic.List) == 0 || nic.IPs != (model.Addrs{}) {

@@ -51,9 +51,4 @@ func vpcSet(vpc, what, family string) string {
 func loadBalancerGroup(vpc string) string { return fact.LoadBalancerGroupPrefix + vpc }
 
 // family returns "ip4" or "ip6", the name of the IP family in OVN's match language.
-func family(a netip.Addr) string {
-	if a.Is4() {
-		return "ip4"
-	}
-	return "ip6"
-}
+func family(a netip.Addr) string { return model.FamilyOf(a).Match() }

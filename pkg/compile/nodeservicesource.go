@@ -105,15 +105,15 @@ func (c Config) variables(r *Result, node *model.Node, ip *model.IP) {
 	chassis := r.Row(nb.ChassisTemplateVarTable, node.Chassis, &nb.ChassisTemplateVar{
 		Chassis: node.Chassis, ExternalIDs: map[string]string{"node": node.Name},
 	})
-	for _, f := range []string{"ip4", "ip6"} {
+	for _, f := range model.IPFamilies() {
 		var texts []string
 		for _, a := range model.Families(ip.Addrs) {
-			if family(a) == f {
+			if model.FamilyOf(a) == f {
 				texts = append(texts, a.String())
 			}
 		}
 		if len(texts) > 0 {
-			r.Pair(chassis, "variables", hostVariable(f), strings.Join(texts, ", "))
+			r.Pair(chassis, "variables", hostVariable(f.Match()), strings.Join(texts, ", "))
 		}
 	}
 }

@@ -123,10 +123,10 @@ func (c Config) port(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC
 		ExternalIDs: map[string]string{fact.SwitchKey: subnet.Name, "pod": pod.Namespace + "/" + pod.Name},
 	}
 	if ip.Addrs.V4.IsValid() {
-		row.Dhcpv4Options = portDHCP(r, v, subnet, nic, ip.Name, "ip4")
+		row.Dhcpv4Options = portDHCP(r, v, subnet, nic, ip.Name, model.IPv4)
 	}
 	if ip.Addrs.V6.IsValid() {
-		row.Dhcpv6Options = portDHCP(r, v, subnet, nic, ip.Name, "ip6")
+		row.Dhcpv6Options = portDHCP(r, v, subnet, nic, ip.Name, model.IPv6)
 	}
 	joinGroups(r, v, pod, nic, r.Child(logicalSwitch(subnet.Name), nb.LogicalSwitchPortTable, ip.Name, row))
 }
@@ -266,16 +266,16 @@ func (c Config) choose(v *world.View, of string, nic *model.PodNIC, chosen []str
 // requestOf returns what a NIC requests. A NIC that already has addresses but lost its record requests the same ones in
 // the same subnet, because its pod is running.
 func requestOf(nic *model.PodNIC, name string) (request ipam.Request, subnet string) {
-	request = ipam.Request{Owner: ipRef(name), IPs: nic.IPs, MAC: nic.MAC, Family: families[nic.Family]}
+	request = ipam.Request{Owner: ipRef(name), IPs: nic.IPs, MAC: nic.MAC, Family: nic.Family}
 	addrs, mac, subnet, ok := Carried(nic)
 	if !ok {
 		return request, ""
 	}
 	switch {
 	case !addrs.V6.IsValid():
-		request.Family = ipam.FamilyV4
+		request.Family = model.IPv4
 	case !addrs.V4.IsValid():
-		request.Family = ipam.FamilyV6
+		request.Family = model.IPv6
 	}
 	request.IPs, request.MAC = addrs, mac
 	return request, subnet

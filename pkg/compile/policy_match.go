@@ -85,13 +85,14 @@ func (p peers) match(direction string) string {
 		end = "src"
 	}
 	var parts []string
-	for _, ip := range []string{"ip4", "ip6"} {
+	for _, f := range model.IPFamilies() {
+		ip := f.Match()
 		var values []string
 		for _, g := range p.groups {
 			values = append(values, "$"+g+"_"+ip)
 		}
 		for _, r := range p.ranges {
-			if family(r.Addr()) == ip {
+			if model.FamilyOf(r.Addr()) == f {
 				values = append(values, rangeText(r))
 			}
 		}

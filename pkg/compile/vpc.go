@@ -34,11 +34,11 @@ func (c Config) vpc(ref model.Ref, v *world.View) (r Result) {
 	r.Row(nb.LoadBalancerGroupTable, loadBalancerGroup(vpc.Name), &nb.LoadBalancerGroup{Name: loadBalancerGroup(vpc.Name)})
 	c.dnsRows(&r, vpc)
 	if vpc.Name == c.ClusterRouter {
-		for _, family := range []string{"ip4", "ip6"} {
-			name := distributedSet(vpc.Name, family)
+		for _, f := range model.IPFamilies() {
+			name := distributedSet(vpc.Name, f.Match())
 			r.Row(nb.AddressSetTable, name, &nb.AddressSet{Name: name})
 			if v.LocalServices() {
-				name := nodesSet(vpc.Name, family)
+				name := nodesSet(vpc.Name, f.Match())
 				r.Row(nb.AddressSetTable, name, &nb.AddressSet{Name: name})
 			}
 		}

@@ -39,7 +39,9 @@ func (s stopped) Inspect(_ context.Context, fn func(*engine.Core)) error {
 // hanging is an engine that never comes to the end of a step.
 type hanging struct{}
 
-func (hanging) Inspect(ctx context.Context, _ func(*engine.Core)) error { return context.DeadlineExceeded }
+func (hanging) Inspect(ctx context.Context, _ func(*engine.Core)) error {
+	return context.DeadlineExceeded
+}
 
 func subnet(name, cidr string) *model.Subnet {
 	prefix := netip.MustParsePrefix(cidr)

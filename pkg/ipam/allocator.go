@@ -113,7 +113,7 @@ type Request struct {
 	Owner  model.Ref     // the object that records the allocation
 	IPs    model.Addrs   // static addresses; an invalid one stands for any
 	MAC    string        // static MAC; empty for any
-	Family Family        // the families wanted; the zero value wants all that the subnet has
+	Family model.Family  // the families wanted; the zero value wants all that the subnet has
 	Pool   string        // of the subnet, for dynamic addresses; empty for those of no pool
 	Within []model.Range // limits dynamic addresses of the families it mentions; empty for no limit
 	// Candidates are static addresses, or pairs, any one of which satisfies the request; empty for none.

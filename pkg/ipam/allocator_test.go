@@ -131,7 +131,7 @@ func TestClaimErrors(t *testing.T) {
 		"conflict MAC":    {"s", Request{MAC: "02:00:00:00:00:06"}, ErrConflict, "MAC 02:00:00:00:00:06 of subnet s belongs to IP other"},
 		"multicast MAC":   {"s", Request{MAC: "03:00:00:00:00:06"}, ErrInvalid, ""},
 		"bad MAC":         {"s", Request{MAC: "xyz"}, ErrInvalid, ""},
-		"family":          {"s", Request{IPs: addrs("10.0.0.2", ""), Family: FamilyV6}, ErrInvalid, ""},
+		"family":          {"s", Request{IPs: addrs("10.0.0.2", ""), Family: model.IPv6}, ErrInvalid, ""},
 		"mapped":          {"s", Request{IPs: model.Addrs{V6: addr("::ffff:10.0.0.2")}}, ErrInvalid, ""},
 		"within is taken": {"s", Request{Within: []model.Range{rng("10.0.0.6", "10.0.0.6")}}, ErrExhausted, "subnet s has no free IPv4 address in the requested ranges"},
 		"within reversed": {"s", Request{Within: []model.Range{rng("10.0.0.6", "10.0.0.2")}}, ErrInvalid, ""},
@@ -163,13 +163,13 @@ func TestDualStackIsBothOrNothing(t *testing.T) {
 	before := a.Stats("s").V6.Available.String()
 	_, err := a.Claim("s", Request{Owner: ipRef("late")})
 	var exhausted *ExhaustedError
-	if !errors.As(err, &exhausted) || exhausted.Family != FamilyV4 || exhausted.Subnet != "s" {
+	if !errors.As(err, &exhausted) || exhausted.Family != model.IPv4 || exhausted.Subnet != "s" {
 		t.Fatalf("got %v", err)
 	}
 	if after := a.Stats("s").V6.Available.String(); after != before {
 		t.Errorf("available IPv6 went from %s to %s", before, after)
 	}
-	al, err := a.Claim("s", Request{Owner: ipRef("late"), Family: FamilyV6})
+	al, err := a.Claim("s", Request{Owner: ipRef("late"), Family: model.IPv6})
 	if err != nil || al.Addrs != addrs("", "fd00::5") {
 		t.Errorf("got %v, %v; want fd00::5", al, err)
 	}

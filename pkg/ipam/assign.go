@@ -6,45 +6,24 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Family selects address families.
-type Family uint8
-
-// The families of a request. FamilyBoth wants every family that the subnet has.
-const (
-	FamilyBoth Family = iota
-	FamilyV4
-	FamilyV6
-)
-
-func (f Family) String() string {
-	switch f {
-	case FamilyV4:
-		return "IPv4"
-	case FamilyV6:
-		return "IPv6"
-	default:
-		return "IPv4 or IPv6"
-	}
-}
-
 // assign picks an address for each wanted family and holds nothing.
 func (s *subnet) assign(r Request) (model.Addrs, error) {
 	var out model.Addrs
 	var err error
-	if out.V4, err = s.assignFamily(&s.spaces.V4, FamilyV4, r.IPs.V4, r); err != nil {
+	if out.V4, err = s.assignFamily(&s.spaces.V4, model.IPv4, r.IPs.V4, r); err != nil {
 		return model.Addrs{}, err
 	}
-	if out.V6, err = s.assignFamily(&s.spaces.V6, FamilyV6, r.IPs.V6, r); err != nil {
+	if out.V6, err = s.assignFamily(&s.spaces.V6, model.IPv6, r.IPs.V6, r); err != nil {
 		return model.Addrs{}, err
 	}
 	return out, nil
 }
 
-func (s *subnet) assignFamily(sp *space, family Family, static netip.Addr, r Request) (netip.Addr, error) {
+func (s *subnet) assignFamily(sp *space, family model.Family, static netip.Addr, r Request) (netip.Addr, error) {
 	switch {
 	case static.IsValid():
 		return static, s.checkStatic(sp, static)
-	case r.Family != FamilyBoth && r.Family != family:
+	case r.Family != model.AnyFamily && r.Family != family:
 		return netip.Addr{}, nil
 	case !sp.prefix.IsValid() && r.Family == family:
 		return netip.Addr{}, invalidf("subnet %s (%s) has no %s", s.def.Name, cidrText(s.def.CIDR), family)
@@ -135,10 +114,10 @@ func (s *space) checkRecord(al Allocation, addr, own netip.Addr) error {
 	return nil
 }
 
-func ofFamily(ranges []model.Range, family Family) []model.Range {
+func ofFamily(ranges []model.Range, family model.Family) []model.Range {
 	var out []model.Range
 	for _, r := range ranges {
-		if r.First.Is4() == (family == FamilyV4) {
+		if r.First.Is4() == (family == model.IPv4) {
 			out = append(out, r)
 		}
 	}

@@ -39,7 +39,7 @@ func (s *subnet) assignCandidate(r Request) (model.Addrs, error) {
 	var best model.Addrs
 	var bestTurn uint64
 	for candidate := range r.Candidates.All() {
-		candidate = r.Family.of(candidate)
+		candidate = only(r.Family, candidate)
 		if err := s.checkCandidate(candidate); err != nil {
 			if len(failed.Causes) < named {
 				failed.Causes = append(failed.Causes, err)
@@ -78,12 +78,12 @@ func (s *subnet) checkCandidate(a model.Addrs) error {
 	return nil
 }
 
-// of leaves out the address of the family that is not wanted.
-func (f Family) of(a model.Addrs) model.Addrs {
+// only omits the address of the family that is not wanted.
+func only(f model.Family, a model.Addrs) model.Addrs {
 	switch f {
-	case FamilyV4:
+	case model.IPv4:
 		return model.Addrs{V4: a.V4}
-	case FamilyV6:
+	case model.IPv6:
 		return model.Addrs{V6: a.V6}
 	default:
 		return a

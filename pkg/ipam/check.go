@@ -57,7 +57,7 @@ func checkRequest(r Request) error {
 	if r.Owner == (model.Ref{}) {
 		return invalidf("a request needs an owner")
 	}
-	if r.IPs.V4.IsValid() && r.Family == FamilyV6 || r.IPs.V6.IsValid() && r.Family == FamilyV4 {
+	if r.IPs.V4.IsValid() && r.Family == model.IPv6 || r.IPs.V6.IsValid() && r.Family == model.IPv4 {
 		return invalidf("static address %s requested together with %s only", addrsText(r.IPs), r.Family)
 	}
 	if err := checkAddrs("static address", r.IPs); err != nil {

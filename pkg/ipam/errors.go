@@ -38,7 +38,7 @@ func (e *NoSubnetError) Is(target error) bool { return target == ErrNoSubnet }
 // ExhaustedError names the subnet and the family that has no free address. It is an [ErrExhausted].
 type ExhaustedError struct {
 	Subnet string
-	Family Family
+	Family model.Family
 	Within bool // the request was limited to some ranges of the subnet
 	Pool   string
 	Holder model.Ref // of an address of the pool; zero if the pool has none of the family

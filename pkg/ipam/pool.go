@@ -65,7 +65,7 @@ func (def Subnet) setAside() []model.Range {
 }
 
 // family is the space of one family of a subnet, or of a pool of it.
-func (s *subnet) family(name string, family Family) (*space, error) {
+func (s *subnet) family(name string, family model.Family) (*space, error) {
 	spaces := &s.spaces
 	if name != "" {
 		p, ok := s.pools[name]
@@ -74,7 +74,7 @@ func (s *subnet) family(name string, family Family) (*space, error) {
 		}
 		spaces = &p.spaces
 	}
-	if family == FamilyV4 {
+	if family == model.IPv4 {
 		return &spaces.V4, nil
 	}
 	return &spaces.V6, nil

@@ -176,7 +176,7 @@ func (m *machine) ClaimDynamic(t *rapid.T) {
 		}
 		return
 	}
-	want := model.Addrs{V4: m.n.pick(name, def.CIDR.V4, ofFamily(within, FamilyV4)), V6: m.n.pick(name, def.CIDR.V6, ofFamily(within, FamilyV6))}
+	want := model.Addrs{V4: m.n.pick(name, def.CIDR.V4, ofFamily(within, model.IPv4)), V6: m.n.pick(name, def.CIDR.V6, ofFamily(within, model.IPv6))}
 	if want.V4.IsValid() != def.CIDR.V4.IsValid() || want.V6.IsValid() != def.CIDR.V6.IsValid() {
 		if !errors.Is(err, ErrExhausted) {
 			t.Fatalf("got %v, %v, want exhaustion", al, err)
@@ -234,7 +234,7 @@ func (m *machine) ClaimAmong(t *rapid.T) {
 	}
 	def, defined := m.n.defs[name]
 	_, held := m.n.held[owner]
-	al, err := m.a.Claim(name, Request{Owner: owner, Candidates: list, Family: FamilyV4})
+	al, err := m.a.Claim(name, Request{Owner: owner, Candidates: list, Family: model.IPv4})
 	if held || !defined {
 		return // checkAll sees that nothing changed
 	}

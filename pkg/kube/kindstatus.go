@@ -63,10 +63,10 @@ func setDHCP(o *v1.Subnet) {
 	}
 	o.Status.DHCPv4OptionsUUID, o.Status.DHCPv6OptionsUUID = "", ""
 	if subnet.DHCP.V4 != nil {
-		o.Status.DHCPv4OptionsUUID = compile.DHCPOptionsUUID(o.Name, "ip4")
+		o.Status.DHCPv4OptionsUUID = compile.DHCPOptionsUUID(o.Name, model.IPv4)
 	}
 	if subnet.DHCP.V6 != nil {
-		o.Status.DHCPv6OptionsUUID = compile.DHCPOptionsUUID(o.Name, "ip6")
+		o.Status.DHCPv6OptionsUUID = compile.DHCPOptionsUUID(o.Name, model.IPv6)
 	}
 }
 

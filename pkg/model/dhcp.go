@@ -136,10 +136,10 @@ func (p *problems) portDHCP(all map[string]string, nic *PodNIC) {
 
 // DHCPOptions are the options for a subnet, or for one of its ports: the defaults,
 // in whose place those of the subnet stand, and of the port. mac is the server's.
-// family is "ip4" or "ip6". What the defaults are stands in docs/subnets.md.
-func DHCPOptions(s *Subnet, family, mac string, layers ...map[string]string) map[string]string {
+// What the defaults are stands in docs/subnets.md.
+func DHCPOptions(s *Subnet, f Family, mac string, layers ...map[string]string) map[string]string {
 	out := map[string]string{"server_id": mac}
-	if family == "ip4" {
+	if f == IPv4 {
 		mtu := s.MTU
 		if mtu == 0 {
 			mtu = overlayMTU

@@ -4,14 +4,58 @@ import (
 	"net/netip"
 )
 
+// Family is an IP family.
+type Family uint8
+
+// The IP families. AnyFamily, the zero value, stands for all that there are.
+const (
+	AnyFamily Family = iota
+	IPv4
+	IPv6
+)
+
+// IPFamilies lists both, IPv4 first.
+func IPFamilies() []Family { return []Family{IPv4, IPv6} }
+
+// FamilyOf returns the family of an address.
+func FamilyOf(a netip.Addr) Family {
+	if a.Is4() {
+		return IPv4
+	}
+	return IPv6
+}
+
+// String names the family for people.
+func (f Family) String() string {
+	switch f {
+	case IPv4:
+		return "IPv4"
+	case IPv6:
+		return "IPv6"
+	default:
+		return "IPv4 or IPv6"
+	}
+}
+
+// Match returns "ip4" or "ip6", the family's name in OVN's match language (ovn-sb(5), Logical_Flow, match).
+func (f Family) Match() string {
+	if f == IPv4 {
+		return "ip4"
+	}
+	return "ip6"
+}
+
 // Dual is a pair of values, one an address family; either may be its zero value.
 type Dual[T any] struct {
 	V4, V6 T
 }
 
-// Of is the value of the address family of addr.
-func (d Dual[T]) Of(addr netip.Addr) T {
-	if addr.Is4() {
+// Of is the value of the IP family of addr.
+func (d Dual[T]) Of(addr netip.Addr) T { return d.In(FamilyOf(addr)) }
+
+// In is the value of an IP family.
+func (d Dual[T]) In(f Family) T {
+	if f == IPv4 {
 		return d.V4
 	}
 	return d.V6

@@ -43,7 +43,7 @@ type PodNIC struct {
 	Subnet string // annotation logical_switch, unless the controller wrote it
 	IPs    Addrs  // annotation ip_address, unless the controller wrote it
 	MAC    string // annotation mac_address, unless the controller wrote it
-	Family string // annotation ip_family: [FamilyIPv4], [FamilyIPv6] or empty for all that the subnet has
+	Family Family // annotation ip_family; [AnyFamily] for all that the subnet has
 	// The annotation ip_pool is the addresses one of which the NIC is to have, or the name of an IPPool.
 	List AddressList
 	Pool string
@@ -54,11 +54,8 @@ type PodNIC struct {
 	Written map[string]string
 }
 
-// The values of the annotation ip_family.
-const (
-	FamilyIPv4 = "ipv4"
-	FamilyIPv6 = "ipv6"
-)
+// ipFamilies are the values of the annotation ip_family.
+var ipFamilies = map[string]Family{"ipv4": IPv4, "ipv6": IPv6}
 
 // podSuffixes are those of [PodAnnotations].
 var podSuffixes = []string{
@@ -163,7 +160,7 @@ func (p *problems) nic(provider Provider, all map[string]string) PodNIC {
 		return errorText(err)
 	})
 	p.request(all, provider, annotations.SuffixIPFamily, func(value string) string {
-		nic.Family = strings.ToLower(value)
+		nic.Family = ipFamilies[strings.ToLower(value)]
 		return notAFamily(nic)
 	})
 	p.request(all, provider, annotations.SuffixIPPool, func(value string) string {
@@ -199,11 +196,11 @@ func isPoolName(text string) bool {
 // notAFamily says why a NIC cannot be of the family that it asks for; empty if it can.
 func notAFamily(nic PodNIC) string {
 	switch {
-	case nic.Family != FamilyIPv4 && nic.Family != FamilyIPv6:
+	case nic.Family == AnyFamily:
 		return "not ipv4 or ipv6"
-	case nic.Family == FamilyIPv4 && nic.IPs.V6.IsValid():
+	case nic.Family == IPv4 && nic.IPs.V6.IsValid():
 		return "the annotation ip_address asks for " + nic.IPs.V6.String()
-	case nic.Family == FamilyIPv6 && nic.IPs.V4.IsValid():
+	case nic.Family == IPv6 && nic.IPs.V4.IsValid():
 		return "the annotation ip_address asks for " + nic.IPs.V4.String()
 	}
 	return ""

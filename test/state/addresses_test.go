@@ -17,7 +17,7 @@ import (
 func addressStates(pods state) []state {
 	blue := pods.with("a subnet more", subnet("blue", "10.17.0.0/24"), namespace("blue"))
 	three := blue.with("StatefulSet", statefulSet("web", "set-1", 3), setPod("web", 0, "n1", "set-1"), setPod("web", 1, "n2", "set-1"), setPod("web", 2, "n1", "set-1"))
-	dual := pods.with("one family of two", dualSubnet(), namespace("dual"), asking("dual", "both", "", ""), asking("dual", "old", model.FamilyIPv4, ""), asking("dual", "new", model.FamilyIPv6, ""))
+	dual := pods.with("one family of two", dualSubnet(), namespace("dual"), asking("dual", "both", model.AnyFamily, ""), asking("dual", "old", model.IPv4, ""), asking("dual", "new", model.IPv6, ""))
 	front := ippool("front", "ovn-default", "10.16.0.3..10.16.0.4", "10.16.7.0/30")
 	bluePool := changed(ippool("blue-a", "blue", "10.17.0.10"), func(p *model.IPPool) { p.Namespaces = []string{"blue"} })
 	second := changed(ippool("blue-b", "blue", "10.17.0.20..10.17.0.21"), func(p *model.IPPool) { p.Namespaces = []string{"blue"}; p.AddressSet = true })
@@ -38,9 +38,9 @@ func addressStates(pods state) []state {
 		bound.with("IPPools of a namespace, full", pod("blue", "p3", "n1"), pod("blue", "p4", "n1")),
 		bound.with("IPPool that overlaps", changed(ippool("copy", "blue", "10.17.0.0/27"), func(p *model.IPPool) { p.Created = 99 }), inPool("default", "f1", "copy")),
 		dual,
-		dual.with("listed pairs", asking("dual", "old", "", "10.18.0.20,fd00:18::20;10.18.0.21,fd00:18::21"), anew(asking("dual", "new", "", "10.18.0.20,fd00:18::20;10.18.0.21,fd00:18::21"))),
-		pods.with("listed addresses", asking("default", "l1", "", "10.16.5.1..10.16.5.2"), asking("default", "l2", "", "10.16.5.1..10.16.5.2"), asking("default", "l3", "", "10.16.5.1..10.16.5.2")),
-		pods.with("another list", anew(asking("default", "l1", "", "10.16.5.2,10.16.5.9")), asking("default", "l2", "", "10.16.5.1..10.16.5.2")),
+		dual.with("listed pairs", asking("dual", "old", model.AnyFamily, "10.18.0.20,fd00:18::20;10.18.0.21,fd00:18::21"), anew(asking("dual", "new", model.AnyFamily, "10.18.0.20,fd00:18::20;10.18.0.21,fd00:18::21"))),
+		pods.with("listed addresses", asking("default", "l1", model.AnyFamily, "10.16.5.1..10.16.5.2"), asking("default", "l2", model.AnyFamily, "10.16.5.1..10.16.5.2"), asking("default", "l3", model.AnyFamily, "10.16.5.1..10.16.5.2")),
+		pods.with("another list", anew(asking("default", "l1", model.AnyFamily, "10.16.5.2,10.16.5.9")), asking("default", "l2", model.AnyFamily, "10.16.5.1..10.16.5.2")),
 		blue.with("StatefulSet with a list", statefulSet("web", "set-1", 3), listed(anew(setPod("web", 0, "n1", "set-1"))), listed(anew(setPod("web", 1, "n2", "set-1"))), listed(anew(setPod("web", 2, "n2", "set-1")))),
 		three,
 		blue.with("StatefulSet without pods", statefulSet("web", "set-1", 3)),
@@ -255,7 +255,7 @@ func dualSubnet() *model.Subnet {
 }
 
 // asking is a pod with the annotations ip_family and ip_pool.
-func asking(ns, name, family, list string) *model.Pod {
+func asking(ns, name string, family model.Family, list string) *model.Pod {
 	return changed(pod(ns, name, "n1"), func(p *model.Pod) {
 		nic := model.PodNIC{Provider: "ovn", Family: family}
 		if list != "" {
@@ -267,7 +267,7 @@ func asking(ns, name, family, list string) *model.Pod {
 
 // listed is a pod of a StatefulSet whose template lists two addresses.
 func listed(p *model.Pod) *model.Pod {
-	return changed(p, func(p *model.Pod) { p.NICs = asking("", "", "", "10.16.6.5,10.16.6.4").NICs })
+	return changed(p, func(p *model.Pod) { p.NICs = asking("", "", model.AnyFamily, "10.16.6.5,10.16.6.4").NICs })
 }
 
 func addressOf(t *testing.T, b *harness, name string) string {
@@ -344,7 +344,7 @@ func TestReservationThatDoesNotFit(t *testing.T) {
 	})
 	b.settle()
 	p := ref(model.KindPod, "default", "kept")
-	b.set(p, asking("default", "kept", "", "10.16.5.1"))
+	b.set(p, asking("default", "kept", model.AnyFamily, "10.16.5.1"))
 	b.settle()
 	if b.objects[r] == nil || !hasProblem(b, p, "IP kept.default reserves 10.16.8.8 in Subnet ovn-default for pod default/kept, which requests something else") {
 		t.Errorf("record %v, problems %v", b.objects[r], b.reports[p].Problems)

@@ -297,7 +297,7 @@ func TestPrefixes(t *testing.T) {
 		{[]string{"10.0.0.0/24", "10.0.1.0/24"}, []string{"10.0.0.0/24", "10.0.1.0/24"}},
 		{[]string{"192.0.2.1/32", "10.0.0.7/8"}, []string{"10.0.0.0/8", "192.0.2.1"}},
 	} {
-		if got := prefixes(prefixList(c.in...), true); !slices.Equal(got, c.want) {
+		if got := prefixes(prefixList(c.in...), model.IPv4); !slices.Equal(got, c.want) {
 			t.Errorf("prefixes(%v) = %v; want %v", c.in, got, c.want)
 		}
 	}

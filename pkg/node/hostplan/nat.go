@@ -73,20 +73,15 @@ const (
 
 // family is what the rules for IPv4 and IPv6 differ in.
 type family struct {
-	is4                            bool
+	ip                             model.Family
 	digit, keyword, kind, protocol string
 }
 
-var families = []family{{true, "4", "ip", "ipv4_addr", "ipv4"}, {false, "6", "ip6", "ipv6_addr", "ipv6"}}
+var families = []family{{model.IPv4, "4", "ip", "ipv4_addr", "ipv4"}, {model.IPv6, "6", "ip6", "ipv6_addr", "ipv6"}}
 
-func (f family) prefixOf(p netip.Prefix) bool { return p.Addr().Is4() == f.is4 }
+func (f family) prefixOf(p netip.Prefix) bool { return model.FamilyOf(p.Addr()) == f.ip }
 
-func (f family) of(a model.Addrs) netip.Addr {
-	if f.is4 {
-		return a.V4
-	}
-	return a.V6
-}
+func (f family) of(a model.Addrs) netip.Addr { return a.In(f.ip) }
 
 // makeTable is the source NAT of the node: four sets, two maps and eight rules per
 // family, however many subnets there are, and a chain for each subnet that has
@@ -122,10 +117,10 @@ func makeTable(in Inputs) Table {
 	for _, f := range families {
 		t.Chains = append(t.Chains, behindChain(in, f))
 		t.Sets = append(t.Sets,
-			Set{Name: "pods" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(inside, f.is4)},
-			Set{Name: "nat" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(nat, f.is4)},
-			Set{Name: "nodes" + f.digit, Type: f.kind, Elements: addresses(in.NodeAddresses, f.is4)},
-			Set{Name: "services" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(serviceNets(in, f), f.is4)},
+			Set{Name: "pods" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(inside, f.ip)},
+			Set{Name: "nat" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(nat, f.ip)},
+			Set{Name: "nodes" + f.digit, Type: f.kind, Elements: addresses(in.NodeAddresses, f.ip)},
+			Set{Name: "services" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(serviceNets(in, f), f.ip)},
 		)
 		t.Maps = append(t.Maps,
 			Map{Name: "source" + f.digit, Type: f.kind + " : " + f.kind, Elements: sources(in, f)},
@@ -241,10 +236,10 @@ func elements(values map[netip.Prefix]string) []Element {
 
 // prefixes returns the prefixes of one family, sorted, without those that
 // another one contains.
-func prefixes(ps []netip.Prefix, is4 bool) []string {
+func prefixes(ps []netip.Prefix, f model.Family) []string {
 	var out []string
 	for _, p := range disjoint(ps) {
-		if p.Addr().Is4() == is4 {
+		if model.FamilyOf(p.Addr()) == f {
 			out = append(out, element(p))
 		}
 	}
@@ -279,10 +274,10 @@ func element(p netip.Prefix) string {
 	return p.String()
 }
 
-func addresses(as []netip.Addr, is4 bool) []string {
+func addresses(as []netip.Addr, f model.Family) []string {
 	var out []string
 	for _, a := range as {
-		if a.Is4() == is4 {
+		if model.FamilyOf(a) == f {
 			out = append(out, a.String())
 		}
 	}

@@ -86,7 +86,7 @@ func addressMatch(f family, field string, ps []netip.Prefix) []string {
 			return nil
 		}
 	}
-	switch list := prefixes(ps, f.is4); len(list) {
+	switch list := prefixes(ps, f.ip); len(list) {
 	case 0:
 		return nil
 	case 1:

@@ -136,11 +136,11 @@ func (f family) translateSource() []Rule {
 func serviceSets(in Inputs, f family) []Set {
 	key := f.kind + " . inet_proto . inet_service"
 	return []Set{
-		{Name: "inside" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(insidePrefixes(in), f.is4)},
-		{Name: "nodes" + f.digit, Type: f.kind, Elements: addresses(in.NodeAddresses, f.is4)},
-		{Name: "answering" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(answeringPrefixes(in), f.is4)},
+		{Name: "inside" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(insidePrefixes(in), f.ip)},
+		{Name: "nodes" + f.digit, Type: f.kind, Elements: addresses(in.NodeAddresses, f.ip)},
+		{Name: "answering" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(answeringPrefixes(in), f.ip)},
 		{Name: ownSet + f.digit, Type: f.kind},
-		{Name: "away" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(awayPrefixes(in), f.is4)},
+		{Name: "away" + f.digit, Type: f.kind, Interval: true, Elements: prefixes(awayPrefixes(in), f.ip)},
 		{Name: chosenSet + f.digit, Type: key},
 		{Name: wideSet + f.digit, Type: key},
 		{Name: memberSet + f.digit, Type: "mark . " + f.kind + " . inet_service"},
