@@ -281,7 +281,7 @@ func TestGarbageCollection(t *testing.T) {
 func TestErrorsOfThePlugin(t *testing.T) {
 	n := newNode(t)
 	pod := plumbtest.NewPod(t, "errors")
-	if _, e := n.call(t, "1.1.0", "ADD", pod, nil); e == nil || e.Code != types.ErrTryAgainLater || !strings.Contains(e.Msg, "does not answer on "+n.socket) {
+	if _, e := n.call(t, "1.1.0", "ADD", pod, nil); e == nil || e.Code != types.ErrTryAgainLater || !strings.Contains(e.Msg, "cannot connect to the cniserver of this node on "+n.socket) {
 		t.Errorf("no server, ADD: %+v", e)
 	}
 	if _, e := n.call(t, "1.1.0", "STATUS", nil, nil); e == nil || e.Code != types.ErrPluginNotAvailable {
