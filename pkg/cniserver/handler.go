@@ -18,23 +18,23 @@ import (
 	"github.com/wovensdn/woven/pkg/podnet"
 )
 
-// Attributes by which a handler tells the access log what it worked on.
+// Attributes that a handler sets for the access log.
 const (
 	attrAbout = "about"
 	attrError = "error"
 )
 
-// errBusy answers a request that exceeds the limit of operations under way.
+// errBusy is returned for a request that exceeds the limit of operations in progress.
 var errBusy = errors.New("too many operations in progress on this node")
 
-// answer is what an operation wants to be sent; a nil body is 204.
-type answer struct{ body any }
+// response is the result of an operation; a nil body is 204.
+type response struct{ body any }
 
 func (s *Server) handler() http.Handler {
 	ws := new(restful.WebService)
 	for path, op := range map[string]struct {
 		name api.Op
-		do   func(ctx context.Context, req *restful.Request) (answer, error)
+		do   func(ctx context.Context, req *restful.Request) (response, error)
 	}{
 		api.PathAdd:    {api.OpAdd, s.add},
 		api.PathDel:    {api.OpDel, s.del},
@@ -54,8 +54,8 @@ func (s *Server) handler() http.Handler {
 	return c
 }
 
-// serve runs one operation within its time and writes its answer.
-func (s *Server) serve(req *restful.Request, resp *restful.Response, do func(context.Context, *restful.Request) (answer, error)) {
+// serve runs one operation within its timeout and writes the response.
+func (s *Server) serve(req *restful.Request, resp *restful.Response, do func(context.Context, *restful.Request) (response, error)) {
 	ctx, cancel := context.WithTimeout(req.Request.Context(), s.cfg.Timeout)
 	defer cancel()
 	req.Request.Body = http.MaxBytesReader(resp, req.Request.Body, api.MaxBody+1)
@@ -67,17 +67,17 @@ func (s *Server) serve(req *restful.Request, resp *restful.Response, do func(con
 	case a.body == nil:
 		resp.WriteHeader(http.StatusNoContent)
 	default:
-		// An error means that the peer is gone; the runtime will delete what it was not told about.
+		// An error means that the client is gone; the runtime will delete what it got no response for.
 		_ = resp.WriteHeaderAndJson(http.StatusOK, a.body, restful.MIME_JSON)
 	}
 }
 
 func writeError(resp *restful.Response, code int, text string) {
-	// An error means that the peer is gone.
+	// An error means that the client is gone.
 	_ = resp.WriteHeaderAndJson(code, api.ErrorResponse{Error: text}, restful.MIME_JSON)
 }
 
-// statusOf is 400 for a bad request, 503 for what is worth trying again soon, else 500.
+// statusOf returns 400 for a bad request, 503 for an error that may be retried soon, else 500.
 func statusOf(err error) int {
 	var field *api.FieldError
 	if errors.As(err, &field) {
@@ -113,8 +113,8 @@ func (s *Server) log(op api.Op) restful.FilterFunction {
 	}
 }
 
-// limit bounds the operations under way. ADDs may wait long, so they are counted by themselves and cannot keep DELs
-// out; STATUS is not counted.
+// limit limits the operations in progress. ADDs may wait long, so they are counted separately and cannot block DELs;
+// STATUS is not counted.
 func (s *Server) limit(op api.Op) restful.FilterFunction {
 	tokens := s.others
 	switch op {
@@ -140,7 +140,7 @@ func (s *Server) limit(op api.Op) restful.FilterFunction {
 	}
 }
 
-// decode reads the request and tells the access log whom it is about.
+// decode reads the request and sets the attributes for the access log.
 func decode(r *restful.Request, op api.Op) (api.Request, error) {
 	req, err := api.DecodeRequest(r.Request.Body, op)
 	r.SetAttribute(attrAbout, []any{
@@ -149,27 +149,27 @@ func decode(r *restful.Request, op api.Op) (api.Request, error) {
 	return req, err
 }
 
-func (s *Server) add(ctx context.Context, r *restful.Request) (answer, error) {
+func (s *Server) add(ctx context.Context, r *restful.Request) (response, error) {
 	req, err := decode(r, api.OpAdd)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	begin := s.cfg.Clock.Now()
 	work, err := s.request(ctx, req, s.cfg.AddressTimeout)
 	s.metrics.wait.Observe(s.cfg.Clock.Since(begin).Seconds())
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	res, err := s.cfg.Plumber.Add(ctx, work)
 	if err != nil {
-		return answer{}, fmt.Errorf("pod %s/%s: %w", req.PodNamespace, req.PodName, err)
+		return response{}, fmt.Errorf("pod %s/%s: %w", req.PodNamespace, req.PodName, err)
 	}
-	return answer{response(req, work.Network, res)}, nil
+	return response{addResponse(req, work.Network, res)}, nil
 }
 
-// request waits for the pod's network and joins it with the runtime's request.
-func (s *Server) request(ctx context.Context, req api.Request, patience time.Duration) (plumb.Request, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// request waits for the pod's network and combines it with the runtime's request.
+func (s *Server) request(ctx context.Context, req api.Request, timeout time.Duration) (plumb.Request, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	n, err := s.cfg.Pods.Wait(ctx, podnet.Ref{
 		Namespace: req.PodNamespace, Name: req.PodName, UID: req.PodUID, Provider: req.Provider, IfName: req.IfName,
@@ -192,7 +192,7 @@ func attachment(req api.Request) plumb.Attachment {
 	return plumb.Attachment{ContainerID: req.ContainerID, IfName: req.IfName}
 }
 
-func response(req api.Request, n podnet.Network, res plumb.Result) api.AddResponse {
+func addResponse(req api.Request, n podnet.Network, res plumb.Result) api.AddResponse {
 	out := api.AddResponse{
 		MACAddress: n.MAC.String(), MTU: res.MTU, PodNicName: req.IfName, DNS: req.DNS,
 		HostNicName: res.HostIf, HostMACAddress: res.HostMAC.String(),
@@ -213,31 +213,31 @@ func response(req api.Request, n podnet.Network, res plumb.Result) api.AddRespon
 	return out
 }
 
-func (s *Server) del(ctx context.Context, r *restful.Request) (answer, error) {
+func (s *Server) del(ctx context.Context, r *restful.Request) (response, error) {
 	req, err := decode(r, api.OpDel)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return answer{}, s.cfg.Plumber.Del(ctx, attachment(req))
+	return response{}, s.cfg.Plumber.Del(ctx, attachment(req))
 }
 
-func (s *Server) check(ctx context.Context, r *restful.Request) (answer, error) {
+func (s *Server) check(ctx context.Context, r *restful.Request) (response, error) {
 	req, err := decode(r, api.OpCheck)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	work, err := s.request(ctx, req, min(checkTimeout, s.cfg.AddressTimeout))
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	err = errors.Join(sameAddresses(req.IPs, work.Network), s.cfg.Plumber.Check(ctx, work))
 	if err != nil {
-		return answer{}, fmt.Errorf("pod %s/%s: %w", req.PodNamespace, req.PodName, err)
+		return response{}, fmt.Errorf("pod %s/%s: %w", req.PodNamespace, req.PodName, err)
 	}
-	return answer{}, nil
+	return response{}, nil
 }
 
-// sameAddresses compares what the runtime believes in, if it said so, with what the pod has.
+// sameAddresses compares the addresses in the runtime's previous result, if it sent any, with those of the pod.
 func sameAddresses(prev []api.IP, n podnet.Network) error {
 	if len(prev) == 0 {
 		return nil
@@ -261,28 +261,28 @@ func sameAddresses(prev []api.IP, n podnet.Network) error {
 	return nil
 }
 
-func (s *Server) gc(ctx context.Context, r *restful.Request) (answer, error) {
+func (s *Server) gc(ctx context.Context, r *restful.Request) (response, error) {
 	req, err := api.DecodeGC(r.Request.Body)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	valid := make([]plumb.Attachment, 0, len(req.ValidAttachments))
 	for _, a := range req.ValidAttachments {
 		valid = append(valid, plumb.Attachment{ContainerID: a.ContainerID, IfName: a.IfName})
 	}
-	return answer{}, s.cfg.Plumber.GC(ctx, valid)
+	return response{}, s.cfg.Plumber.GC(ctx, valid)
 }
 
-// errNotReady marks the reasons that STATUS gives.
+// errNotReady wraps the reasons that STATUS returns.
 var errNotReady = errors.New("not ready")
 
-func (s *Server) status(ctx context.Context, r *restful.Request) (answer, error) {
-	// The body says nothing; it is read so that the connection can be used again.
+func (s *Server) status(ctx context.Context, r *restful.Request) (response, error) {
+	// The body has no content; it is read so that the connection can be reused.
 	if _, err := io.Copy(io.Discard, r.Request.Body); err != nil {
-		return answer{}, fmt.Errorf("read request body: %w", err)
+		return response{}, fmt.Errorf("read request body: %w", err)
 	}
 	if err := errors.Join(s.cfg.Ready(), s.cfg.Plumber.Status(ctx)); err != nil {
-		return answer{}, fmt.Errorf("%w: %w", errNotReady, err)
+		return response{}, fmt.Errorf("%w: %w", errNotReady, err)
 	}
-	return answer{}, nil
+	return response{}, nil
 }

@@ -1,15 +1,12 @@
 // Package ipam allocates addresses and MACs of subnets.
 //
-// It is a pure data structure: no clients, no clock, not safe for concurrent
-// use. It proposes and holds; the durable record of an allocation is an IP
-// object, and an allocator is rebuilt from those by [Allocator.SetSubnet] and
-// [Allocator.Record], in any order.
+// It is a pure data structure: no clients, no clock, not safe for concurrent use. It proposes and holds allocations;
+// the durable record of an allocation is an IP object, and an allocator is rebuilt from those with
+// [Allocator.SetSubnet] and [Allocator.Record], in any order.
 //
-// A dynamic allocation is the lowest address never used, then the one that was
-// released longest ago, so that an address is not given out again while stale
-// flows or neighbour entries remain. Every operation costs O(log n) or less on
-// average and memory is proportional to the number of allocations, whatever
-// the size of the prefix.
+// A dynamic allocation is the lowest address never used, then the one released longest ago, so that an address is not
+// allocated again while stale flows or neighbour entries remain. Every operation costs O(log n) or less on average, and
+// memory is proportional to the number of allocations, whatever the size of the prefix.
 package ipam
 
 import (
@@ -21,11 +18,11 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// defaultCooldownLimit is how many released addresses of one family of a subnet
-// are kept apart from those never used.
+// defaultCooldownLimit is the maximum number of released addresses of one IP family of a subnet that are kept separate
+// from those never used.
 const defaultCooldownLimit = 1 << 16
 
-// Allocator holds the allocations of all subnets.
+// Allocator contains the allocations of all subnets.
 type Allocator struct {
 	subnets       map[string]*subnet
 	owners        map[model.Ref]*Allocation
@@ -33,11 +30,11 @@ type Allocator struct {
 	cooldownLimit int
 }
 
-// subnet is what the allocator knows of one subnet. Without a definition it
-// only remembers the allocations of a subnet that is not there (yet, any more).
+// subnet is the state of one subnet. Without a definition it contains only the allocations of a subnet that does not
+// exist (yet, or any longer).
 type subnet struct {
 	def        *Subnet
-	spaces     model.Dual[space] // without the pools' addresses
+	spaces     model.Dual[space] // without the addresses of pools
 	pools      map[string]*pool
 	macs       map[string]*Allocation
 	gatewayMAC string // empty for none
@@ -62,22 +59,19 @@ func New(options ...Option) *Allocator {
 	return a
 }
 
-// Subnet is a range of addresses to allocate from. One without a CIDR gives
-// out MACs only.
+// Subnet is a range of addresses to allocate from. Without a CIDR it allocates only MACs.
 type Subnet struct {
 	Name       string
 	CIDR       model.Prefixes
-	Exclude    []model.Range // never given out dynamically; may include the gateways
-	Gateway    model.Addrs   // never given out at all
-	GatewayMAC string        // never given out; empty for none
-	Pools      []Pool        // given out only to those who name them
+	Exclude    []model.Range // never allocated dynamically; may include the gateways
+	Gateway    model.Addrs   // never allocated
+	GatewayMAC string        // never allocated; empty for none
+	Pools      []Pool        // allocated only to requests that name them
 }
 
-// SetSubnet adds or changes a subnet. Allocations that exist stay, also those
-// that are now excluded, outside or equal to a new gateway; the caller can ask
-// [Allocator.Holder] about the latter. An error is an [ErrInvalid] and leaves
-// the subnet as it was. Setting an equal subnet is O(1); a change costs
-// O(n log n) in the allocations of the subnet.
+// SetSubnet adds or changes a subnet. Existing allocations stay, even if they are now excluded, outside or equal to a
+// new gateway; [Allocator.Holder] reports the latter. An error is an [ErrInvalid] and leaves the subnet unchanged.
+// Setting an equal subnet is O(1); a change costs O(n log n) in the allocations of the subnet.
 func (a *Allocator) SetSubnet(def Subnet) error {
 	gatewayMAC, err := checkSubnet(def)
 	if err != nil {
@@ -96,7 +90,7 @@ func (a *Allocator) SetSubnet(def Subnet) error {
 	return nil
 }
 
-// DeleteSubnet forgets a subnet. Its allocations stay until they are released.
+// DeleteSubnet removes the definition of a subnet. Its allocations stay until they are released.
 func (a *Allocator) DeleteSubnet(name string) {
 	s, ok := a.subnets[name]
 	if !ok {
@@ -108,34 +102,32 @@ func (a *Allocator) DeleteSubnet(name string) {
 	a.forgetIfEmpty(name)
 }
 
-// Request asks for an allocation.
+// Request is a request for an allocation.
 type Request struct {
 	Owner  model.Ref     // the object that records the allocation
 	IPs    model.Addrs   // static addresses; an invalid one stands for any
 	MAC    string        // static MAC; empty for any
-	Family model.Family  // the families wanted; the zero value wants all that the subnet has
-	Pool   string        // of the subnet, for dynamic addresses; empty for those of no pool
-	Within []model.Range // limits dynamic addresses of the families it mentions; empty for no limit
-	// Candidates are static addresses, or pairs, any one of which satisfies the request; empty for none.
-	// IPs take precedence over them.
+	Family model.Family  // the requested IP families; the zero value means all that the subnet has
+	Pool   string        // of the subnet, for dynamic addresses; empty for addresses that are in no pool
+	Within []model.Range // limits dynamic addresses of the IP families that it contains; empty for no limit
+	// Candidates are static addresses, or pairs, any one of which satisfies the request; empty for none. IPs take
+	// precedence over them.
 	Candidates model.AddressList
 }
 
-// Allocation is what one owner holds: at most one address for each family.
+// Allocation is what one owner has: at most one address for each IP family, and a MAC.
 type Allocation struct {
 	Subnet string
-	Owner  model.Ref // the object that records it: an IP, or whatever else holds addresses
+	Owner  model.Ref // the object that records it: an IP, or another kind with addresses
 	Addrs  model.Addrs
 	MAC    string // lower case with colons; empty for none
 }
 
-// Claim proposes an allocation and holds it; all of it or nothing. The owner
-// that claims again gets what it holds; if that does not satisfy the request's
-// subnet, static addresses or MAC, the error is a [*HeldError].
+// Claim proposes an allocation and holds it: all of it or nothing. An owner that claims again gets its present
+// allocation; if that does not satisfy the request's subnet, static addresses or MAC, the error is a [*HeldError].
 //
-// Other errors are [*NoSubnetError], [*NoPoolError], [*ExhaustedError], [*OutsideError],
-// [*GatewayError], [*ConflictError], [*NoCandidateError] and [ErrInvalid]. A static address may be
-// an excluded one.
+// Other errors are [*NoSubnetError], [*NoPoolError], [*ExhaustedError], [*OutsideError], [*GatewayError],
+// [*ConflictError], [*NoCandidateError] and [ErrInvalid]. A static address may be an excluded one.
 func (a *Allocator) Claim(subnetName string, r Request) (Allocation, error) {
 	if err := checkRequest(r); err != nil {
 		return Allocation{}, err
@@ -145,7 +137,7 @@ func (a *Allocator) Claim(subnetName string, r Request) (Allocation, error) {
 		return Allocation{}, err
 	}
 	if held, ok := a.owners[r.Owner]; ok {
-		return again(*held, subnetName, r, wanted)
+		return reclaim(*held, subnetName, r, wanted)
 	}
 	s, ok := a.subnets[subnetName]
 	if !ok || s.def == nil {
@@ -166,7 +158,7 @@ func (a *Allocator) Claim(subnetName string, r Request) (Allocation, error) {
 	return al, nil
 }
 
-func again(held Allocation, subnetName string, r Request, mac string) (Allocation, error) {
+func reclaim(held Allocation, subnetName string, r Request, mac string) (Allocation, error) {
 	ips := r.IPs
 	if held.Subnet != subnetName || len(r.Candidates) > 0 && ips == (model.Addrs{}) && !r.Candidates.Holds(held.Addrs) ||
 		ips.V4.IsValid() && ips.V4 != held.Addrs.V4 ||
@@ -177,12 +169,10 @@ func again(held Allocation, subnetName string, r Request, mac string) (Allocatio
 	return held, nil
 }
 
-// Record holds an allocation that was read from its durable record; it
-// replaces what the owner held. The subnet need not be there yet. An excluded
-// address, and one outside the CIDR, is accepted: it is a fact that must not
-// be given to another owner. The gateway's address or MAC is refused unless
-// the owner holds it already. Errors are [*ConflictError], [*GatewayError] and
-// [ErrInvalid]; they change nothing.
+// Record holds an allocation that was read from its durable record; it replaces the owner's allocation. The subnet need
+// not exist yet. An excluded address, and one outside the CIDR, is accepted: it is in use, so no other owner may get
+// it. The gateway's address or MAC is refused unless the owner has it already. Errors are [*ConflictError],
+// [*GatewayError] and [ErrInvalid]; they change nothing.
 func (a *Allocator) Record(al Allocation) error {
 	if err := checkRecord(al); err != nil {
 		return err
@@ -202,7 +192,7 @@ func (a *Allocator) Record(al Allocation) error {
 	}
 	if s, ok := a.subnets[al.Subnet]; ok {
 		if held.Subnet != al.Subnet {
-			held = Allocation{} // its own addresses of another subnet excuse nothing here
+			held = Allocation{} // addresses of another subnet do not count here
 		}
 		if err := s.checkRecord(al, held); err != nil {
 			return err
@@ -215,7 +205,7 @@ func (a *Allocator) Record(al Allocation) error {
 	return nil
 }
 
-// Release takes back what owner holds; its addresses go to the end of the queue.
+// Release releases the allocation of an owner; its addresses go to the end of the queue.
 func (a *Allocator) Release(owner model.Ref) (Allocation, bool) {
 	al, ok := a.owners[owner]
 	if !ok {
@@ -233,7 +223,7 @@ func (a *Allocator) Release(owner model.Ref) (Allocation, bool) {
 	return *al, true
 }
 
-// Get returns what owner holds.
+// Get returns the allocation of an owner.
 func (a *Allocator) Get(owner model.Ref) (Allocation, bool) {
 	al, ok := a.owners[owner]
 	if !ok {
@@ -253,7 +243,7 @@ func (a *Allocator) All() iter.Seq[Allocation] {
 	}
 }
 
-// Holder returns the owner that holds ip in a subnet.
+// Holder returns the owner of an address of a subnet.
 func (a *Allocator) Holder(subnet string, ip netip.Addr) (model.Ref, bool) {
 	s, ok := a.subnets[subnet]
 	if !ok {
@@ -269,7 +259,7 @@ func (a *Allocator) Holder(subnet string, ip netip.Addr) (model.Ref, bool) {
 	return al.Owner, true
 }
 
-// subnet returns the named subnet, a new one without definition if need be.
+// subnet returns the named subnet; it creates one without a definition if there is none.
 func (a *Allocator) subnet(name string) *subnet {
 	s, ok := a.subnets[name]
 	if !ok {

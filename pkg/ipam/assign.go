@@ -6,7 +6,7 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// assign picks an address for each wanted family and holds nothing.
+// assign chooses an address for each requested IP family. It holds nothing.
 func (s *subnet) assign(r Request) (model.Addrs, error) {
 	var out model.Addrs
 	var err error
@@ -59,13 +59,13 @@ func (s *subnet) checkStatic(sp *space, addr netip.Addr) error {
 	return nil
 }
 
-// assignMAC returns the wanted MAC, or a free one when wanted is empty.
+// assignMAC returns the requested MAC, or a free one if none is requested.
 func (s *subnet) assignMAC(owner model.Ref, wanted string, source MACSource) (string, error) {
 	if wanted != "" {
 		return wanted, s.checkMAC(s.def.Name, wanted, owner)
 	}
-	// A source that repeats itself must not hang us: by chance alone, 64
-	// collisions in a row do not happen in a space of 2^46.
+	// A source that repeats itself must not cause an infinite loop. By chance, 64 collisions in a row do not happen in a
+	// space of 2^46.
 	const attempts = 64
 	for attempt := range attempts {
 		mac := localMAC(source(s.def.Name, owner.Name, attempt))
@@ -87,7 +87,7 @@ func (s *subnet) checkMAC(subnetName, mac string, owner model.Ref) error {
 	return nil
 }
 
-// checkRecord says whether the owner of al may hold it, given what it holds here now.
+// checkRecord returns an error if the owner of al may not have it, given its present allocation.
 func (s *subnet) checkRecord(al, held Allocation) error {
 	if err := s.spaces.V4.checkRecord(al, al.Addrs.V4, held.Addrs.V4); err != nil {
 		return err

@@ -7,8 +7,7 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// NoCandidateError names a list of addresses none of which can be assigned, and why. It is
-// an [ErrExhausted].
+// NoCandidateError is for a list of addresses none of which can be assigned, with the causes. It is an [ErrExhausted].
 type NoCandidateError struct {
 	Subnet string
 	List   string
@@ -30,9 +29,8 @@ func (e *NoCandidateError) Error() string {
 // Is reports whether target is [ErrExhausted].
 func (e *NoCandidateError) Is(target error) bool { return target == ErrExhausted }
 
-// assignCandidate picks the first address or pair of a list that was not released
-// before, else the one that was released longest ago. Listed addresses are static ones:
-// they may be excluded. A family that is wanted and not listed is dynamic.
+// assignCandidate chooses the first address or pair of a list that was never released, else the one released longest
+// ago. Candidates are static addresses: they may be excluded. A requested IP family that is not in the list is dynamic.
 func (s *subnet) assignCandidate(r Request) (model.Addrs, error) {
 	const named = 3
 	failed := &NoCandidateError{Subnet: s.def.Name, List: clipText(r.Candidates.String())}
@@ -78,7 +76,7 @@ func (s *subnet) checkCandidate(a model.Addrs) error {
 	return nil
 }
 
-// only omits the address of the family that is not wanted.
+// only clears the address of an IP family that is not requested.
 func only(f model.Family, a model.Addrs) model.Addrs {
 	switch f {
 	case model.IPv4:
@@ -90,7 +88,7 @@ func only(f model.Family, a model.Addrs) model.Addrs {
 	}
 }
 
-// clipText shortens what is very long.
+// clipText truncates a very long text.
 func clipText(text string) string {
 	const most = 200
 	if len(text) > most {

@@ -2,9 +2,8 @@ package ipam
 
 import "net/netip"
 
-// cooldown is a queue of released addresses, in order of release, from the middle
-// of which an address can be taken. A queue entry whose turn is not the
-// recorded one is stale: its address was taken or released again since.
+// cooldown is a queue of released addresses, in order of release, that allows removal from the middle. An entry whose
+// turn differs from the recorded one is stale: its address was taken or released again since.
 type cooldown struct {
 	turns map[netip.Addr]uint64
 	queue []cooldownEntry
@@ -61,8 +60,8 @@ func (c *cooldown) stale(e cooldownEntry) bool {
 	return !ok || turn != e.turn
 }
 
-// compact drops stale entries once they are the larger part, so that it costs
-// O(1) for each change on average and memory stays proportional to its length.
+// compact drops stale entries once they are the majority, so that it costs O(1) for each change on average and memory
+// stays proportional to the length.
 func (c *cooldown) compact() {
 	const small = 32
 	if len(c.queue) < small || len(c.queue) < 2*len(c.turns) {

@@ -15,19 +15,19 @@ var (
 	ErrNoSubnet = errors.New("subnet does not exist")
 	// ErrExhausted: no address of one family is free.
 	ErrExhausted = errors.New("no address is free")
-	// ErrOutside: a static address is no host address of the subnet.
+	// ErrOutside: a static address is not a host address of the subnet.
 	ErrOutside = errors.New("address is outside the subnet")
 	// ErrGateway: a static address or MAC is that of the subnet's gateway.
 	ErrGateway = errors.New("belongs to the gateway")
 	// ErrConflict: a static address or MAC belongs to another owner.
 	ErrConflict = errors.New("belongs to another owner")
-	// ErrHeld: the owner holds something else than what it now asks for.
+	// ErrHeld: the owner has another allocation than it now requests.
 	ErrHeld = errors.New("owner has another allocation")
 	// ErrInvalid: the request or the record contradicts itself.
 	ErrInvalid = errors.New("invalid")
 )
 
-// NoSubnetError names a subnet that is not there. It is an [ErrNoSubnet].
+// NoSubnetError names a subnet that does not exist. It is an [ErrNoSubnet].
 type NoSubnetError struct{ Subnet string }
 
 func (e *NoSubnetError) Error() string { return fmt.Sprintf("subnet %s does not exist", e.Subnet) }
@@ -41,7 +41,7 @@ type ExhaustedError struct {
 	Family model.Family
 	Within bool // the request was limited to some ranges of the subnet
 	Pool   string
-	Holder model.Ref // of an address of the pool; zero if the pool has none of the family
+	Holder model.Ref // of an address of the pool; zero if the pool has none of the IP family
 }
 
 func (e *ExhaustedError) Error() string {
@@ -61,8 +61,8 @@ func (e *ExhaustedError) Error() string {
 // Is reports whether target is [ErrExhausted].
 func (e *ExhaustedError) Is(target error) bool { return target == ErrExhausted }
 
-// OutsideError names a static address that is no host address of the CIDR:
-// outside of it, or its network or broadcast address. It is an [ErrOutside].
+// OutsideError names a static address that is not a host address of the CIDR: outside of it, or its network or
+// broadcast address. It is an [ErrOutside].
 type OutsideError struct {
 	Subnet string
 	Addr   netip.Addr
@@ -76,10 +76,10 @@ func (e *OutsideError) Error() string {
 // Is reports whether target is [ErrOutside].
 func (e *OutsideError) Is(target error) bool { return target == ErrOutside }
 
-// GatewayError names an address (or MAC) that is the gateway's. It is an [ErrGateway].
+// GatewayError names an address or a MAC of the gateway. It is an [ErrGateway].
 type GatewayError struct {
 	Subnet string
-	Addr   netip.Addr // invalid when it is about the MAC
+	Addr   netip.Addr // invalid if the error is about the MAC
 	MAC    string
 }
 
@@ -94,10 +94,10 @@ func (e *GatewayError) Error() string {
 // Is reports whether target is [ErrGateway].
 func (e *GatewayError) Is(target error) bool { return target == ErrGateway }
 
-// ConflictError names an address or a MAC and the owner that holds it. It is an [ErrConflict].
+// ConflictError names an address or a MAC and its owner. It is an [ErrConflict].
 type ConflictError struct {
 	Subnet string
-	IP     netip.Addr // invalid when it is about the MAC
+	IP     netip.Addr // invalid if the error is about the MAC
 	MAC    string
 	Holder model.Ref
 }
@@ -113,8 +113,8 @@ func (e *ConflictError) Error() string {
 // Is reports whether target is [ErrConflict].
 func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 
-// HeldError names what an owner holds while it asks for something else: it
-// must be released first. It is an [ErrHeld].
+// HeldError is the present allocation of an owner that requests another one: it must be released first. It is an
+// [ErrHeld].
 type HeldError struct{ Held Allocation }
 
 func (e *HeldError) Error() string {

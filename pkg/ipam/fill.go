@@ -2,10 +2,8 @@ package ipam
 
 import "github.com/wovensdn/woven/pkg/model"
 
-// Complete gives an owner what its record leaves open: addresses if it holds none,
-// and a MAC. What it holds already stays. An owner that holds everything gets that,
-// so that Complete can be repeated. Errors are those of [Allocator.Claim], and
-// [ErrInvalid] for an owner that holds nothing at all.
+// Complete adds what the record of an owner lacks: addresses if it has none, and a MAC. Existing values stay, so that
+// Complete can be repeated. Errors are those of [Allocator.Claim], and [ErrInvalid] for an owner without an allocation.
 func (a *Allocator) Complete(owner model.Ref) (Allocation, error) {
 	al, ok := a.owners[owner]
 	if !ok {

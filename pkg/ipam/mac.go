@@ -7,13 +7,12 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// MACSource proposes the MAC of an owner's port; attempt counts the proposals
-// that were taken already. The bits of the first octet that make it a locally
-// administered unicast address are set by the caller.
+// MACSource proposes the MAC of an owner's port; attempt is the number of proposals that were already in use. The
+// caller sets the bits of the first octet that make it a locally administered unicast address.
 type MACSource func(subnet, owner string, attempt int) [6]byte
 
-// HashMAC is the default [MACSource]: a hash of subnet, owner and attempt, so
-// that a proposal depends on nothing but its input.
+// HashMAC is the default [MACSource]: a hash of subnet, owner and attempt, so that a proposal depends on nothing but
+// its input.
 func HashMAC(subnet, owner string, attempt int) [6]byte {
 	var input []byte
 	for _, part := range []string{subnet, owner} {

@@ -8,14 +8,13 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Pool is a part of a subnet that only those get who name it. Excluded addresses
-// stay excluded.
+// Pool is a part of a subnet that is allocated only to requests that name it. Excluded addresses stay excluded.
 type Pool struct {
 	Name   string
 	Ranges []model.Range // not shared with another pool of the subnet
 }
 
-// NoPoolError names a pool that is not there, or cannot be used. It is an [ErrNoSubnet].
+// NoPoolError names a pool that does not exist or cannot be used. It is an [ErrNoSubnet].
 type NoPoolError struct{ Subnet, Pool string }
 
 func (e *NoPoolError) Error() string {
@@ -27,7 +26,7 @@ func (e *NoPoolError) Is(target error) bool { return target == ErrNoSubnet }
 
 type pool struct{ spaces model.Dual[space] }
 
-// setPools makes the spaces of the pools anew; their addresses go on cooling down.
+// setPools creates the spaces of the pools again; the cool-down of their addresses continues.
 func (s *subnet) setPools(def Subnet) {
 	old := s.pools
 	s.pools = map[string]*pool{}
@@ -42,7 +41,7 @@ func (s *subnet) setPools(def Subnet) {
 	}
 }
 
-// setPart makes s the part of whole that lies in ranges.
+// setPart sets s to the part of whole that is inside ranges.
 func (s *space) setPart(whole *space, ranges, exclude []model.Range) {
 	mine := clip(ranges, whole.hosts)
 	exclude = append(slices.Clone(exclude), complement(whole.hosts, mine)...)
@@ -55,7 +54,7 @@ func (s *space) setPart(whole *space, ranges, exclude []model.Range) {
 	s.set(whole.prefix, whole.gateway, exclude)
 }
 
-// setAside are the ranges of all pools: excluded for those who name none.
+// setAside returns the ranges of all pools: excluded for requests that name no pool.
 func (def Subnet) setAside() []model.Range {
 	out := slices.Clone(def.Exclude)
 	for _, p := range def.Pools {
@@ -64,7 +63,7 @@ func (def Subnet) setAside() []model.Range {
 	return out
 }
 
-// family is the space of one family of a subnet, or of a pool of it.
+// family returns the space of one IP family of a subnet or of one of its pools.
 func (s *subnet) family(name string, family model.Family) (*space, error) {
 	spaces := &s.spaces
 	if name != "" {
@@ -80,7 +79,7 @@ func (s *subnet) family(name string, family model.Family) (*space, error) {
 	return &spaces.V6, nil
 }
 
-// hold takes an address in the subnet, and in the pool that it lies in.
+// hold takes an address in the subnet, and in its pool if it has one.
 func (s *subnet) hold(addr netip.Addr, al *Allocation) {
 	s.each(addr, func(sp *space) { sp.hold(addr, al) })
 }
@@ -89,7 +88,7 @@ func (s *subnet) release(addr netip.Addr, limit int) {
 	s.each(addr, func(sp *space) { sp.release(addr, limit) })
 }
 
-// each calls fn with the subnet's space that an address is of, and the pool's.
+// each calls fn with the subnet's space that contains an address, and with the pool's.
 func (s *subnet) each(addr netip.Addr, fn func(*space)) {
 	if !addr.IsValid() {
 		return
@@ -108,7 +107,7 @@ func (s *subnet) each(addr netip.Addr, fn func(*space)) {
 	}
 }
 
-// anyHolder is the owner of the lowest address that is taken; zero if none is.
+// anyHolder returns the owner of the lowest address in use; zero if there is none.
 func (s *space) anyHolder() (owner model.Ref) {
 	var lowest netip.Addr
 	for addr := range s.held {
@@ -122,7 +121,7 @@ func (s *space) anyHolder() (owner model.Ref) {
 	return owner
 }
 
-// PoolStats returns the counters of a pool; all are zero for one that is not there. O(1).
+// PoolStats returns the counters of a pool; all are zero for one that does not exist. O(1).
 func (a *Allocator) PoolStats(subnet, name string) Stats {
 	if s, ok := a.subnets[subnet]; ok {
 		if p, ok := s.pools[name]; ok {
@@ -132,7 +131,7 @@ func (a *Allocator) PoolStats(subnet, name string) Stats {
 	return Stats{V4: zeroStats(), V6: zeroStats()}
 }
 
-// PoolRanges writes out the addresses that [Allocator.PoolStats] counts.
+// PoolRanges formats the addresses that [Allocator.PoolStats] counts.
 func (a *Allocator) PoolRanges(subnet, name string) (out RangeTexts) {
 	s, ok := a.subnets[subnet]
 	if !ok {

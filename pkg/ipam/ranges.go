@@ -24,7 +24,7 @@ func clip(ranges []model.Range, bounds model.Range) []model.Range {
 	return merge(in)
 }
 
-// merge sorts ranges of one family and joins those that overlap or touch.
+// merge sorts ranges of one IP family and joins those that overlap or touch.
 func merge(ranges []model.Range) []model.Range {
 	slices.SortFunc(ranges, func(a, b model.Range) int {
 		return cmp.Or(a.First.Compare(b.First), a.Last.Compare(b.Last))
@@ -46,7 +46,7 @@ func touches(last, first netip.Addr) bool {
 	return !next.IsValid() || next.Compare(first) >= 0
 }
 
-// complement returns what bounds has beside holes, which are sorted, disjoint and inside.
+// complement returns the parts of bounds outside of holes, which are sorted, disjoint and inside.
 func complement(bounds model.Range, holes []model.Range) []model.Range {
 	if !bounds.First.IsValid() {
 		return nil

@@ -10,12 +10,11 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// space is one family of one subnet.
+// space is one IP family of one subnet.
 //
-// The pool is the host addresses of the prefix without the excluded ones. It is
-// the disjoint union of free, cooling and those held addresses that lie in it.
-// Held addresses outside the pool are possible: recorded before the subnet was
-// narrowed, or taken statically out of an excluded range.
+// The pool is the host addresses of the prefix without the excluded ones. It is the disjoint union of free, cooling and
+// the held addresses inside it. Held addresses outside the pool are possible: recorded before the subnet was narrowed,
+// or static ones in an excluded range.
 type space struct {
 	prefix   netip.Prefix
 	gateway  netip.Addr
@@ -24,7 +23,7 @@ type space struct {
 	capacity *big.Int      // size of the pool
 
 	held    map[netip.Addr]*Allocation
-	counted int // held addresses that lie in the pool
+	counted int // held addresses inside the pool
 	free    *btree.BTree[model.Range]
 	cooling cooldown
 }
@@ -39,9 +38,8 @@ func newFree() *btree.BTree[model.Range] {
 	return btree.New(btreeDegree, func(a, b model.Range) bool { return a.First.Less(b.First) })
 }
 
-// set changes what the pool is. Held addresses stay; those that cool down keep their
-// order as far as they are still in the pool. An address that was excluded in
-// the meantime counts as never used.
+// set changes the pool. Held addresses stay; cooling addresses that are still in the pool keep their order. An address
+// that was excluded meanwhile counts as never used.
 func (s *space) set(prefix netip.Prefix, gateway netip.Addr, exclude []model.Range) {
 	s.prefix, s.gateway, s.hosts = prefix, gateway, model.Range{}
 	if prefix.IsValid() {
@@ -67,7 +65,7 @@ func (s *space) set(prefix netip.Prefix, gateway netip.Addr, exclude []model.Ran
 	s.cooling.retain(s.takeFree)
 }
 
-// inPool reports whether addr may be given out dynamically, be it free or not.
+// inPool reports whether addr may be allocated dynamically, whether it is free or not.
 func (s *space) inPool(addr netip.Addr) bool {
 	if !s.isHost(addr) {
 		return false
@@ -83,7 +81,7 @@ func (s *space) isHost(addr netip.Addr) bool {
 	return s.hosts.First.IsValid() && s.hosts.Contains(addr)
 }
 
-// hold gives addr to an allocation; it must be free.
+// hold assigns addr to an allocation; it must be free.
 func (s *space) hold(addr netip.Addr, al *Allocation) {
 	s.held[addr] = al
 	if !s.inPool(addr) {
@@ -95,8 +93,8 @@ func (s *space) hold(addr netip.Addr, al *Allocation) {
 	}
 }
 
-// release takes addr back. It cools down; once more than limit addresses do, the one released
-// longest ago counts as never used, so that memory stays bounded on a huge prefix.
+// release releases addr, which then cools down. If more than limit addresses do, the one released longest ago counts as
+// never used, so that memory stays bounded on a huge prefix.
 func (s *space) release(addr netip.Addr, limit int) {
 	delete(s.held, addr)
 	if !s.inPool(addr) {
@@ -107,12 +105,12 @@ func (s *space) release(addr netip.Addr, limit int) {
 	if s.cooling.len() > limit {
 		oldest, _ := s.cooling.first(nil)
 		s.cooling.remove(oldest)
-		s.giveFree(oldest)
+		s.addFree(oldest)
 	}
 }
 
-// propose returns the lowest address never used, else the one that was released
-// longest ago; within limits the choice unless it is empty. It changes nothing.
+// propose returns the lowest address never used, else the one released longest ago; only addresses inside within,
+// unless it is empty. It changes nothing.
 func (s *space) propose(within []model.Range) (netip.Addr, bool) {
 	if len(within) == 0 {
 		if r, ok := s.free.Min(); ok {
@@ -154,7 +152,7 @@ func (s *space) freeAround(addr netip.Addr) (found model.Range, ok bool) {
 	return found, ok
 }
 
-// takeFree removes addr from the free ranges and reports whether it was there.
+// takeFree removes addr from the free ranges and reports whether it was free.
 func (s *space) takeFree(addr netip.Addr) bool {
 	r, ok := s.freeAround(addr)
 	if !ok || !r.Contains(addr) {
@@ -170,8 +168,8 @@ func (s *space) takeFree(addr netip.Addr) bool {
 	return true
 }
 
-// giveFree adds addr, which is not there, to the free ranges and joins it with its neighbours.
-func (s *space) giveFree(addr netip.Addr) {
+// addFree adds addr, which is not free yet, to the free ranges and joins it with its neighbours.
+func (s *space) addFree(addr netip.Addr) {
 	joined := model.Range{First: addr, Last: addr}
 	if r, ok := s.freeAround(addr); ok && r.Last.Next() == addr {
 		s.free.Delete(r)

@@ -8,21 +8,20 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// FamilyStats counts addresses. Using are the held ones without those that lie
-// in an excluded range or outside the CIDR; Available are the host addresses of
-// the CIDR that are neither excluded nor held.
+// FamilyStats counts addresses. Using are the held ones that are neither in an excluded range nor outside the CIDR;
+// Available are the host addresses of the CIDR that are neither excluded nor held.
 type FamilyStats struct {
 	Using, Available *big.Int
 }
 
-// Stats are the counters of a subnet. Held counts every allocation, those out
-// of excluded ranges too: a subnet may go only when it is zero.
+// Stats are the counters of a subnet. Held counts every allocation, including those in excluded ranges: a subnet may be
+// deleted only when it is zero.
 type Stats struct {
 	V4, V6 FamilyStats
 	Held   int
 }
 
-// Stats returns the counters of a subnet, its pools included; all are zero for one that is not there. O(1).
+// Stats returns the counters of a subnet, its pools included; all are zero for one that does not exist. O(1).
 func (a *Allocator) Stats(subnet string) Stats {
 	s, ok := a.subnets[subnet]
 	if !ok {
@@ -48,18 +47,18 @@ func (s *space) stats() FamilyStats {
 	return FamilyStats{Using: using, Available: new(big.Int).Sub(s.capacity, using)}
 }
 
-// maxRanges bounds a range text, so that a fragmented subnet's status stays
-// well below the size limit of an object (1.5 MiB in etcd).
+// maxRanges limits a range text, so that the status of a fragmented subnet stays well below the size limit of an object
+// (1.5 MiB in etcd).
 const maxRanges = 1024
 
-// RangeTexts are the addresses that [Stats] counts, as "a-b,c" in ascending
-// order. After 1,024 ranges a text ends with "...".
+// RangeTexts are the addresses that [Stats] counts, as "a-b,c" in ascending order. After 1,024 ranges a text ends with
+// "...".
 type RangeTexts struct {
 	Using, Available model.Dual[string]
 }
 
-// Ranges writes out the addresses that [Allocator.Stats] counts. It costs
-// O(n log n) in the number of allocations: not for each event.
+// Ranges formats the addresses that [Allocator.Stats] counts. It costs O(n log n) in the number of allocations: do not
+// call it for each event.
 func (a *Allocator) Ranges(subnet string) RangeTexts {
 	s, ok := a.subnets[subnet]
 	if !ok {
@@ -75,7 +74,7 @@ func (a *Allocator) Ranges(subnet string) RangeTexts {
 	return out
 }
 
-// texts writes out a space together with others of the same family.
+// texts formats a space together with others of the same IP family.
 func (s *space) texts(more ...*space) (using, available string) {
 	held, free := s.ranges()
 	for _, other := range more {
@@ -85,7 +84,7 @@ func (s *space) texts(more ...*space) (using, available string) {
 	return rangesText(merge(held)), rangesText(merge(free))
 }
 
-// ranges lists what [space.stats] counts.
+// ranges returns the addresses that [space.stats] counts.
 func (s *space) ranges() (using, available []model.Range) {
 	held := make([]model.Range, 0, s.counted)
 	for addr := range s.held {
