@@ -10,17 +10,15 @@ import (
 	"strings"
 )
 
-// maxListed is how many addresses, or pairs, one list may name: a /16.
+// maxListed is the maximum number of addresses, or pairs, in one list: a /16.
 const maxListed = 1 << 16
 
-// AddressList is a list of addresses, or of pairs of one IPv4 and one IPv6
-// address, in order of preference. An element is a run of them: the n-th address
-// of its IPv4 range belongs to the n-th of its IPv6 range.
+// AddressList is a list of addresses, or of pairs of one IPv4 and one IPv6 address, in order of preference. An element
+// is a range: the n-th address of its IPv4 range is paired with the n-th of its IPv6 range.
 type AddressList []Dual[Range]
 
-// ParseAddressList reads "10.16.0.10,10.16.0.12..10.16.0.15", addresses and
-// ranges of one family, or pairs "10.16.0.10,fd00::10;10.16.0.11,fd00::11".
-// Without a ";", two elements of different families are one pair.
+// ParseAddressList parses "10.16.0.10,10.16.0.12..10.16.0.15", addresses and ranges of one IP family, or pairs
+// "10.16.0.10,fd00::10;10.16.0.11,fd00::11". Without a ";", two elements of different IP families are one pair.
 func ParseAddressList(text string) (AddressList, error) {
 	var list AddressList
 	var err error
@@ -83,7 +81,7 @@ func parsePairs(text string) (AddressList, error) {
 	return list, nil
 }
 
-// parseRun reads one range, or one of each family that are equally long.
+// parseRun parses one range, or one range of each IP family with the same number of addresses.
 func parseRun(parts []string) (run Dual[Range], err error) {
 	for _, part := range parts {
 		r, err := ParseRange(part)
@@ -110,7 +108,7 @@ func parseRun(parts []string) (run Dual[Range], err error) {
 	return run, nil
 }
 
-// Len counts the addresses of a range; what an int cannot hold is [math.MaxInt].
+// Len counts the addresses of a range, at most [math.MaxInt].
 func (r Range) Len() int {
 	first, last := r.First.As16(), r.Last.As16()
 	if [8]byte(first[:8]) != [8]byte(last[:8]) {
@@ -123,7 +121,7 @@ func (r Range) Len() int {
 	return int(n) + 1
 }
 
-// at is the n-th address of a range that has more than n.
+// at returns the n-th address of a range that has more than n.
 func (r Range) at(n int) netip.Addr {
 	if !r.First.IsValid() {
 		return netip.Addr{}
@@ -149,7 +147,7 @@ func runLen(run Dual[Range]) int {
 	return run.V6.Len()
 }
 
-// Len counts the addresses, or pairs; what an int cannot hold is [math.MaxInt].
+// Len counts the addresses, or pairs, at most [math.MaxInt].
 func (l AddressList) Len() int {
 	n := 0
 	for _, run := range l {
@@ -162,7 +160,7 @@ func (l AddressList) Len() int {
 	return n
 }
 
-// At is the n-th address or pair, counted from zero.
+// At returns the n-th address or pair, counted from zero.
 func (l AddressList) At(n int) (Addrs, bool) {
 	for _, run := range l {
 		size := runLen(run)
@@ -187,7 +185,7 @@ func (l AddressList) All() iter.Seq[Addrs] {
 	}
 }
 
-// Holds reports whether addresses are of the list. Of a pair, one may be missing.
+// Holds reports whether addresses are in the list. One address of a pair may be missing.
 func (l AddressList) Holds(a Addrs) bool {
 	for _, run := range l {
 		in4, at4 := within(run.V4, a.V4)
@@ -209,7 +207,7 @@ func within(r Range, a netip.Addr) (in bool, at int) {
 	return true, Range{First: r.First, Last: a}.Len()
 }
 
-// String is how annotations hold a list; [ParseAddressList] reverses it.
+// String formats a list as in annotations; [ParseAddressList] reverses it.
 func (l AddressList) String() string {
 	separator := ","
 	for _, run := range l {

@@ -1,19 +1,19 @@
 package model
 
-// AddressRecord is the durable statement that an object holds addresses of a subnet. An IP object
-// is one; every kind of object that holds addresses gives one.
+// AddressRecord is the durable statement that an object has addresses of a subnet. An IP object is one; every kind of
+// object that has addresses returns one.
 type AddressRecord struct {
 	Owner   Ref    // the object
-	User    Ref    // whose addresses these are: a pod, node or VM, which is compiled again when they change
+	User    Ref    // a pod, node or VM, which is compiled again when the addresses change
 	Subnet  string // of the addresses
 	Addrs   Addrs
 	MAC     string // empty for none
 	Created int64  // seconds since 1970; of two records of one address the older one has it
-	ByUser  bool   // made by a user rather than by the controller
+	ByUser  bool   // created by a user rather than by the controller
 	Field   string // of the object that holds the addresses, for problems
 }
 
-// AddressHolder is implemented by the projections of kinds that hold addresses.
+// AddressHolder is implemented by the projections of kinds that have addresses.
 type AddressHolder interface{ AddressRecord() AddressRecord }
 
 // AddressRecord implements [AddressHolder].

@@ -13,11 +13,10 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// AdmissionView is what a cluster has already, for the admission of objects. It may be behind by a moment: what
-// is decided by it is advice to the author of an object, and the conditions and
-// events that the object gets afterwards decide.
+// AdmissionView is the state of the cluster for the admission of objects. It may lag behind: its result is advice to
+// the author of an object, and the conditions and events that the object gets afterwards decide.
 type AdmissionView interface {
-	// Subnet finds one by name, and so do Namespace, Vpc and IPPool.
+	// Subnet returns one by name, and so do Namespace, Vpc and IPPool.
 	Subnet(name string) (*Subnet, bool)
 	Namespace(name string) (*Namespace, bool)
 	Vpc(name string) (*Vpc, bool)
@@ -29,7 +28,7 @@ type AdmissionView interface {
 	Nodes() []*Node
 	// IPs lists the records of a subnet by name.
 	IPs(subnet string) []*IP
-	// Holder finds who has an address of a subnet, HolderOfMAC who has a MAC.
+	// Holder returns the record with an address of a subnet, HolderOfMAC the record with a MAC.
 	Holder(subnet string, addr netip.Addr) (*IP, bool)
 	HolderOfMAC(subnet, mac string) (*IP, bool)
 	// DefaultSubnet is the name of the subnet of namespaces that are bound to no other.
@@ -38,9 +37,8 @@ type AdmissionView interface {
 	APIServers() []netip.Addr
 }
 
-// SubnetProblems says what in a cluster speaks against a Subnet that is created
-// or changed: another one has its addresses, whichever is older, a node's address
-// is inside, its gateway is a pod's address, or a pod's address is outside.
+// SubnetProblems returns the conflicts of a Subnet that is created or changed: another one has its addresses, whichever
+// is older, a node's address is inside, its gateway is a pod's address, or a pod's address is outside.
 func SubnetProblems(s *Subnet, c AdmissionView) []Problem {
 	p := problems{reason: ReasonSubnetInvalid}
 	for _, other := range c.Subnets() {
@@ -50,7 +48,7 @@ func SubnetProblems(s *Subnet, c AdmissionView) []Problem {
 	}
 	young := *s
 	if young.Created == 0 {
-		young.Created = math.MaxInt64 // it is not there yet
+		young.Created = math.MaxInt64 // it does not exist yet
 	}
 	for _, node := range c.Nodes() {
 		if problem, ok := OverlapsNode(young, *node); ok {
@@ -78,7 +76,7 @@ func SubnetProblems(s *Subnet, c AdmissionView) []Problem {
 	return p.list
 }
 
-// shared finds the addresses that two subnets of one network have in common.
+// shared returns the addresses that two subnets of one network have in common.
 func shared(a, b *Subnet) (mine, theirs netip.Prefix, where string, ok bool) {
 	if a.Name == b.Name || !sameNetwork(*a, *b) {
 		return mine, theirs, "", false
@@ -95,7 +93,7 @@ func shared(a, b *Subnet) (mine, theirs netip.Prefix, where string, ok bool) {
 	return mine, theirs, "", false
 }
 
-// left finds an address in use that the CIDR leaves out.
+// left returns an address in use that is not in the CIDR.
 func (p *problems) left(s *Subnet, c AdmissionView) {
 	if before, known := c.Subnet(s.Name); known && before.CIDR == s.CIDR {
 		return
@@ -110,8 +108,8 @@ func (p *problems) left(s *Subnet, c AdmissionView) {
 	}
 }
 
-// SubnetRemovalProblem says that addresses of a Subnet are in use, so that it
-// cannot go: the objects that have them have to go first.
+// SubnetRemovalProblem reports that addresses of a Subnet are in use, so that it cannot be deleted before the objects
+// that have them.
 func SubnetRemovalProblem(name string, c AdmissionView) (Problem, bool) {
 	p := problems{reason: ReasonSubnetInUse}
 	var first *IP
@@ -135,7 +133,7 @@ func SubnetRemovalProblem(name string, c AdmissionView) (Problem, bool) {
 	return p.list[0], true
 }
 
-// userOf names whom an address was recorded for.
+// userOf names the object that an address was recorded for.
 func userOf(ip *IP) string {
 	switch {
 	case ip.PodName == "":
@@ -147,8 +145,8 @@ func userOf(ip *IP) string {
 	}
 }
 
-// IPPoolProblems says what in a cluster speaks against an IPPool that is created
-// or changed: addresses outside of its subnet or in another pool, whichever is older.
+// IPPoolProblems returns the conflicts of an IPPool that is created or changed: addresses outside of its subnet or in
+// another pool, whichever is older.
 func IPPoolProblems(pool *IPPool, c AdmissionView) []Problem {
 	p := problems{reason: ReasonIPPoolInvalid}
 	subnet, ok := c.Subnet(pool.Subnet)
@@ -172,7 +170,7 @@ func IPPoolProblems(pool *IPPool, c AdmissionView) []Problem {
 	return p.list
 }
 
-// VpcProblems says what in a cluster speaks against a Vpc.
+// VpcProblems returns the conflicts of a Vpc.
 func VpcProblems(vpc *Vpc, c AdmissionView) []Problem {
 	p := problems{reason: ReasonVpcInvalid}
 	if _, ok := c.Subnet(vpc.Name); ok {
@@ -186,8 +184,8 @@ func VpcProblems(vpc *Vpc, c AdmissionView) []Problem {
 	return p.list
 }
 
-// NamespaceProblems says what in a cluster speaks against a namespace, and against
-// the Subnet that its annotations describe, if that is not yet there.
+// NamespaceProblems returns the conflicts of a namespace, and of the Subnet that its annotations describe if that does
+// not exist yet.
 func NamespaceProblems(n *Namespace, c AdmissionView) []Problem {
 	p := problems{reason: ReasonNamespaceInvalid}
 	for _, name := range n.LogicalSwitches {
@@ -218,20 +216,20 @@ func (p *problems) requested(name string, request *SubnetRequest, c AdmissionVie
 	}
 }
 
-// missing is no mistake: what is missing may still come.
+// missing adds a warning about an object that may still be created.
 func (p *problems) missing(field, format string, args ...any) {
 	p.warn(field, format, args...)
 	p.list[len(p.list)-1].Reason = ReasonNotFound
 }
 
-// conflict is about an address that somebody else has.
+// conflict is about an address that another object has.
 func (p *problems) conflict(field, format string, args ...any) {
 	p.fatal(field, format, args...)
 	p.list[len(p.list)-1].Reason = ReasonAddressConflict
 }
 
-// subnetsFor lists what a NIC of a pod in this namespace may get its address
-// from; ok is false if that is not known.
+// subnetsFor returns the subnets from which a NIC of a pod in this namespace may get its address; ok is false if they
+// are unknown.
 func subnetsFor(nic *PodNIC, namespace string, c AdmissionView) (found []*Subnet, missing []string, ok bool) {
 	ns, ok := c.Namespace(namespace)
 	if !ok {
@@ -259,7 +257,7 @@ func subnetsFor(nic *PodNIC, namespace string, c AdmissionView) (found []*Subnet
 	return found, missing, true
 }
 
-// binds reports whether a subnet is one of a namespace by its spec.
+// binds reports whether the spec of a subnet binds it to a namespace.
 func binds(s *Subnet, ns *Namespace) bool {
 	return slices.Contains(s.Namespaces, ns.Name) || slices.ContainsFunc(s.NamespaceSelectors, func(text string) bool {
 		selector, err := labels.Parse(text)

@@ -8,11 +8,9 @@ import (
 	"github.com/wovensdn/woven/api/annotations"
 )
 
-// PodProblems says what in a cluster speaks against what a pod that is not yet in
-// it asks for: an address outside of its subnets, the gateway's, or one that
-// another one has. A controller makes its pod again and again, with growing delay, when it
-// is refused, while a pod that waits is served at once: what may pass by itself
-// is not fatal to such a pod.
+// PodProblems returns the conflicts of what a new pod requests: an address outside of its subnets, the gateway's, or
+// one that another object has. If a pod is refused, a controller recreates it with growing delay, while a pod that
+// waits is served at once: so a conflict that may be temporary is not fatal to such a pod.
 func PodProblems(pod *Pod, c AdmissionView) []Problem {
 	mine := func(ip *IP) bool { return ip.Namespace == pod.Namespace && ip.PodName == pod.Name }
 	list := nicProblems(pod, c, mine)
@@ -24,9 +22,8 @@ func PodProblems(pod *Pod, c AdmissionView) []Problem {
 	return list
 }
 
-// TemplateProblems is [PodProblems] for the pods that a workload is to make: pod
-// is made of its template and has its namespace. Addresses of its own pods, by
-// their names, are in no conflict.
+// TemplateProblems is [PodProblems] for the future pods of a workload: pod is created from its template and has its
+// namespace. Addresses of its own pods, by their names, are not conflicts.
 func TemplateProblems(pod *Pod, workload string, c AdmissionView) []Problem {
 	return nicProblems(pod, c, func(ip *IP) bool {
 		return ip.Namespace == pod.Namespace && strings.HasPrefix(ip.PodName, workload+"-")
@@ -68,8 +65,7 @@ func (p *problems) nicAmong(nic *PodNIC, namespace string, c AdmissionView, mine
 	}
 }
 
-// inSubnets checks that the addresses of a list are in one of the subnets; the
-// first one that is not is told.
+// inSubnets checks that the addresses of a list are in one of the subnets; it reports the first one that is not.
 func (p *problems) inSubnets(field string, list AddressList, subnets []*Subnet) {
 	for _, run := range list {
 		for _, addr := range []netip.Addr{run.V4.First, run.V4.Last, run.V6.First, run.V6.Last} {
@@ -91,7 +87,7 @@ func (p *problems) pool(nic *PodNIC, field string, c AdmissionView) {
 	}
 }
 
-// wanted checks one address that a pod asks for.
+// wanted checks one address that a pod requests.
 func (p *problems) wanted(field string, subnets []*Subnet, addr netip.Addr, c AdmissionView, mine func(*IP) bool) {
 	subnet := subnetOf(subnets, addr)
 	if subnet == nil {
@@ -101,7 +97,7 @@ func (p *problems) wanted(field string, subnets []*Subnet, addr netip.Addr, c Ad
 	p.free(field, subnet, addr, c, mine)
 }
 
-// free checks that an address is neither the gateway's nor somebody else's.
+// free checks that an address belongs neither to the gateway nor to another object.
 func (p *problems) free(field string, subnet *Subnet, addr netip.Addr, c AdmissionView, mine func(*IP) bool) {
 	if slices.Contains(Families(subnet.Gateway), addr) {
 		p.fatal(field, "%s is the gateway of Subnet %s", addr, subnet.Name)
@@ -126,7 +122,7 @@ func (p *problems) outside(field string, subnets []*Subnet, addr netip.Addr) {
 	p.fatal(field, "%s is not a host address of Subnet %s", addr, strings.Join(texts, ", "))
 }
 
-// subnetOf finds the subnet that has an address for hosts; nil if there is none.
+// subnetOf returns the subnet that has an address for hosts; nil if there is none.
 func subnetOf(subnets []*Subnet, addr netip.Addr) *Subnet {
 	for _, s := range subnets {
 		if prefix := s.CIDR.Of(addr); prefix.IsValid() && HostRange(prefix).Contains(addr) {
@@ -136,8 +132,7 @@ func subnetOf(subnets []*Subnet, addr netip.Addr) *Subnet {
 	return nil
 }
 
-// IPProblems says what in a cluster speaks against a record, or a reservation,
-// that is created or changed.
+// IPProblems returns the conflicts of a record, or a reservation, that is created or changed.
 func IPProblems(ip *IP, c AdmissionView) []Problem {
 	p := problems{reason: ReasonIPInvalid}
 	subnet, ok := c.Subnet(ip.Subnet)
@@ -162,8 +157,8 @@ func fieldOf(addr netip.Addr) string {
 	return "spec.v6IpAddress"
 }
 
-// IPChangeProblems says what of a record may not be changed: what it records, as
-// long as a pod, or a node, has it. What is not yet recorded may be added.
+// IPChangeProblems returns forbidden changes of a record: its values, while a pod or a node has the address. Missing
+// values may be added.
 func IPChangeProblems(before, after *IP) []Problem {
 	p := problems{reason: ReasonIPInvalid}
 	if before.NodeName == "" {

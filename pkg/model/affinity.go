@@ -17,12 +17,10 @@ func affinityTimeout(c *corev1.SessionAffinityConfig) time.Duration {
 	return time.Duration(*c.ClientIP.TimeoutSeconds) * time.Second
 }
 
-// Remembered is how long OVN is to remember which backend a client had, in
-// seconds since the client's last connection; 0 if it need not. Whoever says
-// nothing gets three hours from the API server, so those mean nothing in
-// particular; and OVN counts up to 65535 s only (its flows' idle_timeout has 16
-// bits). In both cases a client keeps its backend for good, which is no less than
-// it was promised, and costs it no packet.
+// Remembered is how long OVN must remember the backend of a client, in seconds since the client's last connection; 0
+// for no limit. The API server defaults the timeout to three hours, so that value is not taken as a choice of the user;
+// and OVN supports at most 65535 s (idle_timeout of its flows has 16 bits). In both cases a client keeps its backend
+// indefinitely, which satisfies the timeout and costs it no packet.
 func (s *Service) Remembered() uint16 {
 	seconds := s.AffinityTimeout / time.Second
 	if !s.Affinity || s.AffinityTimeout == defaultAffinityTimeout || seconds < 1 || seconds > math.MaxUint16 {

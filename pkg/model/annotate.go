@@ -7,7 +7,7 @@ import (
 	"github.com/wovensdn/woven/api/annotations"
 )
 
-// AnnotationField is how a [Problem] names an annotation.
+// AnnotationField is the field of a [Problem] for an annotation.
 func AnnotationField(key string) string { return annotationField + key + "]" }
 
 const annotationField = "metadata.annotations["
@@ -23,9 +23,8 @@ func AnnotationKey(field string) string {
 // podNICType is the only kind of pod interface there is: a veth pair with one end in Open vSwitch.
 const podNICType = "veth-pair"
 
-// PodAnnotations are what the controller writes on a pod once the port of one
-// of its NICs is in the northbound database.
-// Of the subnet's families, those are told that the NIC has.
+// PodAnnotations are what the controller writes on a pod once the port of one of its NICs is in the northbound
+// database. They contain only the subnet's IP families that the NIC has.
 func PodAnnotations(pod Pod, nic PodNIC, ip IP, subnet SubnetNetwork) map[string]string {
 	out := map[string]string{}
 	cidr, gateway := subnet.CIDR, subnet.Gateway
@@ -53,8 +52,7 @@ func PodAnnotations(pod Pod, nic PodNIC, ip IP, subnet SubnetNetwork) map[string
 	return out
 }
 
-// NodeAnnotations are what the controller writes on a node once its port is in
-// the northbound database.
+// NodeAnnotations are what the controller writes on a node once its port is in the northbound database.
 func NodeAnnotations(node Node, ip IP, subnet SubnetNetwork) map[string]string {
 	return map[string]string{
 		annotations.Allocated:     "true",

@@ -6,10 +6,9 @@ import (
 	"slices"
 )
 
-// APIServerAddresses are the addresses by which a process reaches the API server:
-// that of its configuration, a URL or a host, and in a pod serviceHost (the
-// environment variable KUBERNETES_SERVICE_HOST). Names are left out: they are
-// resolved anew with each connection.
+// APIServerAddresses returns the addresses at which a process reaches the API server: that of its configuration, a URL
+// or a host, and in a pod serviceHost (the environment variable KUBERNETES_SERVICE_HOST). Names are skipped: each
+// connection resolves them again.
 func APIServerAddresses(configured, serviceHost string) []netip.Addr {
 	host := configured
 	if u, err := url.Parse(configured); err == nil && u.Host != "" {

@@ -10,13 +10,12 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// DHCP is what OVN answers to requests of a subnet, or of one port, besides the
-// address: options by name, as in ovn-nb(5), table DHCP_Options. A family whose map
-// is nil gets no answers.
+// DHCP is what OVN returns to requests from a subnet, or from one port, besides the address: options by name, as in
+// ovn-nb(5), table DHCP_Options. An IP family whose map is nil gets no responses.
 type DHCP = Dual[map[string]string]
 
-// The options that OVN knows (ovn-nb(5), "DHCPv4 options", "DHCPv6 options", and
-// Logical_Router_Port.ipv6_ra_configs). It ignores others without a word to the user.
+// The options that OVN supports (ovn-nb(5), "DHCPv4 options", "DHCPv6 options", and
+// Logical_Router_Port.ipv6_ra_configs). It silently ignores others.
 var (
 	dhcpV4Names = names(`server_id server_mac lease_time router netmask dns_server log_server lpr_server swap_server policy_filter
 		router_solicitation nis_server ntp_server netbios_name_server classless_static_route ms_classless_static_route next_server
@@ -35,15 +34,15 @@ func names(text string) map[string]bool {
 	return out
 }
 
-// optionValue is what a value may consist of. ovn-northd writes values into logical
-// flows as they are, so that a parenthesis or semicolon would be read as an action.
+// optionValue matches valid values. ovn-northd writes values into logical flows unquoted, so a parenthesis or semicolon
+// would be parsed as part of an action.
 var optionValue = regexp.MustCompile(`^[A-Za-z0-9._:/{}, "+@-]*$`)
 
-// maxOptions bounds the text of one field, in bytes.
+// maxOptions limits the text of one field, in bytes.
 const maxOptions = 4096
 
-// options reads "name=value,name=value". A comma inside braces or quotes belongs to
-// the value; "a;b" is "{a, b}". A pair that is wrong is left out and told.
+// options parses "name=value,name=value". A comma inside braces or quotes is part of the value; "a;b" is "{a, b}". An
+// invalid pair is skipped and reported.
 func (p *problems) options(field, text string, known map[string]bool) map[string]string {
 	out := map[string]string{}
 	if len(text) > maxOptions {
@@ -71,7 +70,7 @@ func (p *problems) options(field, text string, known map[string]bool) map[string
 	return out
 }
 
-// braced writes a list that is separated by semicolons as OVN does.
+// braced formats a list that is separated by semicolons as OVN does.
 func braced(value string) string {
 	if !strings.Contains(value, ";") || strings.ContainsAny(value, `{}"`) {
 		return value
@@ -85,7 +84,7 @@ func braced(value string) string {
 	return "{" + strings.Join(elements, ", ") + "}"
 }
 
-// splitOptions splits at the commas that are in no braces or quotes.
+// splitOptions splits at the commas outside of braces and quotes.
 func splitOptions(text string) []string {
 	var out []string
 	depth, quoted, start := 0, false, 0
@@ -107,7 +106,7 @@ func splitOptions(text string) []string {
 	return append(out, strings.TrimSpace(text[start:]))
 }
 
-// dhcp reads what the subnet answers to DHCP requests, and what its router advertises.
+// dhcp reads the DHCP options of the subnet, and its router advertisements.
 func (p *problems) dhcp(spec *v1.SubnetSpec, s *Subnet) {
 	v4 := p.options("spec.dhcpV4Options", spec.DHCPv4Options, dhcpV4Names)
 	v6 := p.options("spec.dhcpV6Options", spec.DHCPv6Options, dhcpV6Names)
@@ -123,7 +122,7 @@ func (p *problems) dhcp(spec *v1.SubnetSpec, s *Subnet) {
 	}
 }
 
-// portDHCP reads the options that a pod asks for on one of its NICs.
+// portDHCP reads the options that a pod requests for one of its NICs.
 func (p *problems) portDHCP(all map[string]string, nic *PodNIC) {
 	v4, v6 := nic.Provider.Key(annotations.SuffixDHCPv4Options), nic.Provider.Key(annotations.SuffixDHCPv6Options)
 	if text := all[v4]; text != "" {
@@ -134,9 +133,8 @@ func (p *problems) portDHCP(all map[string]string, nic *PodNIC) {
 	}
 }
 
-// DHCPOptions are the options for a subnet, or for one of its ports: the defaults,
-// in whose place those of the subnet stand, and of the port. mac is the server's.
-// What the defaults are stands in docs/subnets.md.
+// DHCPOptions returns the options for a subnet, or for one of its ports: the defaults, overridden by those of the
+// subnet, then those of the port. mac is the server's. The defaults are in docs/subnets.md.
 func DHCPOptions(s *Subnet, f Family, mac string, layers ...map[string]string) map[string]string {
 	out := map[string]string{"server_id": mac}
 	if f == IPv4 {
@@ -156,7 +154,7 @@ func DHCPOptions(s *Subnet, f Family, mac string, layers ...map[string]string) m
 }
 
 const (
-	// dhcpServer is the address that the answers come from: nobody else has it, since it is link-local (RFC 3927).
+	// dhcpServer is the source address of the responses: no other host has it, since it is link-local (RFC 3927).
 	dhcpServer = "169.254.0.254"
 	// overlayMTU is what Geneve leaves of 1500 bytes, see pkg/node/hostplan.
 	overlayMTU = 1400

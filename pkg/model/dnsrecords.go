@@ -10,10 +10,9 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 )
 
-// ServiceName is what the name of a Service stands for in the DNS (Kubernetes DNS-Based
-// Service Discovery, https://github.com/kubernetes/dns/blob/master/docs/specification.md):
-// addresses of its own, also where another proxy serves them, or those of its endpoints.
-// The zero value is a name that stands for nothing here (type ExternalName).
+// ServiceName is what the name of a Service resolves to (Kubernetes DNS-Based Service Discovery,
+// https://github.com/kubernetes/dns/blob/master/docs/specification.md): addresses of its own, even if another proxy
+// serves them, or those of its endpoints. The zero value is a name that resolves to nothing here (type ExternalName).
 type ServiceName struct {
 	Addrs    Addrs
 	Headless bool
@@ -26,7 +25,7 @@ func serviceName(o *corev1.Service) ServiceName {
 	case o.Spec.ClusterIP == corev1.ClusterIPNone:
 		return ServiceName{Headless: true}
 	}
-	return ServiceName{Addrs: clusterIPs(new(problems), o)} // whose problems ServiceFrom tells
+	return ServiceName{Addrs: clusterIPs(new(problems), o)} // ServiceFrom reports the problems
 }
 
 // NamedEndpoint is an endpoint with a host name, below the name of its Service.
@@ -35,7 +34,7 @@ type NamedEndpoint struct {
 	Addr     netip.Addr
 }
 
-// name adds an endpoint that is ready to those with names.
+// name adds a ready endpoint to the named ones.
 func (s *EndpointSlice) name(e *discoveryv1.Endpoint, addr netip.Addr) {
 	if e.Hostname != nil && *e.Hostname != "" {
 		s.Named = append(s.Named, NamedEndpoint{Hostname: strings.ToLower(*e.Hostname), Addr: addr})

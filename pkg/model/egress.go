@@ -10,44 +10,43 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// Egress is how traffic that leaves the cluster leaves a subnet, as the nodes need it
-// in addition to [Subnet]. What is wrong in a spec is left out of it, and is a problem;
-// the rest holds.
+// Egress describes the traffic that leaves the cluster from a subnet, as the nodes need it in addition to [Subnet]. An
+// invalid part of a spec is skipped and reported; the other parts apply.
 type Egress struct {
 	// Underlay subnets are routed by the physical network and not by OVN: they have a vlan and no logicalGateway.
 	Underlay bool
-	// GatewayNodes are those of spec.gatewayNode, each once, in its order.
+	// GatewayNodes are the nodes of spec.gatewayNode, each once, in its order.
 	GatewayNodes []GatewayNode
-	// NATRules are spec.natOutgoingPolicyRules; the first that matches decides.
-	// There are none while natOutgoing is false, since they refine it.
+	// NATRules are spec.natOutgoingPolicyRules; the first that matches decides. There are none while natOutgoing is false,
+	// since they refine it.
 	NATRules []NATRule
-	// External is nil unless routers outside the cluster take the traffic.
+	// External is nil unless routers outside the cluster forward the traffic.
 	External *ExternalEgress
 }
 
 // GatewayNode is a node through which traffic of a centralized subnet may leave.
 type GatewayNode struct {
 	Name string
-	// Source is what addresses of pods are translated to, where it is named.
+	// Source is the address that pods' addresses are translated to, if the spec names it.
 	Source Addrs
 }
 
-// NATRule decides about the source address of packets that match.
+// NATRule decides about the source address of matching packets.
 type NATRule struct {
-	// Sources and Destinations are prefixes of one family; none stands for all addresses.
+	// Sources and Destinations are prefixes of one IP family; an empty list matches all addresses.
 	Sources, Destinations []netip.Prefix
-	// NAT translates the source; otherwise it stays.
+	// NAT translates the source; otherwise it is unchanged.
 	NAT bool
 }
 
 // ExternalEgress is routing by routers outside the cluster.
 type ExternalEgress struct {
 	Gateways Addrs
-	// Table is the number of the routing table (ip-route(8)), Priority that of the rules that lead to it (ip-rule(8)).
+	// Table is the number of the routing table (ip-route(8)), Priority that of the rules that select it (ip-rule(8)).
 	Table, Priority uint32
 }
 
-// EgressFrom reads how traffic leaves a subnet.
+// EgressFrom projects the egress part of a Subnet.
 func EgressFrom(o *v1.Subnet) (Egress, []Problem) {
 	p := problems{reason: ReasonSubnetInvalid}
 	e := p.egress(&o.Spec)
@@ -64,8 +63,7 @@ func (p *problems) egress(spec *v1.SubnetSpec) Egress {
 	return e
 }
 
-// gatewayNodes reads "node1:172.18.0.2,node2". A node may be named twice, once
-// for the address of each family.
+// gatewayNodes parses "node1:172.18.0.2,node2". A node may appear twice, once for the address of each IP family.
 func (p *problems) gatewayNodes(spec *v1.SubnetSpec) []GatewayNode {
 	const field = "spec.gatewayNode"
 	var out []GatewayNode
@@ -96,7 +94,7 @@ func (p *problems) gatewayNodes(spec *v1.SubnetSpec) []GatewayNode {
 	return out
 }
 
-// nodeNamed finds a node or adds it.
+// nodeNamed returns the entry of a node; it adds one if there is none.
 func nodeNamed(list *[]GatewayNode, name string) *GatewayNode {
 	for i := range *list {
 		if (*list)[i].Name == name {
@@ -134,7 +132,7 @@ func (p *problems) externalEgress(spec *v1.SubnetSpec) *ExternalEgress {
 	return &ExternalEgress{Gateways: gateways, Table: spec.PolicyRoutingTableID, Priority: spec.PolicyRoutingPriority}
 }
 
-// natRule reads one rule of natOutgoing: its addresses are of one family.
+// natRule reads one rule of natOutgoing: its addresses have one IP family.
 func (p *problems) natRule(rule *v1.NatOutgoingPolicyRule) (NATRule, bool) {
 	const field = "spec.natOutgoingPolicyRules.match"
 	before := len(p.list)
@@ -158,7 +156,7 @@ func (p *problems) natRule(rule *v1.NatOutgoingPolicyRule) (NATRule, bool) {
 	return out, len(p.list) == before
 }
 
-// prefixes reads a list of addresses and CIDRs; an address is a prefix of full length.
+// prefixes parses a list of addresses and CIDRs; an address is a prefix of full length.
 func (p *problems) prefixes(field, text string) []netip.Prefix {
 	var out []netip.Prefix
 	for _, part := range csv(text) {
@@ -184,13 +182,13 @@ func parseHostOrPrefix(text string) (netip.Prefix, error) {
 	return netip.PrefixFrom(addr, addr.BitLen()), nil
 }
 
-// Gateways says through which nodes traffic of a centralized subnet leaves.
+// Gateways are the nodes through which egress traffic of a centralized subnet leaves.
 type Gateways struct {
 	Nodes     []string // spec.gatewayNode, in its order
 	Selectors []string // spec.gatewayNodeSelectors as labels.Selector writes them
-	ECMP      bool     // through all that are ready, and not one of them
+	ECMP      bool     // through all ready nodes instead of one
 	Active    string   // status.activateGateway: the choice that is recorded
-	Table     uint32   // the nodes' routing table that leads to routers outside; 0 without such
+	Table     uint32   // the nodes' routing table with the route to external routers; 0 without such
 }
 
 func (p *problems) gateways(o *v1.Subnet) Gateways {

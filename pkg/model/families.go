@@ -7,7 +7,7 @@ import (
 // Family is an IP family.
 type Family uint8
 
-// The IP families. AnyFamily, the zero value, stands for all that there are.
+// The IP families. AnyFamily, the zero value, means all of them.
 const (
 	AnyFamily Family = iota
 	IPv4
@@ -17,7 +17,7 @@ const (
 // IPFamilies lists both, IPv4 first.
 func IPFamilies() []Family { return []Family{IPv4, IPv6} }
 
-// FamilyOf returns the family of an address.
+// FamilyOf returns the IP family of an address.
 func FamilyOf(a netip.Addr) Family {
 	if a.Is4() {
 		return IPv4
@@ -25,7 +25,7 @@ func FamilyOf(a netip.Addr) Family {
 	return IPv6
 }
 
-// String names the family for people.
+// String returns the name of the IP family for messages.
 func (f Family) String() string {
 	switch f {
 	case IPv4:
@@ -45,15 +45,15 @@ func (f Family) Match() string {
 	return "ip6"
 }
 
-// Dual is a pair of values, one an address family; either may be its zero value.
+// Dual is a pair of values, one for each IP family; either may be its zero value.
 type Dual[T any] struct {
 	V4, V6 T
 }
 
-// Of is the value of the IP family of addr.
+// Of returns the value of the IP family of addr.
 func (d Dual[T]) Of(addr netip.Addr) T { return d.In(FamilyOf(addr)) }
 
-// In is the value of an IP family.
+// In returns the value of an IP family.
 func (d Dual[T]) In(f Family) T {
 	if f == IPv4 {
 		return d.V4
@@ -61,13 +61,13 @@ func (d Dual[T]) In(f Family) T {
 	return d.V6
 }
 
-// Addrs is one address for each family; an invalid netip.Addr stands for none.
+// Addrs is one address for each IP family; an invalid netip.Addr means none.
 type Addrs = Dual[netip.Addr]
 
-// Prefixes is one prefix for each family; an invalid netip.Prefix stands for none.
+// Prefixes is one prefix for each IP family; an invalid netip.Prefix means none.
 type Prefixes = Dual[netip.Prefix]
 
-// Families yields the addresses that are there, IPv4 first.
+// Families returns the valid addresses, IPv4 first.
 func Families(a Addrs) []netip.Addr {
 	var out []netip.Addr
 	for _, addr := range []netip.Addr{a.V4, a.V6} {
@@ -78,7 +78,7 @@ func Families(a Addrs) []netip.Addr {
 	return out
 }
 
-// PrefixFamilies yields the prefixes that are there, IPv4 first.
+// PrefixFamilies returns the valid prefixes, IPv4 first.
 func PrefixFamilies(p Prefixes) []netip.Prefix {
 	var out []netip.Prefix
 	for _, prefix := range []netip.Prefix{p.V4, p.V6} {

@@ -22,18 +22,18 @@ type IP struct {
 	PodName   string // or name of the VM or node
 	Namespace string // of the pod; empty for nodes
 	NodeName  string
-	PodType   string // what the address outlives its pod for: [PodTypeStatefulSet], [PodTypeVirtualMachine], or empty
+	PodType   string // the workload that retains the address: [PodTypeStatefulSet], [PodTypeVirtualMachine], or empty
 	OwnerUID  string // of the workload that PodType names; empty if it is not recorded
 	Reserved  bool
-	Labelled  bool // has the labels that the controller gives
+	Labelled  bool // has the controller's labels
 }
 
-// Complete reports whether a record has all that a port needs: a MAC and, unless its
-// subnet has no addresses, an address.
+// Complete reports whether a record has everything that a port needs: a MAC and, unless its subnet has no addresses, an
+// address.
 func (ip *IP) Complete() bool { return ip.MAC != "" && (ip.Labelled || ip.Addrs != (Addrs{})) }
 
-// IPFrom projects an IP object. One without the label ip_reserved was made by a
-// user, to reserve an address: the controller labels all that it makes.
+// IPFrom projects an IP object. One without the label ip_reserved was created by a user to reserve an address: the
+// controller labels all that it creates.
 func IPFrom(o *v1.IP) (IP, []Problem) {
 	p := problems{reason: ReasonIPInvalid}
 	ip := IP{
@@ -61,7 +61,7 @@ func IPFrom(o *v1.IP) (IP, []Problem) {
 	return ip, p.list
 }
 
-// recordedAddrs reads the addresses, which an IP object holds twice.
+// recordedAddrs reads the addresses, which an IP object contains twice.
 func (p *problems) recordedAddrs(spec *v1.IPSpec) Addrs {
 	all := p.optionalAddrs("spec.ipAddress", spec.IPAddress)
 	v4 := p.optionalAddrs("spec.v4IpAddress", spec.V4IPAddress)
@@ -118,7 +118,7 @@ func parseHostAddrs(text string) (Addrs, error) {
 	return addrs, nil
 }
 
-// notUnicast says why an address cannot be that of a pod; nil if it can.
+// notUnicast returns why an address cannot be that of a pod; nil if it can.
 func notUnicast(a netip.Addr) error {
 	switch {
 	case a.IsUnspecified() || a.Is4() && a.As4()[0] == 0:
@@ -135,8 +135,8 @@ func notUnicast(a netip.Addr) error {
 	return nil
 }
 
-// IPObject is the object that records an allocation; [IPFrom] reverses it but
-// for UID, Created and Deleting, which the API server sets. The provider is in the name.
+// IPObject returns the object that records an allocation; [IPFrom] reverses it, except UID, Created and Deleting, which
+// the API server sets. The provider is in the name.
 func IPObject(ip IP) *v1.IP {
 	reserved := "false"
 	if ip.Reserved {
@@ -167,8 +167,8 @@ func IPObject(ip IP) *v1.IP {
 	if ip.OwnerUID != "" {
 		o.Annotations = map[string]string{annotations.OwnerUID: ip.OwnerUID}
 	}
-	// A name may be longer than a label may be; the label is for people's
-	// selectors only, so that it is left out rather than cut.
+	// A name may be longer than a label value; the label is only for selectors of users, so it is omitted rather than
+	// truncated.
 	label(o.Labels, annotations.LabelSubnet, ip.Subnet)
 	label(o.Labels, annotations.LabelNodeName, ip.NodeName)
 	if len(validation.IsQualifiedName(ip.Subnet)) == 0 {

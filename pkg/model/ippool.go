@@ -9,7 +9,7 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// IPPool sets addresses of a subnet aside for those who name it.
+// IPPool reserves addresses of a subnet for the pods that name it.
 type IPPool struct {
 	Meta
 	Subnet     string
@@ -18,8 +18,8 @@ type IPPool struct {
 	AddressSet bool
 }
 
-// IPPoolFrom projects an IPPool. Addresses that do not parse are fatal: what the
-// pool was to keep must not be given to others.
+// IPPoolFrom projects an IPPool. Addresses that do not parse are fatal: the addresses that the pool reserves must not
+// be allocated to others.
 func IPPoolFrom(o *v1.IPPool) (IPPool, []Problem) {
 	p := problems{reason: ReasonIPPoolInvalid}
 	pool := IPPool{
@@ -44,7 +44,7 @@ func IPPoolFrom(o *v1.IPPool) (IPPool, []Problem) {
 	return pool, p.list
 }
 
-// parsePoolRange reads an address, a range "a..b" or a CIDR.
+// parsePoolRange parses an address, a range "a..b" or a CIDR.
 func parsePoolRange(text string) (Range, error) {
 	text = strings.TrimSpace(text)
 	var r Range
@@ -68,14 +68,14 @@ func parsePoolRange(text string) (Range, error) {
 	return r, nil
 }
 
-// Has reports whether one of the addresses is of the pool.
+// Has reports whether one of the addresses is in the pool.
 func (p *IPPool) Has(a Addrs) bool {
 	return slices.ContainsFunc(Families(a), func(addr netip.Addr) bool {
 		return slices.ContainsFunc(p.Ranges, func(r Range) bool { return r.Contains(addr) })
 	})
 }
 
-// HasAll reports whether all of the addresses, and at least one, are of the pool.
+// HasAll reports whether all of the addresses, and at least one, are in the pool.
 func (p *IPPool) HasAll(a Addrs) bool {
 	for _, addr := range Families(a) {
 		if !slices.ContainsFunc(p.Ranges, func(r Range) bool { return r.Contains(addr) }) {
@@ -85,9 +85,8 @@ func (p *IPPool) HasAll(a Addrs) bool {
 	return a != Addrs{}
 }
 
-// PoolProblem says why a pool cannot be used: it has addresses outside of its
-// subnet, or of an older pool of it. Of two of the same second the one whose name
-// comes first is the older one.
+// PoolProblem returns why a pool cannot be used: it has addresses outside of its subnet, or of an older pool of it. Of
+// two of the same second the one whose name sorts first is the older one.
 func PoolProblem(pool *IPPool, cidr Prefixes, pools []*IPPool) (Problem, bool) {
 	p := problems{reason: ReasonIPPoolInvalid}
 	for _, r := range pool.Ranges {
@@ -108,7 +107,7 @@ func PoolProblem(pool *IPPool, cidr Prefixes, pools []*IPPool) (Problem, bool) {
 	return Problem{}, false
 }
 
-// overlapping finds the first two ranges of sorted lists that share an address.
+// overlapping returns the first two ranges of sorted lists that share an address.
 func overlapping(a, b []Range) (mine, theirs Range, shared bool) {
 	for i, j := 0, 0; i < len(a) && j < len(b); {
 		switch {
@@ -123,7 +122,7 @@ func overlapping(a, b []Range) (mine, theirs Range, shared bool) {
 	return Range{}, Range{}, false
 }
 
-// RangePrefixes are the prefixes that a range consists of, in order.
+// RangePrefixes returns the prefixes that a range consists of, in order.
 func RangePrefixes(r Range) []netip.Prefix {
 	var out []netip.Prefix
 	for first := r.First; first.IsValid() && !r.Last.Less(first); {
@@ -142,12 +141,10 @@ func RangePrefixes(r Range) []netip.Prefix {
 	return out
 }
 
-// SetNames are the names of the address sets of a pool, IPv4 first; none if it
-// has none. The name is the one that people who come from Kube-OVN have in their
-// rules: "-" is ".". A match compares addresses of one family, so that a set has
-// one: of a pool of both, the set with ".ip6" behind its name has the IPv6
-// addresses. A name must not begin with a digit (ovn-nb(5), Address_Set): such a
-// one gets a "_".
+// SetNames returns the names of the address sets of a pool, IPv4 first; none if it has none. They are Kube-OVN's names,
+// which users have in their ACLs: "-" becomes ".". A match compares addresses of one IP family, so a set has one: for a
+// dual-stack pool, the set with the suffix ".ip6" has the IPv6 addresses. A name must not begin with a digit
+// (ovn-nb(5), Address_Set): such a name gets the prefix "_".
 func (p *IPPool) SetNames() []string {
 	if !p.AddressSet {
 		return nil
@@ -162,8 +159,8 @@ func (p *IPPool) SetNames() []string {
 	return []string{name}
 }
 
-// PoolSetTaken reports whether an older pool, or one of the same second whose name
-// comes first, has an address set of this name.
+// PoolSetTaken reports whether an older pool, or one of the same second whose name sorts first, has an address set of
+// this name.
 func PoolSetTaken(pool *IPPool, name string, others []*IPPool) (Problem, bool) {
 	p := problems{reason: ReasonIPPoolInvalid}
 	for _, other := range others {

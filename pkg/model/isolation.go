@@ -14,8 +14,7 @@ type ACL struct {
 	Priority  int // 0 to 32767
 }
 
-// isolation reads who may reach the subnet. An element that does not parse is
-// left out and told: the others stand.
+// isolation reads which sources may reach the subnet. An element that does not parse is skipped and reported.
 func (p *problems) isolation(spec *v1.SubnetSpec, s *Subnet) {
 	s.AllowEWTraffic = spec.AllowEWTraffic
 	for _, text := range spec.AllowSubnets {
@@ -33,9 +32,9 @@ func (p *problems) isolation(spec *v1.SubnetSpec, s *Subnet) {
 	}
 }
 
-// Isolation is what [Subnet] says of who may reach its pods.
+// Isolation is the part of [Subnet] that decides which sources reach its pods.
 type Isolation struct {
-	// Private subnets are reached from themselves, from AllowSubnets and from the nodes alone.
+	// Private subnets are reached only from themselves, from AllowSubnets and from the nodes.
 	Private        bool
 	AllowSubnets   []netip.Prefix // masked
 	ACLs           []ACL

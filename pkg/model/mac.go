@@ -11,8 +11,8 @@ const (
 	macLength = 3*macOctets - 1 // of the text
 )
 
-// ParseMAC reads a 48-bit unicast MAC, six pairs of hexadecimal digits with
-// colons or hyphens between them, and returns it as [MACText] writes it.
+// ParseMAC parses a 48-bit unicast MAC, six pairs of hexadecimal digits separated by colons or hyphens, and returns it
+// in the format of [MACText].
 func ParseMAC(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	mac, ok := decodeMAC(text)
@@ -43,7 +43,7 @@ func decodeMAC(text string) (mac [macOctets]byte, ok bool) {
 	return mac, true
 }
 
-// MACText writes a MAC in lower case with colons.
+// MACText formats a MAC in lower case with colons.
 func MACText(mac [macOctets]byte) string {
 	text := make([]byte, 0, macLength+1)
 	for _, octet := range mac {

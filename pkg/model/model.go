@@ -1,9 +1,8 @@
-// Package model holds what a compile function may know of the cluster: plain
-// structs projected from Kubernetes objects, already parsed and validated.
+// Package model contains what a compile function may know of the cluster: plain structs projected from Kubernetes
+// objects, already parsed and validated.
 //
-// A projection holds what compile reads and nothing else: a change that leaves
-// it equal (a status, a heartbeat, managedFields) wakes nobody. Values of this
-// package are immutable once they are handed to package world.
+// A projection contains what compile reads and nothing else: a change that leaves it equal (a status, a heartbeat,
+// managedFields) triggers no compilation. Values of this package are immutable once they are in package world.
 package model
 
 import (
@@ -15,7 +14,7 @@ import (
 	"github.com/wovensdn/woven/api/annotations"
 )
 
-// Kind names the kind of an object, spelled as Kubernetes spells it.
+// Kind is the kind of an object, spelled as in Kubernetes.
 type Kind string
 
 // The kinds that the core compiles or reads.
@@ -27,28 +26,28 @@ const (
 	KindPod       Kind = "Pod"
 	KindIP        Kind = "IP"
 	KindIPPool    Kind = "IPPool"
-	// KindStatefulSet is read only: it keeps the addresses of its pods.
+	// KindStatefulSet is read only: it retains the addresses of its pods.
 	KindStatefulSet Kind = "StatefulSet"
-	// KindVirtualMachine is read only, too: KubeVirt's VM keeps the addresses of its pods.
+	// KindVirtualMachine is read only, too: KubeVirt's VM retains the addresses of its pods.
 	KindVirtualMachine Kind = "VirtualMachine"
 	KindService        Kind = "Service"
-	// KindEndpointSlice is read only: it holds backends of a Service.
+	// KindEndpointSlice is read only: it contains backends of a Service.
 	KindEndpointSlice Kind = "EndpointSlice"
 	// KindDefinition is that of an optional kind, see [Definition].
 	KindDefinition Kind = "CustomResourceDefinition"
-	// KindHeartbeat is what is known of a gateway node's sign of life; its name is the node's.
+	// KindHeartbeat is the heartbeat of a gateway node; its name is the node's.
 	KindHeartbeat Kind = "Heartbeat"
 )
 
-// Meta is what every object carries. Created orders two objects that claim the
-// same thing: the older one wins; equal times are decided by name.
+// Meta is the metadata of every object. Created orders two objects that claim the same resource: the older one wins;
+// equal times are decided by name.
 type Meta struct {
 	Namespace string // empty for cluster-scoped kinds
 	Name      string
 	UID       string
 	Created   int64 // creationTimestamp, seconds since the Unix epoch
 	Deleting  bool  // deletionTimestamp is set
-	Finalized bool  // carries our finalizer
+	Finalized bool  // has our finalizer
 }
 
 func metaOf(o metav1.Object) Meta {
@@ -65,8 +64,7 @@ func metaOf(o metav1.Object) Meta {
 	return m
 }
 
-// Equal reports whether two projections are the same, so that a change which
-// leaves them equal wakes nobody.
+// Equal reports whether two projections are the same, so that a change which leaves them equal triggers no compilation.
 func Equal[T any](a, b T) bool {
 	return reflect.DeepEqual(a, b)
 }

@@ -10,30 +10,30 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// Namespace says in which subnets its pods live.
+// Namespace is the projection of a namespace: the subnets of its pods.
 type Namespace struct {
 	Meta
 	LogicalSwitches []string          // annotation logical_switch, in order of preference, unless the controller wrote it
 	Labels          map[string]string // for the namespaceSelectors of Subnets; nil when there are none
 	// Request is the Subnet that the annotations describe; nil if they describe none.
 	Request *SubnetRequest
-	// Written holds the annotations that the controller owns, as they are now.
+	// Written are the present values of the annotations that the controller owns.
 	Written map[string]string
 }
 
-// SubnetRequest is a Subnet that the annotations of a namespace ask for.
+// SubnetRequest is a Subnet that the annotations of a namespace request.
 type SubnetRequest struct {
 	Spec     v1.SubnetSpec
-	Problems []Problem // of the namespace; with a fatal one among them the Subnet cannot be made
+	Problems []Problem // of the namespace; if one is fatal, the Subnet cannot be created
 }
 
-// namespaceAnnotations are those that the controller writes.
+// namespaceAnnotations are the annotations that the controller writes.
 var namespaceAnnotations = []string{
 	annotations.LogicalSwitch, annotations.BoundSwitch, annotations.CIDR, annotations.ExcludeIPs, annotations.IPPool,
 }
 
-// NamespaceFrom projects a namespace. An annotation that does not parse is
-// fatal: its pods must not end up in another subnet than the intended one.
+// NamespaceFrom projects a namespace. An annotation that does not parse is fatal: its pods must not end up in another
+// subnet than the intended one.
 func NamespaceFrom(o *corev1.Namespace) (Namespace, []Problem) {
 	p := problems{reason: ReasonNamespaceInvalid}
 	n := Namespace{Meta: metaOf(o), Labels: cloned(o.Labels), Written: pick(o.Annotations, namespaceAnnotations)}
@@ -61,8 +61,8 @@ var requestFields = map[string]string{
 	"spec.allowSubnets": annotations.Allow,
 }
 
-// subnetRequest reads the annotations by which namespaces had Subnets made before there was
-// a kind Subnet. They mean a Subnet of the default Vpc for this namespace.
+// subnetRequest reads the annotations with which namespaces requested Subnets before the kind Subnet existed. They
+// describe a Subnet of the default Vpc for this namespace.
 func subnetRequest(o *corev1.Namespace, name string) *SubnetRequest {
 	a := o.Annotations
 	s := v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.SubnetSpec{

@@ -9,13 +9,12 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// natRuleIDDigits is how many hexadecimal digits identify a rule.
+// natRuleIDDigits is the number of hexadecimal digits that identify a rule.
 const natRuleIDDigits = 12
 
-// NATRulesInForce lists the rules of spec.natOutgoingPolicyRules that are in
-// force, as the status of the Subnet tells them: none while natOutgoing is false,
-// and none of those that are wrong. The ruleID is made of the name of the subnet,
-// the position of the rule in the spec, counted from zero, and what it says.
+// NATRulesInForce returns the active rules of spec.natOutgoingPolicyRules for the status of the Subnet: none while
+// natOutgoing is false, and only the valid ones. The ruleID is a hash of the name of the subnet, the position of the
+// rule in the spec, counted from zero, and its contents.
 func NATRulesInForce(o *v1.Subnet) []v1.NatOutgoingPolicyRuleStatus {
 	if !o.Spec.NatOutgoing {
 		return nil

@@ -8,9 +8,8 @@ import (
 	"github.com/wovensdn/woven/api/annotations"
 )
 
-// NICState is what the annotations of a Pod, or of a Node, say about one NIC. Once
-// Allocated is true, the controller wrote them; before that they are requests of a
-// user, see [PodNIC].
+// NICState is the contents of the annotations of a Pod, or of a Node, for one NIC. Once Allocated is true, the
+// controller wrote them; before that they are requests of a user, see [PodNIC].
 type NICState struct {
 	Provider  Provider
 	Allocated bool
@@ -23,9 +22,8 @@ type NICState struct {
 	VM        string   // see [Pod.RecordName]
 }
 
-// ReadNIC reads the annotations of one NIC. One that is empty is as good as none. One
-// that does not parse is a fatal problem whose field is the annotation's
-// [AnnotationField], and is left out of the state.
+// ReadNIC reads the annotations of one NIC. An empty one counts as absent. One that does not parse is a fatal problem
+// whose field is the annotation's [AnnotationField], and is omitted from the state.
 func ReadNIC(provider Provider, all map[string]string) (NICState, []Problem) {
 	p := problems{reason: ReasonPodInvalid}
 	value := func(suffix string) string { return all[provider.Key(suffix)] }
@@ -43,7 +41,7 @@ func ReadNIC(provider Provider, all map[string]string) (NICState, []Problem) {
 	return s, p.list
 }
 
-// parsed stores what parse makes of a text and returns why it cannot.
+// parsed stores the result of parse and returns the cause if parse fails.
 func parsed[T any](into *T, parse func(string) (T, error)) func(string) string {
 	return func(text string) string {
 		var err error
@@ -52,8 +50,7 @@ func parsed[T any](into *T, parse func(string) (T, error)) func(string) string {
 	}
 }
 
-// AddressedProviders lists, sorted, the providers of the NICs for which the annotations
-// name addresses.
+// AddressedProviders returns, sorted, the providers of the NICs whose addresses the annotations contain.
 func AddressedProviders(all map[string]string) []Provider {
 	var out []Provider
 	for key := range all {
@@ -67,9 +64,8 @@ func AddressedProviders(all map[string]string) []Provider {
 	return out
 }
 
-// ReadServiceSource reads the annotation service_source of a Node: the addresses that
-// its host has towards Services, each with the length of the prefix that those of all
-// nodes are in, at most one for each family.
+// ReadServiceSource reads the annotation service_source of a Node: the source addresses of its host for Services, each
+// with the prefix length of the range for all nodes, at most one for each IP family.
 func ReadServiceSource(all map[string]string) ([]netip.Prefix, []Problem) {
 	p := problems{reason: ReasonNodeInvalid}
 	var out []netip.Prefix

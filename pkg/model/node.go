@@ -13,12 +13,12 @@ import (
 type Node struct {
 	Meta
 	InternalIPs []netip.Addr
-	// Addresses are all addresses in its status, those of type InternalIP and ExternalIP
-	// and names that are addresses, sorted: what a policy means that names nodes as peers.
+	// Addresses are all addresses in its status, of type InternalIP, ExternalIP or a name that is an address, sorted: a
+	// policy whose peers are nodes matches them.
 	Addresses   []netip.Addr
 	Ready       bool              // condition Ready is True
 	Labels      map[string]string // for the gatewayNodeSelectors of Subnets
-	Annotations map[string]string // those that the controller writes, as they are now
+	Annotations map[string]string // the present values of the controller's annotations
 	// Chassis is the name of the node in OVN, as its cniserver writes it; empty until then.
 	Chassis string
 }

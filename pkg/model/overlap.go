@@ -6,10 +6,9 @@ import (
 	"slices"
 )
 
-// Overlaps reports whether Subnet a must give way to Subnet b because they share
-// addresses in one network: in one Vpc, or on one vlan. The older one keeps
-// them; of two of the same second the one whose name comes first. The problem
-// is a's; for b, Overlaps(b, a) is false.
+// Overlaps reports whether Subnet a conflicts with an older Subnet b because they share addresses in one network: in
+// one Vpc, or on one vlan. The older one keeps them; of two of the same second the one whose name sorts first. The
+// problem is a's; for b, Overlaps(b, a) is false.
 func Overlaps(a, b Subnet) (Problem, bool) {
 	if a.Name == b.Name || !sameNetwork(a, b) || older(a.Meta, b.Meta) {
 		return Problem{}, false
@@ -44,14 +43,13 @@ func older(a, b Meta) bool {
 	return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.Name, b.Name)) < 0
 }
 
-// OverlapsNode reports whether the CIDR of an overlay subnet of the default Vpc
-// holds an InternalIP of a node: its pods would not reach that node. The older one
-// keeps the address: a Subnet that is younger than the node cannot be compiled, and
-// one that is older goes on and says so.
+// OverlapsNode reports whether the CIDR of an overlay subnet of the default Vpc contains an InternalIP of a node: its
+// pods could not reach that node. The older object keeps the address: a Subnet that is younger than the node cannot be
+// compiled, and an older one keeps working with a problem.
 func OverlapsNode(s Subnet, n Node) (Problem, bool) {
 	for _, ip := range n.InternalIPs {
 		if !s.holds(ip) {
-			continue // most pairs of subnet and node end here
+			continue // most pairs of subnet and node
 		}
 		problem, ok := covers(s, ip, "InternalIP "+ip.String()+" of Node "+n.Name)
 		if !ok {
@@ -65,8 +63,8 @@ func OverlapsNode(s Subnet, n Node) (Problem, bool) {
 	return Problem{}, false
 }
 
-// OverlapsAPIServer reports whether the CIDR of an overlay subnet of the default
-// Vpc holds the address by which the controller reaches the API server.
+// OverlapsAPIServer reports whether the CIDR of an overlay subnet of the default Vpc contains the address at which the
+// controller reaches the API server.
 func OverlapsAPIServer(s Subnet, apiServer netip.Addr) (Problem, bool) {
 	return covers(s, apiServer, "the address of the API server, "+apiServer.String())
 }
@@ -84,9 +82,8 @@ func covers(s Subnet, addr netip.Addr, what string) (Problem, bool) {
 	return p.list[0], true
 }
 
-// Refused tells which overlay subnets of the default Vpc are not connected because
-// their addresses are somebody else's, and why: those of an older node, of the API
-// server, or of an older subnet. The key is the subnet's name.
+// Refused returns the overlay subnets of the default Vpc that are not connected because their addresses belong to an
+// older node, the API server or an older subnet, with the cause. The key is the subnet's name.
 func Refused(subnets []*Subnet, nodes []*Node, apiServers []netip.Addr) map[string]Problem {
 	out := map[string]Problem{}
 	refuse := func(s *Subnet, p Problem, ok bool) {
@@ -100,7 +97,7 @@ func Refused(subnets []*Subnet, nodes []*Node, apiServers []netip.Addr) map[stri
 			refuse(s, p, ok)
 		}
 		for _, n := range nodes {
-			if slices.ContainsFunc(n.InternalIPs, s.holds) { // a node asks this of all pairs, often
+			if slices.ContainsFunc(n.InternalIPs, s.holds) { // nodes evaluate this for all pairs, often
 				p, ok := OverlapsNode(*s, *n)
 				refuse(s, p, ok)
 			}
@@ -115,9 +112,8 @@ func Refused(subnets []*Subnet, nodes []*Node, apiServers []netip.Addr) map[stri
 	return out
 }
 
-// sharing finds the pairs of subnets that share addresses. Of two prefixes that
-// do, one holds the other: in the order of their first addresses, the wider one
-// first, those that hold a prefix are open when it comes.
+// sharing returns the pairs of subnets that share addresses. Of two overlapping prefixes, one contains the other: they
+// are visited in the order of their first addresses, the wider one first, so the open ones contain the present one.
 func sharing(subnets []*Subnet) (pairs [][2]*Subnet) {
 	type network struct {
 		prefix netip.Prefix

@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// ParseAddrs reads "10.16.0.5", "fd00::5" or both separated by a comma, in any
-// order. Blanks around an address are ignored.
+// ParseAddrs reads "10.16.0.5", "fd00::5" or both separated by a comma, in any order. Blanks around an address are
+// ignored.
 func ParseAddrs(text string) (Addrs, error) {
 	return parseDual(text, func(part string) (netip.Addr, bool, error) {
 		a, err := parseAddr(part)
@@ -19,8 +19,7 @@ func ParseAddrs(text string) (Addrs, error) {
 	})
 }
 
-// ParsePrefixes reads "10.16.0.0/16", "fd00::/64" or both separated by a comma,
-// in any order, and clears the host bits.
+// ParsePrefixes reads "10.16.0.0/16", "fd00::/64" or both separated by a comma, in any order, and clears the host bits.
 func ParsePrefixes(text string) (Prefixes, error) {
 	return parseDual(text, func(part string) (netip.Prefix, bool, error) {
 		p, err := parsePrefix(part)
@@ -51,10 +50,10 @@ func ParseRange(text string) (Range, error) {
 	return r, nil
 }
 
-// AddrsText writes addresses as annotations and specs hold them: "v4", "v6" or "v4,v6".
+// AddrsText formats addresses as in annotations and specs: "v4", "v6" or "v4,v6".
 func AddrsText(a Addrs) string { return text(Families(a)) }
 
-// PrefixesText writes prefixes as annotations and specs hold them: "v4", "v6" or "v4,v6".
+// PrefixesText formats prefixes as in annotations and specs: "v4", "v6" or "v4,v6".
 func PrefixesText(p Prefixes) string { return text(PrefixFamilies(p)) }
 
 func text[T fmt.Stringer](values []T) string {
@@ -65,7 +64,7 @@ func text[T fmt.Stringer](values []T) string {
 	return strings.Join(parts, ",")
 }
 
-// parseDual reads one or two parts of different families.
+// parseDual parses one or two parts of different IP families.
 func parseDual[T any](text string, parse func(string) (value T, is4 bool, err error)) (Dual[T], error) {
 	parts := strings.Split(text, ",")
 	if len(parts) > 2 {
@@ -111,8 +110,7 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// cause drops the name of the Go function and the quoted input from an error of
-// net/netip, which are no news to a user.
+// cause removes the name of the Go function and the quoted input from an error of net/netip, which do not help a user.
 func cause(err error) string {
 	message := err.Error()
 	if i := strings.LastIndex(message, "): "); i >= 0 {
@@ -121,7 +119,7 @@ func cause(err error) string {
 	return message
 }
 
-// quote quotes a value for a message and shortens what is very long.
+// quote quotes a value for a message and truncates a very long one.
 func quote(text string) string {
 	const most = 100
 	if len(text) > most {
@@ -169,7 +167,7 @@ func cloned(m map[string]string) map[string]string {
 	return out
 }
 
-// notAName says why text cannot be the name of one of our objects; empty if it can.
+// notAName returns why text cannot be the name of one of our objects; empty if it can.
 func notAName(text string) string {
 	if causes := validation.IsDNS1123Subdomain(text); len(causes) > 0 {
 		return causes[0]

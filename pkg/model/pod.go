@@ -21,10 +21,10 @@ type Pod struct {
 	Owner       PodOwner
 	// VM names the KubeVirt VM that the pod runs; empty for other pods.
 	VM string
-	// NorthGateway is the next hop of what leaves the pod, in place of the subnet's gateway node.
+	// NorthGateway is the next hop of the pod's egress traffic, instead of the subnet's gateway node.
 	NorthGateway Addrs
-	// Labels and Ports, the named ports of its containers, are what policies select it by; nil
-	// if it has no NICs. Ports are sorted.
+	// Labels and Ports, the named ports of its containers, are for the selectors of policies; nil if it has no NICs. Ports
+	// are sorted.
 	Labels map[string]string
 	Ports  []PolicyPort
 }
@@ -36,37 +36,36 @@ type PodOwner struct {
 	UID  string
 }
 
-// PodNIC is what a pod asks for one of its NICs, and what is written on it so far.
+// PodNIC is what a pod requests for one of its NICs, and what the controller has written for it so far.
 type PodNIC struct {
 	Provider Provider
-	// What the user asks for.
+	// Requests of the user.
 	Subnet string // annotation logical_switch, unless the controller wrote it
 	IPs    Addrs  // annotation ip_address, unless the controller wrote it
 	MAC    string // annotation mac_address, unless the controller wrote it
-	Family Family // annotation ip_family; [AnyFamily] for all that the subnet has
-	// The annotation ip_pool is the addresses one of which the NIC is to have, or the name of an IPPool.
+	Family Family // annotation ip_family; [AnyFamily] for all of the subnet
+	// The annotation ip_pool is a list of addresses, one of which the NIC gets, or the name of an IPPool.
 	List AddressList
 	Pool string
 	DHCP DHCP // annotations dhcp-v4-options and dhcp-v6-options
-	// Invalid NICs ask for something that cannot be read: they get nothing, and keep what is recorded for them.
+	// Invalid NICs have requests that cannot be parsed: they get no address, and keep a recorded one.
 	Invalid bool
-	// Written holds the annotations that the controller owns, as they are now.
+	// Written are the present values of the annotations that the controller owns.
 	Written map[string]string
 }
 
 // ipFamilies are the values of the annotation ip_family.
 var ipFamilies = map[string]Family{"ipv4": IPv4, "ipv6": IPv6}
 
-// podSuffixes are those of [PodAnnotations].
+// podSuffixes are the suffixes of [PodAnnotations].
 var podSuffixes = []string{
 	annotations.SuffixAllocated, annotations.SuffixRouted, annotations.SuffixIPAddress, annotations.SuffixMACAddress,
 	annotations.SuffixCIDR, annotations.SuffixGateway, annotations.SuffixLogicalSwitch, annotations.SuffixLogicalRouter,
 	annotations.SuffixPodNICType, annotations.SuffixVirtualMachine,
 }
 
-// PodFrom projects a pod. A pod of the host's network and one that has
-// completed have no NICs. An annotation of a user that does not parse is fatal to
-// its NIC, which must not get another address than the intended one.
+// PodFrom projects a pod. A pod of the host's network and one that has completed have no NICs. An annotation of a user
+// that does not parse is fatal for its NIC, which must not get another address than the intended one.
 func PodFrom(o *corev1.Pod) (Pod, []Problem) {
 	pod := Pod{
 		Meta:        metaOf(o),
@@ -97,8 +96,7 @@ func PodFrom(o *corev1.Pod) (Pod, []Problem) {
 	return pod, p.list
 }
 
-// namedPorts are those of all containers that run beside each other: the containers
-// and the init containers that stay (KEP-753).
+// namedPorts are those of all containers that run concurrently: the containers and the sidecar containers (KEP-753).
 func namedPorts(spec *corev1.PodSpec) []PolicyPort {
 	var out []PolicyPort
 	add := func(c *corev1.Container) {
@@ -137,8 +135,8 @@ func podNIC(provider Provider, all map[string]string) (PodNIC, []Problem) {
 	return PodNIC{Provider: provider, DHCP: nic.DHCP, Invalid: true}, p.list
 }
 
-// nic reads the annotations of one NIC. Once "allocated" is "true" they are the
-// controller's own record, before that they are requests of the user.
+// nic reads the annotations of one NIC. Once "allocated" is "true" they are the controller's own record, before that
+// they are requests of the user.
 func (p *problems) nic(provider Provider, all map[string]string) PodNIC {
 	nic := PodNIC{Provider: provider}
 	p.portDHCP(all, &nic)
@@ -180,7 +178,7 @@ func (p *problems) nic(provider Provider, all map[string]string) PodNIC {
 	return nic
 }
 
-// isPoolName tells a name from a list: every list begins with an address.
+// isPoolName reports whether text is the name of a pool: every list begins with an address.
 func isPoolName(text string) bool {
 	first := text
 	if i := strings.IndexAny(text, ",;"); i >= 0 {
@@ -193,7 +191,7 @@ func isPoolName(text string) bool {
 	return err != nil && strings.Trim(text, "0123456789.") != "" && !strings.ContainsAny(text, ":/")
 }
 
-// notAFamily says why a NIC cannot be of the family that it asks for; empty if it can.
+// notAFamily returns why a NIC cannot have the IP family that it requests; empty if it can.
 func notAFamily(nic PodNIC) string {
 	switch {
 	case nic.Family == AnyFamily:
@@ -206,7 +204,7 @@ func notAFamily(nic PodNIC) string {
 	return ""
 }
 
-// request parses one annotation of a user; an empty value is as good as none.
+// request parses one annotation of a user; an empty value counts as absent.
 func (p *problems) request(all map[string]string, provider Provider, suffix string, parse func(string) string) {
 	p.annotation(all, provider.Key(suffix), parse)
 }
@@ -228,8 +226,7 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// RecordName is the name that the pod's records and ports bear: that of the VM
-// that it runs, or its own.
+// RecordName is the name in the pod's records and ports: that of the VM that it runs, or its own.
 func (p *Pod) RecordName() string {
 	if p.VM != "" {
 		return p.VM
@@ -237,14 +234,13 @@ func (p *Pod) RecordName() string {
 	return p.Name
 }
 
-// PortName is the name of the logical switch port of one of the pod's NICs, and of
-// its IP object.
+// PortName is the name of the logical switch port of one of the pod's NICs, and of its IP object.
 func (p *Pod) PortName(provider Provider) string {
 	return PortName(p.RecordName(), p.Namespace, provider)
 }
 
-// PortName is the name of a logical switch port, and of its IP object, see [Pod.RecordName]:
-// "<pod>.<namespace>", with ".<provider>" for other providers than "ovn".
+// PortName is the name of a logical switch port, and of its IP object, see [Pod.RecordName]: "<pod>.<namespace>", with
+// ".<provider>" for other providers than "ovn".
 func PortName(pod, namespace string, provider Provider) string {
 	if provider == "" || provider == DefaultProvider {
 		return pod + "." + namespace
@@ -255,12 +251,10 @@ func PortName(pod, namespace string, provider Provider) string {
 // NodePortName is the name of a node's logical switch port, and of its IP object.
 func NodePortName(node string) string { return "node-" + node }
 
-// ChooseSubnets lists the subnets that a NIC may get its address from, in order
-// of preference: the next one is for when those before it are exhausted. The
-// most specific request alone counts: the pod's annotation, the annotation of its
-// namespace (chosen), the subnets bound to the namespace by their spec (bound, already
-// those of the NIC's provider), the Vpc's default subnet, the cluster's. Only
-// the pod's annotation and bound apply to a NIC other than the default one.
+// ChooseSubnets returns the subnets that a NIC may get its address from, in order of preference: the next one is used
+// when those before it are exhausted. Only the most specific source counts: the pod's annotation, the annotation of its
+// namespace (chosen), the subnets bound to the namespace by their spec (bound, only those of the NIC's provider), the
+// Vpc's default subnet, the cluster's. Only the pod's annotation and bound apply to a NIC other than the default one.
 func ChooseSubnets(nic PodNIC, chosen, bound []string, vpcDefault, clusterDefault string) []string {
 	requests := [][]string{{nic.Subnet}, bound}
 	if nic.Provider == DefaultProvider {

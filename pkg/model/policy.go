@@ -18,7 +18,7 @@ func PolicyKinds() []Kind {
 	return []Kind{KindNetworkPolicy, KindAdminNetworkPolicy, KindBaselineAdminNetworkPolicy, KindClusterNetworkPolicy}
 }
 
-// PolicyTier orders policies: what one tier decides, the later ones are not asked.
+// PolicyTier orders policies: later tiers are not evaluated for what an earlier one decides.
 type PolicyTier uint8
 
 // The tiers, first to last.
@@ -28,7 +28,7 @@ const (
 	TierBaseline                   // BaselineAdminNetworkPolicy, ClusterNetworkPolicy of tier Baseline
 )
 
-// PolicyAction is what a rule says of the connections that it matches.
+// PolicyAction is the decision of a rule about the connections that it matches.
 type PolicyAction string
 
 // The actions. A Pass leaves the decision to the next tier.
@@ -38,15 +38,15 @@ const (
 	PolicyPass  PolicyAction = "Pass"
 )
 
-// LowestPolicyPriority is that of a BaselineAdminNetworkPolicy, which comes after
-// all ClusterNetworkPolicies of its tier (these have 0, the first, to 1000).
+// LowestPolicyPriority is that of a BaselineAdminNetworkPolicy, which comes after all ClusterNetworkPolicies of its
+// tier (these have 0, the first, to 1000).
 const LowestPolicyPriority = 1001
 
-// PolicyLevels bounds how many runs of rules with one action a side of an
-// administrator's policy may have: so many priorities in OVN are between two policies.
+// PolicyLevels limits how many runs of rules with one action a side of an administrator's policy may have: so many OVN
+// priorities are between two policies.
 const PolicyLevels = 32
 
-// Levels says of each rule in which run of rules with one action it is, from 0.
+// Levels returns for each rule the number of its run of rules with one action, from 0.
 func (s *PolicySide) Levels() []int {
 	levels := make([]int, len(s.Rules))
 	for i := 1; i < len(s.Rules); i++ {
@@ -58,20 +58,20 @@ func (s *PolicySide) Levels() []int {
 	return levels
 }
 
-// Policy says who may talk with some pods. All four kinds of policies are one.
+// Policy is a policy of any of the four kinds: which connections of some pods are allowed.
 type Policy struct {
 	Meta
 	Kind     Kind
 	Tier     PolicyTier
 	Priority int // within its tier, 0 first; unused in [TierDefault]
-	// Subject selects the pods that the policy is about.
+	// Subject selects the pods that the policy applies to.
 	Subject Group
-	// Providers limits a policy to the NICs of these providers; nil for all NICs of a pod
-	// (annotation ovn.kubernetes.io/network_policy_for).
+	// Providers limits a policy to the NICs of these providers; nil for all NICs of a pod (annotation
+	// ovn.kubernetes.io/network_policy_for).
 	Providers []Provider
-	// Ingress and Egress are what is said of connections to and from the subject.
+	// Ingress and Egress are the rules for connections to and from the subject.
 	Ingress, Egress PolicySide
-	// Lax has a default deny drop TCP, UDP and SCTP only (annotation ovn.kubernetes.io/network_policy_enforcement).
+	// Lax makes a default deny drop only TCP, UDP and SCTP (annotation ovn.kubernetes.io/network_policy_enforcement).
 	Lax bool
 	Log PolicyLog
 }
@@ -79,32 +79,31 @@ type Policy struct {
 // Ref names the object that a policy was projected from.
 func (p *Policy) Ref() Ref { return Ref{Kind: p.Kind, Namespace: p.Namespace, Name: p.Name} }
 
-// PolicyLog says of which decisions OVN writes a line into its log.
+// PolicyLog selects the decisions that OVN logs.
 type PolicyLog struct {
 	Allow, Deny, Pass bool
-	Rate              int // lines a second, 0 for the default
+	Rate              int // lines per second, 0 for the default
 }
 
 // PolicySide is one direction of a policy.
 type PolicySide struct {
-	// Isolated has everything denied that no policy allows: a NetworkPolicy of this policyType.
+	// Isolated denies everything that no policy allows: a NetworkPolicy of this policyType.
 	Isolated bool
-	// Rules are asked in this order. Those of a NetworkPolicy all allow, and have no order.
+	// Rules are evaluated in this order. Those of a NetworkPolicy all allow, and have no order.
 	Rules []PolicyRule
 }
 
-// PolicyRule is one rule. It matches what is from (or to) one of the peers and
-// to one of the ports.
+// PolicyRule is one rule. It matches connections from (or to) one of the peers and to one of the ports.
 type PolicyRule struct {
 	Name   string // may be empty
 	Action PolicyAction
-	// Everyone reports that peers do not matter. Without it, a rule without peers matches nothing.
+	// Everyone means that peers do not matter. Without it, a rule without peers matches nothing.
 	Everyone bool
 	Groups   []Group
 	Blocks   []IPBlock
 	// Nodes are selectors of nodes, as labels.Selector writes them: egress to all addresses of these nodes.
 	Nodes []string
-	// Ports that matter; nil for all, also of protocols that have no ports.
+	// Ports that match; nil for all, also of protocols without ports.
 	Ports []PolicyPort
 }
 
@@ -118,18 +117,15 @@ type IPBlock struct {
 type PolicyPort struct {
 	Protocol    Protocol
 	First, Last uint16 // both ends included
-	// Name is that of a container's port of the pod that is talked to. Different pods
-	// may mean different numbers by it.
+	// Name is the name of a container port of the destination pod. Different pods may use different numbers for it.
 	Name string
 }
 
-// Group selects pods by their labels and by their namespaces'. Equal groups are
-// written alike.
+// Group selects pods by their labels and by their namespaces'. Equal groups have equal texts.
 type Group struct {
-	// Namespace is the name of the pods' namespace; if it is empty, Namespaces says which.
+	// Namespace is the name of the pods' namespace; if it is empty, Namespaces selects them.
 	Namespace string
-	// Namespaces selects namespaces, Pods selects pods: normal forms, as
-	// labels.Selector writes them. Empty for all.
+	// Namespaces selects namespaces, Pods selects pods: normal forms, as labels.Selector writes them. Empty for all.
 	Namespaces, Pods string
 }
 

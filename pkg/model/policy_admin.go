@@ -11,7 +11,7 @@ const (
 	baselineName      = "default" // of the only BaselineAdminNetworkPolicy
 )
 
-// adminPolicy is what the three kinds of administrators' policies have in common.
+// adminPolicy is the common part of the three kinds of administrators' policies.
 type adminPolicy struct {
 	subject         adminPeer
 	ingress, egress []adminRule
@@ -111,7 +111,7 @@ func (r *policyReader) levels(field string, side *PolicySide) {
 	}
 }
 
-// adminActions has both spellings of an action that allows.
+// adminActions contains both spellings of the action that allows.
 var adminActions = map[string]PolicyAction{
 	string(v1alpha1.AdminNetworkPolicyRuleActionAllow):    PolicyAllow,
 	string(v1alpha2.ClusterNetworkPolicyRuleActionAccept): PolicyAllow,
@@ -158,8 +158,8 @@ func (r *policyReader) adminRule(in adminRule) PolicyRule {
 	return out
 }
 
-// close makes of a rule with a peer of an unknown kind what the API demands ("fail
-// closed"): one that allows matches nothing, any other denies everything.
+// close turns a rule with a peer of an unknown kind into what the API demands ("fail closed"): an Allow matches
+// nothing, any other action denies everything.
 func (r *PolicyRule) close() {
 	allows := r.Action == PolicyAllow
 	r.nothing()
@@ -175,7 +175,7 @@ func closing(action PolicyAction) string {
 	return "denies everything"
 }
 
-// adminPeer has what one peer matches. It is not known if nothing of it is.
+// adminPeer adds the matches of one peer. A peer without a known field is unknown.
 func (r *policyReader) adminPeer(in adminPeer) (out PolicyRule, known bool) {
 	set := 0
 	for _, is := range []bool{in.namespaces != nil, in.pods != nil, in.nodes != nil, len(in.networks) > 0, len(in.domains) > 0} {
@@ -209,7 +209,7 @@ func (r *policyReader) adminPeer(in adminPeer) (out PolicyRule, known bool) {
 	return out, set > 0
 }
 
-// named spells out that a name without a protocol is that of a port of any protocol.
+// named expands a name without a protocol to a port of any protocol.
 func named(port PolicyPort) []PolicyPort {
 	if port.Name == "" {
 		return []PolicyPort{port}

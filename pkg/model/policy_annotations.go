@@ -10,9 +10,8 @@ import (
 	"github.com/wovensdn/woven/api/annotations"
 )
 
-// networkPolicyAnnotations reads what annotations of a NetworkPolicy say. Those that
-// cannot be read are as good as none, but for network_policy_for, without which
-// the policy would mean all NICs.
+// networkPolicyAnnotations reads the annotations of a NetworkPolicy. Invalid ones count as absent, except
+// network_policy_for: without it the policy would apply to all NICs.
 func (r *policyReader) networkPolicyAnnotations(p *Policy, all map[string]string) {
 	switch text := all[annotations.PolicyEnforcement]; text {
 	case "", "standard":
@@ -33,7 +32,7 @@ func (r *policyReader) networkPolicyAnnotations(p *Policy, all map[string]string
 	}
 }
 
-// policyLog reads which decisions are logged, and how many of them.
+// policyLog reads which decisions are logged, and the rate limit.
 func (r *policyReader) policyLog(all map[string]string) (log PolicyLog) {
 	for _, action := range csv(all[annotations.LogACLActions]) {
 		switch action {
@@ -48,7 +47,7 @@ func (r *policyReader) policyLog(all map[string]string) (log PolicyLog) {
 		}
 	}
 	if text := strings.TrimSpace(all[annotations.ACLLogMeterRate]); text != "" {
-		rate, err := strconv.ParseInt(text, 10, 32) // more lines a second nobody reads
+		rate, err := strconv.ParseInt(text, 10, 32) // a higher rate is of no use
 		if err != nil || rate < 1 {
 			r.warn(AnnotationField(annotations.ACLLogMeterRate), "%s is not a number of lines per second of at least 1", quote(text))
 			return log
@@ -58,8 +57,8 @@ func (r *policyReader) policyLog(all map[string]string) (log PolicyLog) {
 	return log
 }
 
-// policyFor reads the providers of the NICs that a policy is for: "ovn", and
-// "<namespace>/<name>" of a NetworkAttachmentDefinition.
+// policyFor reads the providers of the NICs that a policy applies to: "ovn", and "<namespace>/<name>" of a
+// NetworkAttachmentDefinition.
 func (r *policyReader) policyFor(p *Policy, text string) {
 	if text == "" {
 		return

@@ -6,8 +6,7 @@ import (
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
 
-// This file brings the types of the kinds, which differ where their meaning does
-// not, into one form.
+// This file converts the types of the kinds, which differ although they mean the same, into one form.
 
 func adminPolicyOf(spec *v1alpha1.AdminNetworkPolicySpec) adminPolicy {
 	out := adminPolicy{subject: adminSubject(&spec.Subject)}
@@ -95,7 +94,7 @@ func clusterPods(in *v1alpha2.NamespacedPod) *namespacedPods {
 	return &namespacedPods{namespaces: &in.NamespaceSelector, pods: &in.PodSelector}
 }
 
-// from gives a rule the peers of an ingress rule.
+// from sets the peers of an ingress rule.
 func (r adminRule) from(peers []v1alpha1.AdminNetworkPolicyIngressPeer) adminRule {
 	for i := range peers {
 		r.peers = append(r.peers, adminPeer{field: element(r.field+".from", i), namespaces: peers[i].Namespaces, pods: adminPods(peers[i].Pods)})
@@ -167,8 +166,8 @@ func clusterPort(field string, in *v1alpha2.ClusterNetworkPolicyProtocol) policy
 	return out
 }
 
-// destination reads the port of a protocol. A protocol must say something that is
-// known here: to take it for all ports would be more than what is written.
+// destination reads the port of a protocol. A protocol without a known field is invalid: to match all ports would be
+// more than what is written.
 func (p *policyPort) destination(protocol corev1.Protocol, port *v1alpha2.Port) {
 	switch {
 	case port == nil:
@@ -182,7 +181,7 @@ func (p *policyPort) destination(protocol corev1.Protocol, port *v1alpha2.Port) 
 	}
 }
 
-// number sets a range of ports, in which there is no 0.
+// number sets a range of ports. Port 0 is invalid.
 func (p *policyPort) number(protocol corev1.Protocol, first, last int32) {
 	p.protocol, p.first, p.last = protocol, first, last
 	if first == 0 && last == 0 {
@@ -190,7 +189,7 @@ func (p *policyPort) number(protocol corev1.Protocol, first, last int32) {
 	}
 }
 
-// texts are the texts of a list of some string type.
+// texts converts a list of a string type.
 func texts[T ~string](list []T) []string {
 	var out []string
 	for _, text := range list {

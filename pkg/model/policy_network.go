@@ -5,8 +5,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// NetworkPolicyFrom projects a NetworkPolicy. A peer or a port that cannot be read
-// matches nothing: what the policy isolates stays isolated.
+// NetworkPolicyFrom projects a NetworkPolicy. A peer or a port that cannot be read matches nothing: what the policy
+// isolates stays isolated.
 func NetworkPolicyFrom(o *networkingv1.NetworkPolicy) (Policy, []Problem) {
 	r := policyReader{problems: problems{reason: ReasonPolicyInvalid}}
 	p := Policy{Meta: metaOf(o), Kind: KindNetworkPolicy, Tier: TierDefault}
@@ -32,8 +32,7 @@ func NetworkPolicyFrom(o *networkingv1.NetworkPolicy) (Policy, []Problem) {
 	return p, r.list
 }
 
-// policyTypes are those of the spec. Where it has none, ingress is meant, and
-// egress if there are rules for it.
+// policyTypes returns those of the spec. The default is ingress, and egress if there are rules for it.
 func (r *policyReader) policyTypes(spec *networkingv1.NetworkPolicySpec) (ingress, egress bool) {
 	if len(spec.PolicyTypes) == 0 {
 		return true, len(spec.Egress) > 0
@@ -51,8 +50,8 @@ func (r *policyReader) policyTypes(spec *networkingv1.NetworkPolicySpec) (ingres
 	return ingress, egress
 }
 
-// allowed reads one rule of a NetworkPolicy. No peers are all peers, no ports are
-// all ports; but if there are some and none can be read, the rule matches nothing.
+// allowed reads one rule of a NetworkPolicy. No peers means all peers, no ports means all ports; but if there are some
+// and all are invalid, the rule matches nothing.
 func (r *policyReader) allowed(namespace, field, side string, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) PolicyRule {
 	out := PolicyRule{Action: PolicyAllow, Everyone: len(peers) == 0}
 	for i := range peers {

@@ -15,16 +15,15 @@ import (
 	"k8s.io/apimachinery/pkg/selection"
 )
 
-// policyReader reads the parts that all kinds of policies have. What a rule of a
-// NetworkPolicy says can only allow: a part that cannot be read is left out, and the
-// rest holds. To leave out part of a Deny would open a door, so the other
-// kinds are read as a whole or not at all.
+// policyReader reads the parts that all kinds of policies have. A rule of a NetworkPolicy can only allow, so an invalid
+// part is skipped and the other parts apply. Skipping a part of a Deny would allow more than intended, so the other
+// kinds are valid as a whole or not at all.
 type policyReader struct {
 	problems
 	whole bool
 }
 
-// refuse says that a peer or a port cannot be read.
+// refuse reports that a peer or a port is invalid.
 func (r *policyReader) refuse(field, format string, args ...any) {
 	if r.whole {
 		r.fatal(field, format, args...)
@@ -33,14 +32,13 @@ func (r *policyReader) refuse(field, format string, args ...any) {
 	r.warn(field, format+"; it matches nothing", args...)
 }
 
-// selectorText writes a selector in its normal form, which is the same for all
-// that mean the same: requirements are sorted, and those of one value are equations.
-// It is empty for everything. labels.Parse reads it.
+// selectorText formats a selector in its normal form, which is the same for all selectors with the same meaning:
+// requirements are sorted, and those with one value are equations. It is empty for everything. labels.Parse parses it.
 func selectorText(s *metav1.LabelSelector) (string, error) {
 	if s == nil {
 		return "", errors.New("there is none")
 	}
-	ordered := &metav1.LabelSelector{} // so that of two errors it is always the same that is told
+	ordered := &metav1.LabelSelector{} // so that of two errors always the same one is reported
 	for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {
 		ordered.MatchExpressions = append(ordered.MatchExpressions, metav1.LabelSelectorRequirement{
 			Key: key, Operator: metav1.LabelSelectorOpIn, Values: []string{s.MatchLabels[key]},
@@ -88,8 +86,8 @@ func (r *policyReader) pods(field string, namespaces, pods *metav1.LabelSelector
 	return Group{Namespaces: ns, Pods: text}, ok && fine
 }
 
-// block reads a range of addresses. Without its exceptions it would be too great, so
-// with one that cannot be read it is no range.
+// block reads a range of addresses. Without its exceptions it would match too much, so one invalid exception makes the
+// block invalid.
 func (r *policyReader) block(field, cidr string, except []string) (IPBlock, bool) {
 	prefix, err := parsePrefix(cidr)
 	if err != nil {
@@ -118,13 +116,13 @@ func (r *policyReader) block(field, cidr string, except []string) (IPBlock, bool
 	return b, true
 }
 
-// policyPort is a port as the kinds of policies write it: with a name, with a number, or with neither.
+// policyPort is a port in the form that the kinds of policies share: with a name, with a number, or with neither.
 type policyPort struct {
 	field       string
 	protocol    corev1.Protocol
 	name        string
 	first, last int32  // both 0 for all ports
-	cause       string // why it cannot be read; empty if it can
+	cause       string // why it is invalid; empty if it is valid
 }
 
 func (r *policyReader) port(in policyPort) (PolicyPort, bool) {
@@ -148,8 +146,7 @@ func (r *policyReader) port(in policyPort) (PolicyPort, bool) {
 	return PolicyPort{}, false
 }
 
-// normal brings what a rule matches into an order that does not depend on how it
-// was written, and drops what is there twice.
+// normal sorts what a rule matches, so that the order in the spec does not matter, and removes duplicates.
 func (r *PolicyRule) normal() {
 	r.Groups = sorted(r.Groups, func(a, b Group) int { return cmp.Compare(a.Key(), b.Key()) })
 	r.Nodes = sorted(r.Nodes, strings.Compare)
@@ -158,7 +155,7 @@ func (r *PolicyRule) normal() {
 	r.Blocks = slices.CompactFunc(r.Blocks, func(a, b IPBlock) bool { return compareBlocks(a, b) == 0 })
 }
 
-// nothing has a rule match nothing; it keeps its place among the rules.
+// nothing makes a rule match nothing; it keeps its position in the list of rules.
 func (r *PolicyRule) nothing() { *r = PolicyRule{Name: r.Name, Action: r.Action} }
 
 func sorted[T comparable](list []T, compare func(a, b T) int) []T {

@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// Problem is a fact about an object that its user must know: it becomes a
-// condition and an event. It names the field and the cause.
+// Problem is a fact about an object for its user: it becomes a condition and an event. It contains the field and the
+// cause.
 type Problem struct {
 	Reason  string // CamelCase, for example ValidateLogicalSwitchFailed
 	Field   string // path of the field, for example spec.cidrBlock; empty when there is none
 	Message string
-	Fatal   bool // the object does not compile: its rows are frozen
-	// NIC has a fatal problem stop one NIC of a pod only; empty for the whole object.
+	Fatal   bool // the object does not compile: its rows stay unchanged
+	// NIC limits a fatal problem to one NIC of a pod; empty for the whole object.
 	NIC Provider
 }
 
@@ -23,7 +23,7 @@ func (p Problem) Error() string {
 	return p.Field + ": " + p.Message
 }
 
-// problems collects what is wrong with one object.
+// problems collects the problems of one object.
 type problems struct {
 	reason string
 	list   []Problem
@@ -34,7 +34,7 @@ func (p *problems) fatal(field, format string, args ...any) {
 	p.list = append(p.list, Problem{Reason: p.reason, Field: field, Message: fmt.Sprintf(format, args...), Fatal: true})
 }
 
-// warn adds a problem of one feature; the rest of the object is as it should be.
+// warn adds a problem of one feature; the rest of the object works.
 func (p *problems) warn(field, format string, args ...any) {
 	p.list = append(p.list, Problem{Reason: p.reason, Field: field, Message: fmt.Sprintf(format, args...)})
 }

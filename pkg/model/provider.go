@@ -6,13 +6,12 @@ import (
 	"github.com/wovensdn/woven/api/annotations"
 )
 
-// Provider names what a NIC is attached by; its annotations, its port and its record
-// are named after it. It is one of
+// Provider names what a NIC is attached by; its annotations, its port and its record are named after it. It is one of
 //
 //	ovn                           the default NIC of a pod
 //	<nad>.<namespace>.ovn         a NetworkAttachmentDefinition whose packets OVN moves
 //	<nad>.<namespace>.ovn.<nic>   the same, attached to a pod more than once
-//	<nad>.<namespace>             one that only takes its addresses from here
+//	<nad>.<namespace>             one that only gets its addresses from Woven
 //
 // A namespace and the name of a NIC have no dots, a NetworkAttachmentDefinition may.
 type Provider string
@@ -25,7 +24,7 @@ const (
 	ovnInfix  = ovnSuffix + "."
 )
 
-// Attachment is a [Provider] taken apart.
+// Attachment is a [Provider] split into its parts.
 type Attachment struct {
 	NAD, Namespace string // of the NetworkAttachmentDefinition; empty for the default NIC
 	Interface      string // in the pod; empty unless the provider names it
@@ -37,7 +36,7 @@ func AttachmentProvider(nad, namespace string) Provider {
 	return Provider(nad + "." + namespace + ovnSuffix)
 }
 
-// Attachment takes the provider apart. The empty provider is the default one.
+// Attachment splits the provider. The empty provider is the default one.
 func (p Provider) Attachment() Attachment {
 	text := string(p)
 	if p == "" || p == DefaultProvider {
@@ -63,7 +62,7 @@ func attachment(nad, nic string, ovn bool) Attachment {
 	return a
 }
 
-// OVN reports whether OVN moves the packets, and not only the addresses are managed here.
+// OVN reports whether OVN forwards the packets; otherwise only the addresses are managed here.
 func (p Provider) OVN() bool { return p.Attachment().OVN }
 
 // Network is the provider without the interface: the one that a [Subnet] names.
@@ -77,8 +76,8 @@ func (p Provider) Network() Provider {
 // Key is the annotation of the NIC with a suffix.
 func (p Provider) Key(suffix string) string { return annotations.Key(string(p), suffix) }
 
-// recordProvider is the provider in the name of a record, see [PortName]: the default one
-// for a node, and for a reservation of another name, which no NIC uses.
+// recordProvider is the provider in the name of a record, see [PortName]: the default one for a node, and for a
+// reservation of another name, which no NIC uses.
 func recordProvider(name, pod, namespace string) Provider {
 	provider, ok := strings.CutPrefix(name, PortName(pod, namespace, DefaultProvider)+".")
 	if !ok || namespace == "" {

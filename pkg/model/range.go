@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Range is a closed range of addresses of one family.
+// Range is a closed range of addresses of one IP family.
 type Range struct {
 	First, Last netip.Addr
 }
@@ -16,7 +16,7 @@ func (r Range) Contains(addr netip.Addr) bool {
 	return r.First.Compare(addr) <= 0 && addr.Compare(r.Last) <= 0
 }
 
-// String is how specs write a range: "10.0.0.5" or "10.0.0.5..10.0.0.9".
+// String formats a range as in specs: "10.0.0.5" or "10.0.0.5..10.0.0.9".
 func (r Range) String() string {
 	if r.First == r.Last {
 		return r.First.String()
@@ -24,10 +24,9 @@ func (r Range) String() string {
 	return r.First.String() + ".." + r.Last.String()
 }
 
-// HostRange returns the addresses of a prefix that a host may have: all but the
-// first and the last one, except on /31 and /127 (RFC 3021, RFC 6164) and on a
-// single address. On IPv6 the first is the subnet-router anycast address
-// (RFC 4291, 2.6.1); the last is left out for symmetry.
+// HostRange returns the addresses of a prefix that a host may have: all but the first and the last one, except on /31
+// and /127 (RFC 3021, RFC 6164) and on a single address. On IPv6 the first is the subnet-router anycast address (RFC
+// 4291, 2.6.1); the last is excluded for symmetry.
 func HostRange(p netip.Prefix) Range {
 	r := Range{First: p.Masked().Addr(), Last: lastAddr(p)}
 	if p.Addr().BitLen()-p.Bits() > 1 {
@@ -42,12 +41,12 @@ func lastAddr(p netip.Prefix) netip.Addr {
 	for i := p.Bits(); i < len(b)*8; i++ {
 		b[i/8] |= 0x80 >> (i % 8)
 	}
-	last, _ := netip.AddrFromSlice(b) // 4 or 16 bytes, as they came
+	last, _ := netip.AddrFromSlice(b) // 4 or 16 bytes, like the input
 	return last
 }
 
-// joinOverlapping sorts ranges by address, IPv4 first, and joins those that
-// overlap; ranges that only touch stay apart, as their author wrote them.
+// joinOverlapping sorts ranges by address, IPv4 first, and joins those that overlap; adjacent ranges stay separate, as
+// their author wrote them.
 func joinOverlapping(ranges []Range) []Range {
 	slices.SortFunc(ranges, func(a, b Range) int {
 		return cmp.Or(a.First.Compare(b.First), a.Last.Compare(b.Last))
@@ -65,8 +64,8 @@ func joinOverlapping(ranges []Range) []Range {
 	return out
 }
 
-// Transpose gives the address that stands in one prefix where addr stands in
-// another; ok is false if the prefix is too small for that.
+// Transpose returns the address at the same offset in one prefix as addr has in another; ok is false if the prefix is
+// too small.
 func Transpose(in, of netip.Prefix, addr netip.Addr) (out netip.Addr, ok bool) {
 	if in.Addr().BitLen() != of.Addr().BitLen() || !of.Contains(addr) {
 		return netip.Addr{}, false

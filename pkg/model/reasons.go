@@ -55,7 +55,7 @@ const (
 	ReasonNodeUnreachable = "JoinSubnetGatewayUnreachable"
 )
 
-// ReasonClass says where a reason appears.
+// ReasonClass is where a reason appears.
 type ReasonClass int
 
 const (
@@ -65,7 +65,7 @@ const (
 	ReasonOfCondition
 	// ReasonOfEvent appears in an event only.
 	ReasonOfEvent
-	// ReasonOfAdmission appears in the log of the webhook only; its answer has the message.
+	// ReasonOfAdmission appears in the log of the webhook only; its response has the message.
 	ReasonOfAdmission
 )
 
@@ -73,12 +73,12 @@ const (
 type Reason struct {
 	Name  string
 	Class ReasonClass
-	// On are the kinds that get the event or condition.
+	// On lists the kinds that get the event or condition.
 	On []Kind
 	// Condition is the condition of a [ReasonOfCondition], as "Type=Status".
 	Condition string
 	Meaning   string
-	// Remedy says what to do; empty if nothing has to be done.
+	// Remedy is what to do; empty if nothing has to be done.
 	Remedy string
 }
 

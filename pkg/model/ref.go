@@ -13,8 +13,8 @@ type Ref struct {
 	Name      string
 }
 
-// String gives "Kind/namespace/name"; cluster-scoped kinds have an empty
-// namespace ("Subnet//ovn-default"), so that the text can be parsed back.
+// String returns "Kind/namespace/name"; cluster-scoped kinds have an empty namespace ("Subnet//ovn-default"), so that
+// the text can be parsed back.
 func (r Ref) String() string {
 	return string(r.Kind) + "/" + r.Namespace + "/" + r.Name
 }
@@ -33,10 +33,10 @@ func (r Ref) Compare(o Ref) int {
 	return cmp.Or(cmp.Compare(r.Kind, o.Kind), cmp.Compare(r.Namespace, o.Namespace), cmp.Compare(r.Name, o.Name))
 }
 
-// Metadata is what every object carries: structs that embed [Meta] have it, so that an object of any kind can be asked.
+// Metadata returns the metadata of an object: structs that embed [Meta] have it, whatever their kind.
 func (m *Meta) Metadata() *Meta { return m }
 
-// Text names the object for people: "Pod default/web-0", "IP web-0.default".
+// Text formats the name for messages: "Pod default/web-0", "IP web-0.default".
 func (r Ref) Text() string {
 	if r.Namespace == "" {
 		return string(r.Kind) + " " + r.Name

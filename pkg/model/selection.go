@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Selection is what one port group holds: ports of the pods of a group.
+// Selection describes the members of one port group: ports of the pods of a group.
 type Selection struct {
 	Group
 	// Providers of the NICs that matter, joined by commas; empty for all NICs.
@@ -15,7 +15,7 @@ type Selection struct {
 	Port NamedPort
 }
 
-// NamedPort is a port of a container, as policies speak of it.
+// NamedPort is a port of a container, as policies name it.
 type NamedPort struct {
 	Protocol Protocol
 	Name     string
@@ -34,13 +34,13 @@ func joined(providers []Provider) string {
 	return strings.Join(texts, ",")
 }
 
-// HasProvider reports whether the NICs of a provider matter. Those of one
-// NetworkAttachmentDefinition do so together.
+// HasProvider reports whether the NICs of a provider are selected. Those of one NetworkAttachmentDefinition are
+// selected together.
 func (s Selection) HasProvider(provider Provider) bool {
 	return s.Providers == "" || slices.Contains(strings.Split(s.Providers, ","), string(provider.Network()))
 }
 
-// Selections lists what a policy speaks of, sorted and without doubles.
+// Selections returns what a policy selects, sorted and without duplicates.
 func (p *Policy) Selections() []Selection {
 	out := []Selection{p.SubjectSelection()}
 	for _, r := range p.Ingress.Rules {
@@ -63,12 +63,12 @@ func (p *Policy) Selections() []Selection {
 	return slices.Compact(out)
 }
 
-// SubjectSelection is what the policy is about.
+// SubjectSelection selects the subject of the policy.
 func (p *Policy) SubjectSelection() Selection {
 	return Selection{Group: p.Subject, Providers: joined(p.Providers)}
 }
 
-// NumberOf tells what a port's name means for a pod; 0 for nothing.
+// NumberOf returns the number of a named port of a pod; 0 if the pod has none.
 func (p *Pod) NumberOf(port NamedPort) uint16 {
 	for _, have := range p.Ports {
 		if have.Name == port.Name && have.Protocol == port.Protocol {
@@ -78,16 +78,15 @@ func (p *Pod) NumberOf(port NamedPort) uint16 {
 	return 0
 }
 
-// Named selects the pods of the subject that a port's name means something for:
-// connections to the subject go there.
+// Named selects the pods of the subject that have a port of this name: the destination of connections to the subject.
 func (p *Policy) Named(port NamedPort) []Selection {
 	s := p.SubjectSelection()
 	s.Port = port
 	return []Selection{s}
 }
 
-// Named selects the pods among a rule's peers that a port's name means something
-// for. Where the peers are not selected by labels, that may be any pod.
+// Named selects the pods of a rule's peers that have a port of this name. If the peers are not selected by labels, that
+// may be any pod.
 func (r *PolicyRule) Named(port NamedPort) []Selection {
 	var out []Selection
 	for _, g := range r.Groups {
@@ -99,7 +98,7 @@ func (r *PolicyRule) Named(port NamedPort) []Selection {
 	return out
 }
 
-// NamedPorts lists the ports of a rule that are names, sorted and without doubles.
+// NamedPorts returns the named ports of a rule, sorted and without duplicates.
 func (r *PolicyRule) NamedPorts() []NamedPort {
 	var out []NamedPort
 	for _, p := range r.Ports {

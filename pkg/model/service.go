@@ -24,28 +24,28 @@ const (
 
 var protocols = map[corev1.Protocol]Protocol{"": TCP, corev1.ProtocolTCP: TCP, corev1.ProtocolUDP: UDP, corev1.ProtocolSCTP: SCTP}
 
-// Service is a virtual address and its ports. One that has none (headless, of
-// type ExternalName), or that another proxy serves, has no ClusterIPs here.
+// Service is a virtual address and its ports. A Service that has none (headless, of type ExternalName), or that another
+// proxy serves, has no ClusterIPs here.
 type Service struct {
 	Meta
 	ClusterIPs Addrs
 	Ports      []ServicePort
-	// Affinity has a client stay with its backend (sessionAffinity ClientIP).
+	// Affinity makes connections of a client use the same backend (sessionAffinity ClientIP).
 	Affinity bool
-	// AffinityTimeout is how long it stays without a new connection; 0 without affinity.
+	// AffinityTimeout is how long affinity lasts without a new connection; 0 without affinity.
 	AffinityTimeout time.Duration
 	External        External
-	// InternalLocal has those who ask the ClusterIPs reach backends of their own node only.
+	// InternalLocal routes connections to the ClusterIPs only to backends of the client's node.
 	InternalLocal bool
 	DNS           ServiceName
-	// Router and Switch are the Vpc and the Subnet in which a user says that the backends are; empty if nothing is said.
+	// Router and Switch are the Vpc and the Subnet that a user chose for the backends; empty without a choice.
 	Router, Switch string
-	// Vpc is where the controller found them last: what stands on the Service.
+	// Vpc is the Vpc that the controller determined last: the annotation on the Service.
 	Vpc string
 }
 
-// OnNodes reports whether nodes, and what comes through them from outside, reach the
-// Service. They reach those of the default Vpc, as one is taken to be until the controller has said where it is.
+// OnNodes reports whether nodes, and traffic from outside through them, reach the Service. They reach the Services of
+// the default Vpc; until the controller has determined the Vpc, that one is assumed.
 func (s *Service) OnNodes() bool { return s.Vpc == "" || s.Vpc == DefaultVpc }
 
 // ServicePort is one port of a Service.
@@ -53,32 +53,33 @@ type ServicePort struct {
 	Name     string // empty if the Service has one port only
 	Protocol Protocol
 	Port     uint16
-	// NodePort is the port of each node that leads here; 0 for none, as in slices.
+	// NodePort is the port of each node that is forwarded here; 0 for none, as in slices.
 	NodePort uint16
 }
 
-// EndpointSlice holds some of a Service's backends.
+// EndpointSlice contains some of a Service's backends.
 type EndpointSlice struct {
 	Meta
 	Service string // in the same namespace; empty for none
 	Ports   []ServicePort
-	// Ready are the addresses that get new connections, sorted, of one family.
+	// Ready are the addresses that get new connections, sorted, of one IP family.
 	Ready []netip.Addr
-	// Draining are those that still serve while they terminate: they get new
-	// connections when no endpoint of the Service is ready (KEP-1669).
+	// Draining are terminating endpoints that still serve: they get new connections when no endpoint of the Service is
+	// ready (KEP-1669).
 	Draining []netip.Addr
-	// Nodes tells where an address of these is, if the slice says it.
+	// Nodes maps addresses to their nodes, if the slice contains them.
 	Nodes map[netip.Addr]string
-	// Pods names the pod behind an address, in the slice's namespace, if the slice says it; also behind one that is not ready.
+	// Pods maps addresses to their pods, in the slice's namespace, if the slice contains them; also addresses that are not
+	// ready.
 	Pods map[netip.Addr]string
 	// Named are those of Ready that have a host name, sorted.
 	Named []NamedEndpoint
 }
 
-// LabelProxyName names the proxy that serves a Service in place of the cluster's own (KEP-2447).
+// LabelProxyName is the label with the proxy that serves a Service instead of the cluster's own (KEP-2447).
 const LabelProxyName = "service.kubernetes.io/service-proxy-name"
 
-// labelHeadless tells proxies to leave a Service or an EndpointSlice alone, as kube-proxy does.
+// labelHeadless makes proxies ignore a Service or an EndpointSlice, as kube-proxy does.
 const labelHeadless = corev1.IsHeadlessService
 
 // ServiceFrom projects a Service.
@@ -134,9 +135,8 @@ func clusterIPs(p *problems, o *corev1.Service) (out Addrs) {
 	return out
 }
 
-// EndpointSliceFrom projects an EndpointSlice. As with kube-proxy, the first
-// address of an endpoint counts, a condition that is not known counts as true,
-// and ready is what the slice says: for publishNotReadyAddresses it says so.
+// EndpointSliceFrom projects an EndpointSlice. As with kube-proxy, the first address of an endpoint counts, an unknown
+// condition counts as true, and readiness is taken from the slice, which includes publishNotReadyAddresses.
 func EndpointSliceFrom(o *discoveryv1.EndpointSlice) (EndpointSlice, []Problem) {
 	p := problems{reason: ReasonEndpointSliceInvalid}
 	s := EndpointSlice{Meta: metaOf(o), Service: o.Labels[discoveryv1.LabelServiceName]}
@@ -147,10 +147,10 @@ func EndpointSliceFrom(o *discoveryv1.EndpointSlice) (EndpointSlice, []Problem) 
 	_, headless := o.Labels[labelHeadless]
 	for _, port := range o.Ports {
 		if headless {
-			break // its addresses are what a name stands for, and no backends
+			break // its addresses are DNS records, not backends
 		}
 		if port.Port == nil || *port.Port < 1 || *port.Port > 65535 {
-			continue // all ports, which no Service can mean
+			continue // all ports, which no Service can refer to
 		}
 		ep := ServicePort{Protocol: TCP, Port: uint16(*port.Port)}
 		if port.Name != nil {

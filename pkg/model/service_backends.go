@@ -5,10 +5,9 @@ import (
 	"slices"
 )
 
-// Backends lists the endpoints of a Service's port that get new connections, of the
-// family of an address, sorted. When none is ready, those that still serve while they
-// terminate take over (KEP-1669, as kube-proxy does). With the name of a node, only
-// those that are on it are looked at.
+// Backends returns the endpoints of a Service's port that get new connections, of the IP family of an address, sorted.
+// If none is ready, terminating endpoints that still serve are used (KEP-1669, as kube-proxy does). With the name of a
+// node, only its endpoints are considered.
 func Backends(port ServicePort, like netip.Addr, slicesOfService []*EndpointSlice, node string) []netip.AddrPort {
 	out := backends(port, like, slicesOfService, node, func(e *EndpointSlice) []netip.Addr { return e.Ready })
 	if len(out) == 0 {

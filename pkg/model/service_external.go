@@ -7,28 +7,29 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// External is how a Service is reached by other addresses than its ClusterIPs.
-// The ports of nodes are with the ports.
+// External describes the other addresses of a Service than its ClusterIPs. Node ports are in the ports.
 type External struct {
 	// IPs are spec.externalIPs, sorted.
 	IPs []netip.Addr
-	// Ingress are the addresses of the load balancer that packets arrive with
-	// (status.loadBalancer.ingress; ipMode Proxy is none of them, KEP-1860), sorted.
+	// Ingress are the load balancer addresses that packets arrive with (status.loadBalancer.ingress; not those of ipMode
+	// Proxy, KEP-1860), sorted.
 	Ingress []netip.Addr
-	// Local keeps to backends of the node that a packet came to, which see its source (externalTrafficPolicy Local).
+	// Local selects only backends of the node where a packet arrived, which see its source (externalTrafficPolicy Local).
 	Local bool
-	// Sources are who may ask Ingress (spec.loadBalancerSourceRanges); a family without any is open to all.
+	// Sources are the clients that may connect to Ingress (spec.loadBalancerSourceRanges); an IP family without any is
+	// open to all.
 	Sources []netip.Prefix
-	// HealthPort tells load balancers whether a node has a backend (spec.healthCheckNodePort); 0 for none.
+	// HealthPort is the port that reports to load balancers whether a node has a backend (spec.healthCheckNodePort); 0 for
+	// none.
 	HealthPort uint16
 }
 
-// Guarded reports whether not everybody may ask the Ingress addresses of a family.
+// Guarded reports whether the clients of the Ingress addresses of an IP family are restricted.
 func (e *External) Guarded(is4 bool) bool {
 	return slices.ContainsFunc(e.Sources, func(p netip.Prefix) bool { return p.Addr().Is4() == is4 })
 }
 
-// Any reports whether the Service is reached by more than its ClusterIPs.
+// Any reports whether the Service has other addresses than its ClusterIPs.
 func (s *Service) Any() bool {
 	return len(s.External.IPs)+len(s.External.Ingress) > 0 || slices.ContainsFunc(s.Ports, func(p ServicePort) bool { return p.NodePort != 0 })
 }
@@ -40,7 +41,8 @@ func portNumber(n int32) uint16 {
 	return uint16(n)
 }
 
-// externalOf reads what only some types of Services have; the API server sees to it that others do not say it.
+// externalOf reads the fields that only some types of Services have; the API server enforces that others do not have
+// them.
 func externalOf(p *problems, o *corev1.Service) (e External) {
 	for _, text := range o.Spec.ExternalIPs {
 		if addr, err := parseAddr(text); err != nil {
@@ -81,10 +83,10 @@ func ingressAddresses(p *problems, list []corev1.LoadBalancerIngress) (out []net
 	return sortedAddrs(out)
 }
 
-// nobody are prefixes that no client is in.
+// nobody contains prefixes that match no client.
 var nobody = []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 32), netip.PrefixFrom(netip.IPv6Unspecified(), 128)}
 
-// sourceRanges: one that cannot be read lets nobody in, so that a slip does not open the Service to all.
+// sourceRanges: an invalid range matches no client, so that a typo does not open the Service to all.
 func sourceRanges(p *problems, texts []string) (out []netip.Prefix) {
 	for _, text := range texts {
 		prefix, err := parsePrefix(text)

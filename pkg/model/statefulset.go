@@ -9,17 +9,17 @@ import (
 	"github.com/wovensdn/woven/api/annotations"
 )
 
-// PodTypeStatefulSet is the PodType of a record that outlives its pod for as
-// long as a StatefulSet will make that pod again.
+// PodTypeStatefulSet is the PodType of a record that outlives its pod for as long as a StatefulSet will recreate that
+// pod.
 const PodTypeStatefulSet = "StatefulSet"
 
-// StatefulSet keeps the addresses of its pods.
+// StatefulSet retains the addresses of its pods.
 type StatefulSet struct {
 	Meta
 	Start    int    // ordinal of the first pod
 	Replicas int    // number of pods
-	Subnet   string // annotation logical_switch of the pods to come
-	Pool     string // annotation ip_pool of the pods to come, if it is a name
+	Subnet   string // annotation logical_switch of the pod template
+	Pool     string // annotation ip_pool of the pod template, if it is a name
 }
 
 // StatefulSetFrom projects a StatefulSet.
@@ -37,12 +37,12 @@ func StatefulSetFrom(o *appsv1.StatefulSet) (StatefulSet, []Problem) {
 	return s, nil
 }
 
-// Makes reports whether the StatefulSet has a pod of this ordinal, or makes it.
+// Makes reports whether the StatefulSet has a pod of this ordinal, or creates it.
 func (s *StatefulSet) Makes(ordinal int) bool {
 	return s.Start <= ordinal && ordinal-s.Start < s.Replicas
 }
 
-// OrdinalOf takes the name of a StatefulSet's pod apart: "<set>-<ordinal>".
+// OrdinalOf splits the name of a StatefulSet's pod: "<set>-<ordinal>".
 func OrdinalOf(pod string) (set string, ordinal int, ok bool) {
 	i := strings.LastIndexByte(pod, '-')
 	if i <= 0 {

@@ -13,7 +13,7 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// GatewayType tells where traffic of a subnet leaves the cluster.
+// GatewayType is where egress traffic of a subnet leaves the cluster.
 type GatewayType string
 
 // The gateway types of a Subnet.
@@ -35,20 +35,20 @@ type Subnet struct {
 	NatOutgoing bool
 	Gateways    Gateways
 	Isolation
-	// LoadBalancers is spec.enableLb: whether the pods reach Services; nil leaves it to the controller's flag.
+	// LoadBalancers is spec.enableLb: whether the pods reach Services; nil means the controller's default.
 	LoadBalancers *bool
-	MTU           int // bytes; 0 for what the tunnels leave
+	MTU           int // bytes; 0 for the maximum inside the tunnels
 	Vlan          string
 	Namespaces    []string
 	DHCP          DHCP
-	// RouterAdvertisement holds what spec.ipv6RAConfigs says; nil if the router advertises nothing.
+	// RouterAdvertisement contains the options of spec.ipv6RAConfigs; nil if the router advertises nothing.
 	RouterAdvertisement map[string]string
 	// NamespaceSelectors are spec.namespaceSelectors as labels.Selector writes them; labels.Parse reads them.
 	NamespaceSelectors []string
 }
 
-// SubnetNetwork is the part of a Subnet that its pods and nodes depend on:
-// changes of other fields do not wake them.
+// SubnetNetwork is the part of a Subnet that its pods and nodes depend on: changes of other fields do not compile them
+// again.
 type SubnetNetwork struct {
 	Name     string
 	Vpc      string
@@ -69,14 +69,12 @@ func (s *Subnet) Network() SubnetNetwork {
 // FieldCIDRBlock is the field of the problems of a Subnet's addresses.
 const FieldCIDRBlock = "spec.cidrBlock"
 
-// minMTUv6 is the least MTU of a link that carries IPv6, in bytes (RFC 8200, 5).
+// minMTUv6 is the minimum MTU of a link that carries IPv6, in bytes (RFC 8200, 5).
 const minMTUv6 = 1280
 
-// SubnetFrom projects a Subnet, with the defaults that its spec leaves open: a
-// CIDR in network form, the first address of the CIDR as gateway, provider
-// "ovn", Vpc "ovn-cluster", in that Vpc a distributed gateway. What the
-// projection cannot do without is checked fatally; a mistake in a feature that
-// stands apart is a problem of that feature alone.
+// SubnetFrom projects a Subnet, with defaults for what its spec omits: a CIDR in network form, the first address of the
+// CIDR as gateway, provider "ovn", Vpc "ovn-cluster", in that Vpc a distributed gateway. Errors in fields that the
+// projection requires are fatal; an error in an independent feature is a problem of that feature alone.
 func SubnetFrom(o *v1.Subnet) (Subnet, []Problem) {
 	p := problems{reason: ReasonSubnetInvalid}
 	spec := &o.Spec
@@ -156,12 +154,12 @@ func (p *problems) cidr(spec *v1.SubnetSpec) Prefixes {
 	return cidr
 }
 
-// gateway is the first address of each family that the spec leaves out.
+// gateway is by default the first address of each IP family.
 func (p *problems) gateway(spec *v1.SubnetSpec, cidr Prefixes) Addrs {
 	const field = "spec.gateway"
 	var gateway Addrs
 	if cidr == (Prefixes{}) && spec.CIDRBlock != "" {
-		return Addrs{} // what is wrong with the CIDR was said already
+		return Addrs{} // the problem of the CIDR is already reported
 	}
 	if spec.Gateway != "" {
 		var err error
@@ -193,7 +191,7 @@ func (p *problems) gatewayOf(addr netip.Addr, prefix netip.Prefix, cidrBlock str
 	return addr
 }
 
-// excluded reads excludeIps and adds the gateways.
+// excluded parses excludeIps and adds the gateways.
 func (p *problems) excluded(spec *v1.SubnetSpec, cidr Prefixes, gateway Addrs) []Range {
 	const field = "spec.excludeIps"
 	if cidr == (Prefixes{}) {
@@ -234,9 +232,8 @@ func (p *problems) selectors(field string, selectors []metav1.LabelSelector) []s
 	return out
 }
 
-// SubnetDefaults returns the Subnet with its defaults spelled out in its spec, and
-// the label of its Vpc, as the controller writes it back; nil when there is nothing to change, and
-// when the spec is wrong: a wrong spec is left as its author wrote it.
+// SubnetDefaults returns the Subnet with its defaults in its spec, and the label of its Vpc, as the controller writes
+// it back; nil if there is nothing to change, and if the spec is invalid: an invalid spec stays as its author wrote it.
 func SubnetDefaults(o *v1.Subnet) *v1.Subnet {
 	s, list := SubnetFrom(o)
 	if Fatal(list) {
@@ -256,7 +253,7 @@ func SubnetDefaults(o *v1.Subnet) *v1.Subnet {
 	if !spec.U2OInterconnection {
 		spec.U2OInterconnectionIP = ""
 	}
-	// For selecting by label; a Vpc whose name is too long for one cannot be selected so.
+	// For label selectors; a Vpc name that is too long for a label is omitted.
 	if len(validation.IsValidLabelValue(s.Vpc)) == 0 {
 		metav1.SetMetaDataLabel(&out.ObjectMeta, annotations.LabelVpc, s.Vpc)
 	}
@@ -266,7 +263,7 @@ func SubnetDefaults(o *v1.Subnet) *v1.Subnet {
 	return out
 }
 
-// RangeTexts writes ranges sorted as texts, as Kube-OVN does: programs that compare the list find it equal.
+// RangeTexts formats ranges sorted as texts, as Kube-OVN does: programs that compare the list find it equal.
 func RangeTexts(ranges []Range) []string {
 	var out []string
 	for _, r := range ranges {

@@ -6,7 +6,7 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// features checks the fields of a Subnet that stand apart from its addresses.
+// features checks the fields of a Subnet that are independent of its addresses.
 func (p *problems) features(spec *v1.SubnetSpec, s Subnet) {
 	p.interconnection(spec, s)
 	for _, text := range spec.Vips {
@@ -16,7 +16,7 @@ func (p *problems) features(spec *v1.SubnetSpec, s Subnet) {
 
 // interconnection checks underlay subnets that are connected to the overlay.
 func (p *problems) interconnection(spec *v1.SubnetSpec, s Subnet) {
-	u2o := spec.U2OInterconnection && spec.Vlan != "" // without a vlan it is set back to false
+	u2o := spec.U2OInterconnection && spec.Vlan != "" // without a vlan it is reset to false
 	if spec.LogicalGateway && u2o {
 		p.warn("spec.logicalGateway", "it is true and so is u2oInterconnection; a subnet has one or the other")
 	}
@@ -35,7 +35,7 @@ func (p *problems) interconnection(spec *v1.SubnetSpec, s Subnet) {
 	}
 }
 
-// inside reads an address that must be a host's in the CIDR.
+// inside parses an address that must be a host address of the CIDR.
 func (p *problems) inside(field, text string, s Subnet) (netip.Addr, bool) {
 	addr, err := parseAddr(text)
 	if err != nil {

@@ -2,21 +2,21 @@ package model
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// PodTypeVirtualMachine is the PodType of a record that outlives its pod for as
-// long as the KubeVirt VM of that name exists.
+// PodTypeVirtualMachine is the PodType of a record that outlives its pod for as long as the KubeVirt VM of that name
+// exists.
 const PodTypeVirtualMachine = "VirtualMachine"
 
 // DefinitionVirtualMachine is the name of KubeVirt's definition of VirtualMachines.
 const DefinitionVirtualMachine = "virtualmachines.kubevirt.io"
 
-// Definition is that of a kind which a cluster need not have. Where there is one
-// whose objects are not all known yet, nothing may be concluded from their absence.
+// Definition is the definition of an optional kind. While not all of its objects are known yet, nothing may be
+// concluded from their absence.
 type Definition struct {
 	Meta
 	Followed bool // all objects of the kind are known
 }
 
-// VirtualMachine keeps the addresses of the pods that run it.
+// VirtualMachine retains the addresses of the pods that run it.
 type VirtualMachine struct{ Meta }
 
 // VirtualMachineFrom projects a VM.
@@ -24,8 +24,7 @@ func VirtualMachineFrom(o *metav1.PartialObjectMetadata) (VirtualMachine, []Prob
 	return VirtualMachine{Meta: metaOf(o)}, nil
 }
 
-// AddressOwner is what the record of a pod's address says of the workload that the
-// address outlives the pod for.
+// AddressOwner returns the workload that retains the pod's address beyond the pod, as in the record.
 func (p *Pod) AddressOwner() (podType, ownerUID string) {
 	switch {
 	case p.VM != "":

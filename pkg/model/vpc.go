@@ -6,14 +6,13 @@ import (
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// DefaultVpc is the name of the Vpc that holds the node network and every
-// subnet and namespace that names no other.
+// DefaultVpc is the name of the Vpc that contains the node network and every subnet and namespace that names no other.
 const DefaultVpc = "ovn-cluster"
 
 // Vpc is a logical router.
 type Vpc struct {
 	Meta
-	Default       bool // the Vpc that holds the node network
+	Default       bool // the Vpc that contains the node network
 	DefaultSubnet string
 	Namespaces    []string
 }
