@@ -2,8 +2,8 @@ package world
 
 import "github.com/wovensdn/woven/pkg/model"
 
-// SetContested says why a record of addresses does not have them; an empty cause says that it has
-// them. It returns the owners that this wakes, and whether it changed anything.
+// SetContested records why an IP object does not have its addresses; an empty cause means that it has them. It returns
+// the owners that this wakes, and whether the cause has changed.
 func (w *World) SetContested(record model.Ref, cause string) (woken []model.Ref, changed bool) {
 	if w.contested[record] == cause {
 		return nil, false
@@ -19,8 +19,8 @@ func (w *World) SetContested(record model.Ref, cause string) (woken []model.Ref,
 // ContestedBy is [View.Contested] without recording the read.
 func (w *World) ContestedBy(record model.Ref) string { return w.contested[record] }
 
-// Contested reads why a record of addresses does not have them: another record has them. It is
-// empty for a record that has them.
+// Contested reads why an IP object does not have its addresses: another one has them. It is empty for an IP object that
+// has them.
 func (v *View) Contested(record model.Ref) string {
 	v.reads = append(v.reads, dep{kind: record.Kind, key: KeyOf(record)})
 	return v.w.contested[record]

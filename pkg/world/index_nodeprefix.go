@@ -8,23 +8,23 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// indexWithin is read for the nodes that have an address in some prefixes.
+// indexWithin is the index of the nodes with an address in given prefixes.
 const indexWithin = "within"
 
-// within knows which prefixes are asked for, so that a node's new address wakes
-// those alone whom it concerns.
-type within struct {
-	asked   map[string]model.Prefixes
+// nodePrefixes records the prefixes that are read, so that a node's new address wakes only the readers of prefixes that
+// contain it.
+type nodePrefixes struct {
+	read    map[string]model.Prefixes
 	readers *readers
 }
 
-func newWithin(w *World) *within {
-	s := &within{asked: map[string]model.Prefixes{}, readers: &w.readers}
+func newNodePrefixes(w *World) *nodePrefixes {
+	s := &nodePrefixes{read: map[string]model.Prefixes{}, readers: &w.readers}
 	w.Nodes.listeners = append(w.Nodes.listeners, s.node)
 	return s
 }
 
-func (s *within) node(_ Key, old, now *model.Node) []model.Ref {
+func (s *nodePrefixes) node(_ Key, old, now *model.Node) []model.Ref {
 	var before, after []netip.Addr
 	if old != nil {
 		before = old.InternalIPs
@@ -36,29 +36,29 @@ func (s *within) node(_ Key, old, now *model.Node) []model.Ref {
 		return nil
 	}
 	var woken []model.Ref
-	for key, prefixes := range s.asked {
+	for key, prefixes := range s.read {
 		readers := s.readers.of(dep{model.KindNode, indexWithin, Key{Name: key}})
 		if len(readers) == 0 {
-			delete(s.asked, key)
-		} else if holdsAny(prefixes, before) || holdsAny(prefixes, after) {
+			delete(s.read, key)
+		} else if containAny(prefixes, before) || containAny(prefixes, after) {
 			woken = append(woken, readers...)
 		}
 	}
 	return woken
 }
 
-func holdsAny(p model.Prefixes, addrs []netip.Addr) bool {
+func containAny(p model.Prefixes, addrs []netip.Addr) bool {
 	return slices.ContainsFunc(addrs, func(a netip.Addr) bool { return p.V4.Contains(a) || p.V6.Contains(a) })
 }
 
 // NodesWithin lists the nodes that have an InternalIP in one of the prefixes, by name.
 func (v *View) NodesWithin(p model.Prefixes) []*model.Node {
 	key := model.PrefixesText(p)
-	v.w.within.asked[key] = p
+	v.w.nodePrefixes.read[key] = p
 	v.reads = append(v.reads, dep{model.KindNode, indexWithin, Key{Name: key}})
 	var out []*model.Node
 	for _, n := range v.w.Nodes.All() {
-		if holdsAny(p, n.InternalIPs) {
+		if containAny(p, n.InternalIPs) {
 			out = append(out, n)
 		}
 	}

@@ -10,11 +10,11 @@ import (
 	"github.com/wovensdn/woven/pkg/selector"
 )
 
-// indexSelected is read for the subnets whose namespaceSelectors select a namespace.
+// indexSelected is the index of the subnets whose namespaceSelectors select a namespace.
 const indexSelected = "selected"
 
-// selection knows which subnets select which namespaces, by label. A change of
-// either wakes the readers of just the namespaces that were won or lost.
+// selection records which subnets select which namespaces by label. A change of a subnet or a namespace wakes only the
+// readers of the namespaces that are newly, or no longer, selected.
 type selection struct {
 	index   *selector.Index // ids are subnet and number of the selector, objects are namespaces
 	readers *readers
@@ -39,7 +39,7 @@ func (s *selection) subnet(key Key, old, now *model.Subnet) []model.Ref {
 	for i, text := range after {
 		parsed, err := labels.Parse(text)
 		if err != nil {
-			parsed = labels.Nothing() // not the text that model writes
+			parsed = labels.Nothing() // model validates selectors
 		}
 		woken = append(woken, s.wake(s.index.SetSelector(selectorID(key.Name, i), parsed))...)
 	}

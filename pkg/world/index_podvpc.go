@@ -7,11 +7,11 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// indexPodVpcs is read for the Vpcs in which a namespace has pods.
+// indexPodVpcs is the index of the Vpcs in which a namespace has pods.
 const indexPodVpcs = "podvpcs"
 
-// podVpcs counts the NICs of each namespace's pods by Vpc, so that whoever asks where a
-// namespace's pods are does not have to read every pod.
+// podVpcs counts the NICs of each namespace's pods by Vpc, so that an owner can read the Vpcs of a namespace's pods
+// without reading every pod.
 type podVpcs struct {
 	w     *World
 	count map[string]map[string]int // by namespace, then by Vpc
@@ -36,12 +36,12 @@ func (p *podVpcs) ip(_ Key, old, now *model.IP) (woken []model.Ref) {
 			woken = append(woken, p.add(ip, s.Vpc, n)...)
 		}
 	}
-	count(now, 1) // first, so that a move within a Vpc wakes nobody
+	count(now, 1) // first, so that a move within a Vpc wakes no owner
 	count(old, -1)
 	return woken
 }
 
-// subnet moves the NICs that are counted already.
+// subnet counts the NICs of a subnet anew when its Vpc changes.
 func (p *podVpcs) subnet(key Key, old, now *model.Subnet) (woken []model.Ref) {
 	if old != nil && now != nil && old.Vpc == now.Vpc {
 		return nil
@@ -58,10 +58,10 @@ func (p *podVpcs) subnet(key Key, old, now *model.Subnet) (woken []model.Ref) {
 	return woken
 }
 
-// add wakes the readers when the first NIC comes or the last one goes.
+// add wakes the readers when the first NIC is added or the last one is removed.
 func (p *podVpcs) add(ip *model.IP, vpc string, n int) []model.Ref {
 	if ip.Namespace == "" {
-		return nil // of a node
+		return nil // the record of a node
 	}
 	in := p.count[ip.Namespace]
 	if in == nil {

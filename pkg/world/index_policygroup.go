@@ -11,17 +11,17 @@ import (
 	"github.com/wovensdn/woven/pkg/selector"
 )
 
-// What is read of groups.
+// Indexes of groups.
 const (
-	indexGroups  = "groups"  // of a pod: the selections that it is in
-	indexNumbers = "numbers" // of a selection by a port's name: what the name means
+	indexGroups  = "groups"  // the selections that contain a pod
+	indexNumbers = "numbers" // the port numbers of a selection with a named port
 )
 
-// groups knows which selections of policies which pods are in. A change of a
-// pod, a namespace or a policy wakes just the pods that were won or lost.
+// groups records which selections of policies contain which pods. A change of a pod, a namespace or a policy wakes only
+// the pods that enter or leave a selection.
 //
-// Each namespace that is selected at all has an index of its own: a pod is
-// compared with groups that are about its namespace, a group with the pods there.
+// Each namespace that a group selects has its own index: a pod is compared only with the groups that select its
+// namespace, a group only with the pods there.
 type groups struct {
 	w          *World
 	groups     map[model.Group]*group
@@ -33,7 +33,7 @@ type groups struct {
 
 type set[T comparable] = map[T]struct{}
 
-// podIndex is about the pods of one namespace: ids are keys of groups, objects are names of pods.
+// podIndex is the index of one namespace: ids are keys of groups, objects are names of pods.
 type podIndex struct {
 	*selector.Index
 	namespace string
@@ -47,11 +47,11 @@ type group struct {
 	selections map[model.Selection]*selected
 }
 
-// selected is what is known of a selection.
+// selected is the state of a selection.
 type selected struct {
-	policies int            // that speak of it
-	number   map[Key]uint16 // what a named port means, by pod
-	pods     map[uint16]int // that mean a number
+	policies int            // number of policies that use it
+	number   map[Key]uint16 // number of the named port, by pod
+	pods     map[uint16]int // number of pods, by port number
 }
 
 func newGroups(w *World) *groups {
@@ -67,7 +67,7 @@ func newGroups(w *World) *groups {
 	return g
 }
 
-// policy has its selections counted.
+// policy counts the uses of each selection.
 func (x *groups) policy(_ Key, old, now *model.Policy) (woken []model.Ref) {
 	var before, after []model.Selection
 	if old != nil {
@@ -78,18 +78,18 @@ func (x *groups) policy(_ Key, old, now *model.Policy) (woken []model.Ref) {
 	}
 	for _, s := range after {
 		if !slices.Contains(before, s) {
-			woken = append(woken, x.ask(s)...)
+			woken = append(woken, x.addSelection(s)...)
 		}
 	}
 	for _, s := range before {
 		if !slices.Contains(after, s) {
-			woken = append(woken, x.drop(s)...)
+			woken = append(woken, x.dropSelection(s)...)
 		}
 	}
 	return woken
 }
 
-func (x *groups) ask(s model.Selection) (woken []model.Ref) {
+func (x *groups) addSelection(s model.Selection) (woken []model.Ref) {
 	g, ok := x.groups[s.Group]
 	if !ok {
 		g = x.add(s.Group)
@@ -102,14 +102,14 @@ func (x *groups) ask(s model.Selection) (woken []model.Ref) {
 	g.selections[s] = sel
 	for _, key := range x.members(g) {
 		if pod, ok := x.w.Pods.Get(key); ok {
-			sel.mean(key, pod.NumberOf(s.Port))
+			sel.setNumber(key, pod.NumberOf(s.Port))
 		}
 		woken = append(woken, x.readers(indexGroups, key)...)
 	}
 	return append(woken, x.readers(indexNumbers, Key{Name: s.Key()})...)
 }
 
-func (x *groups) drop(s model.Selection) (woken []model.Ref) {
+func (x *groups) dropSelection(s model.Selection) (woken []model.Ref) {
 	g := x.groups[s.Group]
 	g.selections[s].policies--
 	if g.selections[s].policies > 0 {
@@ -125,7 +125,7 @@ func (x *groups) drop(s model.Selection) (woken []model.Ref) {
 	return append(woken, x.readers(indexNumbers, Key{Name: s.Key()})...)
 }
 
-// add makes a group known where it is about.
+// add adds a group to the indexes of the namespaces that it selects.
 func (x *groups) add(of model.Group) *group {
 	g := &group{Group: of, key: of.Key(), selector: parsed(of.Pods), selections: map[model.Selection]*selected{}}
 	x.groups[of], x.byKey[g.key] = g, g
@@ -154,12 +154,12 @@ func (x *groups) remove(g *group) {
 func parsed(text string) labels.Selector {
 	s, err := labels.Parse(text)
 	if err != nil {
-		return labels.Nothing() // not the text that model writes
+		return labels.Nothing() // model validates selectors
 	}
 	return s
 }
 
-// enter has a group be about a namespace.
+// enter adds a group to the index of a namespace.
 func (x *groups) enter(namespace string, g *group) []model.Ref {
 	index := x.indexes[namespace]
 	if index == nil {
@@ -172,19 +172,19 @@ func (x *groups) enter(namespace string, g *group) []model.Ref {
 		}
 	}
 	index.groups++
-	return x.follow(index, index.SetSelector(g.key, g.selector))
+	return x.wake(index, index.SetSelector(g.key, g.selector))
 }
 
 func (x *groups) leave(namespace string, g *group) []model.Ref {
 	index := x.indexes[namespace]
-	woken := x.follow(index, index.DeleteSelector(g.key))
+	woken := x.wake(index, index.DeleteSelector(g.key))
 	if index.groups--; index.groups == 0 {
 		delete(x.indexes, namespace)
 	}
 	return woken
 }
 
-// namespace has groups be about it as its labels say.
+// namespace adds and removes the groups that select it by label.
 func (x *groups) namespace(key Key, _, now *model.Namespace) (woken []model.Ref) {
 	name := key.Name
 	var d selector.Delta
@@ -220,35 +220,35 @@ func (x *groups) pod(key Key, old, now *model.Pod) []model.Ref {
 		return nil
 	}
 	if now == nil {
-		return x.follow(index, index.DeleteObject(key.Name))
+		return x.wake(index, index.DeleteObject(key.Name))
 	}
-	woken := x.follow(index, index.SetObject(key.Name, now.Labels))
+	woken := x.wake(index, index.SetObject(key.Name, now.Labels))
 	if old != nil && !slices.Equal(old.Ports, now.Ports) {
 		for _, id := range index.Selectors(key.Name) {
-			woken = append(woken, x.mean(x.byKey[id], key, now)...)
+			woken = append(woken, x.updateNumbers(x.byKey[id], key, now)...)
 		}
 	}
 	return woken
 }
 
-// follow wakes the pods that groups have won or lost, and the readers of what names of ports mean.
-func (x *groups) follow(in *podIndex, d selector.Delta) (woken []model.Ref) {
+// wake returns the readers of the pods that enter or leave groups, and the readers of changed port numbers.
+func (x *groups) wake(in *podIndex, d selector.Delta) (woken []model.Ref) {
 	for _, m := range d.Added {
 		key := Key{in.namespace, m.Object}
 		pod, _ := x.w.Pods.Get(key)
-		woken = append(woken, x.mean(x.byKey[m.Selector], key, pod)...)
+		woken = append(woken, x.updateNumbers(x.byKey[m.Selector], key, pod)...)
 		woken = append(woken, x.readers(indexGroups, key)...)
 	}
 	for _, m := range d.Removed {
 		key := Key{in.namespace, m.Object}
-		woken = append(woken, x.mean(x.byKey[m.Selector], key, nil)...)
+		woken = append(woken, x.updateNumbers(x.byKey[m.Selector], key, nil)...)
 		woken = append(woken, x.readers(indexGroups, key)...)
 	}
 	return woken
 }
 
-// mean notes what names of ports mean for a pod that is in a group; nil for one that is not any more.
-func (x *groups) mean(g *group, key Key, pod *model.Pod) (woken []model.Ref) {
+// updateNumbers records the numbers of named ports of a pod in a group; pod is nil if it has left the group.
+func (x *groups) updateNumbers(g *group, key Key, pod *model.Pod) (woken []model.Ref) {
 	for s, sel := range g.selections {
 		var number uint16
 		if s.Port.Name == "" {
@@ -257,15 +257,16 @@ func (x *groups) mean(g *group, key Key, pod *model.Pod) (woken []model.Ref) {
 		if pod != nil {
 			number = pod.NumberOf(s.Port)
 		}
-		if sel.mean(key, number) {
+		if sel.setNumber(key, number) {
 			woken = append(woken, x.readers(indexNumbers, Key{Name: s.Key()})...)
 		}
 	}
 	return woken
 }
 
-// mean tells whether a number has come or gone by what it means for this pod.
-func (s *selected) mean(pod Key, number uint16) (changed bool) {
+// setNumber records the number of the named port for a pod; 0 means none. It reports whether the set of numbers of all
+// pods has changed.
+func (s *selected) setNumber(pod Key, number uint16) (changed bool) {
 	old := s.number[pod]
 	if old == number {
 		return false
@@ -287,11 +288,11 @@ func (s *selected) mean(pod Key, number uint16) (changed bool) {
 
 // members lists the keys of the pods in a group.
 func (x *groups) members(g *group) (keys []Key) {
-	about := []string{g.Namespace}
+	namespaces := []string{g.Namespace}
 	if g.Namespace == "" {
-		about = x.namespaces.Objects(g.key)
+		namespaces = x.namespaces.Objects(g.key)
 	}
-	for _, namespace := range about {
+	for _, namespace := range namespaces {
 		if index := x.indexes[namespace]; index != nil {
 			for _, name := range index.Objects(g.key) {
 				keys = append(keys, Key{namespace, name})
@@ -305,8 +306,8 @@ func (x *groups) readers(index string, key Key) []model.Ref {
 	return x.w.readers.of(dep{model.KindPod, index, key})
 }
 
-// Selections lists what policies speak of that a pod is in, sorted. Of those with
-// a port's name also such as the pod has no such port for.
+// Selections lists the selections of policies that contain a pod, sorted. A selection with a named port may contain
+// pods without such a port.
 func (v *View) Selections(namespace, pod string) (out []model.Selection) {
 	v.reads = append(v.reads, dep{model.KindPod, indexGroups, Key{namespace, pod}})
 	index := v.w.groups.indexes[namespace]
@@ -320,7 +321,7 @@ func (v *View) Selections(namespace, pod string) (out []model.Selection) {
 	return out
 }
 
-// Numbers lists what the port's name of a selection means for its pods, sorted.
+// Numbers lists the numbers of a selection's named port in its pods, sorted.
 func (v *View) Numbers(s model.Selection) []uint16 {
 	v.reads = append(v.reads, dep{model.KindPod, indexNumbers, Key{Name: s.Key()}})
 	g := v.w.groups.groups[s.Group]

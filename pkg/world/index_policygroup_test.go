@@ -12,38 +12,37 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// crowd is a small world in which everybody reads all that groups say, beside a
-// naive account of it.
-type crowd struct {
+// groupModel is a small world with readers of all groups and numbers, which are compared with a naive computation.
+type groupModel struct {
 	*World
-	selections []model.Selection // all that policies may speak of
+	selections []model.Selection // all that policies may have
 	readers    map[model.Ref]func(*View) any
-	seen       map[model.Ref]any
+	seen       map[model.Ref]any // the last read of each reader
 }
 
 var (
-	crowdNamespaces = []string{"a", "b", "c"}
-	crowdPods       = []string{"p", "q", "r", "s"}
-	crowdSelectors  = []string{"", "app=x", "app in (x,y)", "app,tier!=t", "!tier", "app notin (x)"}
-	crowdLabels     = []map[string]string{nil, {"app": "x"}, {"app": "y"}, {"app": "x", "tier": "t"}, {"tier": "u"}}
-	crowdPorts      = []model.NamedPort{{}, {Protocol: model.TCP, Name: "http"}, {Protocol: model.UDP, Name: "dns"}}
+	groupNamespaces = []string{"a", "b", "c"}
+	groupPods       = []string{"p", "q", "r", "s"}
+	groupSelectors  = []string{"", "app=x", "app in (x,y)", "app,tier!=t", "!tier", "app notin (x)"}
+	groupLabels     = []map[string]string{nil, {"app": "x"}, {"app": "y"}, {"app": "x", "tier": "t"}, {"tier": "u"}}
+	groupPorts      = []model.NamedPort{{}, {Protocol: model.TCP, Name: "http"}, {Protocol: model.UDP, Name: "dns"}}
 )
 
-func newCrowd() *crowd {
-	c := &crowd{World: New(), readers: map[model.Ref]func(*View) any{}, seen: map[model.Ref]any{}}
-	for _, pods := range crowdSelectors {
+func newGroupModel() *groupModel {
+	c := &groupModel{World: New(), readers: map[model.Ref]func(*View) any{}, seen: map[model.Ref]any{}}
+	for _, pods := range groupSelectors {
 		groups := []model.Group{{Namespace: "a", Pods: pods}, {Namespace: "b", Pods: pods}}
-		for _, namespaces := range crowdSelectors {
+		for _, namespaces := range groupSelectors {
 			groups = append(groups, model.Group{Namespaces: namespaces, Pods: pods})
 		}
 		for _, g := range groups {
-			for _, port := range crowdPorts {
+			for _, port := range groupPorts {
 				c.selections = append(c.selections, model.Selection{Group: g, Port: port})
 			}
 		}
 	}
-	for _, namespace := range crowdNamespaces {
-		for _, pod := range crowdPods {
+	for _, namespace := range groupNamespaces {
+		for _, pod := range groupPods {
 			c.readers[model.Ref{Kind: "reader of groups", Namespace: namespace, Name: pod}] = func(v *View) any { return v.Selections(namespace, pod) }
 		}
 	}
@@ -55,8 +54,8 @@ func newCrowd() *crowd {
 	return c
 }
 
-// selects is what a group's words mean.
-func (c *crowd) selects(g model.Group, pod *model.Pod) bool {
+// selects reports whether a group selects a pod, by definition.
+func (c *groupModel) selects(g model.Group, pod *model.Pod) bool {
 	if g.Namespace != "" {
 		return g.Namespace == pod.Namespace && matches(g.Pods, pod.Labels)
 	}
@@ -65,12 +64,12 @@ func (c *crowd) selects(g model.Group, pod *model.Pod) bool {
 }
 
 func matches(text string, set map[string]string) bool {
-	return crowdParsed[text].Matches(labels.Set(set))
+	return groupParsed[text].Matches(labels.Set(set))
 }
 
-var crowdParsed = func() map[string]labels.Selector {
+var groupParsed = func() map[string]labels.Selector {
 	out := map[string]labels.Selector{}
-	for _, text := range crowdSelectors {
+	for _, text := range groupSelectors {
 		s, err := labels.Parse(text)
 		if err != nil {
 			panic(err)
@@ -80,13 +79,13 @@ var crowdParsed = func() map[string]labels.Selector {
 	return out
 }()
 
-// expected is what each reader shall see, computed from nothing.
-func (c *crowd) expected() map[model.Ref]any {
-	asked := map[model.Selection]bool{}
+// expected is the expected read of each reader, computed from the objects.
+func (c *groupModel) expected() map[model.Ref]any {
+	used := map[model.Selection]bool{}
 	for _, table := range c.Policies {
 		for _, p := range table.All() {
 			for _, s := range p.Selections() {
-				asked[s] = true
+				used[s] = true
 			}
 		}
 	}
@@ -101,7 +100,7 @@ func (c *crowd) expected() map[model.Ref]any {
 	}
 	for _, pod := range c.Pods.All() {
 		var in []model.Selection
-		for s := range asked {
+		for s := range used {
 			if !c.selects(s.Group, pod) {
 				continue
 			}
@@ -120,27 +119,26 @@ func (c *crowd) expected() map[model.Ref]any {
 	return out
 }
 
-// look compares what readers see with what they shall see, and who was woken with
-// whom it concerns. Who reads what a name means may also be woken where it has begun or
-// ceased to matter: that is the policy itself.
-func (c *crowd) look(t *rapid.T, woken []model.Ref, changed []model.Selection) {
-	begun := map[model.Ref]bool{}
+// look compares the reads with the expected ones, and the woken readers with those whose reads have changed. A reader
+// of numbers may also be woken when a policy starts or stops to use the selection.
+func (c *groupModel) look(t *rapid.T, woken []model.Ref, changed []model.Selection) {
+	mayWake := map[model.Ref]bool{}
 	for _, s := range changed {
-		begun[model.Ref{Kind: "reader of numbers", Name: s.Key()}] = true
+		mayWake[model.Ref{Kind: "reader of numbers", Name: s.Key()}] = true
 	}
 	expected := c.expected()
 	for _, ref := range slices.SortedFunc(maps.Keys(c.readers), model.Ref.Compare) {
 		var now any
 		c.Read(ref, func(v *View) { now = c.readers[ref](v) })
 		if !same(expected[ref], now) {
-			t.Fatalf("%v sees %v in place of %v", ref, now, expected[ref])
+			t.Fatalf("%v reads %v, want %v", ref, now, expected[ref])
 		}
 		differs := c.seen[ref] != nil && !same(c.seen[ref], now)
 		switch is := slices.Contains(woken, ref); {
 		case differs && !is:
-			t.Fatalf("%v was not woken, but sees %v in place of %v", ref, now, c.seen[ref])
-		case is && !differs && !begun[ref]:
-			t.Fatalf("%v was woken, but sees %v as before", ref, now)
+			t.Fatalf("%v was not woken, but its read has changed to %v from %v", ref, now, c.seen[ref])
+		case is && !differs && !mayWake[ref]:
+			t.Fatalf("%v was woken, but still reads %v", ref, now)
 		}
 		c.seen[ref] = now
 	}
@@ -160,11 +158,11 @@ func same(a, b any) bool {
 }
 
 func drawGroup(t *rapid.T) model.Group {
-	g := model.Group{Pods: rapid.SampledFrom(crowdSelectors).Draw(t, "pods")}
+	g := model.Group{Pods: rapid.SampledFrom(groupSelectors).Draw(t, "pods")}
 	if rapid.Bool().Draw(t, "by name") {
-		g.Namespace = rapid.SampledFrom(crowdNamespaces[:2]).Draw(t, "namespace")
+		g.Namespace = rapid.SampledFrom(groupNamespaces[:2]).Draw(t, "namespace")
 	} else {
-		g.Namespaces = rapid.SampledFrom(crowdSelectors).Draw(t, "namespaces")
+		g.Namespaces = rapid.SampledFrom(groupSelectors).Draw(t, "namespaces")
 	}
 	return g
 }
@@ -173,7 +171,7 @@ func drawPolicy(t *rapid.T, name string) *model.Policy {
 	p := &model.Policy{Meta: model.Meta{Name: name}, Kind: model.KindClusterNetworkPolicy, Subject: drawGroup(t)}
 	for range rapid.IntRange(0, 2).Draw(t, "rules") {
 		rule := model.PolicyRule{Groups: []model.Group{drawGroup(t)}}
-		if port := rapid.SampledFrom(crowdPorts).Draw(t, "port"); port.Name != "" {
+		if port := rapid.SampledFrom(groupPorts).Draw(t, "port"); port.Name != "" {
 			rule.Ports = []model.PolicyPort{{Protocol: port.Protocol, Name: port.Name}}
 		}
 		if rapid.Bool().Draw(t, "ingress") {
@@ -186,8 +184,8 @@ func drawPolicy(t *rapid.T, name string) *model.Policy {
 }
 
 func drawPod(t *rapid.T, namespace, name string) *model.Pod {
-	pod := &model.Pod{Meta: model.Meta{Namespace: namespace, Name: name}, Labels: rapid.SampledFrom(crowdLabels).Draw(t, "labels")}
-	for _, port := range crowdPorts[1:] {
+	pod := &model.Pod{Meta: model.Meta{Namespace: namespace, Name: name}, Labels: rapid.SampledFrom(groupLabels).Draw(t, "labels")}
+	for _, port := range groupPorts[1:] {
 		if number := rapid.SampledFrom([]uint16{0, 80, 81}).Draw(t, port.Name); number != 0 {
 			pod.Ports = append(pod.Ports, model.PolicyPort{Protocol: port.Protocol, Name: port.Name, First: number, Last: number})
 		}
@@ -195,16 +193,15 @@ func drawPod(t *rapid.T, namespace, name string) *model.Pod {
 	return pod
 }
 
-// TestGroups: whatever comes, changes and goes, in whatever order: groups hold whom
-// their selectors select, names of ports mean what pods say, and those are woken whose
-// groups or numbers changed, and nobody else.
+// After any order of creations, changes and deletions, groups contain the pods that their selectors select, named ports
+// have the numbers of the pods, and exactly the readers whose groups or numbers changed are woken.
 func TestGroups(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := newCrowd()
+		c := newGroupModel()
 		c.look(t, nil, nil)
 		t.Repeat(map[string]func(*rapid.T){
 			"pod": func(t *rapid.T) {
-				namespace, name := rapid.SampledFrom(crowdNamespaces).Draw(t, "in"), rapid.SampledFrom(crowdPods).Draw(t, "name")
+				namespace, name := rapid.SampledFrom(groupNamespaces).Draw(t, "in"), rapid.SampledFrom(groupPods).Draw(t, "name")
 				if rapid.IntRange(0, 3).Draw(t, "gone") == 0 {
 					c.look(t, c.Pods.Delete(Key{namespace, name}), nil)
 					return
@@ -212,12 +209,12 @@ func TestGroups(t *testing.T) {
 				c.look(t, c.Pods.Set(drawPod(t, namespace, name)), nil)
 			},
 			"namespace": func(t *rapid.T) {
-				name := rapid.SampledFrom(crowdNamespaces).Draw(t, "name")
+				name := rapid.SampledFrom(groupNamespaces).Draw(t, "name")
 				if rapid.IntRange(0, 3).Draw(t, "gone") == 0 {
 					c.look(t, c.Namespaces.Delete(Key{Name: name}), nil)
 					return
 				}
-				now := &model.Namespace{Meta: model.Meta{Name: name}, Labels: rapid.SampledFrom(crowdLabels).Draw(t, "labels")}
+				now := &model.Namespace{Meta: model.Meta{Name: name}, Labels: rapid.SampledFrom(groupLabels).Draw(t, "labels")}
 				c.look(t, c.Namespaces.Set(now), nil)
 			},
 			"policy": func(t *rapid.T) {
@@ -238,8 +235,8 @@ func TestGroups(t *testing.T) {
 	})
 }
 
-// empty tells whether nothing is kept when nobody asks any more.
-func (c *crowd) empty(t *rapid.T) {
+// empty fails the test if state is left without policies.
+func (c *groupModel) empty(t *rapid.T) {
 	for _, name := range []string{"k", "l", "m"} {
 		c.Policies[model.KindClusterNetworkPolicy].Delete(Key{Name: name})
 	}

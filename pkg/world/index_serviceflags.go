@@ -2,13 +2,13 @@ package world
 
 import "github.com/wovensdn/woven/pkg/model"
 
-// What is read for whether any Service is of a kind.
+// Indexes of whether any Service has a property.
 const (
-	indexTimed = "timed" // has a timeout of affinity that OVN is to keep
-	indexLocal = "local" // is led by nodes to their own backends
+	indexTimed = "timed" // a session affinity timeout that OVN implements
+	indexLocal = "local" // externalTrafficPolicy: Local
 )
 
-// anyService counts the Services of a kind, so that only the first and the last of them wake a reader.
+// anyService counts the Services with a property, so that only the first and the last of them wake a reader.
 type anyService struct {
 	index   string
 	is      func(*model.Service) bool
@@ -36,13 +36,14 @@ func (a *anyService) service(_ Key, old, now *model.Service) []model.Ref {
 	return a.readers.of(dep{model.KindService, a.index, Key{}})
 }
 
-func (a *anyService) there(v *View) bool {
+func (a *anyService) exists(v *View) bool {
 	v.reads = append(v.reads, dep{model.KindService, a.index, Key{}})
 	return a.count > 0
 }
 
-// AffinityTimeouts tells whether any Service has a timeout of affinity that OVN is to keep.
-func (v *View) AffinityTimeouts() bool { return v.w.timed.there(v) }
+// AffinityTimeouts reports whether any Service has a session affinity timeout that OVN implements.
+func (v *View) AffinityTimeouts() bool { return v.w.timed.exists(v) }
 
-// LocalServices tells whether nodes lead what comes to any Service from outside to their own backends.
-func (v *View) LocalServices() bool { return v.w.local.there(v) }
+// LocalServices reports whether any Service has externalTrafficPolicy: Local, so that nodes forward traffic from
+// outside only to their own backends.
+func (v *View) LocalServices() bool { return v.w.local.exists(v) }

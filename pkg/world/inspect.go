@@ -7,8 +7,8 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// text names a read: "Subnet//ovn-default", "Subnet//ovn-default (network)" for a facet of it or
-// for a bucket of an index.
+// text is a read as text: "Subnet//ovn-default" for an object, "Subnet//ovn-default (network)" for a facet of it or a
+// bucket of an index.
 func (d dep) text() string {
 	text := d.key.Ref(d.kind).String()
 	if d.index != "" {
@@ -20,7 +20,7 @@ func (d dep) text() string {
 // Kinds lists the kinds that have a table, ordered.
 func (w *World) Kinds() []model.Kind { return slices.Sorted(maps.Keys(w.tables)) }
 
-// Reads lists what an owner has read, in the order of its reads.
+// Reads lists the reads of an owner, in their order.
 func (w *World) Reads(owner model.Ref) []string {
 	out := []string{}
 	for _, d := range w.readers.byOwner[owner] {
@@ -40,7 +40,7 @@ func (w *World) ReadersOf(object model.Ref) (readers []model.Ref) {
 	return sortedUnique(readers)
 }
 
-// Readerships counts the readers of everything that is read.
+// Readerships returns the number of readers of each read.
 func (w *World) Readerships() map[string]int {
 	out := make(map[string]int, len(w.readers.byDep))
 	for d, set := range w.readers.byDep {

@@ -6,16 +6,16 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Key names an object in its table, and a bucket of an index.
+// Key is the key of an object in its table, or of a bucket in an index.
 type Key struct {
 	Namespace string // empty for cluster-scoped kinds
 	Name      string
 }
 
-// KeyOf is the key of an object in its table.
+// KeyOf returns the key of an object in its table.
 func KeyOf(ref model.Ref) Key { return Key{Namespace: ref.Namespace, Name: ref.Name} }
 
-// Ref names the object of a kind that has this key.
+// Ref returns the reference of the object of a kind with this key.
 func (k Key) Ref(kind model.Kind) model.Ref {
 	return model.Ref{Kind: kind, Namespace: k.Namespace, Name: k.Name}
 }
@@ -25,7 +25,7 @@ func (k Key) Compare(o Key) int {
 	return cmp.Or(cmp.Compare(k.Namespace, o.Namespace), cmp.Compare(k.Name, o.Name))
 }
 
-// String gives "namespace/name", or the name alone for cluster-scoped kinds, as kubectl users write it.
+// String returns "namespace/name", or only the name for cluster-scoped kinds.
 func (k Key) String() string {
 	if k.Namespace == "" {
 		return k.Name

@@ -6,16 +6,15 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// dep is something that can be read: an object (index empty), a facet of one,
-// or a bucket of an index.
+// dep is a dependency: an object (index empty), a facet of one, or a bucket of an index.
 type dep struct {
 	kind  model.Kind
 	index string
 	key   Key
 }
 
-// readers is the dependency graph in both directions. Most dependencies have
-// one reader (a pod and its own address), so that one is stored without a map.
+// readers is the dependency graph in both directions. Most dependencies have one reader (a pod and its own address), so
+// a single reader is stored without a map.
 type readers struct {
 	byOwner map[model.Ref][]dep
 	byDep   map[dep]*readerSet
@@ -53,7 +52,7 @@ func (r *readers) set(owner model.Ref, reads []dep) {
 	r.byOwner[owner] = slices.Clip(reads)
 }
 
-// unique drops repeated reads and keeps their order; owners read little.
+// unique removes repeated reads and keeps the order. It is quadratic: owners have few reads.
 func unique(reads []dep) []dep {
 	out := reads[:0]
 	for _, d := range reads {

@@ -9,37 +9,37 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// Table holds the objects of one kind.
+// Table contains the objects of one kind.
 type Table[T any] struct {
 	kind    model.Kind
 	objects map[Key]*T
-	invalid map[Key]bool // exists, but its present state cannot be used
+	invalid map[Key]bool // exists, but its present state is invalid
 	meta    func(*T) *model.Meta
 	indexes []Index[T]
 	buckets []map[Key]map[Key]struct{} // by index: bucket -> keys
 	facets  []facet[T]
-	// listeners keep the indexes that are wider than one table. They run on each change and return whom it wakes.
+	// listeners update the indexes over several tables. They run on each change and return the owners that it wakes.
 	listeners []Listener[T]
-	// appliers run on the changes that [World.Apply] makes.
+	// appliers run on the changes of [World.Apply].
 	appliers []Listener[T]
 	readers  *readers
 }
 
-// Listener is called with a change of an object: old is nil when the object is new, now when it is gone. It returns
-// the owners that the change wakes besides the readers of the object.
+// Listener is called with a change of an object: old is nil if the object is new, now if it is deleted. It returns the
+// owners that the change wakes besides the readers of the object.
 type Listener[T any] func(key Key, old, now *T) []model.Ref
 
-// AnyTable is a table for those who do not care what its objects are.
+// AnyTable is a [Table] without its type parameter.
 type AnyTable interface {
 	Kind() model.Kind
 	// Len counts the valid objects.
 	Len() int
-	// Keys yields the objects that exist, valid or not, in no particular order.
+	// Keys iterates over the objects that exist, valid or not, in no particular order.
 	Keys() iter.Seq[Key]
-	// Meta reads what every object carries, without recording it. It is empty for an object that exists and has never
-	// been valid; ok reports whether the object exists.
+	// Meta returns the metadata of an object, without recording the read. It is empty for an object that exists and has
+	// never been valid; ok reports whether the object exists.
 	Meta(key Key) (meta model.Meta, ok bool)
-	// Apply takes an event of one object, see [World.Apply].
+	// Apply applies an event of one object, see [World.Apply].
 	Apply(key Key, object any, invalid bool) ([]model.Ref, error)
 }
 
@@ -61,7 +61,7 @@ type object[T any] interface {
 	Metadata() *model.Meta
 }
 
-// AddTable gives a world a table for one more kind.
+// AddTable adds the table of a kind to a world.
 func AddTable[T any, P object[T]](w *World, kind model.Kind, indexes ...Index[T]) *Table[T] {
 	t := &Table[T]{
 		kind: kind, objects: map[Key]*T{}, invalid: map[Key]bool{}, indexes: indexes, readers: &w.readers,
@@ -74,10 +74,10 @@ func AddTable[T any, P object[T]](w *World, kind model.Kind, indexes ...Index[T]
 	return t
 }
 
-// Kind is what the table holds.
+// Kind is the kind of the table's objects.
 func (t *Table[T]) Kind() model.Kind { return t.kind }
 
-// Get reads an object without recording it; for the engine and for tests.
+// Get returns an object without recording the read; for the engine and for tests.
 func (t *Table[T]) Get(key Key) (*T, bool) {
 	o, ok := t.objects[key]
 	return o, ok
@@ -86,13 +86,13 @@ func (t *Table[T]) Get(key Key) (*T, bool) {
 // Len counts the valid objects.
 func (t *Table[T]) Len() int { return len(t.objects) }
 
-// All yields the valid objects by key, in no particular order.
+// All returns the valid objects by key. The caller must not change the map.
 func (t *Table[T]) All() map[Key]*T { return t.objects }
 
-// List lists the valid objects by key, without recording that they are read.
+// List lists the valid objects by key, without recording the read.
 func (t *Table[T]) List() []*T { return t.pick(slices.SortedFunc(maps.Keys(t.objects), Key.Compare)) }
 
-// Bucket lists the valid objects in a bucket of an index by key, without recording that they are read.
+// Bucket lists the valid objects in a bucket of an index by key, without recording the read.
 func (t *Table[T]) Bucket(index string, bucket Key) []*T { return t.pick(t.bucket(index, bucket)) }
 
 func (t *Table[T]) pick(keys []Key) []*T {
@@ -105,7 +105,7 @@ func (t *Table[T]) pick(keys []Key) []*T {
 	return out
 }
 
-// Keys yields the objects that exist, valid or not, in no particular order.
+// Keys iterates over the objects that exist, valid or not, in no particular order.
 func (t *Table[T]) Keys() iter.Seq[Key] {
 	return func(yield func(Key) bool) {
 		for key := range t.objects {
@@ -129,8 +129,8 @@ func (t *Table[T]) Meta(key Key) (model.Meta, bool) {
 	return model.Meta{}, t.invalid[key]
 }
 
-// OnApply has fn run on each change of an object that [World.Apply] makes, in the order of the calls of OnApply. It
-// does not run when the object's present state cannot be used, nor on [Table.Set] and [Table.Delete].
+// OnApply registers fn for each change of an object by [World.Apply]; the functions run in the order of registration.
+// They run neither for an invalid state of an object, nor on [Table.Set] and [Table.Delete].
 func (t *Table[T]) OnApply(fn Listener[T]) { t.appliers = append(t.appliers, fn) }
 
 // Apply implements [AnyTable].
@@ -159,8 +159,7 @@ func (t *Table[T]) Apply(key Key, object any, invalid bool) ([]model.Ref, error)
 	return append(woken, ref), nil
 }
 
-// Set stores an object and returns the owners that this wakes: none when the
-// projection is equal to the one that was there.
+// Set stores an object and returns the owners that this wakes: none if the stored projection is equal.
 func (t *Table[T]) Set(o *T) []model.Ref {
 	meta := t.meta(o)
 	key := Key{Namespace: meta.Namespace, Name: meta.Name}
@@ -170,7 +169,7 @@ func (t *Table[T]) Set(o *T) []model.Ref {
 	return t.replace(key, o)
 }
 
-// equal reports whether an object is there already, and valid.
+// equal reports whether the table has an equal and valid object.
 func (t *Table[T]) equal(key Key, o *T) bool {
 	old := t.objects[key]
 	return old != nil && !t.invalid[key] && model.Equal(*old, *o)
@@ -196,10 +195,8 @@ func (t *Table[T]) Delete(key Key) []model.Ref {
 	return t.changed(key, old, nil, wasInvalid)
 }
 
-// Invalidate says that the object exists in a state that cannot be used. The
-// last valid projection, if there is one, stays readable: nothing that worked
-// stops. Without one, owners that read the object are frozen until it is valid
-// or gone.
+// Invalidate records that the object exists in an invalid state. The last valid projection, if there is one, stays
+// readable, so that its rows stay. Without one, owners that read the object are paused until it is valid or deleted.
 func (t *Table[T]) Invalidate(key Key) []model.Ref {
 	if t.invalid[key] {
 		return nil
@@ -254,7 +251,7 @@ func (t *Table[T]) changed(key Key, old, now *T, force bool) []model.Ref {
 	return sortedUnique(woken)
 }
 
-// reindex moves a key between buckets and returns the buckets that hold or held it.
+// reindex moves a key between buckets and returns its buckets before and after.
 func (t *Table[T]) reindex(i int, ix Index[T], key Key, old, now *T) []Key {
 	var touched []Key
 	if old != nil {

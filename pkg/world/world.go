@@ -1,9 +1,8 @@
-// Package world holds the projected objects of the cluster in typed tables.
+// Package world contains the projected objects of the cluster in typed tables.
 //
-// A compile function reads them through a [View], which records what was read:
-// a key, a facet of an object or a bucket of an index. When something that was
-// read changes, [World] says whom that wakes. The package is not safe for
-// concurrent use: one goroutine owns a World.
+// A compile function reads them through a [View], which records each read: a key, a facet of an object or a bucket of
+// an index. When an object changes, [World] returns the owners to compile again. The package is not safe for concurrent
+// use: one goroutine owns a World.
 package world
 
 import (
@@ -15,7 +14,7 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// World is all that compile functions may read.
+// World is the only input of compile functions.
 type World struct {
 	Vpcs       *Table[model.Vpc]
 	Subnets    *Table[model.Subnet]
@@ -23,29 +22,29 @@ type World struct {
 	Namespaces *Table[model.Namespace]
 	Pods       *Table[model.Pod]
 	IPs        *Table[model.IP]
-	// StatefulSets are read where a pod is gone and its record is not.
+	// StatefulSets are read for records whose pod is deleted.
 	StatefulSets    *Table[model.StatefulSet]
 	IPPools         *Table[model.IPPool]
 	VirtualMachines *Table[model.VirtualMachine]
 	Services        *Table[model.Service]
 	EndpointSlices  *Table[model.EndpointSlice]
-	// Definitions are those of optional kinds.
+	// Definitions are the CustomResourceDefinitions of optional kinds.
 	Definitions *Table[model.Definition]
-	// Heartbeats are keyed by the names of nodes.
+	// Heartbeats have the names of their nodes.
 	Heartbeats *Table[model.Heartbeat]
 
-	// Policies holds a table for each of [model.PolicyKinds].
+	// Policies has a table for each of [model.PolicyKinds].
 	Policies map[model.Kind]*Table[model.Policy]
 
-	tables    map[model.Kind]AnyTable
-	readers   readers
-	contested map[model.Ref]string // by record, why it does not have its addresses
-	selection *selection
-	within    *within
-	groups    *groups
-	timed     *anyService
-	local     *anyService
-	podVpcs   *podVpcs
+	tables       map[model.Kind]AnyTable
+	readers      readers
+	contested    map[model.Ref]string // by record, why it does not have its addresses
+	selection    *selection
+	nodePrefixes *nodePrefixes
+	groups       *groups
+	timed        *anyService
+	local        *anyService
+	podVpcs      *podVpcs
 }
 
 // Names of the indexes and facets.
@@ -59,16 +58,16 @@ const (
 	indexPod        = "pod"        // IPs by their pod
 	indexVM         = "vm"         // pods by the VM that they run
 	indexService    = "service"    // EndpointSlices by their Service
-	facetNetwork    = "network"    // of a subnet: what its pods must know
+	facetNetwork    = "network"    // of a subnet: what its pods depend on
 	facetSwitches   = "switches"   // of a namespace: the subnets that a user chose for it
 )
 
-// Bare makes a world without any table, for those who read few kinds and no view: [AddTable] adds what they need.
+// Bare returns a world without tables, for callers that need few kinds and no view; see [AddTable].
 func Bare() *World {
 	return &World{readers: newReaders(), tables: map[model.Kind]AnyTable{}, contested: map[model.Ref]string{}}
 }
 
-// New makes an empty world with a table of every kind.
+// New returns an empty world with a table of every kind.
 func New() *World {
 	w := Bare()
 	w.Vpcs = AddTable(w, model.KindVpc,
@@ -109,7 +108,7 @@ func New() *World {
 	for _, kind := range model.PolicyKinds() {
 		w.Policies[kind] = AddTable[model.Policy](w, kind)
 	}
-	w.selection, w.within, w.groups = newSelection(w), newWithin(w), newGroups(w)
+	w.selection, w.nodePrefixes, w.groups = newSelection(w), newNodePrefixes(w), newGroups(w)
 	w.podVpcs = newPodVpcs(w)
 	w.timed = newAnyService(w, indexTimed, func(s *model.Service) bool { return s.Remembered() > 0 })
 	w.local = newAnyService(w, indexLocal, func(s *model.Service) bool { return s.External.Local })
@@ -140,15 +139,15 @@ func sibling(namespace, name string) []Key {
 
 func routingTable(table uint32) Key { return Key{Name: strconv.FormatUint(uint64(table), 10)} }
 
-// Table finds the table of a kind.
+// Table returns the table of a kind.
 func (w *World) Table(kind model.Kind) (AnyTable, bool) {
 	t, ok := w.tables[kind]
 	return t, ok
 }
 
-// Apply takes an event of one object: its projection, nil if the object is gone. invalid says that the object exists in a
-// state that cannot be used. Apply returns the owners that this wakes, the object itself among them unless its projection
-// is what it was. It fails for a kind that has no table, and for a projection of another kind.
+// Apply applies an event of one object: its projection, nil if the object is deleted. invalid means that the object
+// exists in an invalid state. Apply returns the owners that this wakes, including the object itself unless its
+// projection is unchanged. It fails for a kind that has no table, and for a projection of another kind.
 func (w *World) Apply(ref model.Ref, object any, invalid bool) ([]model.Ref, error) {
 	t, ok := w.tables[ref.Kind]
 	if !ok {
@@ -157,7 +156,7 @@ func (w *World) Apply(ref model.Ref, object any, invalid bool) ([]model.Ref, err
 	return t.Apply(KeyOf(ref), object, invalid)
 }
 
-// Meta reads what every object carries, see [AnyTable]. An object of a kind that has no table does not exist.
+// Meta returns the metadata of an object, see [AnyTable]. An object of a kind that has no table does not exist.
 func (w *World) Meta(ref model.Ref) (model.Meta, bool) {
 	if t, ok := w.tables[ref.Kind]; ok {
 		return t.Meta(KeyOf(ref))
@@ -179,16 +178,15 @@ func (w *World) Refs(kind model.Kind) []model.Ref {
 	return refs
 }
 
-// View records what one owner reads. Its zero value is not usable; see [World.Read].
+// View records the reads of one owner. Its zero value is not usable; see [World.Read].
 type View struct {
 	w       *World
 	reads   []dep
 	invalid []model.Ref
 }
 
-// Read calls fn with a view and makes owner the reader of all that fn reads, in
-// place of what it had read before. It returns the objects that exist but are
-// invalid among those read: an owner that depends on one cannot be compiled.
+// Read calls fn with a view, and replaces the recorded reads of owner by those of fn. It returns the objects read that
+// exist but have never been valid: an owner that depends on one cannot be compiled.
 func (w *World) Read(owner model.Ref, fn func(*View)) (invalid []model.Ref) {
 	v := View{w: w}
 	fn(&v)
@@ -196,13 +194,13 @@ func (w *World) Read(owner model.Ref, fn func(*View)) (invalid []model.Ref) {
 	return v.invalid
 }
 
-// Forget drops the reads of an owner that is gone.
+// Forget removes the reads of a deleted owner.
 func (w *World) Forget(owner model.Ref) { w.readers.set(owner, nil) }
 
-// Readers tells how many owners depend on at least one read.
+// Readers is the number of owners with at least one read.
 func (w *World) Readers() int { return len(w.readers.byOwner) }
 
-// Read reads an object of any kind; T is the projection of that kind. For a kind without a table it finds nothing.
+// Read reads an object of any kind; T is the projection of that kind. For a kind without a table it returns false.
 func Read[T any](v *View, ref model.Ref) (*T, bool) {
 	if t, ok := v.w.tables[ref.Kind].(*Table[T]); ok {
 		return t.Read(v, KeyOf(ref))
@@ -236,8 +234,8 @@ func (v *View) SubnetsOfTable(table uint32) []*model.Subnet {
 	return v.w.Subnets.ReadBucket(v, indexTable, routingTable(table))
 }
 
-// SubnetsOfNamespace lists the subnets whose spec.namespaces has this namespace,
-// or whose namespaceSelectors select it, by name.
+// SubnetsOfNamespace lists the subnets whose spec.namespaces has this namespace, or whose namespaceSelectors select it,
+// by name.
 func (v *View) SubnetsOfNamespace(namespace string) []*model.Subnet {
 	out := v.w.Subnets.ReadBucket(v, indexNamespace, Key{Name: namespace})
 	v.reads = append(v.reads, dep{model.KindSubnet, indexSelected, Key{Name: namespace}})
@@ -260,19 +258,19 @@ func (v *View) IPsOfPod(namespace, name string) []*model.IP {
 	return v.w.IPs.ReadBucket(v, indexPod, Key{namespace, name})
 }
 
-// IPsOfSubnet lists the IP objects of a subnet by name: as many as it has pods,
-// so that only a subnet that is being deleted may ask.
+// IPsOfSubnet lists the IP objects of a subnet by name. There are as many as pods, so only a subnet that is being
+// deleted may read it.
 func (v *View) IPsOfSubnet(subnet string) []*model.IP {
 	return v.w.IPs.ReadBucket(v, indexSubnet, Key{Name: subnet})
 }
 
-// Nodes lists all nodes by name. Only owners of which there are few may read it.
+// Nodes lists all nodes by name. Only kinds with few objects may read it.
 func (v *View) Nodes() []*model.Node { return v.w.Nodes.ReadBucket(v, indexAll, Key{}) }
 
 // Node reads a node.
 func (v *View) Node(name string) (*model.Node, bool) { return v.w.Nodes.Read(v, Key{Name: name}) }
 
-// Heartbeat reads what is known of a gateway node's sign of life.
+// Heartbeat reads the heartbeat of a gateway node.
 func (v *View) Heartbeat(node string) (*model.Heartbeat, bool) {
 	return v.w.Heartbeats.Read(v, Key{Name: node})
 }
@@ -322,7 +320,7 @@ func (v *View) Service(namespace, name string) (*model.Service, bool) {
 	return v.w.Services.Read(v, Key{namespace, name})
 }
 
-// EndpointSlicesOfService lists the slices that hold a Service's backends, by name.
+// EndpointSlicesOfService lists the EndpointSlices of a Service, by name.
 func (v *View) EndpointSlicesOfService(namespace, service string) []*model.EndpointSlice {
 	return v.w.EndpointSlices.ReadBucket(v, indexService, Key{namespace, service})
 }
@@ -345,7 +343,7 @@ func (v *View) IPPoolsOfNamespace(namespace string) []*model.IPPool {
 	return v.w.IPPools.ReadBucket(v, indexNamespace, Key{Name: namespace})
 }
 
-// IPPoolsOfAddressSet lists the IPPools that want an address set of this name, by name.
+// IPPoolsOfAddressSet lists the IPPools with an address set of this name, by name.
 func (v *View) IPPoolsOfAddressSet(name string) []*model.IPPool {
 	return v.w.IPPools.ReadBucket(v, indexAddressSet, Key{Name: name})
 }

@@ -30,7 +30,7 @@ func TestReadsAreRecorded(t *testing.T) {
 	read("vpc", func(v *world.View) { v.SubnetsOfVpc("red") })
 	read("nothing", func(*world.View) {})
 
-	expect(t, "arrival of what was read as absent", w.Subnets.Set(subnet("blue", "ovn-cluster")), owner("facet"), owner("key"))
+	expect(t, "creation of an object that was read as absent", w.Subnets.Set(subnet("blue", "ovn-cluster")), owner("facet"), owner("key"))
 	expect(t, "an equal object", w.Subnets.Set(subnet("blue", "ovn-cluster")))
 	private := subnet("blue", "ovn-cluster")
 	private.Private = true
@@ -39,17 +39,17 @@ func TestReadsAreRecorded(t *testing.T) {
 	expect(t, "leaving a bucket", w.Subnets.Set(subnet("blue", "ovn-cluster", "other")), owner("bucket"), owner("key"))
 	expect(t, "moving to another Vpc", w.Subnets.Set(subnet("blue", "red", "other")), owner("facet"), owner("key"), owner("vpc"))
 	expect(t, "deletion", w.Subnets.Delete(world.Key{Name: "blue"}), owner("facet"), owner("key"), owner("vpc"))
-	expect(t, "deletion of what is not there", w.Subnets.Delete(world.Key{Name: "blue"}))
+	expect(t, "deletion of an object that does not exist", w.Subnets.Delete(world.Key{Name: "blue"}))
 }
 
 func TestReadsReplaceEarlierOnes(t *testing.T) {
 	w := world.New()
 	w.Read(owner("a"), func(v *world.View) { v.Vpc("one"); v.Vpc("one") })
 	w.Read(owner("a"), func(v *world.View) { v.Vpc("two") })
-	expect(t, "what is no longer read", w.Vpcs.Set(&model.Vpc{Meta: model.Meta{Name: "one"}}))
-	expect(t, "what is read now", w.Vpcs.Set(&model.Vpc{Meta: model.Meta{Name: "two"}}), owner("a"))
+	expect(t, "an object that is no longer read", w.Vpcs.Set(&model.Vpc{Meta: model.Meta{Name: "one"}}))
+	expect(t, "an object that is read now", w.Vpcs.Set(&model.Vpc{Meta: model.Meta{Name: "two"}}), owner("a"))
 	w.Forget(owner("a"))
-	expect(t, "what a forgotten owner read", w.Vpcs.Delete(world.Key{Name: "two"}))
+	expect(t, "an object that a forgotten owner read", w.Vpcs.Delete(world.Key{Name: "two"}))
 	if n := w.Readers(); n != 0 {
 		t.Errorf("%d readers are left", n)
 	}
@@ -64,7 +64,7 @@ func TestManyReadersOfOneObject(t *testing.T) {
 	expect(t, "a node", w.Nodes.Set(&model.Node{Meta: model.Meta{Name: "n1"}}), owner("a"), owner("c"))
 	w.Read(owner("a"), func(*world.View) {})
 	w.Read(owner("c"), func(*world.View) {})
-	expect(t, "a node that nobody reads", w.Nodes.Delete(world.Key{Name: "n1"}))
+	expect(t, "a node without readers", w.Nodes.Delete(world.Key{Name: "n1"}))
 }
 
 func TestInvalidObjects(t *testing.T) {
@@ -97,7 +97,7 @@ func TestBucketsAreSorted(t *testing.T) {
 		}
 	})
 	if !slices.Equal(got, []string{"a", "b", "c"}) {
-		t.Errorf("got %v", got)
+		t.Errorf("subnets are %v, want them sorted", got)
 	}
 }
 
@@ -124,13 +124,13 @@ func TestSelectedNamespaces(t *testing.T) {
 		t.Errorf("selected by %v", got)
 	}
 	expect(t, "another label", w.Namespaces.Set(namespace(map[string]string{"team": "lab", "env": "dev", "x": "y"})))
-	expect(t, "the subnet's end", w.Subnets.Delete(world.Key{Name: "blue"}), owner("a"))
+	expect(t, "deletion of the subnet", w.Subnets.Delete(world.Key{Name: "blue"}), owner("a"))
 	if got := selected(); len(got) != 0 {
 		t.Errorf("still selected by %v", got)
 	}
 }
 
-// Who asks where a namespace's pods are is woken by the first of a Vpc and the last.
+// A reader of the Vpcs of a namespace's pods is woken by the first pod in a Vpc and the last.
 func TestVpcsOfPods(t *testing.T) {
 	w := world.New()
 	var got []string
@@ -145,20 +145,20 @@ func TestVpcsOfPods(t *testing.T) {
 		wakes bool
 		vpcs  []string
 	}{
-		{"a pod of a subnet that is not there yet", func() []model.Ref { return w.IPs.Set(ip("one", "blue", "ns")) }, false, nil},
-		{"the subnet comes", func() []model.Ref { return w.Subnets.Set(subnet("blue", "red")) }, true, []string{"red"}},
+		{"a pod of a subnet that does not exist yet", func() []model.Ref { return w.IPs.Set(ip("one", "blue", "ns")) }, false, nil},
+		{"the subnet is created", func() []model.Ref { return w.Subnets.Set(subnet("blue", "red")) }, true, []string{"red"}},
 		{"another pod", func() []model.Ref { return w.IPs.Set(ip("two", "blue", "ns")) }, false, []string{"red"}},
 		{"a pod of another namespace", func() []model.Ref { return w.IPs.Set(ip("three", "blue", "other")) }, false, []string{"red"}},
 		{"a node", func() []model.Ref { return w.IPs.Set(ip("node", "blue", "")) }, false, []string{"red"}},
-		{"the subnet moves", func() []model.Ref { return w.Subnets.Set(subnet("blue", "green")) }, true, []string{"green"}},
-		{"one pod goes", func() []model.Ref { return w.IPs.Delete(world.Key{Name: "one"}) }, false, []string{"green"}},
+		{"the subnet moves to another Vpc", func() []model.Ref { return w.Subnets.Set(subnet("blue", "green")) }, true, []string{"green"}},
+		{"one pod is deleted", func() []model.Ref { return w.IPs.Delete(world.Key{Name: "one"}) }, false, []string{"green"}},
 		{"the other moves to another subnet", func() []model.Ref { return w.IPs.Set(ip("two", "nowhere", "ns")) }, true, nil},
 		{"and back", func() []model.Ref { return w.IPs.Set(ip("two", "blue", "ns")) }, true, []string{"green"}},
 		{"another subnet of the Vpc", func() []model.Ref { return w.Subnets.Set(subnet("violet", "green")) }, false, []string{"green"}},
 		{"to that one", func() []model.Ref { return w.IPs.Set(ip("two", "violet", "ns")) }, false, []string{"green"}},
 		{"and back again", func() []model.Ref { return w.IPs.Set(ip("two", "blue", "ns")) }, false, []string{"green"}},
-		{"the subnet goes", func() []model.Ref { return w.Subnets.Delete(world.Key{Name: "blue"}) }, true, nil},
-		{"the pod goes", func() []model.Ref { return w.IPs.Delete(world.Key{Name: "two"}) }, false, nil},
+		{"the subnet is deleted", func() []model.Ref { return w.Subnets.Delete(world.Key{Name: "blue"}) }, true, nil},
+		{"the pod is deleted", func() []model.Ref { return w.IPs.Delete(world.Key{Name: "two"}) }, false, nil},
 	} {
 		var want []model.Ref
 		if step.wakes {
