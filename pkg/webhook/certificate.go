@@ -17,30 +17,29 @@ import (
 )
 
 const (
-	// lifetime of a certificate; a new one is made when less than a third of it is left.
+	// lifetime of a certificate; it is replaced when less than a third is left.
 	lifetime = 365 * 24 * time.Hour
-	// skew is how far the API server's clock may be behind ours.
+	// skew is how far the API server's clock may be behind this host's.
 	skew = time.Hour
 )
 
-// The keys of the Secret, those of a Secret of cert-manager.
+// Keys of the Secret, the same as cert-manager's.
 const (
 	keyCert = "tls.crt"
 	keyKey  = "tls.key"
 	keyCA   = "ca.crt"
 )
 
-// issue makes a certificate for names (DNS names and addresses), and a CA of its
-// own whose key nobody has any more. The CAs of before are kept as long as they
-// are valid, since another controller may still serve what they have signed.
-func issue(names []string, before []byte, now time.Time) (map[string][]byte, error) {
+// issue creates a certificate for names (DNS names and addresses), and a CA for it, whose key is discarded. The valid
+// certificates of oldCAs (PEM) are kept, since another controller may still serve a certificate that they have signed.
+func issue(names []string, oldCAs []byte, now time.Time) (map[string][]byte, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("make key: %w", err)
+		return nil, fmt.Errorf("generate key: %w", err)
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("make key: %w", err)
+		return nil, fmt.Errorf("generate key: %w", err)
 	}
 	ca := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "woven-webhook-ca"},
@@ -49,7 +48,7 @@ func issue(names []string, before []byte, now time.Time) (map[string][]byte, err
 	}
 	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
 	if err != nil {
-		return nil, fmt.Errorf("make CA certificate: %w", err)
+		return nil, fmt.Errorf("create CA certificate: %w", err)
 	}
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "woven-webhook"},
@@ -65,7 +64,7 @@ func issue(names []string, before []byte, now time.Time) (map[string][]byte, err
 	}
 	der, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), caKey)
 	if err != nil {
-		return nil, fmt.Errorf("make certificate: %w", err)
+		return nil, fmt.Errorf("create certificate: %w", err)
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -74,7 +73,7 @@ func issue(names []string, before []byte, now time.Time) (map[string][]byte, err
 	return map[string][]byte{
 		keyCert: encode("CERTIFICATE", der),
 		keyKey:  encode("PRIVATE KEY", keyDER),
-		keyCA:   append(encode("CERTIFICATE", caDER), valid(before, now)...),
+		keyCA:   append(encode("CERTIFICATE", caDER), valid(oldCAs, now)...),
 	}, nil
 }
 
@@ -82,7 +81,7 @@ func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// valid leaves out CA certificates that have expired, and what is no certificate.
+// valid removes expired certificates, and everything that is no certificate, from a PEM bundle.
 func valid(bundle []byte, now time.Time) []byte {
 	var out bytes.Buffer
 	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
@@ -93,24 +92,24 @@ func valid(bundle []byte, now time.Time) []byte {
 	return out.Bytes()
 }
 
-// parse reads a Secret. An error says why a new certificate is to be made.
+// parse reads a Secret. The error is the reason for a new certificate.
 func parse(data map[string][]byte, names []string, now time.Time) (*tls.Certificate, error) {
 	if len(data[keyCert]) == 0 {
-		return nil, errors.New("there is none yet")
+		return nil, errors.New("there is no certificate yet")
 	}
 	pair, err := tls.X509KeyPair(data[keyCert], data[keyKey])
 	if err != nil {
-		return nil, fmt.Errorf("it cannot be read: %w", err)
+		return nil, fmt.Errorf("the certificate cannot be read: %w", err)
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(data[keyCA])
 	for _, name := range names {
 		if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: now}); err != nil {
-			return nil, fmt.Errorf("it does not serve for %s: %w", name, err)
+			return nil, fmt.Errorf("the certificate is not valid for %s: %w", name, err)
 		}
 	}
 	if left := pair.Leaf.NotAfter.Sub(now); left < lifetime/3 {
-		return nil, fmt.Errorf("it ends in %s", left.Round(time.Hour))
+		return nil, fmt.Errorf("the certificate expires in %s", left.Round(time.Hour))
 	}
 	return &pair, nil
 }

@@ -24,18 +24,18 @@ func TestCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stranger, err := issue(names, nil, noon)
+	other, err := issue(names, nil, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if pair.Leaf.IsCA {
-		t.Error("the certificate can sign others")
+		t.Error("the serving certificate is a CA")
 	}
 	for what, use := range map[string]func() error{
 		"another name": func() error { _, err := parse(first, append(names, "other"), noon); return err },
-		"near its end": func() error { _, err := parse(first, names, noon.Add(lifetime*2/3+time.Hour)); return err },
-		"after it":     func() error { _, err := parse(first, names, noon.Add(lifetime+time.Hour)); return err },
-		"nothing":      func() error { _, err := parse(nil, names, noon); return err },
+		"expires soon": func() error { _, err := parse(first, names, noon.Add(lifetime*2/3+time.Hour)); return err },
+		"expired":      func() error { _, err := parse(first, names, noon.Add(lifetime+time.Hour)); return err },
+		"no data":      func() error { _, err := parse(nil, names, noon); return err },
 		"no CA": func() error {
 			_, err := parse(map[string][]byte{keyCert: first[keyCert], keyKey: first[keyKey]}, names, noon)
 			return err
@@ -45,12 +45,12 @@ func TestCertificate(t *testing.T) {
 			return err
 		},
 		"another key": func() error {
-			_, err := parse(map[string][]byte{keyCert: first[keyCert], keyKey: stranger[keyKey], keyCA: first[keyCA]}, names, noon)
+			_, err := parse(map[string][]byte{keyCert: first[keyCert], keyKey: other[keyKey], keyCA: first[keyCA]}, names, noon)
 			return err
 		},
 	} {
 		if use() == nil {
-			t.Errorf("%s: the certificate is good enough", what)
+			t.Errorf("%s: the certificate is accepted", what)
 		}
 	}
 
@@ -67,7 +67,7 @@ func TestCertificate(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := served.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: names[0], CurrentTime: later}); err != nil {
-			t.Errorf("who trusts the new CA does not trust the %s certificate: %v", what, err)
+			t.Errorf("the new CA bundle does not verify the %s certificate: %v", what, err)
 		}
 	}
 	third, err := issue(names, append(second[keyCA], "and nonsense"...), noon.Add(lifetime+time.Hour))
@@ -75,7 +75,7 @@ func TestCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := bytes.Count(third[keyCA], []byte("BEGIN")); n != 2 {
-		t.Errorf("%d CAs are trusted, one of which has expired", n)
+		t.Errorf("the bundle has %d CAs, want 2 without the expired one", n)
 	}
 }
 
@@ -99,6 +99,6 @@ func TestBundlePatch(t *testing.T) {
 	}
 	o.Webhooks[1].ClientConfig.CABundle = []byte("ca")
 	if data, err := bundlePatch(o, []byte("ca")); err != nil || data != nil {
-		t.Errorf("nothing differs: %s, %v", data, err)
+		t.Errorf("patch of an unchanged configuration: %s, %v", data, err)
 	}
 }

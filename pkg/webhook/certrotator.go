@@ -23,11 +23,11 @@ import (
 	"github.com/wovensdn/woven/pkg/apihealth"
 )
 
-// The objects of config/webhook that a Keeper fills in.
+// The objects of config/webhook that a [CertRotator] fills in.
 const (
-	// SecretName is that of the Secret with certificate, key and CA.
+	// SecretName is the name of the Secret with certificate, key and CA.
 	SecretName = "woven-webhook" //nolint:gosec // a name
-	// ConfigurationName is that of the ValidatingWebhookConfiguration.
+	// ConfigurationName is the name of the ValidatingWebhookConfiguration.
 	ConfigurationName = "woven"
 )
 
@@ -35,16 +35,15 @@ const (
 	requestTimeout = 8 * time.Second
 	firstRetry     = time.Second
 	lastRetry      = time.Minute
-	lookAgain      = 12 * time.Hour // whether the certificate is about to end
+	checkInterval  = 12 * time.Hour // between two checks of the certificate's expiry
 )
 
-// CertRotator makes the certificate that the webhook serves with, and tells the API
-// server the CA to trust. All controllers of a cluster serve one certificate, which is in
-// a Secret; whoever finds it missing or about to end makes a new one.
+// CertRotator creates the webhook's serving certificate, and writes its CA into the ValidatingWebhookConfiguration. All
+// controllers of a cluster share one certificate in a Secret; each replaces it when it is missing or expires soon.
 type CertRotator struct {
 	Client    kubernetes.Interface
 	Namespace string   // of the Secret
-	Names     []string // DNS names and addresses that the API server asks by
+	Names     []string // DNS names and addresses by which the API server connects
 	Clock     clock.WithTicker
 	Health    *apihealth.Reporter
 	Log       logr.Logger
@@ -60,24 +59,24 @@ func (k *CertRotator) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error
 	return nil, errors.New("no certificate yet")
 }
 
-// NeedLeaderElection is false: standbys answer, too.
+// NeedLeaderElection is false: standbys serve the webhook, too.
 func (k *CertRotator) NeedLeaderElection() bool { return false }
 
-// Start keeps Secret and configuration until the context ends: it looks at them
-// when they change, and now and then at the time.
+// Start maintains Secret and configuration until the context ends: it checks them when they change, and every
+// checkInterval.
 func (k *CertRotator) Start(ctx context.Context) error {
 	wake := make(chan struct{}, 1)
 	if err := k.watch(ctx, wake); err != nil {
 		return err
 	}
-	delay, told := firstRetry, ""
+	delay, logged := firstRetry, ""
 	for {
-		wait := lookAgain
-		if err := k.keep(ctx); err == nil {
-			delay, told = firstRetry, ""
+		wait := checkInterval
+		if err := k.reconcile(ctx); err == nil {
+			delay, logged = firstRetry, ""
 		} else {
 			wait, delay = delay, min(2*delay, lastRetry)
-			told = k.tell(ctx, err, told)
+			logged = k.logOnce(ctx, err, logged)
 		}
 		timer := k.Clock.NewTimer(wait)
 		select {
@@ -91,16 +90,16 @@ func (k *CertRotator) Start(ctx context.Context) error {
 	}
 }
 
-// tell logs an error that was not the last one told, and returns what was told now.
-func (k *CertRotator) tell(ctx context.Context, err error, told string) string {
+// logOnce logs an error unless it is the last logged one, and returns its text.
+func (k *CertRotator) logOnce(ctx context.Context, err error, logged string) string {
 	text := err.Error()
-	if text != told && ctx.Err() == nil && !k.Health.Unreachable(err) {
-		k.Log.Info("certificate of the webhook is not as it should be; trying again", "cause", text)
+	if text != logged && ctx.Err() == nil && !k.Health.Unreachable(err) {
+		k.Log.Info("the webhook's certificate or configuration cannot be updated, retrying", "cause", text)
 	}
 	return text
 }
 
-// watch wakes when one of the two objects changes, whoever changes it.
+// watch sends to wake when one of the two objects changes.
 func (k *CertRotator) watch(ctx context.Context, wake chan struct{}) error {
 	only := func(name string) informers.SharedInformerOption {
 		return informers.WithTweakListOptions(func(o *metav1.ListOptions) {
@@ -109,7 +108,7 @@ func (k *CertRotator) watch(ctx context.Context, wake chan struct{}) error {
 	}
 	secrets := informers.NewSharedInformerFactoryWithOptions(k.Client, 0, informers.WithNamespace(k.Namespace), only(SecretName))
 	configurations := informers.NewSharedInformerFactoryWithOptions(k.Client, 0, only(ConfigurationName))
-	nudge := func(any) {
+	notify := func(any) {
 		select {
 		case wake <- struct{}{}:
 		default:
@@ -119,13 +118,13 @@ func (k *CertRotator) watch(ctx context.Context, wake chan struct{}) error {
 		secrets.Core().V1().Secrets().Informer(), configurations.Admissionregistration().V1().ValidatingWebhookConfigurations().Informer(),
 	} {
 		if err := informer.SetWatchErrorHandlerWithContext(k.Health.WatchError); err != nil {
-			return fmt.Errorf("watch webhook's objects: %w", err)
+			return fmt.Errorf("watch the webhook's Secret and configuration: %w", err)
 		}
 		_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc: nudge, UpdateFunc: func(_, o any) { nudge(o) }, DeleteFunc: nudge,
+			AddFunc: notify, UpdateFunc: func(_, o any) { notify(o) }, DeleteFunc: notify,
 		})
 		if err != nil {
-			return fmt.Errorf("watch webhook's objects: %w", err)
+			return fmt.Errorf("watch the webhook's Secret and configuration: %w", err)
 		}
 	}
 	secrets.StartWithContext(ctx)
@@ -133,8 +132,8 @@ func (k *CertRotator) watch(ctx context.Context, wake chan struct{}) error {
 	return nil
 }
 
-// keep brings certificate and configuration up to date.
-func (k *CertRotator) keep(ctx context.Context) error {
+// reconcile updates certificate and configuration.
+func (k *CertRotator) reconcile(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	secrets := k.Client.CoreV1().Secrets(k.Namespace)
@@ -144,24 +143,25 @@ func (k *CertRotator) keep(ctx context.Context) error {
 	}
 	pair, why := parse(secret.Data, k.Names, k.Clock.Now())
 	if why != nil {
-		k.Log.Info("making a certificate for the webhook", "names", k.Names, "cause", why.Error())
+		k.Log.Info("creating a certificate for the webhook", "names", k.Names, "cause", why.Error())
 		if secret.Data, err = issue(k.Names, secret.Data[keyCA], k.Clock.Now()); err != nil {
 			return err
 		}
-		// Of two controllers at once, the second one is refused and reads what the first one wrote.
+		// If two controllers update it at once, the second update is a conflict; the retry reads the first one's
+		// result.
 		if secret, err = secrets.Update(ctx, secret, metav1.UpdateOptions{}); err != nil {
 			return fmt.Errorf("write Secret %s/%s: %w", k.Namespace, SecretName, err)
 		}
 		if pair, err = parse(secret.Data, k.Names, k.Clock.Now()); err != nil {
-			return fmt.Errorf("use the certificate just made: %w", err)
+			return fmt.Errorf("use the new certificate: %w", err)
 		}
 	}
 	k.current.Store(pair)
-	return k.announce(ctx, secret.Data[keyCA])
+	return k.writeCABundle(ctx, secret.Data[keyCA])
 }
 
-// announce writes the CA into the configuration.
-func (k *CertRotator) announce(ctx context.Context, ca []byte) error {
+// writeCABundle writes the CA into the configuration.
+func (k *CertRotator) writeCABundle(ctx context.Context, ca []byte) error {
 	configurations := k.Client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	o, err := configurations.Get(ctx, ConfigurationName, metav1.GetOptions{})
 	if err != nil {
@@ -174,12 +174,12 @@ func (k *CertRotator) announce(ctx context.Context, ca []byte) error {
 	if _, err := configurations.Patch(ctx, ConfigurationName, types.JSONPatchType, patch, metav1.PatchOptions{}); err != nil {
 		return fmt.Errorf("write ValidatingWebhookConfiguration %s: %w", ConfigurationName, err)
 	}
-	k.Log.Info("API server knows the webhook's CA", "configuration", ConfigurationName)
+	k.Log.Info("CA of the webhook written to its configuration", "configuration", ConfigurationName)
 	return nil
 }
 
-// bundlePatch is a JSON patch (RFC 6902) of the CA of all webhooks, for this very
-// version; nil if nothing differs.
+// bundlePatch is a JSON patch (RFC 6902) of the CA of all webhooks, which applies only to this resource version; nil if
+// nothing differs.
 func bundlePatch(o *admissionregistrationv1.ValidatingWebhookConfiguration, ca []byte) ([]byte, error) {
 	patch := []map[string]any{{"op": "test", "path": "/metadata/resourceVersion", "value": o.ResourceVersion}}
 	for i := range o.Webhooks {

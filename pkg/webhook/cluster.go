@@ -9,8 +9,8 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// Cluster knows what a cluster has: it receives the events that the engine receives, and shares its projections. What is
-// added is an index of the addresses in use. Its methods may be called from any goroutine.
+// Cluster contains the objects of the cluster: it receives the same events as the engine, and shares its projections.
+// It adds an index of the addresses in use. Its methods may be called from any goroutine.
 type Cluster struct {
 	defaultSubnet string
 	apiServers    []netip.Addr
@@ -41,9 +41,8 @@ var (
 	_ kube.Listener       = (*Cluster)(nil)
 )
 
-// NewCluster knows nothing yet. defaultSubnet is the name of the subnet of
-// namespaces that are bound to no other, apiServers are the addresses of the API
-// server.
+// NewCluster returns a Cluster without objects. defaultSubnet is the name of the subnet of namespaces that are bound to
+// no other, apiServers are the addresses of the API server.
 func NewCluster(defaultSubnet string, apiServers []netip.Addr) *Cluster {
 	w := world.Bare()
 	c := &Cluster{
@@ -61,23 +60,23 @@ func NewCluster(defaultSubnet string, apiServers []netip.Addr) *Cluster {
 	return c
 }
 
-// Apply takes the projection of an object, nil if the object is gone.
+// Apply applies the projection of an object, nil if the object is deleted.
 func (c *Cluster) Apply(ref model.Ref, projection any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, needed := c.world.Table(ref.Kind); needed {
-		_, _ = c.world.Apply(ref, projection, false) // it fails for what the engine does not take either, and reports
+		_, _ = c.world.Apply(ref, projection, false) // it fails only where the engine fails, too, and logs it
 	}
 }
 
-// Synced says that everything is known.
+// Synced reports that all objects are known.
 func (c *Cluster) Synced() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.synced = true
 }
 
-// hold keeps the index of the addresses in use; the lock is held.
+// hold updates the index of the addresses in use. The caller holds the lock.
 func (c *Cluster) hold(_ world.Key, before, now *model.IP) []model.Ref {
 	for _, h := range holdings(before) {
 		if c.holders[h] == before {
@@ -104,7 +103,7 @@ func holdings(ip *model.IP) []held {
 	return out
 }
 
-// Known is the cluster once everything in it is known; nil before.
+// Known returns the cluster once all its objects are known; nil before.
 func (c *Cluster) Known() model.AdmissionView {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -114,22 +113,22 @@ func (c *Cluster) Known() model.AdmissionView {
 	return c
 }
 
-// DefaultSubnet is what [NewCluster] was given.
+// DefaultSubnet is the argument of [NewCluster].
 func (c *Cluster) DefaultSubnet() string { return c.defaultSubnet }
 
-// APIServers are what [NewCluster] was given.
+// APIServers is the argument of [NewCluster].
 func (c *Cluster) APIServers() []netip.Addr { return c.apiServers }
 
-// Subnet finds a subnet.
+// Subnet returns a subnet.
 func (c *Cluster) Subnet(name string) (*model.Subnet, bool) { return get(c, c.subnets, name) }
 
-// Namespace finds a namespace.
+// Namespace returns a namespace.
 func (c *Cluster) Namespace(name string) (*model.Namespace, bool) { return get(c, c.namespaces, name) }
 
-// Vpc finds a Vpc.
+// Vpc returns a Vpc.
 func (c *Cluster) Vpc(name string) (*model.Vpc, bool) { return get(c, c.vpcs, name) }
 
-// IPPool finds a pool.
+// IPPool returns an IPPool.
 func (c *Cluster) IPPool(name string) (*model.IPPool, bool) { return get(c, c.pools, name) }
 
 // Subnets lists all subnets by name.
@@ -138,25 +137,25 @@ func (c *Cluster) Subnets() []*model.Subnet { return list(c, c.subnets) }
 // Vpcs lists all Vpcs by name.
 func (c *Cluster) Vpcs() []*model.Vpc { return list(c, c.vpcs) }
 
-// IPPools lists all pools by name.
+// IPPools lists all IPPools by name.
 func (c *Cluster) IPPools() []*model.IPPool { return list(c, c.pools) }
 
 // Nodes lists all nodes by name.
 func (c *Cluster) Nodes() []*model.Node { return list(c, c.nodes) }
 
-// IPs lists the records of a subnet by name.
+// IPs lists the IP objects of a subnet by name.
 func (c *Cluster) IPs(subnet string) []*model.IP {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.ips.Bucket(indexSubnet, world.Key{Name: subnet})
 }
 
-// Holder finds who has an address of a subnet.
+// Holder returns the IP object that has an address of a subnet.
 func (c *Cluster) Holder(subnet string, addr netip.Addr) (*model.IP, bool) {
 	return c.holder(held{subnet: subnet, addr: addr})
 }
 
-// HolderOfMAC finds who has a MAC in a subnet.
+// HolderOfMAC returns the IP object that has a MAC in a subnet.
 func (c *Cluster) HolderOfMAC(subnet, mac string) (*model.IP, bool) {
 	return c.holder(held{subnet: subnet, mac: mac})
 }

@@ -17,51 +17,51 @@ import (
 	"github.com/wovensdn/woven/pkg/podnet"
 )
 
-// judge validates objects of one kind.
-type judge struct {
-	// problems of an object; known is nil if the cluster is not known.
+// validator validates objects of one kind.
+type validator struct {
+	// problems returns the problems of an object; known is nil if the cluster is not known yet.
 	problems func(raw []byte, namespace string, known model.AdmissionView) ([]model.Problem, error)
-	// change has the problems of a change from one to the other; nil if any change is as good as a creation.
+	// change returns the problems of a change; nil if a change needs no checks beyond those of a creation.
 	change func(before, after []byte) ([]model.Problem, error)
-	// removal has the problem of a deletion; nil if any may be deleted.
+	// removal returns the problem of a deletion; nil if any object may be deleted.
 	removal func(name string, known model.AdmissionView) (model.Problem, bool)
 }
 
-// judgeOf finds how a kind is validated: as a workload, or as its row in the table of kinds says.
-func judgeOf(kinds kube.Kinds, gk schema.GroupKind) (judge, bool) {
-	if j, ok := workloads[gk]; ok {
-		return j, true
+// validatorOf returns the validator of a kind: that of a workload, or of its row in the table of kinds.
+func validatorOf(kinds kube.Kinds, gk schema.GroupKind) (validator, bool) {
+	if v, ok := workloads[gk]; ok {
+		return v, true
 	}
 	k, ok := kinds.OfGroupKind(gk)
 	if !ok || k.Admission == nil {
-		return judge{}, false
+		return validator{}, false
 	}
-	j := judge{removal: k.Admission.Removal}
-	j.problems = func(raw []byte, _ string, known model.AdmissionView) ([]model.Problem, error) {
-		o, leaving, err := decode(raw, k.New())
-		if err != nil || leaving {
+	v := validator{removal: k.Admission.Removal}
+	v.problems = func(raw []byte, _ string, known model.AdmissionView) ([]model.Problem, error) {
+		o, deleting, err := decode(raw, k.New())
+		if err != nil || deleting {
 			return nil, err
 		}
 		return k.Admission.Problems(o, known), nil
 	}
 	if k.Admission.Update != nil {
-		j.change = func(before, after []byte) ([]model.Problem, error) {
-			old, wasLeaving, err := decode(before, k.New())
-			if err != nil || wasLeaving {
+		v.change = func(before, after []byte) ([]model.Problem, error) {
+			old, wasDeleting, err := decode(before, k.New())
+			if err != nil || wasDeleting {
 				return nil, err
 			}
-			now, leaving, err := decode(after, k.New())
-			if err != nil || leaving {
+			now, deleting, err := decode(after, k.New())
+			if err != nil || deleting {
 				return nil, err
 			}
 			return k.Admission.Update(old, now), nil
 		}
 	}
-	return j, true
+	return v, true
 }
 
-// workloads are pods, and the objects that have templates of pods.
-var workloads = map[schema.GroupKind]judge{
+// workloads are pods, and the objects that have pod templates.
+var workloads = map[schema.GroupKind]validator{
 	{Kind: "Pod"}: {problems: reading(func(o *corev1.Pod, namespace string, known model.AdmissionView) []model.Problem {
 		o.Namespace = namespace
 		return podProblems(o, known, model.PodProblems)
@@ -76,8 +76,8 @@ var workloads = map[schema.GroupKind]judge{
 	}),
 }
 
-// decode reads an object. One that is on its way out is not validated: nothing may hold that up.
-func decode[O metav1.Object](raw []byte, into O) (o O, leaving bool, err error) {
+// decode reads an object. One that is being deleted is not validated: a refusal must not delay the deletion.
+func decode[O metav1.Object](raw []byte, into O) (o O, deleting bool, err error) {
 	if err := json.Unmarshal(raw, into); err != nil {
 		return into, false, fmt.Errorf("decode object: %w", err)
 	}
@@ -90,17 +90,17 @@ type object[O any] interface {
 	metav1.Object
 }
 
-func reading[O any, P object[O]](judge func(P, string, model.AdmissionView) []model.Problem) func([]byte, string, model.AdmissionView) ([]model.Problem, error) {
+func reading[O any, P object[O]](validate func(P, string, model.AdmissionView) []model.Problem) func([]byte, string, model.AdmissionView) ([]model.Problem, error) {
 	return func(raw []byte, namespace string, known model.AdmissionView) ([]model.Problem, error) {
-		o, leaving, err := decode(raw, P(new(O)))
-		if err != nil || leaving {
+		o, deleting, err := decode(raw, P(new(O)))
+		if err != nil || deleting {
 			return nil, err
 		}
-		return judge(o, namespace, known), nil
+		return validate(o, namespace, known), nil
 	}
 }
 
-func podProblems(o *corev1.Pod, known model.AdmissionView, among func(*model.Pod, model.AdmissionView) []model.Problem) []model.Problem {
+func podProblems(o *corev1.Pod, known model.AdmissionView, inCluster func(*model.Pod, model.AdmissionView) []model.Problem) []model.Problem {
 	pod, list := model.PodFrom(o)
 	if len(pod.NICs) == 0 {
 		return list
@@ -111,13 +111,13 @@ func podProblems(o *corev1.Pod, known model.AdmissionView, among func(*model.Pod
 	if known == nil || model.Fatal(list) {
 		return list
 	}
-	return append(list, among(&pod, known)...)
+	return append(list, inCluster(&pod, known)...)
 }
 
-// template is for workloads: their pods are looked at before there is one. path
-// is that of the template, with a dot at its end.
-func template[O any, P object[O]](path string, of func(P) *corev1.PodTemplateSpec) judge {
-	return judge{problems: reading(func(o P, namespace string, known model.AdmissionView) []model.Problem {
+// template validates the pods of a workload before they exist. path is the field path of the pod template, with a dot
+// at its end.
+func template[O any, P object[O]](path string, of func(P) *corev1.PodTemplateSpec) validator {
+	return validator{problems: reading(func(o P, namespace string, known model.AdmissionView) []model.Problem {
 		t := of(o)
 		pod := &corev1.Pod{Spec: corev1.PodSpec{HostNetwork: t.Spec.HostNetwork}}
 		pod.Namespace, pod.Name, pod.Annotations = namespace, o.GetName(), t.Annotations

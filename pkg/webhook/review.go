@@ -17,81 +17,80 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// What is told of one object, at most: the API server cuts warnings of more than
-// 4096 characters.
+// Limits of the warnings for one object: the API server truncates them at 4096 characters in total.
 const (
 	maxWarnings = 10
-	maxWarning  = 256
+	maxWarning  = 256 // bytes
 )
 
-// spared is the namespace whose objects are never refused: a cluster that cannot
-// start its own pods cannot be repaired.
-const spared = metav1.NamespaceSystem
+// exempt is the namespace whose objects are never refused: a cluster that cannot start its system pods cannot be
+// repaired.
+const exempt = metav1.NamespaceSystem
 
-// Reviewer answers requests for review.
+// Reviewer handles admission requests.
 type Reviewer struct {
 	Kinds   kube.Kinds
 	Cluster *Cluster
 	Log     logr.Logger
 }
 
-// Handle refuses an object with a fatal problem, and warns of others. An update
-// is refused for what it adds only: what was wrong before, and has come in
-// somehow, stays editable. What cannot be judged is let pass.
+// Handle refuses an object with a fatal problem, and warns of other problems. An update is refused only for fatal
+// problems that it adds, so that an invalid object that is stored already stays editable. An object that cannot be
+// validated is allowed.
 func (r *Reviewer) Handle(_ context.Context, request admission.Request) (response admission.Response) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			r.Log.Error(fmt.Errorf("%v", cause), "review failed; object let pass", "kind", request.Kind.Kind, "namespace", request.Namespace, "name", request.Name)
+			r.Log.Error(fmt.Errorf("%v", cause), "validation failed, object allowed", "kind", request.Kind.Kind, "namespace", request.Namespace, "name", request.Name)
 			response = admission.Allowed("")
 		}
 	}()
-	k, ok := judgeOf(r.Kinds, schema.GroupKind{Group: request.Kind.Group, Kind: request.Kind.Kind})
-	if !ok || request.SubResource != "" || request.Namespace == spared || request.Kind.Kind == string(model.KindNamespace) && request.Name == spared {
+	v, ok := validatorOf(r.Kinds, schema.GroupKind{Group: request.Kind.Group, Kind: request.Kind.Kind})
+	if !ok || request.SubResource != "" || request.Namespace == exempt || request.Kind.Kind == string(model.KindNamespace) && request.Name == exempt {
 		return admission.Allowed("")
 	}
-	list, err := r.review(k, &request)
+	list, err := r.review(v, &request)
 	if err != nil {
-		r.Log.Info("object cannot be judged; let pass", "kind", request.Kind.Kind, "namespace", request.Namespace, "name", request.Name, "cause", err.Error())
+		r.Log.Info("object cannot be validated, allowed", "kind", request.Kind.Kind, "namespace", request.Namespace, "name", request.Name, "cause", err.Error())
 		return admission.Allowed("").WithWarnings("not validated: " + clip(err.Error()))
 	}
-	return answer(&request, list)
+	return respond(&request, list)
 }
 
-func (r *Reviewer) review(k judge, request *admission.Request) ([]model.Problem, error) {
+func (r *Reviewer) review(v validator, request *admission.Request) ([]model.Problem, error) {
 	known := r.Cluster.Known()
 	switch request.Operation {
 	case admissionv1.Create:
-		return k.problems(request.Object.Raw, request.Namespace, known)
+		return v.problems(request.Object.Raw, request.Namespace, known)
 	case admissionv1.Update:
-		now, err := k.problems(request.Object.Raw, request.Namespace, known)
-		if err != nil || len(now) == 0 && k.change == nil {
+		now, err := v.problems(request.Object.Raw, request.Namespace, known)
+		if err != nil || len(now) == 0 && v.change == nil {
 			return nil, err
 		}
-		before, err := k.problems(request.OldObject.Raw, request.Namespace, known)
+		before, err := v.problems(request.OldObject.Raw, request.Namespace, known)
 		if err != nil {
-			before = nil // it was worse than what it becomes
+			before = nil // the old object was worse than the new one
 		}
 		for i := range now {
 			now[i].Fatal = now[i].Fatal && !slices.ContainsFunc(before, func(p model.Problem) bool { return p.Error() == now[i].Error() })
 		}
-		if k.change == nil {
+		if v.change == nil {
 			return now, nil
 		}
-		more, err := k.change(request.OldObject.Raw, request.Object.Raw)
+		more, err := v.change(request.OldObject.Raw, request.Object.Raw)
 		return append(now, more...), err
 	case admissionv1.Delete:
-		if k.removal == nil || known == nil {
+		if v.removal == nil || known == nil {
 			return nil, nil
 		}
-		if p, ok := k.removal(request.Name, known); ok {
+		if p, ok := v.removal(request.Name, known); ok {
 			return []model.Problem{p}, nil
 		}
 	}
 	return nil, nil
 }
 
-// answer is what kubectl shows: of a refusal, object, field and cause; and warnings.
-func answer(request *admission.Request, list []model.Problem) admission.Response {
+// respond returns a refusal with object, fields and causes if a problem is fatal, and the warnings of the others.
+func respond(request *admission.Request, list []model.Problem) admission.Response {
 	var warnings, texts []string
 	details := &metav1.StatusDetails{Name: request.Name, Group: request.Kind.Group, Kind: request.Kind.Kind}
 	for _, p := range list {

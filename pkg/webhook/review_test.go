@@ -20,8 +20,8 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// town is a cluster with a subnet of both families, and some who live there.
-func town() *Cluster {
+// testCluster is a cluster with a dual-stack subnet, and pods with addresses.
+func testCluster() *Cluster {
 	c := NewCluster("main", []netip.Addr{netip.MustParseAddr("10.96.0.1")})
 	prefix, addr := netip.MustParsePrefix, netip.MustParseAddr
 	subnet := func(name, v4, v6 string, gateway model.Addrs, namespaces ...string) {
@@ -113,61 +113,61 @@ const wants = "ovn.kubernetes.io/ip_address: "
 
 func TestReview(t *testing.T) {
 	const owned = `ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: s, uid: u, controller: true}], annotations:`
-	r := &Reviewer{Kinds: kube.AllKinds(), Cluster: town(), Log: testr.New(t)}
+	r := &Reviewer{Kinds: kube.AllKinds(), Cluster: testCluster(), Log: testr.New(t)}
 	for _, c := range []struct {
 		what          string
 		operation     admissionv1.Operation
 		before, after string
-		refused       string // part of the message; empty if it is let pass
+		refused       string // part of the message; empty if it is allowed
 		warned        string
 	}{
-		{"the pod's own record", admissionv1.Create, "", pod("one", "db-0", wants+"10.0.0.10"), "", ""},
-		{"somebody else's", admissionv1.Create, "", pod("one", "x", wants+`"10.0.0.20,fd00::10"`), "fd00::10 of Subnet main belongs to pod one/db-0, IP db-0.one", ""},
-		{"one that is on its way out", admissionv1.Create, "", pod("one", "x", wants+"10.0.0.12"), "", ""},
-		{"somebody else's, by a controller", admissionv1.Create, "", strings.Replace(pod("one", "x", wants+"10.0.0.10"), "annotations:", owned, 1), "", "belongs to pod one/db-0"},
-		{"of a later subnet of the namespace", admissionv1.Create, "", pod("two", "x", wants+"10.2.0.20"), "", ""},
-		{"taken in a later subnet", admissionv1.Create, "", pod("two", "x", wants+"10.2.0.10"), "10.2.0.10 of Subnet b belongs to pod two/p", ""},
-		{"of neither subnet", admissionv1.Create, "", pod("two", "x", wants+"10.0.0.20"), "10.0.0.20 is not a host address of Subnet a (10.1.0.0/24), b (10.2.0.0/24)", ""},
-		{"of an unknown namespace", admissionv1.Create, "", pod("new", "x", wants+"10.9.0.20"), "", ""},
+		{"the pod's own address", admissionv1.Create, "", pod("one", "db-0", wants+"10.0.0.10"), "", ""},
+		{"the address of another pod", admissionv1.Create, "", pod("one", "x", wants+`"10.0.0.20,fd00::10"`), "fd00::10 of Subnet main belongs to pod one/db-0, IP db-0.one", ""},
+		{"the address of a deleted pod", admissionv1.Create, "", pod("one", "x", wants+"10.0.0.12"), "", ""},
+		{"the address of another pod, by a controller", admissionv1.Create, "", strings.Replace(pod("one", "x", wants+"10.0.0.10"), "annotations:", owned, 1), "", "belongs to pod one/db-0"},
+		{"address of the namespace's second subnet", admissionv1.Create, "", pod("two", "x", wants+"10.2.0.20"), "", ""},
+		{"taken address of the second subnet", admissionv1.Create, "", pod("two", "x", wants+"10.2.0.10"), "10.2.0.10 of Subnet b belongs to pod two/p", ""},
+		{"address of neither subnet", admissionv1.Create, "", pod("two", "x", wants+"10.0.0.20"), "10.0.0.20 is not a host address of Subnet a (10.1.0.0/24), b (10.2.0.0/24)", ""},
+		{"address in an unknown namespace", admissionv1.Create, "", pod("new", "x", wants+"10.9.0.20"), "", ""},
 		{"broadcast", admissionv1.Create, "", pod("one", "x", wants+"10.0.0.255"), "10.0.0.255 is not a host address", ""},
 		{"gateway", admissionv1.Create, "", pod("one", "x", wants+`"fd00::1"`), "fd00::1 is the gateway of Subnet main", ""},
-		{"of the host's network", admissionv1.Create, "", strings.Replace(pod("one", "x", wants+"nonsense"), "metadata:", "spec: {hostNetwork: true}, metadata:", 1), "", ""},
-		{"that has its address", admissionv1.Create, "", pod("one", "x", wants+`10.0.0.10, ovn.kubernetes.io/allocated: "true"`), "", ""},
+		{"pod in the host network", admissionv1.Create, "", strings.Replace(pod("one", "x", wants+"nonsense"), "metadata:", "spec: {hostNetwork: true}, metadata:", 1), "", ""},
+		{"pod with an allocated address", admissionv1.Create, "", pod("one", "x", wants+`10.0.0.10, ovn.kubernetes.io/allocated: "true"`), "", ""},
 		{"in kube-system", admissionv1.Create, "", pod("kube-system", "x", wants+"nonsense"), "", ""},
 
-		{"wrong before", admissionv1.Update, pod("one", "x", wants+"nonsense"), pod("one", "x", wants+"nonsense, a: b"), "", "not an address"},
-		{"wrong otherwise before", admissionv1.Update, pod("one", "x", wants+"nonsense"), pod("one", "x", wants+"10.0.0"), "10.0.0", ""},
-		{"on its way out", admissionv1.Update, pod("one", "x", ""), strings.Replace(pod("one", "x", wants+"nonsense"), "name:", `deletionTimestamp: "2026-01-01T00:00:00Z", name:`, 1), "", ""},
+		{"invalid before and after", admissionv1.Update, pod("one", "x", wants+"nonsense"), pod("one", "x", wants+"nonsense, a: b"), "", "not an address"},
+		{"invalid before, and invalid in another way after", admissionv1.Update, pod("one", "x", wants+"nonsense"), pod("one", "x", wants+"10.0.0"), "10.0.0", ""},
+		{"update of a pod that is being deleted", admissionv1.Update, pod("one", "x", ""), strings.Replace(pod("one", "x", wants+"nonsense"), "name:", `deletionTimestamp: "2026-01-01T00:00:00Z", name:`, 1), "", ""},
 
-		{"of its own pod", admissionv1.Create, "", deployment("web", wants+"10.0.0.11"), "", ""},
-		{"of another's pod", admissionv1.Create, "", deployment("we", wants+"10.0.0.11"), "Deployment one/we: spec.template.metadata.annotations[ovn.kubernetes.io/ip_address]: 10.0.0.11 of Subnet main belongs to pod one/web-5d-x", ""},
-		{"scaled, taken by now", admissionv1.Update, deployment("we", wants+"10.0.0.11"), deployment("we", wants+"10.0.0.11, a: b"), "", "belongs to"},
-		{"changed to a taken one", admissionv1.Update, deployment("we", wants+"10.0.0.20"), deployment("we", wants+"10.0.0.11"), "belongs to", ""},
+		{"address of the Deployment's own pod", admissionv1.Create, "", deployment("web", wants+"10.0.0.11"), "", ""},
+		{"address of another workload's pod", admissionv1.Create, "", deployment("we", wants+"10.0.0.11"), "Deployment one/we: spec.template.metadata.annotations[ovn.kubernetes.io/ip_address]: 10.0.0.11 of Subnet main belongs to pod one/web-5d-x", ""},
+		{"unchanged address, taken meanwhile", admissionv1.Update, deployment("we", wants+"10.0.0.11"), deployment("we", wants+"10.0.0.11, a: b"), "", "belongs to"},
+		{"changed to a taken address", admissionv1.Update, deployment("we", wants+"10.0.0.20"), deployment("we", wants+"10.0.0.11"), "belongs to", ""},
 
-		{"overlap, whichever is older", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16"), "10.1.0.0/16 overlaps 10.1.0.0/24 of Subnet a in Vpc ovn-cluster", ""},
-		{"overlap of the second family", admissionv1.Create, "", subnetText("c", `cidrBlock: "10.7.0.0/16,fd00::/48"`), "fd00::/48 overlaps fd00::/64 of Subnet main", ""},
-		{"over the API server", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.96.0.0/16"), "10.96.0.0/16 of Subnet c contains the address of the API server, 10.96.0.1", ""},
-		{"of another Vpc", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16, vpc: v"), "", "there is no Vpc v yet"},
+		{"overlap with another subnet", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16"), "10.1.0.0/16 overlaps 10.1.0.0/24 of Subnet a in Vpc ovn-cluster", ""},
+		{"overlap of IPv6", admissionv1.Create, "", subnetText("c", `cidrBlock: "10.7.0.0/16,fd00::/48"`), "fd00::/48 overlaps fd00::/64 of Subnet main", ""},
+		{"contains the API server's address", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.96.0.0/16"), "10.96.0.0/16 of Subnet c contains the address of the API server, 10.96.0.1", ""},
+		{"subnet of another Vpc", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16, vpc: v"), "", "there is no Vpc v yet"},
 		{"underlay", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16, vlan: v"), "", ""},
-		{"moved away from its pods", admissionv1.Update, subnetText("b", "cidrBlock: 10.2.0.0/24"), subnetText("b", "cidrBlock: 10.2.1.0/24"), "does not contain 10.2.0.10, the address of pod two/p, IP p.two", ""},
-		{"one family less", admissionv1.Update, subnetText("main", `cidrBlock: "10.0.0.0/24,fd00::/64"`), subnetText("main", "cidrBlock: 10.0.0.0/24"), "does not contain fd00::10", ""},
-		{"wider", admissionv1.Update, subnetText("b", "cidrBlock: 10.2.0.0/24"), subnetText("b", "cidrBlock: 10.2.0.0/23"), "", ""},
-		{"a pod's address for a gateway", admissionv1.Update, subnetText("b", "cidrBlock: 10.2.0.0/24"), subnetText("b", "cidrBlock: 10.2.0.0/24, gateway: 10.2.0.10"), "spec.gateway: 10.2.0.10 is the address of pod two/p", ""},
+		{"CIDR without an address in use", admissionv1.Update, subnetText("b", "cidrBlock: 10.2.0.0/24"), subnetText("b", "cidrBlock: 10.2.1.0/24"), "does not contain 10.2.0.10, the address of pod two/p, IP p.two", ""},
+		{"CIDR without IPv6", admissionv1.Update, subnetText("main", `cidrBlock: "10.0.0.0/24,fd00::/64"`), subnetText("main", "cidrBlock: 10.0.0.0/24"), "does not contain fd00::10", ""},
+		{"wider CIDR", admissionv1.Update, subnetText("b", "cidrBlock: 10.2.0.0/24"), subnetText("b", "cidrBlock: 10.2.0.0/23"), "", ""},
+		{"gateway with a pod's address", admissionv1.Update, subnetText("b", "cidrBlock: 10.2.0.0/24"), subnetText("b", "cidrBlock: 10.2.0.0/24, gateway: 10.2.0.10"), "spec.gateway: 10.2.0.10 is the address of pod two/p", ""},
 		{"in use", admissionv1.Delete, subnetText("main", ""), "", "Subnet main: its addresses are in use: 10.0.0.10,fd00::10 by pod one/db-0, IP db-0.one and 1 more", ""},
 		{"not in use", admissionv1.Delete, subnetText("a", ""), "", "", ""},
 		{"a namespace that describes a subnet", admissionv1.Create, "", namespaceText("new", `logical_switch: made, ovn.kubernetes.io/cidr: 10.9.0.0/24`), "", ""},
-		{"with other's addresses", admissionv1.Create, "", namespaceText("new", `logical_switch: made, ovn.kubernetes.io/cidr: 10.1.0.0/24`), "Namespace new: metadata.annotations[ovn.kubernetes.io/cidr]: 10.1.0.0/24 overlaps 10.1.0.0/24 of Subnet a", ""},
-		{"with a wrong gateway", admissionv1.Create, "", namespaceText("new", `logical_switch: made, ovn.kubernetes.io/cidr: 10.9.0.0/24, ovn.kubernetes.io/gateway: 10.8.0.1`), "metadata.annotations[ovn.kubernetes.io/gateway]: 10.8.0.1 is not in the CIDR 10.9.0.0/24", ""},
-		{"of a subnet that is there", admissionv1.Create, "", namespaceText("new", `logical_switch: a, ovn.kubernetes.io/cidr: 10.1.0.0/24`), "", ""},
-		{"of one that is not", admissionv1.Create, "", namespaceText("new", `logical_switch: later`), "", "there is no Subnet later yet"},
-		{"a policy for NICs that are none", admissionv1.Create, "", policyText("network_policy_for: net1", ""), "NetworkPolicy one/x: metadata.annotations[ovn.kubernetes.io/network_policy_for]: \"net1\" names no NIC", "neither ovn nor"},
-		{"as before", admissionv1.Update, policyText("network_policy_for: net1", ""), policyText("network_policy_for: net1", "podSelector: {}"), "", "names no NIC"},
-		{"a policy with an unreadable peer", admissionv1.Create, "", policyText("enable_log: maybe", "ingress: [{from: [{ipBlock: {cidr: 010.0.0.0/8}}]}]"), "", "it matches nothing"},
-		{"a cluster's policy with two unreadable selectors", admissionv1.Create, "", clusterPolicyText("{b: '-', a: '-'}"), "ClusterNetworkPolicy x: spec.subject.namespaces: it is not a label selector", ""},
-		{"as it was", admissionv1.Update, clusterPolicyText("{b: '-', a: '-'}"), clusterPolicyText("{b: '-', a: '-'}"), "", "it is not a label selector"},
-		{"a good one", admissionv1.Create, "", clusterPolicyText("{a: b}"), "", ""},
-		{"unreadable", admissionv1.Create, "", subnetText("c", "mtu: much"), "", "not validated: decode object"},
-		{"of no interest", admissionv1.Create, "", `{apiVersion: v1, kind: Service, metadata: {name: x, namespace: one}}`, "", ""},
+		{"such a namespace with overlapping addresses", admissionv1.Create, "", namespaceText("new", `logical_switch: made, ovn.kubernetes.io/cidr: 10.1.0.0/24`), "Namespace new: metadata.annotations[ovn.kubernetes.io/cidr]: 10.1.0.0/24 overlaps 10.1.0.0/24 of Subnet a", ""},
+		{"such a namespace with an invalid gateway", admissionv1.Create, "", namespaceText("new", `logical_switch: made, ovn.kubernetes.io/cidr: 10.9.0.0/24, ovn.kubernetes.io/gateway: 10.8.0.1`), "metadata.annotations[ovn.kubernetes.io/gateway]: 10.8.0.1 is not in the CIDR 10.9.0.0/24", ""},
+		{"such a namespace of an existing subnet", admissionv1.Create, "", namespaceText("new", `logical_switch: a, ovn.kubernetes.io/cidr: 10.1.0.0/24`), "", ""},
+		{"namespace of a subnet that does not exist", admissionv1.Create, "", namespaceText("new", `logical_switch: later`), "", "there is no Subnet later yet"},
+		{"a policy for invalid NICs", admissionv1.Create, "", policyText("network_policy_for: net1", ""), "NetworkPolicy one/x: metadata.annotations[ovn.kubernetes.io/network_policy_for]: \"net1\" names no NIC", "neither ovn nor"},
+		{"the same policy, updated", admissionv1.Update, policyText("network_policy_for: net1", ""), policyText("network_policy_for: net1", "podSelector: {}"), "", "names no NIC"},
+		{"a policy with an invalid peer", admissionv1.Create, "", policyText("enable_log: maybe", "ingress: [{from: [{ipBlock: {cidr: 010.0.0.0/8}}]}]"), "", "it matches nothing"},
+		{"a cluster policy with two invalid selectors", admissionv1.Create, "", clusterPolicyText("{b: '-', a: '-'}"), "ClusterNetworkPolicy x: spec.subject.namespaces: it is not a label selector", ""},
+		{"the same cluster policy, unchanged", admissionv1.Update, clusterPolicyText("{b: '-', a: '-'}"), clusterPolicyText("{b: '-', a: '-'}"), "", "it is not a label selector"},
+		{"a valid cluster policy", admissionv1.Create, "", clusterPolicyText("{a: b}"), "", ""},
+		{"an object that cannot be decoded", admissionv1.Create, "", subnetText("c", "mtu: much"), "", "not validated: decode object"},
+		{"a kind without validation", admissionv1.Create, "", `{apiVersion: v1, kind: Service, metadata: {name: x, namespace: one}}`, "", ""},
 	} {
 		got := r.Handle(t.Context(), request(t, c.operation, c.before, c.after))
 		message := ""
@@ -183,7 +183,7 @@ func TestReview(t *testing.T) {
 	}
 }
 
-// TestUnknownCluster: before the cluster is known, only the object itself is judged.
+// Before the cluster is known, only the object itself is validated.
 func TestUnknownCluster(t *testing.T) {
 	r := &Reviewer{Kinds: kube.AllKinds(), Cluster: NewCluster("main", nil), Log: testr.New(t)}
 	for text, allowed := range map[string]bool{
@@ -202,15 +202,15 @@ func TestUnknownCluster(t *testing.T) {
 	}
 }
 
-// TestAMistakeOfOursLetsPass: whatever goes wrong here, the object is accepted.
-func TestAMistakeOfOursLetsPass(t *testing.T) {
+// If the validation panics, the object is allowed.
+func TestPanicAllowsTheObject(t *testing.T) {
 	r := &Reviewer{Kinds: kube.AllKinds(), Log: logr.Discard()} // without a cluster: it panics
 	if got := r.Handle(t.Context(), request(t, admissionv1.Create, "", pod("one", "x", wants+"nonsense"))); !got.Allowed {
 		t.Errorf("%+v", got)
 	}
 }
 
-// FuzzReview: no object makes a review panic, and what is allowed once stays editable.
+// No object makes a review panic, and an unchanged object is always allowed.
 func FuzzReview(f *testing.F) {
 	for _, text := range []string{
 		pod("one", "x", wants+"10.0.0.10"), pod("two", "x", `ovn.kubernetes.io/ip_pool: "10.1.0.5..10.1.0.9"`), deployment("web", wants+`"10.0.0.20,fd00::20"`),
@@ -223,14 +223,14 @@ func FuzzReview(f *testing.F) {
 		data, o := raw(f, text)
 		f.Add(o.GetKind(), data)
 	}
-	c, kinds := town(), kube.AllKinds()
+	c, kinds := testCluster(), kube.AllKinds()
 	reviewed := slices.Collect(maps.Keys(workloads))
 	for _, k := range kinds {
 		reviewed = append(reviewed, k.GVK.GroupKind())
 	}
 	f.Fuzz(func(t *testing.T, name string, data []byte) {
 		for _, gk := range reviewed {
-			k, ok := judgeOf(kinds, gk)
+			k, ok := validatorOf(kinds, gk)
 			if gk.Kind != name || !ok {
 				continue
 			}
@@ -244,13 +244,13 @@ func FuzzReview(f *testing.F) {
 			}}
 			request.Object.Raw, request.OldObject.Raw = data, data
 			if got := r.Handle(t.Context(), request); !got.Allowed {
-				t.Errorf("unchanged, with %v, it is refused: %v", before, got.Result)
+				t.Errorf("an unchanged object with %v is refused: %v", before, got.Result)
 			}
 		}
 	})
 }
 
-// TestHolders: the index follows records that move, go, and contradict each other.
+// The index of addresses follows IP objects that change, are deleted, or have the same address.
 func TestHolders(t *testing.T) {
 	c := NewCluster("main", nil)
 	one, two := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
@@ -270,7 +270,7 @@ func TestHolders(t *testing.T) {
 	record(c, "a.n", "s", model.Addrs{V4: two}, false)
 	expect("s", one, "")
 	expect("s", two, "a.n")
-	record(c, "b.n", "s", model.Addrs{V4: two}, false) // both say that they have it
+	record(c, "b.n", "s", model.Addrs{V4: two}, false) // two IP objects with one address
 	c.Apply(model.Ref{Kind: model.KindIP, Name: "a.n"}, nil)
 	expect("s", two, "b.n")
 	record(c, "b.n", "t", model.Addrs{V4: two}, false)
@@ -279,13 +279,13 @@ func TestHolders(t *testing.T) {
 	c.Apply(model.Ref{Kind: model.KindIP, Name: "b.n"}, nil)
 	expect("t", two, "")
 	if len(c.holders)+c.ips.Len() > 0 {
-		t.Errorf("left over are %v, %v", c.holders, c.ips.All())
+		t.Errorf("left over: %v, %v", c.holders, c.ips.All())
 	}
 }
 
-// BenchmarkReview: a pod with a fixed address in a cluster with 100,000 addresses in use.
+// BenchmarkReview reviews a pod with a fixed address in a cluster with 100,000 addresses in use.
 func BenchmarkReview(b *testing.B) {
-	c := town()
+	c := testCluster()
 	addr := netip.MustParseAddr("10.64.0.0")
 	for i := range 100_000 {
 		addr = addr.Next()

@@ -14,27 +14,26 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
-// Path is where the API server asks.
+// Path is the URL path of the webhook.
 const Path = "/validate"
 
 const (
-	maxRequest  = 7 << 20 // bytes: two objects as large as the API server takes them, and some more
-	maxRequests = 64      // at once; the API server lets pass what is not answered
-	readTime    = 5 * time.Second
+	maxRequest  = 7 << 20 // bytes: two objects of the largest size that the API server accepts, and the rest of the request
+	maxRequests = 64      // concurrent requests; with failurePolicy Ignore the API server allows an object without a response
+	readTimeout = 5 * time.Second
 )
 
-// ServerConfig says how the API server is answered.
+// ServerConfig configures the server of the webhook.
 type ServerConfig struct {
 	BindAddress string // host:port
-	// CertDir holds tls.crt and tls.key, which are read again when they change. Empty: Certificate serves.
+	// CertDir contains tls.crt and tls.key, which are read again when they change. Empty: Certificate is used.
 	CertDir     string
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	Reviewer    *Reviewer
 	Clock       clock.PassiveClock
 }
 
-// NewServer makes a server that does not listen until it is started. An error is
-// one of the configuration.
+// NewServer returns a server that does not listen until it is started. It fails if the configuration is invalid.
 func NewServer(c ServerConfig) (webhook.Server, error) {
 	host, text, err := net.SplitHostPort(c.BindAddress)
 	if err != nil {
@@ -42,7 +41,7 @@ func NewServer(c ServerConfig) (webhook.Server, error) {
 	}
 	port, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || port == 0 {
-		return nil, fmt.Errorf("parse address %q: %q is no port from 1 to 65535", c.BindAddress, text)
+		return nil, fmt.Errorf("parse address %q: %q is not a port from 1 to 65535", c.BindAddress, text)
 	}
 	if c.CertDir != "" {
 		if _, err := tls.LoadX509KeyPair(filepath.Join(c.CertDir, "tls.crt"), filepath.Join(c.CertDir, "tls.key")); err != nil {
@@ -62,8 +61,7 @@ func NewServer(c ServerConfig) (webhook.Server, error) {
 	return server, nil
 }
 
-// bounded limits the size of a request, the time it takes to come in, and how
-// many there are at once.
+// bounded limits the size of a request, the time to read it, and the number of concurrent requests.
 func bounded(h http.Handler, clk clock.PassiveClock) http.Handler {
 	slots := make(chan struct{}, maxRequests)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -71,10 +69,10 @@ func bounded(h http.Handler, clk clock.PassiveClock) http.Handler {
 		case slots <- struct{}{}:
 			defer func() { <-slots }()
 		default:
-			http.Error(w, "too many requests at once", http.StatusServiceUnavailable)
+			http.Error(w, "too many concurrent requests", http.StatusServiceUnavailable)
 			return
 		}
-		if err := http.NewResponseController(w).SetReadDeadline(clk.Now().Add(readTime)); err != nil {
+		if err := http.NewResponseController(w).SetReadDeadline(clk.Now().Add(readTimeout)); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}

@@ -28,7 +28,7 @@ import (
 
 func TestServerConfig(t *testing.T) {
 	for address, cause := range map[string]string{
-		"nowhere": "missing port", ":0": "no port", ":http": "no port", "127.0.0.1:70000": "no port",
+		"nowhere": "missing port", ":0": "not a port", ":http": "not a port", "127.0.0.1:70000": "not a port",
 	} {
 		if _, err := NewServer(ServerConfig{BindAddress: address}); err == nil || !strings.Contains(err.Error(), cause) {
 			t.Errorf("%s: error is %v", address, err)
@@ -47,7 +47,7 @@ func TestRequestsAreBounded(t *testing.T) {
 			return
 		}
 		if n > maxRequest {
-			t.Errorf("%d bytes were read", n)
+			t.Errorf("the handler read %d bytes", n)
 		}
 	}), clock.RealClock{}))
 	defer server.Close()
@@ -67,7 +67,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	}
 }
 
-// TestServesFromDirectory: with a certificate from files, and with the next one when they change.
+// The server uses the certificate in a directory, and the new one when the files change.
 func TestServesFromDirectory(t *testing.T) {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -90,7 +90,7 @@ func TestServesFromDirectory(t *testing.T) {
 	}
 	ca := renew()
 	server, err := NewServer(ServerConfig{
-		BindAddress: address, CertDir: dir, Clock: clock.RealClock{}, Reviewer: &Reviewer{Kinds: kube.AllKinds(), Cluster: town(), Log: testr.New(t)},
+		BindAddress: address, CertDir: dir, Clock: clock.RealClock{}, Reviewer: &Reviewer{Kinds: kube.AllKinds(), Cluster: testCluster(), Log: testr.New(t)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -115,10 +115,10 @@ func TestServesFromDirectory(t *testing.T) {
 	for _, what := range []string{"first", "second"} {
 		var last error
 		err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-			var answer *admissionv1.AdmissionReview
-			answer, last = post(ctx, "https://"+address+Path, ca, body)
-			if last == nil && (answer.Response.Allowed || answer.Response.UID != "1" || !strings.Contains(answer.Response.Result.Message, "belongs to pod one/db-0")) {
-				t.Errorf("%s certificate: %+v", what, answer.Response)
+			var reply *admissionv1.AdmissionReview
+			reply, last = post(ctx, "https://"+address+Path, ca, body)
+			if last == nil && (reply.Response.Allowed || reply.Response.UID != "1" || !strings.Contains(reply.Response.Result.Message, "belongs to pod one/db-0")) {
+				t.Errorf("%s certificate: %+v", what, reply.Response)
 			}
 			return last == nil, nil
 		})
@@ -129,7 +129,7 @@ func TestServesFromDirectory(t *testing.T) {
 	}
 }
 
-// post asks a server that has a certificate of this CA, over a connection of its own.
+// post sends a request over a new connection to a server with a certificate of this CA.
 func post(ctx context.Context, url string, ca, body []byte) (*admissionv1.AdmissionReview, error) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca)
@@ -144,7 +144,7 @@ func post(ctx context.Context, url string, ca, body []byte) (*admissionv1.Admiss
 	if err != nil {
 		return nil, err
 	}
-	answer := &admissionv1.AdmissionReview{}
-	err = json.NewDecoder(response.Body).Decode(answer)
-	return answer, errors.Join(err, response.Body.Close())
+	reply := &admissionv1.AdmissionReview{}
+	err = json.NewDecoder(response.Body).Decode(reply)
+	return reply, errors.Join(err, response.Body.Close())
 }
