@@ -8,7 +8,8 @@ package annotations
 // DefaultProvider is the provider of a pod's default NIC.
 const DefaultProvider = "ovn"
 
-// Suffixes of the annotations of a pod's NIC; see [Key]. What has a name of its own below is explained there.
+// Suffixes of the annotations of a pod's NIC; see [Key]. Suffixes without a comment are documented below, at the
+// annotation of the default NIC.
 const (
 	SuffixAllocated     = "allocated"
 	SuffixRouted        = "routed"
@@ -22,10 +23,10 @@ const (
 	SuffixPodNICType    = "pod_nic_type"
 	SuffixRoutes        = "routes"
 
-	// SuffixIPFamily limits the addresses of the pod, on a dual-stack Subnet, to one family.
+	// SuffixIPFamily limits the addresses of the pod, on a dual-stack Subnet, to one IP family.
 	//woven:on Pod
 	//woven:by user
-	//woven:value ipv4 or ipv6; without it, one address of each family of the Subnet
+	//woven:value ipv4 or ipv6; without it, one address of each IP family of the Subnet
 	SuffixIPFamily = "ip_family"
 	// SuffixVirtualMachine names the KubeVirt virtual machine that the pod runs; logical switch port and IP object
 	// have its name.
@@ -45,7 +46,7 @@ const (
 	SuffixDHCPv6Options = "dhcp-v6-options"
 )
 
-// Annotations. The directives say which kinds have the annotation (on), who writes it (by) and what it holds (value);
+// Annotations. The directives name the kinds that have the annotation (on), its writers (by) and its format (value);
 // docs/reference/api.md is generated from them.
 const (
 	// Allocated is set when the controller has allocated the addresses.
@@ -58,26 +59,26 @@ const (
 	//woven:by controller
 	//woven:value true
 	Routed = "ovn.kubernetes.io/routed"
-	// IPAddress holds the addresses. A user sets it before the pod has addresses, to ask for these; the controller
-	// sets it to what is allocated.
+	// IPAddress contains the addresses. A user sets it before the pod has addresses, to request these; the controller
+	// sets it to the allocated addresses.
 	//woven:on Pod,Node
 	//woven:by user,controller
 	//woven:value an IPv4 address, an IPv6 address, or both in this order, separated by a comma
 	IPAddress = "ovn.kubernetes.io/ip_address"
-	// MACAddress holds the MAC address. A user sets it before the pod has addresses, to ask for this one; the
-	// controller sets it to what is allocated.
+	// MACAddress contains the MAC address. A user sets it before the pod has addresses, to request this one; the
+	// controller sets it to the allocated one.
 	//woven:on Pod,Node
 	//woven:by user,controller
 	//woven:value a unicast MAC address; the controller writes lower case with colons
 	MACAddress = "ovn.kubernetes.io/mac_address"
-	// CIDR holds the CIDRs of the Subnet. On a Namespace whose [LogicalSwitch] names a Subnet that does not exist, a
+	// CIDR contains the CIDRs of the Subnet. On a Namespace whose [LogicalSwitch] names a Subnet that does not exist, a
 	// user sets it to have the Subnet created with this CIDR.
 	//woven:on Pod,Node,Namespace
 	//woven:by user,controller
 	//woven:value an IPv4 CIDR, an IPv6 CIDR, or both in this order, separated by a comma; on Namespaces those of
 	//woven:value several Subnets separated by semicolons
 	CIDR = "ovn.kubernetes.io/cidr"
-	// Gateway holds the gateway of the Subnet. On a Namespace a user sets it for the Subnet that is created; see [CIDR].
+	// Gateway contains the gateway of the Subnet. On a Namespace a user sets it for the Subnet that is created; see [CIDR].
 	//woven:on Pod,Node,Namespace
 	//woven:by user,controller
 	//woven:value an IPv4 address, an IPv6 address, or both in this order, separated by a comma
@@ -104,7 +105,7 @@ const (
 	//woven:by user
 	//woven:value JSON list of objects with dst (CIDR) and gw (address)
 	Routes = "ovn.kubernetes.io/routes"
-	// ExcludeIPs holds the addresses that are not allocated: spec.excludeIps of the bound Subnets. A user sets it for
+	// ExcludeIPs contains the addresses that are not allocated: spec.excludeIps of the bound Subnets. A user sets it for
 	// the Subnet that is created; see [CIDR].
 	//woven:on Namespace
 	//woven:by user,controller
@@ -131,23 +132,24 @@ const (
 	//woven:by user
 	//woven:value CIDRs, separated by commas
 	Allow = "ovn.kubernetes.io/allow"
-	// BoundSwitch is what the controller wrote as [LogicalSwitch]. If the two differ, a user has chosen the Subnet.
+	// BoundSwitch is the value that the controller wrote to [LogicalSwitch]. If the two differ, a user has chosen the
+	// Subnet.
 	//woven:on Namespace
 	//woven:by controller
 	//woven:value names of Subnets, separated by commas
 	BoundSwitch = "woven/bound-logical-switch"
-	// IPPool says where the addresses come from. On a Namespace the controller lists the IPPools that are bound to it.
+	// IPPool selects the addresses to allocate from. On a Namespace the controller lists the IPPools that are bound to it.
 	//woven:on Pod,Namespace
 	//woven:by user,controller
 	//woven:value on Pods the name of an IPPool, or addresses and ranges (a..b) separated by commas, pairs of
-	//woven:value both families by semicolons; on Namespaces names of IPPools, separated by commas
+	//woven:value both IP families by semicolons; on Namespaces names of IPPools, separated by commas
 	IPPool = "ovn.kubernetes.io/ip_pool"
 	// Chassis is the OVN chassis of the node.
 	//woven:on Node
 	//woven:by cniserver
 	//woven:value system-id of the node's Open vSwitch
 	Chassis = "ovn.kubernetes.io/chassis"
-	// OwnerUID identifies the workload that keeps the address when the pod is gone.
+	// OwnerUID identifies the workload that keeps the address when the pod is deleted.
 	//woven:on IP
 	//woven:by controller
 	//woven:value UID of a StatefulSet or VirtualMachine
@@ -157,7 +159,7 @@ const (
 	//woven:by user
 	//woven:value an IPv4 address, an IPv6 address, or both, separated by a comma
 	NorthGateway = "ovn.kubernetes.io/north_gateway"
-	// EnableLog turns on logging of a policy's decisions; [LogACLActions] says which.
+	// EnableLog enables logging of a policy's decisions; [LogACLActions] selects the decisions.
 	//woven:on NetworkPolicy
 	//woven:by user
 	//woven:value true or false (default)
@@ -172,8 +174,8 @@ const (
 	//woven:by user
 	//woven:value number of lines per second, from 1; 10 by default
 	ACLLogMeterRate = "ovn.kubernetes.io/acl_log_meter_rate"
-	// PolicyEnforcement says which traffic a NetworkPolicy denies: standard denies all that no rule allows, lax only TCP,
-	// UDP and SCTP.
+	// PolicyEnforcement selects the traffic that a NetworkPolicy denies: standard denies all that no rule allows, lax only
+	// TCP, UDP and SCTP.
 	//woven:on NetworkPolicy
 	//woven:by user
 	//woven:value standard (default) or lax
@@ -183,7 +185,7 @@ const (
 	//woven:by user
 	//woven:value ovn (the default NIC) and NAMESPACE/NETWORKATTACHMENTDEFINITION, separated by commas
 	PolicyFor = "ovn.kubernetes.io/network_policy_for"
-	// Vpc is the Vpc in which the Service is reached.
+	// Vpc is the Vpc in which the Service is reachable.
 	//woven:on Service
 	//woven:by controller
 	//woven:value name of a Vpc
@@ -193,8 +195,8 @@ const (
 	//woven:by controller
 	//woven:value node-NAME
 	PortName = "ovn.kubernetes.io/port_name"
-	// ServiceSource holds the source addresses of the host towards Services, each with the length of the prefix that
-	// those of all nodes are in.
+	// ServiceSource contains the source addresses of the host for Services, each with the prefix length of the range
+	// that contains those of all nodes.
 	//woven:on Node
 	//woven:by controller
 	//woven:value for example 169.254.64.2/18, fd69:254:64::2/112, or both, separated by a comma
@@ -213,7 +215,7 @@ const (
 	//woven:by controller
 	//woven:value name of a Node
 	LabelNodeName = "ovn.kubernetes.io/node-name"
-	// LabelIPReserved says whether the object is a reservation, which outlives its pods. Without it, it is one.
+	// LabelIPReserved is true if the object is a reservation, which outlives its pods. Without the label, it is one.
 	//woven:on IP
 	//woven:by controller
 	//woven:value true or false
@@ -230,13 +232,13 @@ const (
 	LabelGateway = "woven/gateway"
 )
 
-// Finalizer guards objects whose rows and addresses the controller must release first.
+// Finalizer is set on objects whose rows and addresses the controller must release before they are deleted.
 const Finalizer = "kubeovn.io/kube-ovn-controller"
 
-// DeprecatedFinalizer is replaced by [Finalizer] where it is found.
+// DeprecatedFinalizer is a former name; the controller replaces it by [Finalizer].
 const DeprecatedFinalizer = "kube-ovn-controller"
 
-// ProviderDomain follows the provider in the domain of an annotation of a NIC.
+// ProviderDomain is appended to the provider in the domain of a NIC's annotations.
 const ProviderDomain = ".kubernetes.io"
 
 // Key returns the annotation of a NIC: "<provider>.kubernetes.io/<suffix>".
@@ -249,7 +251,7 @@ func Key(provider, suffix string) string {
 	return provider + ProviderDomain + "/" + suffix
 }
 
-// defaultKeys spares the concatenation for the keys that every pod has.
+// defaultKeys avoids the concatenation for the keys that every pod has.
 var defaultKeys = map[string]string{
 	SuffixAllocated:     Allocated,
 	SuffixRouted:        Routed,

@@ -1,9 +1,8 @@
-// Package check compares what the API server says with what the databases of
-// OVN and the nodes hold, and names every difference. It changes nothing.
+// Package check compares the objects of the API server with the rows of OVN's databases and the state of the nodes, and
+// lists every difference. It changes nothing.
 //
-// [Compare] is pure: facts in, differences out. [Differences] reads the facts
-// from live sources first. Only objects of the Kubeovn API, pods, nodes and rows
-// that are marked as Woven's count; what others made is not looked at.
+// [Compare] is pure: from a [State] to its differences. [Differences] reads the state from live sources first. Only
+// objects of the Kube-OVN API, pods, nodes and rows with Woven's mark are compared; others are ignored.
 package check
 
 import (
@@ -22,22 +21,21 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// Difference is one thing that is not as it should be.
+// Difference is one inconsistency.
 type Difference struct {
-	// Check is what was compared, one word for each pair of sources: "api",
-	// "address", "counter", "nb", "sb", "ovs", "kernel".
+	// Check names what was compared: "api", "address", "counter", "nb", "sb", "ovs" or "kernel".
 	Check string
 	// Message is one sentence that names the objects.
 	Message string
 }
 
-// String gives "check: message".
+// String returns "check: message".
 func (d Difference) String() string { return d.Check + ": " + d.Message }
 
-// What a difference is between.
+// Values of [Difference].Check.
 const (
-	checkAPI     = "api"     // objects of the API server among each other
-	checkAddress = "address" // an address or MAC that two have
+	checkAPI     = "api"     // objects of the API server with each other
+	checkAddress = "address" // an address or MAC that two ports have
 	checkCounter = "counter" // counters in a status
 	checkNB      = "nb"      // the northbound database
 	checkSB      = "sb"      // the southbound database
@@ -45,7 +43,7 @@ const (
 	checkKernel  = "kernel"  // links, routes and packet filter of a node
 )
 
-// Objects are those of the API server. Some kinds are looked at beyond what the controller reads of them.
+// Objects are the objects of the API server. Of some kinds, more fields are compared than the controller reads.
 type Objects struct {
 	Pods    []corev1.Pod
 	Nodes   []corev1.Node
@@ -53,7 +51,7 @@ type Objects struct {
 	IPs     []v1.IP
 	// ServiceCIDRs are the networks of the addresses of Services.
 	ServiceCIDRs []networkingv1.ServiceCIDR
-	// Others are of all other kinds: of them only the projections count.
+	// Others are objects of all other kinds: only their projections are compared.
 	Others []kube.Object
 }
 
@@ -75,11 +73,10 @@ func pointersTo[T any, P interface {
 	return out
 }
 
-// Rows are those of an OVN database: table, then UUID, then a pointer to a row
-// struct of package nb or sb.
+// Rows are the rows of an OVN database by table and UUID. Each is a pointer to a row struct of package nb or sb.
 type Rows map[string]map[string]any
 
-// Add puts rows of one table in; for tests and readers.
+// Add adds rows of one table; for tests and readers.
 func (r Rows) Add(table string, rows ...interface{ GetUUID() string }) {
 	if r[table] == nil {
 		r[table] = map[string]any{}
@@ -93,25 +90,25 @@ func (r Rows) Add(table string, rows ...interface{ GetUUID() string }) {
 type State struct {
 	Objects Objects
 	NB, SB  Rows
-	// Hosts are the nodes' own states by node name. A node that is not in it was not looked at.
+	// Hosts are the states of the nodes by node name. A node that is not in it could not be read.
 	Hosts map[string]Host
 }
 
 // Names are the configuration of the controller that the cluster runs with.
 type Names = compile.Config
 
-// DefaultNames are the names that the controller uses if it is not told otherwise.
+// DefaultNames are the defaults of the controller.
 var DefaultNames = Names{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default", LoadBalancers: true, ServiceSource: compile.DefaultServiceSource}
 
-// Controller is what the cluster's controller reads, and what it makes of it.
+// Controller describes the cluster's controller: the kinds that it reads, and its compile functions.
 type Controller struct {
 	Names     Names
 	Kinds     kube.Kinds
-	World     func() *world.World // makes an empty one
+	World     func() *world.World // returns an empty world
 	Functions map[model.Kind]compile.Func
 }
 
-// NewController is the controller as this program knows it.
+// NewController returns the controller of this version of the program.
 func NewController(names Names) Controller {
 	return Controller{Names: names, Kinds: kube.AllKinds(), World: world.New, Functions: compile.Functions(names)}
 }
@@ -119,7 +116,8 @@ func NewController(names Names) Controller {
 // Compare lists every difference, sorted by check and message, each once.
 func Compare(names Names, s State) ([]Difference, error) { return NewController(names).Compare(s) }
 
-// Compare lists every difference, sorted by check and message, each once. It fails if World has no table for one of Kinds.
+// Compare lists every difference, sorted by check and message, each once. It fails if World has no table for one of
+// Kinds.
 func (by Controller) Compare(s State) ([]Difference, error) {
 	c, err := newComparison(by, s)
 	if err != nil {
@@ -145,7 +143,7 @@ func (by Controller) Compare(s State) ([]Difference, error) {
 	return slices.Compact(c.found), nil
 }
 
-// comparison holds the indexes that several checks use.
+// comparison has the indexes that several checks use.
 type comparison struct {
 	names     Names
 	functions map[model.Kind]compile.Func
@@ -154,7 +152,7 @@ type comparison struct {
 	subnet    map[string]*v1.Subnet
 	node      map[string]*corev1.Node
 	record    map[string]*v1.IP
-	nics      map[string]*nic                  // by the name of the port; pods that need a network
+	nics      map[string]*nic                  // by port name, of pods that need a network
 	networked map[model.Ref]bool               // pods that have interfaces
 	ofPod     map[model.Ref]*nic               // the default NIC of each pod
 	ports     map[string]*nb.LogicalSwitchPort // by name

@@ -27,7 +27,7 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// healthy is a small cluster without a difference: one node, two pods.
+// healthy is a small cluster without differences: one node, two pods.
 func healthy(t *testing.T) *State {
 	t.Helper()
 	s := &State{NB: Rows{}, SB: Rows{}, Hosts: map[string]Host{}}
@@ -115,7 +115,7 @@ func compared(t *testing.T, s *State) []Difference {
 	return found
 }
 
-// writeCompiled fills the NB with what the compile functions say of everything but pods.
+// writeCompiled fills the northbound database with the results of the compile functions for all objects except pods.
 func writeCompiled(t *testing.T, s *State) {
 	t.Helper()
 	c := comparisonOf(t, s)
@@ -145,12 +145,12 @@ func writeCompiled(t *testing.T, s *State) {
 	}
 }
 
-// addRow puts a row in as the controller would: with its UUID and markers.
+// addRow adds a row like the controller: with its UUID and marks.
 func addRow(t *testing.T, rows Rows, owner model.Ref, row fact.Row) {
 	t.Helper()
 	columns, ok := row.Columns.(interface{ GetUUID() string })
 	if !ok {
-		t.Fatalf("%T is no row", row.Columns)
+		t.Fatalf("%T is not a row", row.Columns)
 	}
 	v := reflect.ValueOf(columns).Elem()
 	v.FieldByName("UUID").SetString(row.UUID)
@@ -184,7 +184,7 @@ func switchOf(s *State, name string) *nb.LogicalSwitch {
 	return row
 }
 
-// bind puts a port on chassis-1 and says that it is up.
+// bind binds a port to chassis-1 and sets it up.
 func bind(s *State, port *nb.LogicalSwitchPort) {
 	up, chassis := true, "chassis-1"
 	port.Up = &up
@@ -193,7 +193,7 @@ func bind(s *State, port *nb.LogicalSwitchPort) {
 	})
 }
 
-// addPod adds a running pod with everything that belongs to it.
+// addPod adds a running pod with its objects, rows and interfaces.
 func addPod(s *State, name, ip, mac string) {
 	port := name + ".default"
 	s.Objects.Pods = append(s.Objects.Pods, corev1.Pod{
@@ -227,7 +227,7 @@ func addPod(s *State, name, ip, mac string) {
 
 func deleteRow(s *State, table, uuid string) { delete(s.NB[table], uuid) }
 
-// change edits the host in place.
+// change changes the host in place.
 func change(s *State, fn func(*Host)) {
 	h := s.Hosts["n1"]
 	fn(&h)
@@ -284,7 +284,7 @@ func TestCompare(t *testing.T) {
 			[]string{
 				"api: pod default/web-0: address 10.16.0.5 is in no IP object: web-0.default is missing",
 				"counter: Subnet ovn-default: status.v4availableIPs is 65531, CIDR, excludeIps and IP objects leave 65532",
-				"counter: Subnet ovn-default: status.v4usingIPs is 2, IP objects hold 1",
+				"counter: Subnet ovn-default: status.v4usingIPs is 2, IP objects use 1",
 			},
 		},
 		"a deleted pod left everything behind": {
@@ -380,7 +380,7 @@ func TestCompare(t *testing.T) {
 		},
 		"a row without an owner": {
 			func(s *State) { delete(portOf(s, "web-0.default").ExternalIDs, fact.OwnerKey) },
-			[]string{`nb: NB port web-0.default is marked as ours, but woven/owner: owner "" is not of the form Kind/namespace/name`},
+			[]string{`nb: NB port web-0.default is marked as Woven's, but woven/owner: owner "" is not of the form Kind/namespace/name`},
 		},
 		"no switch": {
 			func(s *State) { deleteRow(s, nb.LogicalSwitchTable, fact.UUIDOf(nb.LogicalSwitchTable, "join")) },
@@ -486,7 +486,7 @@ func TestCompare(t *testing.T) {
 				"kernel: node n1 has no nftables table inet woven",
 				"kernel: node n1: no route to 10.16.0.0/16 of Subnet ovn-default via 100.64.0.1 on ovn0",
 				"kernel: node n1: no route to 10.96.0.0/16 (ServiceCIDR kubernetes) via 100.64.0.1 on ovn0",
-				"kernel: node n1: no route to 169.254.64.0/18 (the hosts' addresses towards Services) via 100.64.0.1 on ovn0",
+				"kernel: node n1: no route to 169.254.64.0/18 (the hosts' source addresses for Services) via 100.64.0.1 on ovn0",
 				"ovs: node n1 has no OVS interface ovn0",
 				"ovs: pod default/web-0: node n1 has no OVS interface with iface-id web-0.default",
 				"ovs: pod default/web-1: node n1 has no OVS interface with iface-id web-1.default",
@@ -503,7 +503,7 @@ func TestCompare(t *testing.T) {
 			[]string{
 				"kernel: node n1: link ovn0 has address 100.64.0.3/16, which is in no annotation",
 				"kernel: node n1: link ovn0 lacks the join address 100.64.0.2/16",
-				"kernel: node n1: route to 10.99.0.0/24 via 100.64.0.1 on ovn0 is of no Subnet and not for Services",
+				"kernel: node n1: route to 10.99.0.0/24 via 100.64.0.1 on ovn0 belongs to no Subnet and to no Services",
 				"kernel: node n1: set nodes4 of nftables table inet woven lacks InternalIP 192.168.77.11 of node n1",
 			},
 		},

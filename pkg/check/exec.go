@@ -12,9 +12,8 @@ import (
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
-// ExecHosts looks at a node by running ovs-vsctl, ip and nft in it. The function
-// runs a command line in the network namespace of a node and returns what it
-// wrote to standard output.
+// ExecHosts reads the state of a node with ovs-vsctl, ip and nft. The function runs a command in the network namespace
+// of a node and returns its standard output.
 type ExecHosts func(ctx context.Context, node string, argv ...string) (string, error)
 
 // Host implements [Hosts].
@@ -239,7 +238,7 @@ func parseLinks(h *Host, text string) error {
 
 func parseRoutes(h *Host, text string) error {
 	if strings.TrimSpace(text) == "" {
-		return nil // ip prints nothing at all for an empty table
+		return nil // ip prints no JSON for an empty table
 	}
 	var routes []struct {
 		Dst      string `json:"dst"`
@@ -251,7 +250,7 @@ func parseRoutes(h *Host, text string) error {
 		return err //nolint:wrapcheck // the caller names the command
 	}
 	for _, r := range routes {
-		dst, _ := parseElement(r.Dst) // "default" has none
+		dst, _ := parseElement(r.Dst) // "default" has no prefix
 		gateway, _ := netip.ParseAddr(r.Gateway)
 		protocol, _ := strconv.Atoi(r.Protocol)
 		h.Routes = append(h.Routes, Route{Dst: dst, Gateway: gateway, Link: r.Dev, Protocol: protocol})
@@ -259,7 +258,7 @@ func parseRoutes(h *Host, text string) error {
 	return nil
 }
 
-// table reads the sets of our nftables table, if it is there.
+// table reads the sets of our nftables table, if it exists.
 func (run ExecHosts) table(ctx context.Context, node string, h *Host) error {
 	tables, err := run(ctx, node, "nft", "list", "tables", "inet")
 	if err != nil {

@@ -11,14 +11,14 @@ import (
 	gocmp "github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// outputs are what the programs print on a node with one pod.
+// outputs are the outputs of the programs on a node with one pod.
 var outputs = map[string]string{
 	"list Bridge": `{"data":[["br-int",["set",[["uuid","p1"],["uuid","p2"]]]],["br-phy",["set",[]]]],"headings":["name","ports"]}`,
 	"list Port": `{"data":[[["uuid","p1"],"ovn0",["uuid","i1"]],[["uuid","p2"],"0123456789ab_h",["uuid","i2"]]],
 		"headings":["_uuid","name","interfaces"]}`,
 	"list Interface": `{"data":[[["uuid","i1"],"ovn0","internal",["map",[["iface-id","node-n1"],["vendor","woven"]]],["set",[]]],
 		[["uuid","i2"],"0123456789ab_h","",["map",[["iface-id","a.default"]]],"could not open network device"],
-		[["uuid","i3"],"stray","",["map",[]],["set",[]]]],"headings":["_uuid","name","type","external_ids","error"]}`,
+		[["uuid","i3"],"orphan","",["map",[]],["set",[]]]],"headings":["_uuid","name","type","external_ids","error"]}`,
 	"list Mirror": `{"data":[["m0",["uuid","p1"],["uuid","p2"],["set",[["uuid","p2"],["uuid","p1"]]]]],
 		"headings":["name","output_port","select_src_port","select_dst_port"]}`,
 	"ip -json -details addr": `[{"ifname":"ovn0","flags":["BROADCAST","UP"],"address":"00:00:00:00:64:02","addr_info":[
@@ -32,10 +32,10 @@ var outputs = map[string]string{
 		{"set":{"family":"inet","name":"pods4","elem":[{"prefix":{"addr":"10.16.0.0","len":16}},"10.17.0.1"]}},{"set":{"family":"inet","name":"pods6"}}]}`,
 }
 
-func answer(t *testing.T, change map[string]string) ExecHosts {
+func fakeExec(t *testing.T, change map[string]string) ExecHosts {
 	return func(_ context.Context, node string, argv ...string) (string, error) {
 		if node != "n1" {
-			t.Errorf("asked node %s", node)
+			t.Errorf("command for node %s, want n1", node)
 		}
 		command := strings.Join(argv, " ")
 		for _, answers := range []map[string]string{change, outputs} {
@@ -50,7 +50,7 @@ func answer(t *testing.T, change map[string]string) ExecHosts {
 }
 
 func TestExecHostsReadsANode(t *testing.T) {
-	got, err := answer(t, nil).Host(t.Context(), "n1")
+	got, err := fakeExec(t, nil).Host(t.Context(), "n1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestExecHostsReadsANode(t *testing.T) {
 		Interfaces: []Interface{
 			{Name: "ovn0", Type: "internal", Bridge: "br-int", ExternalIDs: map[string]string{"iface-id": "node-n1", "vendor": "woven"}},
 			{Name: "0123456789ab_h", Bridge: "br-int", ExternalIDs: map[string]string{"iface-id": "a.default"}, Error: "could not open network device"},
-			{Name: "stray", ExternalIDs: map[string]string{}},
+			{Name: "orphan", ExternalIDs: map[string]string{}},
 		},
 		Mirrors: []Mirror{{Name: "m0", Output: "ovn0", SelectSrc: []string{"0123456789ab_h"}, ToDst: []string{"0123456789ab_h", "ovn0"}}},
 		Links: []Link{
@@ -77,21 +77,21 @@ func TestExecHostsReadsANode(t *testing.T) {
 }
 
 func TestExecHostsWithoutTable(t *testing.T) {
-	got, err := answer(t, map[string]string{"nft list tables inet": "table inet other\n"}).Host(t.Context(), "n1")
+	got, err := fakeExec(t, map[string]string{"nft list tables inet": "table inet other\n"}).Host(t.Context(), "n1")
 	if err != nil || got.Sets != nil {
 		t.Errorf("sets %v, error %v; want none", got.Sets, err)
 	}
 }
 
-func TestExecHostsNamesWhatItCannotRead(t *testing.T) {
+func TestExecHostsErrorNamesTheCommand(t *testing.T) {
 	for command, part := range map[string]string{
 		"list Interface":               "table Interface",
 		"ip -json -details addr":       "ip -json -details addr",
 		"nft -j list table inet woven": "nftables table woven",
 	} {
-		_, err := answer(t, map[string]string{command: `{"data":[[["what"]]],"headings":["name"],"nftables":7}`}).Host(t.Context(), "n1")
+		_, err := fakeExec(t, map[string]string{command: `{"data":[[["what"]]],"headings":["name"],"nftables":7}`}).Host(t.Context(), "n1")
 		if err == nil || !strings.Contains(err.Error(), part) {
-			t.Errorf("%s: error %v, want one that says %q", command, err, part)
+			t.Errorf("%s: error %v, want one with %q", command, err, part)
 		}
 	}
 }

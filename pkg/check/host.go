@@ -13,23 +13,24 @@ import (
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
-// Host is what one node has of what the cniserver makes.
+// Host is the state of one node that the cniserver manages.
 type Host struct {
 	Interfaces []Interface
 	Mirrors    []Mirror
 	Links      []Link
 	Routes     []Route
-	// Sets are those of the nftables table [hostplan.TableName] of family inet, by name; nil if there is no such table.
+	// Sets are the sets of the nftables table [hostplan.TableName] of family inet, by name; nil if there is no such
+	// table.
 	Sets map[string][]string
 }
 
 // Interface is a row of table Interface of Open_vSwitch (ovs-vswitchd.conf.db(5)).
 type Interface struct {
 	Name, Type string
-	// Bridge has the interface; empty if none has.
+	// Bridge is the bridge of the interface; empty if it has none.
 	Bridge      string
 	ExternalIDs map[string]string
-	// Error is why the datapath has no port for it; empty if it has.
+	// Error is why the datapath has no port for it; empty if it has one.
 	Error string
 }
 
@@ -54,13 +55,13 @@ type Route struct {
 	Protocol int
 }
 
-// Keys of an Interface's external_ids that tell a pod's interface.
+// Marks of a pod's interface: a key of the Interface's external_ids, and the prefix of the link's alias.
 const (
 	keyContainerID = "container_id"
 	aliasPrefix    = "woven "
 )
 
-// host compares one node's Open_vSwitch and kernel with the pods of that node and with what is written on it.
+// host compares one node's Open_vSwitch and kernel with the pods and the annotations of that node.
 func (c *comparison) host(name string, h *Host) {
 	node, ok := c.node[name]
 	if !ok {
@@ -104,7 +105,7 @@ func (c *comparison) podInterfaces(node string, h *Host, links map[string]*Link)
 			c.differ(checkOVS, "node %s: OVS interface %s (iface-id %s) has no pod on this node", node, iface.Name, orNone(port))
 			continue
 		}
-		if n.leaving {
+		if n.deleting {
 			continue
 		}
 		c.podInterface(node, n, iface)
@@ -130,7 +131,7 @@ func (c *comparison) podInterface(node string, n *nic, iface *Interface) {
 	}
 }
 
-// veths finds node ends of pods' links whose pod is gone.
+// veths finds the node ends of veth pairs whose pod no longer exists.
 func (c *comparison) veths(node string, h *Host) {
 	for i := range h.Links {
 		link := &h.Links[i]
@@ -152,7 +153,7 @@ func (c *comparison) veths(node string, h *Host) {
 	}
 }
 
-// mirrors finds pods' interfaces that our mirror leaves out.
+// mirrors finds pods' interfaces that our mirror does not select.
 func (c *comparison) mirrors(node string, h *Host, interfaces map[string][]string) {
 	for _, m := range h.Mirrors {
 		if m.Name != hostplan.MirrorName {
@@ -214,7 +215,7 @@ func (c *comparison) nodeLink(node *corev1.Node, h *Host, links map[string]*Link
 	}
 }
 
-// inside are the projections of subnets that hosts reach through ovn0: not those whose addresses are somebody else's.
+// inside are the projections of subnets that hosts reach through ovn0, except those that overlap with other networks.
 func (c *comparison) inside() []*model.Subnet {
 	var out []*model.Subnet
 	for _, name := range sortedKeys(c.subnet) {
@@ -236,7 +237,7 @@ func (c *comparison) inside() []*model.Subnet {
 func (c *comparison) routes(node *corev1.Node, h *Host) {
 	gateways, _ := model.ParseAddrs(node.Annotations[annotations.Gateway])
 	known := map[netip.Prefix]bool{}
-	for _, s := range c.subnet { // those that are refused for another reason may have had a route before
+	for _, s := range c.subnet { // a refused subnet may have had a route before
 		cidrs, _ := model.ParsePrefixes(s.Spec.CIDRBlock)
 		for _, cidr := range model.PrefixFamilies(cidrs) {
 			known[cidr.Masked()] = true
@@ -259,17 +260,17 @@ func (c *comparison) routes(node *corev1.Node, h *Host) {
 	}
 	for _, r := range h.Routes {
 		if r.Protocol == hostplan.RouteProtocol && !known[r.Dst] {
-			c.differ(checkKernel, "node %s: route to %s via %s on %s is of no Subnet and not for Services", node.Name, r.Dst, r.Gateway, r.Link)
+			c.differ(checkKernel, "node %s: route to %s via %s on %s belongs to no Subnet and to no Services", node.Name, r.Dst, r.Gateway, r.Link)
 		}
 	}
 }
 
-// serviceRoutes finds networks of Services that the node does not reach through ovn0,
-// if it has an address to do so, and notes those routes as known.
+// serviceRoutes finds networks of Services that the node has no route to through ovn0, if it has a source address for
+// them, and adds these networks to known.
 func (c *comparison) serviceRoutes(node *corev1.Node, h *Host, gateways model.Addrs, known map[netip.Prefix]bool) {
 	sources, _ := model.ParsePrefixes(node.Annotations[annotations.ServiceSource])
 	for _, source := range model.PrefixFamilies(sources) {
-		want := map[netip.Prefix]string{source: "the hosts' addresses towards Services"}
+		want := map[netip.Prefix]string{source: "the hosts' source addresses for Services"}
 		for i := range c.Objects.ServiceCIDRs {
 			for _, text := range c.Objects.ServiceCIDRs[i].Spec.CIDRs {
 				if p, err := netip.ParsePrefix(text); err == nil && p.Addr().Is4() == source.Addr().Is4() {
@@ -290,7 +291,7 @@ func (c *comparison) serviceRoutes(node *corev1.Node, h *Host, gateways model.Ad
 	}
 }
 
-// routed tells whether the node has a route through ovn0.
+// routed reports whether the node has a route through ovn0.
 func (h *Host) routed(dst netip.Prefix, gateway netip.Addr) bool {
 	return slices.ContainsFunc(h.Routes, func(r Route) bool {
 		return r.Dst == dst && r.Gateway == gateway && r.Link == hostplan.NodeLink
@@ -319,7 +320,7 @@ func (c *comparison) filter(node *corev1.Node, h *Host) {
 	}
 }
 
-// element finds something that no element of a set contains.
+// element reports a difference if no element of a set contains want.
 func (c *comparison) element(node string, h *Host, prefix string, want netip.Prefix, what string) {
 	set := prefix + "4"
 	if want.Addr().Is6() {

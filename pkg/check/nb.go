@@ -24,7 +24,7 @@ func (c *comparison) podPorts() {
 			continue
 		}
 		if !marked(port.ExternalIDs) {
-			c.differ(checkNB, "%s: NB port %s is there, but it is not marked as ours", n, n.port)
+			c.differ(checkNB, "%s: NB port %s exists, but it is not marked as Woven's", n, n.port)
 			continue
 		}
 		if want := portAddresses(n.mac, n.addrs); !slices.Equal(port.Addresses, []string{want}) {
@@ -51,7 +51,7 @@ func (c *comparison) owners() {
 			}
 			owner, err := model.ParseRef(ids[fact.OwnerKey])
 			if err != nil {
-				c.differ(checkNB, "%s is marked as ours, but %s: %v", rowName(table, uuid, row), fact.OwnerKey, err)
+				c.differ(checkNB, "%s is marked as Woven's, but %s: %v", rowName(table, uuid, row), fact.OwnerKey, err)
 				continue
 			}
 			if missing := c.absent(owner); missing != "" {
@@ -61,7 +61,7 @@ func (c *comparison) owners() {
 	}
 }
 
-// absent says why an owner cannot have a row; empty if it can.
+// absent returns why an owner cannot have a row; empty if it can.
 func (c *comparison) absent(owner model.Ref) string {
 	if _, known := c.world.Table(owner.Kind); !known {
 		return fmt.Sprintf("is owned by %s, a kind that this program does not know", owner)
@@ -75,10 +75,10 @@ func (c *comparison) absent(owner model.Ref) string {
 	return ""
 }
 
-// titled is how messages name an object.
+// titled is the name of an object in messages.
 func titled(owner model.Ref) string { return string(owner.Kind) + " " + world.KeyOf(owner).String() }
 
-// rowName is how messages name a row: "NB port x" for ports, else table and name or UUID.
+// rowName is the name of a row in messages: "NB port x" for ports, else table and name or UUID.
 func rowName(table *fact.Table, uuid string, row any) string {
 	name := table.RowName(row)
 	if name == "" {
@@ -98,12 +98,13 @@ func rowName(table *fact.Table, uuid string, row any) string {
 	return "NB " + strings.ReplaceAll(table.Name, "_", " ") + " " + name
 }
 
-// compiled compares the rows of every object but pods with what the controller's own compile functions say: routers, switches,
-// their ports, policies, routes and address sets. Objects that do not compile are frozen and not compared.
+// compiled compares the rows of every object except pods with the results of the controller's own compile functions:
+// routers, switches, their ports, policies, routes and address sets. Objects that do not compile are paused and not
+// compared.
 func (c *comparison) compiled() {
 	for kind, compileOne := range c.functions {
 		if kind == model.KindPod {
-			continue // compared with annotations instead, which are what the node acts on
+			continue // compared with its annotations instead, which the node uses
 		}
 		for _, ref := range c.world.Refs(kind) {
 			var result compile.Result
@@ -129,7 +130,7 @@ func (c *comparison) row(owner model.Ref, want *fact.Row) {
 	if !ok {
 		note := "is missing"
 		if c.foreign(table, want) {
-			note = "is missing: a row that is not ours has its name"
+			note = "is missing: a row that is not Woven's has its name"
 		}
 		c.differ(checkNB, "%s: %s %s", titled(owner), rowName(table, want.UUID, want.Columns), note)
 		return
@@ -157,11 +158,11 @@ func (c *comparison) externalIDs(owner model.Ref, table *fact.Table, want *fact.
 		}
 	}
 	if table.NamePrefix == "" && !marked(ids) {
-		c.differ(checkNB, "%s: %s is not marked as ours", titled(owner), rowName(table, want.UUID, want.Columns))
+		c.differ(checkNB, "%s: %s is not marked as Woven's", titled(owner), rowName(table, want.UUID, want.Columns))
 	}
 }
 
-// parent finds a row that another row than its parent refers to.
+// parent reports a difference if the parent of a row does not refer to it.
 func (c *comparison) parent(owner model.Ref, table *fact.Table, want *fact.Row) {
 	if want.Parent == (fact.Ref{}) {
 		return
@@ -179,7 +180,7 @@ func (c *comparison) parent(owner model.Ref, table *fact.Table, want *fact.Row) 
 	}
 }
 
-// foreign tells whether a row that is not ours has the wanted row's name.
+// foreign reports whether a row that is not ours has the wanted row's name.
 func (c *comparison) foreign(table *fact.Table, want *fact.Row) bool {
 	name := table.RowName(want.Columns)
 	for _, row := range c.NB[table.Name] {
@@ -190,7 +191,7 @@ func (c *comparison) foreign(table *fact.Table, want *fact.Row) bool {
 	return false
 }
 
-// member finds an element that a shared set lacks.
+// member reports a difference if a shared set lacks an element.
 func (c *comparison) member(owner model.Ref, want fact.Member) {
 	table := fact.TableOf(want.Table)
 	row, ok := c.NB[want.Table][want.UUID]

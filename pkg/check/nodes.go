@@ -11,7 +11,7 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/sb"
 )
 
-// nodes compares what is written on each node with its IP object and its port.
+// nodes compares the annotations of each node with its IP object and its port.
 func (c *comparison) nodes() {
 	for _, name := range sortedKeys(c.node) {
 		node := c.node[name]
@@ -41,7 +41,7 @@ func (c *comparison) nodes() {
 	}
 }
 
-// bindings compares ports with the southbound database: where each is, and whether it is up.
+// bindings compares ports with the southbound database: the chassis of each, and whether it is up.
 func (c *comparison) bindings() {
 	chassis := map[string]*sb.Chassis{}
 	for _, row := range rowsOf[sb.Chassis](c.SB, sb.ChassisTable) {
@@ -92,8 +92,8 @@ func (c *comparison) binding(what, node string, port *nb.LogicalSwitchPort, b *s
 	if b.Up == nil || !*b.Up {
 		c.differ(checkSB, "%s: SB port binding %s is not up", what, port.Name)
 	} else if port.Up != nil && !*port.Up {
-		// Empty is not false: ovn-northd 25.03 fills the column when the port binding changes, so that a port which was
-		// deleted and came back before northd looked stays empty although its binding is up.
+		// Empty is not false: ovn-northd 25.03 sets the column when the port binding changes. If a port was deleted and
+		// created again before northd processed the deletion, the column stays empty although its binding is up.
 		c.differ(checkNB, "%s: NB port %s is not up", what, port.Name)
 	}
 }

@@ -21,19 +21,18 @@ type nic struct {
 	pod      *corev1.Pod
 	provider model.Provider
 	port     string // name of the logical switch port and of the IP object
-	record   string // name in the IP object: that of the pod, or of the VM that it runs
-	// What the controller has written.
+	record   string // name in the IP object: the name of the pod, or of the VM that it runs
+	// From the annotations of the controller.
 	allocated    bool
 	subnet       string
 	addrs        model.Addrs
 	mac          string
 	unparsed     string // why the annotations cannot be read
-	leaving      bool   // the pod is being deleted: what it had may be there or not
-	hasContainer bool   // its sandbox runs, so that the node has an interface for it
+	deleting     bool   // the pod is being deleted: its rows and interfaces may exist or not
+	hasContainer bool   // its sandbox runs, so the node has an interface for it
 }
 
-// nicsOf lists the interfaces of a pod; none for a pod that is not scheduled,
-// uses the host's network or has completed.
+// nicsOf lists the interfaces of a pod; none for a pod that is not scheduled, uses the host network or has completed.
 func nicsOf(pod *corev1.Pod) []*nic {
 	if pod.Spec.NodeName == "" {
 		return nil
@@ -46,9 +45,9 @@ func nicsOf(pod *corev1.Pod) []*nic {
 		n := &nic{
 			pod: pod, provider: provider, port: projected.PortName(provider), record: projected.RecordName(),
 			allocated: state.Allocated, subnet: state.Subnet, addrs: state.Addrs, mac: state.MAC,
-			leaving: pod.DeletionTimestamp != nil,
+			deleting: pod.DeletionTimestamp != nil,
 		}
-		n.hasContainer = !n.leaving && (pod.Status.Phase == corev1.PodRunning || pod.Status.PodIP != "")
+		n.hasContainer = !n.deleting && (pod.Status.Phase == corev1.PodRunning || pod.Status.PodIP != "")
 		switch {
 		case !n.allocated:
 		case len(problems) > 0:
@@ -63,11 +62,11 @@ func nicsOf(pod *corev1.Pod) []*nic {
 
 func (n *nic) String() string { return "pod " + n.pod.Namespace + "/" + n.pod.Name }
 
-// wanted are the interfaces that everything must be there for, by port name.
+// wanted are the interfaces that must be fully connected, by port name.
 func (c *comparison) wanted() []*nic {
 	var out []*nic
 	for _, name := range sortedKeys(c.nics) {
-		if n := c.nics[name]; n.allocated && !n.leaving && n.unparsed == "" {
+		if n := c.nics[name]; n.allocated && !n.deleting && n.unparsed == "" {
 			out = append(out, n)
 		}
 	}
@@ -79,7 +78,7 @@ func (c *comparison) pods() {
 	for _, name := range sortedKeys(c.nics) {
 		n := c.nics[name]
 		switch {
-		case n.leaving:
+		case n.deleting:
 		case !n.allocated:
 			c.differ(checkAPI, "%s has no address: annotation %s is not \"true\"", n, n.provider.Key(annotations.SuffixAllocated))
 		case n.unparsed != "":
@@ -116,7 +115,7 @@ func (c *comparison) podRecord(n *nic) {
 func (c *comparison) podSubnet(n *nic) {
 	object, ok := c.subnet[n.subnet]
 	if !ok {
-		c.differ(checkAPI, "%s: annotation logical_switch %s, which is no Subnet", n, orNone(n.subnet))
+		c.differ(checkAPI, "%s: annotation logical_switch %s, which does not exist", n, orNone(n.subnet))
 		return
 	}
 	projected, _ := model.SubnetFrom(object)
@@ -127,7 +126,7 @@ func (c *comparison) podSubnet(n *nic) {
 	}
 }
 
-// records finds IP objects that nobody uses.
+// records finds IP objects that no pod, node or workload uses.
 func (c *comparison) records() {
 	for _, name := range sortedKeys(c.record) {
 		ip := c.record[name]
@@ -146,7 +145,7 @@ func (c *comparison) records() {
 	}
 }
 
-// kept tells whether a StatefulSet keeps an address for a pod that it will make again, or a VM for its next start.
+// kept reports whether a StatefulSet keeps an address for a pod that it will create again, or a VM for its next start.
 func (c *comparison) kept(o *v1.IP) bool {
 	ip, _ := model.IPFrom(o)
 	if ip.PodType == model.PodTypeVirtualMachine {

@@ -10,8 +10,8 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// groups compares the port groups that ports are in with those that policies select
-// them for, both ways. Pods that come, go or do not compile may be in any.
+// groups compares the port groups of each port with those whose policies select it, in both directions. Pods that are
+// being created or deleted, or that do not compile, may be in any group.
 func (c *comparison) groups() {
 	selected, exempt := c.memberships()
 	names := map[string]string{}
@@ -38,8 +38,7 @@ func (c *comparison) groups() {
 	}
 }
 
-// memberships tells which ports belong into which port groups: group → port → whose
-// it is. What it cannot tell of a port is exempt.
+// memberships returns the ports of each port group: group → port → NIC. Ports whose groups are not known are exempt.
 func (c *comparison) memberships() (selected map[string]map[string]*nic, exempt map[string]bool) {
 	selected, exempt = map[string]map[string]*nic{}, map[string]bool{}
 	for name := range c.nics {

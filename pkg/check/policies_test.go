@@ -20,8 +20,8 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// policed is a healthy cluster with a policy of each kind: web-0 is the subject of a
-// NetworkPolicy, and both pods mean different numbers by the name of a port.
+// policed is a healthy cluster with a policy of each kind: web-0 is the subject of a NetworkPolicy, and both pods have
+// a port of the same name with different numbers.
 func policed(t *testing.T) *State {
 	t.Helper()
 	s := healthy(t)
@@ -57,7 +57,8 @@ func policed(t *testing.T) *State {
 	return s
 }
 
-// writePolicies fills the NB with what the compile functions say of policies, and of the groups of pods.
+// writePolicies fills the northbound database with the results of the compile functions for policies, and with the port
+// groups of pods.
 func writePolicies(t *testing.T, s *State) {
 	t.Helper()
 	c := comparisonOf(t, s)
@@ -90,7 +91,7 @@ func writePolicies(t *testing.T, s *State) {
 	}
 }
 
-// groupOf finds the port group of a selection by its description.
+// groupOf returns the port group of a selection by its description.
 func groupOf(t *testing.T, s *State, group string) *nb.PortGroup {
 	t.Helper()
 	for _, row := range rowsOf[nb.PortGroup](s.NB, nb.PortGroupTable) {

@@ -26,33 +26,33 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/sb"
 )
 
-// Database is an OVN database that is read; [*ovsdb.DB] is one.
+// Database is an OVN database to read; [*ovsdb.DB] implements it.
 type Database interface {
 	WaitSynced(ctx context.Context) error
 	Each(table string, fn func(uuid string, row model.Model) bool)
 }
 
-// ErrNotReadable is wrapped by [Hosts] for a node that cannot be looked at, for
-// example because it does not run; it is left out.
-var ErrNotReadable = errors.New("the node cannot be looked at")
+// ErrNotReadable is wrapped by [Hosts] for a node that cannot be read, for example because it is stopped; it is
+// skipped.
+var ErrNotReadable = errors.New("the node cannot be read")
 
-// Hosts looks at nodes.
+// Hosts reads the state of nodes.
 type Hosts interface {
 	Host(ctx context.Context, node string) (Host, error)
 }
 
-// Sources are where the facts come from.
+// Sources are the sources of a [State].
 type Sources struct {
 	// API reads live, not from a cache. It must know the kinds of [Scheme].
 	API    client.Reader
 	NB, SB Database
-	// Hosts may be nil: the nodes' own state is then not compared.
+	// Hosts may be nil: the state of the nodes is not compared then.
 	Hosts Hosts
 	// Names is the configuration of the controller; its zero value means [DefaultNames].
 	Names Names
 }
 
-// NBTables and SBTables are what the databases must monitor.
+// NBTables are the tables of the northbound database to monitor.
 func NBTables() []ovsdb.Table {
 	var tables []ovsdb.Table
 	for _, t := range fact.Tables() {
@@ -61,7 +61,7 @@ func NBTables() []ovsdb.Table {
 	return tables
 }
 
-// SBTables are those of the southbound database.
+// SBTables are the tables of the southbound database to monitor.
 func SBTables() []ovsdb.Table {
 	return []ovsdb.Table{
 		{Name: sb.ChassisTable, Only: []string{"name", "hostname"}},
@@ -69,18 +69,18 @@ func SBTables() []ovsdb.Table {
 	}
 }
 
-// Scheme knows all kinds that are read.
+// Scheme returns a scheme with all kinds that are read.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	builder := runtime.NewSchemeBuilder(clientgoscheme.AddToScheme, v1.AddToScheme, v1alpha1.Install, v1alpha2.Install)
 	if err := builder.AddToScheme(scheme); err != nil {
-		return nil, fmt.Errorf("make scheme: %w", err)
+		return nil, fmt.Errorf("create scheme: %w", err)
 	}
 	return scheme, nil
 }
 
-// Differences reads everything and compares it. Sources are read one after the
-// other: what changes meanwhile may show as a difference that is none.
+// Differences reads all sources and compares them. Sources are read one after the other: a change meanwhile may appear
+// as a difference.
 func Differences(ctx context.Context, from Sources) ([]Difference, error) {
 	state, err := Read(ctx, from)
 	if err != nil {
@@ -93,9 +93,8 @@ func Differences(ctx context.Context, from Sources) ([]Difference, error) {
 	return Compare(names, state)
 }
 
-// Settled repeats [Differences] every interval until there is none, or until ctx
-// ends; it returns the last answer.
-func Settled(ctx context.Context, from Sources, interval time.Duration) ([]Difference, error) {
+// Persistent repeats [Differences] every interval until there is none, or until ctx ends; it returns the last result.
+func Persistent(ctx context.Context, from Sources, interval time.Duration) ([]Difference, error) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -176,7 +175,7 @@ func (o *Objects) add(object runtime.Object) {
 	}
 }
 
-// list reads all objects of a kind; there are none of a kind that a cluster need not serve.
+// list reads all objects of a kind. An optional kind that is not served has none.
 func list(ctx context.Context, api client.Reader, k kube.Kind) ([]runtime.Object, error) {
 	objects, err := k.NewList()
 	if err != nil {
@@ -194,7 +193,7 @@ func list(ctx context.Context, api client.Reader, k kube.Kind) ([]runtime.Object
 		return nil, fmt.Errorf("list %s objects: %w", k.Name, err)
 	}
 	for _, item := range items {
-		item.GetObjectKind().SetGroupVersionKind(k.GVK) // lists leave it out
+		item.GetObjectKind().SetGroupVersionKind(k.GVK) // items of lists have no kind
 	}
 	return items, nil
 }
@@ -226,7 +225,7 @@ func readHosts(ctx context.Context, hosts Hosts, nodes []corev1.Node) (map[strin
 				return nil
 			}
 			if err != nil {
-				return fmt.Errorf("look at node %s: %w", name, err)
+				return fmt.Errorf("read node %s: %w", name, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()

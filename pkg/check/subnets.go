@@ -16,16 +16,16 @@ import (
 
 // subnets compares the counters of each status with the IP objects.
 func (c *comparison) subnets() {
-	held := map[string][]netip.Addr{}
+	used := map[string][]netip.Addr{}
 	for _, ip := range c.record {
 		addrs, err := model.ParseAddrs(addrsOf(ip))
 		if err == nil {
-			held[ip.Spec.Subnet] = append(held[ip.Spec.Subnet], model.Families(addrs)...)
+			used[ip.Spec.Subnet] = append(used[ip.Spec.Subnet], model.Families(addrs)...)
 		}
 	}
-	for _, name := range sortedKeys(held) {
+	for _, name := range sortedKeys(used) {
 		if c.subnet[name] == nil {
-			c.differ(checkAPI, "%d IP objects are of Subnet %s, which does not exist", len(held[name]), orNone(name))
+			c.differ(checkAPI, "%d addresses of IP objects are in Subnet %s, which does not exist", len(used[name]), orNone(name))
 		}
 	}
 	for _, name := range sortedKeys(c.subnet) {
@@ -34,12 +34,12 @@ func (c *comparison) subnets() {
 		if model.Fatal(problems) || object.DeletionTimestamp != nil {
 			continue
 		}
-		c.counters(&projected, projected.CIDR.V4, held[name], object.Status.V4UsingIPs, object.Status.V4AvailableIPs, "v4")
-		c.counters(&projected, projected.CIDR.V6, held[name], object.Status.V6UsingIPs, object.Status.V6AvailableIPs, "v6")
+		c.counters(&projected, projected.CIDR.V4, used[name], object.Status.V4UsingIPs, object.Status.V4AvailableIPs, "v4")
+		c.counters(&projected, projected.CIDR.V6, used[name], object.Status.V6UsingIPs, object.Status.V6AvailableIPs, "v6")
 	}
 }
 
-func (c *comparison) counters(s *model.Subnet, cidr netip.Prefix, held []netip.Addr, using, available v1.BigInt, family string) {
+func (c *comparison) counters(s *model.Subnet, cidr netip.Prefix, used []netip.Addr, using, available v1.BigInt, family string) {
 	want, free := int64(0), new(big.Int)
 	if cidr.IsValid() {
 		hosts := model.HostRange(cidr)
@@ -49,7 +49,7 @@ func (c *comparison) counters(s *model.Subnet, cidr netip.Prefix, held []netip.A
 				free.Sub(free, size(clip(r, hosts)))
 			}
 		}
-		for _, a := range held {
+		for _, a := range used {
 			if hosts.Contains(a) && !slices.ContainsFunc(s.Exclude, func(r model.Range) bool { return r.Contains(a) }) {
 				want++
 			}
@@ -57,14 +57,14 @@ func (c *comparison) counters(s *model.Subnet, cidr netip.Prefix, held []netip.A
 		free.Sub(free, big.NewInt(want))
 	}
 	if using.String() != fmt.Sprint(want) {
-		c.differ(checkCounter, "Subnet %s: status.%susingIPs is %s, IP objects hold %d", s.Name, family, using.String(), want)
+		c.differ(checkCounter, "Subnet %s: status.%susingIPs is %s, IP objects use %d", s.Name, family, using.String(), want)
 	}
 	if available.String() != free.String() {
 		c.differ(checkCounter, "Subnet %s: status.%savailableIPs is %s, CIDR, excludeIps and IP objects leave %s", s.Name, family, available.String(), free)
 	}
 }
 
-// size counts the addresses of a range.
+// size is the number of addresses in a range.
 func size(r model.Range) *big.Int {
 	if !r.First.IsValid() || r.Last.Less(r.First) {
 		return new(big.Int)
@@ -73,7 +73,7 @@ func size(r model.Range) *big.Int {
 	return last.Sub(last, first).Add(last, big.NewInt(1))
 }
 
-// clip is the part of r that lies in bounds.
+// clip is the intersection of r and bounds.
 func clip(r, bounds model.Range) model.Range {
 	if r.First.Less(bounds.First) {
 		r.First = bounds.First
@@ -84,7 +84,7 @@ func clip(r, bounds model.Range) model.Range {
 	return r
 }
 
-// holders tells who has an address: address of one subnet → name of the port → where that is written.
+// holders are the ports with an address: subnet and address → name of the port → the source of this information.
 type holders map[[2]string]map[string]string
 
 func (h holders) add(subnet, address, port, where string) {
@@ -98,7 +98,8 @@ func (h holders) add(subnet, address, port, where string) {
 	h[key][port] = where
 }
 
-// addresses finds addresses and MACs that two ports of one subnet have, in annotations, IP objects or the northbound database.
+// addresses finds addresses and MACs that two ports of one subnet have, in annotations, IP objects or the northbound
+// database.
 func (c *comparison) addresses() {
 	all := holders{}
 	for name, ip := range c.record {
@@ -149,7 +150,7 @@ func isAddress(word string) bool {
 	return err == nil
 }
 
-// portAddresses is the element of Logical_Switch_Port.addresses that these addresses make (ovn-nb(5)).
+// portAddresses is the element of Logical_Switch_Port.addresses for these addresses (ovn-nb(5)).
 func portAddresses(mac string, addrs model.Addrs) string {
 	words := []string{mac}
 	for _, a := range model.Families(addrs) {

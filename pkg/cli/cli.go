@@ -1,5 +1,5 @@
-// Package cli holds what the commands have in common; each command is a package below it. A command's package turns
-// flags into a configuration and wires the parts; package main of cmd/<command> runs what NewCommand returns.
+// Package cli has the common parts of the commands; each command is a package below it. A command's package turns flags
+// into a configuration and wires the parts; package main of cmd/<command> runs what NewCommand returns.
 package cli
 
 import (
@@ -22,7 +22,7 @@ const Columns = 120
 // sectionAnnotation is the annotation of a flag that names its section in the help.
 const sectionAnnotation = "woven/section"
 
-// Defaults sets what is the same for every command: the version, and that errors are returned and printed once, by
+// Defaults sets the common properties of a command: the version, and that errors are returned and printed once, by
 // [Run]. It returns the command.
 func Defaults(command *cobra.Command) *cobra.Command {
 	command.Version = version.String()

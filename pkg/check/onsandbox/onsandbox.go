@@ -1,4 +1,4 @@
-// Package onsandbox gives package check its sources on a sandbox.
+// Package onsandbox provides the sources of package check for a sandbox.
 package onsandbox
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// Hosts looks at the nodes of a sandbox; those that do not run are left out.
+// Hosts reads the nodes of a sandbox; stopped nodes are skipped.
 func Hosts(cluster *sandbox.Cluster) check.Hosts {
 	return check.ExecHosts(func(ctx context.Context, node string, argv ...string) (string, error) {
 		for n := 1; n <= cluster.Nodes(); n++ {
@@ -22,11 +22,12 @@ func Hosts(cluster *sandbox.Cluster) check.Hosts {
 			}
 			return cluster.NodeExec(ctx, n, argv...)
 		}
-		return "", fmt.Errorf("%w: %s is no node of sandbox %s", check.ErrNotReadable, node, cluster.Name())
+		return "", fmt.Errorf("%w: %s is not a node of sandbox %s", check.ErrNotReadable, node, cluster.Name())
 	})
 }
 
-// Databases are the endpoints of a sandbox's northbound and southbound database, reachable from anywhere on the machine.
+// Databases are the endpoints of a sandbox's northbound and southbound database, reachable from anywhere on the
+// machine.
 func Databases(cluster *sandbox.Cluster) (nb, sb string) {
 	run := filepath.Join(cluster.Plan().Paths.Capsule("control"), "own", "run", "ovn")
 	return "unix:" + filepath.Join(run, "ovnnb_db.sock"), "unix:" + filepath.Join(run, "ovnsb_db.sock")

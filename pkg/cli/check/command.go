@@ -41,7 +41,7 @@ type options struct {
 	sandboxOfTheUser *sandbox.Cluster
 }
 
-// NewCommand returns the command woven-check; [ExitStatus] gives its exit status.
+// NewCommand returns the command woven-check; [ExitStatus] returns its exit status.
 func NewCommand() *cobra.Command {
 	o := &options{names: check.DefaultNames}
 	cmd := cli.Defaults(&cobra.Command{
@@ -75,9 +75,9 @@ Exit status: 0 without differences, 1 with differences, 2 if something could not
 	f.StringVar(&o.nodes, "nodes", "", "Also check the nodes: sandbox:NAME for those of a sandbox on this machine, which then needs no other flag.")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "Time limit for reading.")
 	f.DurationVar(&o.settle, "settle", 0, "Time in which differences may disappear before they count.")
-	f.StringVar(&o.names.ClusterRouter, "cluster-router", o.names.ClusterRouter, "Name of the default Vpc, as the controller has it.")
-	f.StringVar(&o.names.NodeSwitch, "node-switch", o.names.NodeSwitch, "Name of the nodes' Subnet, as the controller has it.")
-	f.StringVar(&o.names.DefaultSubnet, "default-ls", o.names.DefaultSubnet, "Name of the default Subnet, as the controller has it.")
+	f.StringVar(&o.names.ClusterRouter, "cluster-router", o.names.ClusterRouter, "Name of the default Vpc; the same as that of the controller.")
+	f.StringVar(&o.names.NodeSwitch, "node-switch", o.names.NodeSwitch, "Name of the nodes' Subnet; the same as that of the controller.")
+	f.StringVar(&o.names.DefaultSubnet, "default-ls", o.names.DefaultSubnet, "Name of the default Subnet; the same as that of the controller.")
 	cmd.AddCommand(newWhy())
 	return cmd
 }
@@ -137,7 +137,7 @@ func (o *options) compare(ctx context.Context, sources check.Sources) ([]check.D
 	}
 	settling, cancel := context.WithTimeout(ctx, o.settle)
 	defer cancel()
-	return check.Settled(settling, sources, time.Second)
+	return check.Persistent(settling, sources, time.Second)
 }
 
 func report(out io.Writer, found []check.Difference) error {
@@ -151,7 +151,7 @@ func report(out io.Writer, found []check.Difference) error {
 	return errDifferences
 }
 
-// ofSandbox opens the sandbox that supplies what the flags leave out.
+// ofSandbox opens the sandbox whose configuration replaces omitted flags.
 func (o *options) ofSandbox(name string) error {
 	var err error
 	o.sandboxOfTheUser, err = openSandbox(name)
@@ -169,7 +169,7 @@ func (o *options) sources() (check.Sources, error) {
 		return sources, err
 	}
 	if sources.API, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
-		return sources, fmt.Errorf("make a client of the API server: %w", err)
+		return sources, fmt.Errorf("create a client for the API server: %w", err)
 	}
 	if o.sandboxOfTheUser != nil {
 		sources.Hosts = onsandbox.Hosts(o.sandboxOfTheUser)
@@ -211,7 +211,7 @@ func (o *options) databases() (nb, sb *ovsdb.DB, err error) {
 
 func open(database ovsdb.Database, flag, addr string, secure *tls.Config, tables []ovsdb.Table) (*ovsdb.DB, error) {
 	if addr == "" {
-		return nil, fmt.Errorf("flag --%s: it is empty: give the address of %s", flag, database)
+		return nil, fmt.Errorf("flag --%s: it is empty: want the address of %s", flag, database)
 	}
 	endpoints, err := ovsdb.ParseEndpoints(addr)
 	if err != nil {

@@ -19,7 +19,7 @@ contexts: [{name: c, context: {cluster: c}}]
 current-context: c
 `
 
-func TestWrongFlagsAreNamed(t *testing.T) {
+func TestErrorsNameTheFlag(t *testing.T) {
 	t.Setenv("WOVEN_SANDBOX_HOME", t.TempDir())
 	config := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := os.WriteFile(config, []byte(kubeconfig), 0o600); err != nil {
@@ -36,7 +36,7 @@ func TestWrongFlagsAreNamed(t *testing.T) {
 		"TLS half":       {[]string{"--kubeconfig", config, "--ovn-nb-addr=ssl:127.0.0.1:1", "--tls-cert=/does/not/exist"}, "/does/not/exist"},
 		"unknown nodes":  {[]string{"--nodes=all"}, `--nodes: "all"`},
 		"no sandbox":     {[]string{"--nodes=sandbox:none"}, `no sandbox "none"`},
-		"API server gone": {
+		"no API server": {
 			[]string{"--kubeconfig", config, "--ovn-nb-addr=unix:/does/not/exist", "--ovn-sb-addr=unix:/does/not/exist", "--timeout=2s"}, "127.0.0.1:1",
 		},
 	} {
@@ -45,7 +45,7 @@ func TestWrongFlagsAreNamed(t *testing.T) {
 			cmd.SetArgs(c.args)
 			err := cmd.ExecuteContext(t.Context())
 			if err == nil || errors.Is(err, errDifferences) || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("error %v, want one that says %q", err, c.want)
+				t.Errorf("error %v, want one with %q", err, c.want)
 			}
 		})
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// defaultController is where a controller on the same host serves its pages.
+// defaultController is the URL of a controller on the same host.
 const defaultController = "http://127.0.0.1:10660"
 
 // newWhy returns the command "woven-check why".
@@ -23,8 +23,8 @@ func newWhy() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "why KIND/[NAMESPACE/]NAME",
 		Short: "Explain what an object compiled to, what it waits for and what it was refused",
-		Long: `why asks a controller what it knows of an object: its problems, the writes to the API server that are to come, the rows
-that it compiled to and whether they are in the database, what it was compiled from, and which objects read it.
+		Long: `why prints what a controller knows of an object: its problems, the pending writes to the API server, the rows that it
+compiled to and whether they are in the database, what it was compiled from, and which objects read it.
 
 The controller needs the flag --enable-pprof. A standby has compiled everything, too, but writes nothing.`,
 		Example: `  # A pod without an address
@@ -38,7 +38,7 @@ The controller needs the flag --enable-pprof. A standby has compiled everything,
   woven-check why service/default/web --controller http://127.0.0.1:10660`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, cancel := context.WithTimeoutCause(cmd.Context(), timeout, fmt.Errorf("no answer within %s", timeout))
+			ctx, cancel := context.WithTimeoutCause(cmd.Context(), timeout, fmt.Errorf("no response within %s", timeout))
 			defer cancel()
 			client, err := clientOf(nodes)
 			if err != nil {
@@ -53,12 +53,12 @@ The controller needs the flag --enable-pprof. A standby has compiled everything,
 	}
 	f := cmd.Flags()
 	f.StringVar(&controller, "controller", defaultController, "URL of the controller's --bind-address and --pprof-port.")
-	f.StringVar(&nodes, "nodes", "", "sandbox:NAME asks the controller of a sandbox on this machine.")
-	f.DurationVar(&timeout, "timeout", 10*time.Second, "Time limit for the answer.")
+	f.StringVar(&nodes, "nodes", "", "sandbox:NAME connects to the controller of a sandbox on this machine.")
+	f.DurationVar(&timeout, "timeout", 10*time.Second, "Time limit for the response.")
 	return cmd
 }
 
-// clientOf returns a client that reaches the controller: in the network of a sandbox, or from here.
+// clientOf returns a client that connects to the controller from here, or in the network of a sandbox.
 func clientOf(nodes string) (*http.Client, error) {
 	if nodes == "" {
 		return http.DefaultClient, nil

@@ -60,7 +60,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 
 var linkName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$`)
 
-// complete fills in what the environment says and validates the flags.
+// complete sets defaults from the environment and validates the flags.
 func (o *options) complete(nodeName string) error {
 	if o.nodeName == "" {
 		o.nodeName = nodeName
@@ -78,7 +78,7 @@ func (o *options) complete(nodeName string) error {
 		return fmt.Errorf("--mtu %d: want 0, or %d to 65535", o.mtu, hostplan.MinMTU6)
 	}
 	if !linkName.MatchString(o.mirrorIface) || o.mirrorIface == hostplan.NodeLink || o.mirrorIface == hostplan.IntegrationBridge {
-		return fmt.Errorf("--mirror-iface %q: want a name of at most 15 letters, digits, '.', '_' and '-' that is not taken", o.mirrorIface)
+		return fmt.Errorf("--mirror-iface %q: want a name of at most 15 letters, digits, '.', '_' and '-' that is not in use", o.mirrorIface)
 	}
 	if o.confName != filepath.Base(o.confName) || !strings.HasSuffix(o.confName, ".conflist") {
 		return fmt.Errorf("--cni-conf-name %q: want a file name that ends in .conflist", o.confName)

@@ -48,7 +48,7 @@ const (
 	shutdownTimeout  = 20 * time.Second
 )
 
-// daemon holds the running parts.
+// daemon has the parts of the program.
 type daemon struct {
 	mgr    manager.Manager
 	ovs    *ovs.Driver
@@ -57,7 +57,7 @@ type daemon struct {
 	heart  *gatewayprobe.Heartbeat
 	pods   *podwaiter.Waiter
 	server *cniserver.Server
-	// services are those that are reached from outside of OVN.
+	// services forwards traffic from outside of OVN to Services.
 	services *services.Forwarder
 	log      logr.Logger
 }
@@ -87,7 +87,7 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 	return d.start(ctx)
 }
 
-// newManager makes the client of the API server. It sends no request yet.
+// newManager creates the client of the API server. It sends no request yet.
 func newManager(cfg *rest.Config, o *options, d *daemon, health *apihealth.Reporter, log logr.Logger) (manager.Manager, error) {
 	scheme, err := projection.Scheme()
 	if err != nil {
@@ -148,7 +148,7 @@ func (d *daemon) wire(o *options, api *rest.Config, leases gatewayprobe.Leases, 
 	return err
 }
 
-// start runs everything until ctx ends or a part cannot go on.
+// start runs all parts until ctx ends or one of them fails.
 func (d *daemon) start(ctx context.Context) error {
 	if err := metrics.Registry.Register(d.host.GatewayMetrics(ctx)); err != nil {
 		return fmt.Errorf("register metrics of gateways: %w", err)
@@ -157,7 +157,7 @@ func (d *daemon) start(ctx context.Context) error {
 		d.ovs.Run,
 		d.server.Run,
 		func(ctx context.Context) error { d.host.WatchSocket(ctx); return nil },
-		d.keepNode,
+		d.runNode,
 	} {
 		if err := d.mgr.Add(f); err != nil {
 			return fmt.Errorf("start: %w", err)
@@ -166,9 +166,9 @@ func (d *daemon) start(ctx context.Context) error {
 	return d.mgr.Start(ctx)
 }
 
-// keepNode starts the programs of the node once everything is known: a plan from a part of the cluster would remove what
-// the other part needs.
-func (d *daemon) keepNode(ctx context.Context) error {
+// runNode starts the loops of the node once all objects are known: a plan from incomplete objects would remove state
+// that is still needed.
+func (d *daemon) runNode(ctx context.Context) error {
 	var g errgroup.Group
 	g.Go(func() error { return node.WatchCluster(ctx, d.mgr.GetCache(), d.host, d.pods, d.services) })
 	g.Go(func() error { return d.resumeMoves(ctx) })
@@ -192,7 +192,7 @@ func (d *daemon) resumeMoves(ctx context.Context) error {
 		return err
 	}
 	if err := d.host.ResumeMoves(ctx); err != nil {
-		d.log.Error(err, "cannot finish the move of addresses between a link and its bridge, retrying when the cluster is known")
+		d.log.Error(err, "cannot finish the move of addresses between a link and its bridge, retrying once the cluster's objects are known")
 	}
 	return nil
 }

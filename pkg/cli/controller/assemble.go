@@ -39,7 +39,7 @@ func (r *relay) Connected(connected bool) {
 	r.Metrics.Connected(connected)
 }
 
-// assemble makes everything and starts nothing.
+// assemble creates all parts and starts none.
 func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	clk := clock.RealClock{}
 	api, err := restConfig(o.kubeconfig)
@@ -121,11 +121,11 @@ func (o *options) compile(servers []netip.Addr) compile.Config {
 func clients(api *rest.Config, mgr manager.Manager) (kubeclient.Client, *kubernetes.Clientset, error) {
 	direct, err := kubeclient.New(api, kubeclient.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
 	if err != nil {
-		return nil, nil, fmt.Errorf("make API client: %w", err)
+		return nil, nil, fmt.Errorf("create API client: %w", err)
 	}
 	clientset, err := kubernetes.NewForConfigAndClient(api, mgr.GetHTTPClient())
 	if err != nil {
-		return nil, nil, fmt.Errorf("make API client: %w", err)
+		return nil, nil, fmt.Errorf("create API client: %w", err)
 	}
 	return direct, clientset, nil
 }

@@ -24,7 +24,7 @@ import (
 	"github.com/wovensdn/woven/pkg/version"
 )
 
-// shutdownTimeout bounds how long running parts may take to stop.
+// shutdownTimeout limits how long the parts may take to stop.
 const shutdownTimeout = 10 * time.Second
 
 // restConfig sets no rate limit on the client's side: the API server has its own (API Priority and Fairness).
@@ -66,7 +66,7 @@ func database(o *options, handler client.Handler, log logr.Logger) (*client.DB, 
 func newManager(o *options, api *rest.Config, health *apihealth.Reporter, ready func() error, engine inspect.Engine, log logr.Logger) (manager.Manager, error) {
 	scheme, err := kube.Scheme()
 	if err != nil {
-		return nil, fmt.Errorf("make scheme: %w", err)
+		return nil, fmt.Errorf("create scheme: %w", err)
 	}
 	mgr, err := ctrl.NewManager(api, ctrl.Options{
 		Scheme: scheme, Logger: log, Cache: kube.CacheOptions(kube.AllKinds(), health), GracefulShutdownTimeout: new(shutdownTimeout),
@@ -74,7 +74,7 @@ func newManager(o *options, api *rest.Config, health *apihealth.Reporter, ready 
 		Metrics:                server.Options{BindAddress: o.bind(), ExtraHandlers: handlers(o.enablePprof, ready, engine)},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make manager: %w", err)
+		return nil, fmt.Errorf("create manager: %w", err)
 	}
 	return mgr, nil
 }

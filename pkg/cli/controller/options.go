@@ -92,7 +92,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	f.StringVar(&o.nodeGW, "node-switch-gateway", o.nodeGW, "Gateway of the nodes' Subnet; empty: the first address of each family.")
 	f.StringVar(&o.serviceRange, "service-cluster-ip-range", o.serviceRange, "CIDR of ClusterIPs, as kube-apiserver has it; for dual stack a pair. The default Subnet and the nodes' Subnet must not overlap it.")
 	f.BoolVar(&o.enableLB, "enable-lb", o.enableLB, "OVN load-balances Services for the nodes and for pods of Subnets that do not set spec.enableLb; false: kube-proxy is needed.")
-	f.StringVar(&o.serviceSource, "node-service-cidr", o.serviceSource, "CIDR of the source addresses of hosts towards Services, one address per node; for dual stack a pair. Nothing else may use these addresses.")
+	f.StringVar(&o.serviceSource, "node-service-cidr", o.serviceSource, "CIDR of the source addresses of hosts for Services, one address per node; for dual stack a pair. Nothing else may use these addresses.")
 	f.BoolVar(&o.enableDNS, "enable-ovn-dns", o.enableDNS, "OVN answers DNS queries of pods for the names of Services (A, AAAA, PTR); all other queries go to the cluster's DNS.")
 	f.StringVar(&o.clusterDomain, "cluster-domain", o.clusterDomain, "DNS domain of the cluster, as the kubelets have it, for --enable-ovn-dns.")
 
@@ -131,7 +131,7 @@ func (o *options) defaultsOfCluster() kube.Defaults {
 	}
 }
 
-// validate names the flag at fault.
+// validate checks the flags. Its errors name the invalid flag.
 func (o *options) validate() error {
 	var all []error
 	for flag, list := range map[string]string{"ovn-nb-addr": o.nbAddr, "ovn-sb-addr": o.sbAddr} {
@@ -140,16 +140,16 @@ func (o *options) validate() error {
 		}
 	}
 	if given := o.tlsCert != "" || o.tlsKey != "" || o.tlsCA != ""; given && (o.tlsCert == "" || o.tlsKey == "" || o.tlsCA == "") {
-		all = append(all, errors.New("flags --tls-cert, --tls-key and --tls-ca belong together: give all or none"))
+		all = append(all, errors.New("flags --tls-cert, --tls-key and --tls-ca belong together: set all or none"))
 	}
 	if o.clusterRouter != model.DefaultVpc {
-		all = append(all, fmt.Errorf("flag --cluster-router: %q: only %q works, which is what a Subnet without spec.vpc is in", o.clusterRouter, model.DefaultVpc))
+		all = append(all, fmt.Errorf("flag --cluster-router: %q: only %q is supported, the Vpc of a Subnet without spec.vpc", o.clusterRouter, model.DefaultVpc))
 	}
 	if o.inactivitySeconds <= 0 || o.apiWriters <= 0 {
 		all = append(all, errors.New("flags --ovsdb-inactivity-timeout and --api-writers must be greater than 0"))
 	}
 	if o.port < 0 || o.port > 65535 {
-		all = append(all, fmt.Errorf("flag --pprof-port: %d is no port", o.port))
+		all = append(all, fmt.Errorf("flag --pprof-port: %d is not a port", o.port))
 	}
 	if wrong := validation.IsDNS1123Subdomain(o.domain()); len(wrong) > 0 {
 		all = append(all, fmt.Errorf("flag --cluster-domain: %q: %s", o.clusterDomain, strings.Join(wrong, "; ")))
@@ -218,7 +218,7 @@ func (o *options) logger(w io.Writer) (logr.Logger, error) {
 	return zap.New(zap.WriteTo(w), zap.Level(level), encode, func(z *zap.Options) { z.TimeEncoder = zapcore.RFC3339NanoTimeEncoder }), nil
 }
 
-// setLoggers makes the libraries log to log.
+// setLoggers sets the loggers of the libraries.
 func setLoggers(log logr.Logger) {
 	ctrl.SetLogger(log)
 	klog.SetLogger(log.WithName("client-go"))

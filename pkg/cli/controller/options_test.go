@@ -32,7 +32,7 @@ func TestDefaultsAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := o.bind(); got != ":10660" {
-		t.Errorf("serves on %q", got)
+		t.Errorf("bind address is %q", got)
 	}
 }
 
@@ -43,11 +43,11 @@ func TestDualStack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := o.defaultsOfCluster().Default.ExcludeIPs; len(got) != 2 || got[1] != "fd00:10:16::5" {
-		t.Errorf("excluded are %q", got)
+		t.Errorf("excluded addresses are %q", got)
 	}
 }
 
-func TestAMistakeNamesItsFlag(t *testing.T) {
+func TestErrorsNameTheFlag(t *testing.T) {
 	for flag, want := range map[string]string{
 		"--default-cidr=10.16.0.0/33":          "--default-*: Subnet ovn-default: spec.cidrBlock",
 		"--default-gateway=10.17.0.1":          "10.17.0.1 is not in the CIDR",
@@ -69,7 +69,7 @@ func TestAMistakeNamesItsFlag(t *testing.T) {
 		"--webhook-bind-address=:9443":         "--webhook-self-signed",
 	} {
 		if _, err := parse(t, flag); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error %v does not say %q", flag, err, want)
+			t.Errorf("%s: error %v, want one with %q", flag, err, want)
 		}
 	}
 }
@@ -102,9 +102,9 @@ func TestLogger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.Info("said", "to", "whom")
-	log.V(1).Info("whispered")
-	if got := out.String(); !strings.Contains(got, `"msg":"said","to":"whom"`) || strings.Contains(got, "whispered") {
+	log.Info("logged", "key", "value")
+	log.V(1).Info("debug message")
+	if got := out.String(); !strings.Contains(got, `"msg":"logged","key":"value"`) || strings.Contains(got, "debug message") {
 		t.Errorf("log is %q", got)
 	}
 	for _, bad := range []options{{logLevel: "loud", logFormat: "json"}, {logLevel: "info", logFormat: "xml"}} {

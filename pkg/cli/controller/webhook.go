@@ -40,7 +40,7 @@ func (o *webhookOptions) flags(f *pflag.FlagSet) {
 
 func (o *webhookOptions) enabled() bool { return o.bindAddress != "" }
 
-// validate names the flag at fault.
+// validate checks the flags. Its errors name the invalid flag.
 func (o *webhookOptions) validate() error {
 	if !o.enabled() {
 		if o.certDir != "" || o.selfSigned {
@@ -62,8 +62,8 @@ func (o *webhookOptions) validate() error {
 	return nil
 }
 
-// sink returns what the intake feeds: the engine and, if there is a webhook, the webhook's view of the cluster, which is
-// nil otherwise.
+// sink returns the sink of the intake: the engine and, if there is a webhook, the webhook's view of the cluster, which
+// is nil otherwise.
 func (o *options) sink(engine kube.Sink, apiServers []netip.Addr) (kube.Sink, *webhook.Cluster) {
 	if !o.webhook.enabled() {
 		return engine, nil

@@ -11,7 +11,7 @@ import (
 	"github.com/wovensdn/woven/pkg/sandbox"
 )
 
-// The commands below are those that this program runs of itself inside a sandbox.
+// The following commands are for internal use: the program runs itself with them inside a sandbox.
 
 func capsuleInitCommand() *cobra.Command {
 	return &cobra.Command{

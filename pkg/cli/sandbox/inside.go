@@ -20,7 +20,7 @@ func (o *options) open() (*sandbox.Cluster, error) {
 	return sandbox.Open(home, o.name)
 }
 
-// become replaces this process by a command, so that terminal, signals and exit status are the command's.
+// become replaces this process by a command: the command has the terminal, receives the signals and sets the exit status.
 func become(argv []string, err error) error {
 	if err != nil {
 		return err
@@ -145,8 +145,8 @@ func outsideCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "outside",
 		Short: "Work on the host outside the cluster",
-		Long: fmt.Sprintf(`Work on the host outside the cluster: %s, in the nodes' network, without a route to pods. It answers ping, and on port
-%d TCP and UDP with the address that the peer appears under.`, sandbox.OutsideAddr(false), sandbox.OutsideEchoPort),
+		Long: fmt.Sprintf(`Work on the host outside the cluster: %s, in the nodes' network, without a route to pods. It replies to ping, and on port
+%d to TCP and UDP with the source address of the peer.`, sandbox.OutsideAddr(false), sandbox.OutsideEchoPort),
 	}
 	cmd.AddCommand(passing("exec [--] COMMAND…", "Run a command on the outside host", "  woven-sandbox outside exec -- tcpdump -ni eth0",
 		func(args []string) error {
@@ -187,7 +187,7 @@ func pidCommand(o *options) *cobra.Command {
 		Use:   "pid SERVICE [N]",
 		Short: "Print the process of a service of the control plane, or of node N",
 		Example: `  woven-sandbox pid controller
-  kill -9 $(woven-sandbox pid cniserver 2)     # its supervisor starts it again`,
+  kill -9 $(woven-sandbox pid cniserver 2)     # its supervisor restarts it`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, node, err := service(args)
@@ -211,7 +211,7 @@ func pidCommand(o *options) *cobra.Command {
 func restartCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "restart SERVICE [N]",
-		Short: "Restart a service of the control plane, or of node N, with the program as it now is on disk",
+		Short: "Restart a service of the control plane, or of node N, with the present program file",
 		Example: `  woven-sandbox restart controller
   woven-sandbox restart cniserver 2`,
 		Args: cobra.RangeArgs(1, 2),

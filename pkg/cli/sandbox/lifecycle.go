@@ -21,7 +21,7 @@ func upCommand(o *options) *cobra.Command {
 containerd, kubelet, Open vSwitch and ovn-controller. What an interrupted "up" left behind is removed first.
 
 Without --dev no CNI is installed, so that the nodes stay NotReady. With --dev Woven's own programs, which must lie next to
-this one, run in the sandbox; "restart" takes newly built ones into use.`,
+this one, run in the sandbox; "restart" starts newly built ones.`,
 		Example: `  woven-sandbox up --nodes 2 --dev
   woven-sandbox up --nodes 3 --dual-stack --name other`,
 		Args: cobra.NoArgs,
@@ -57,7 +57,7 @@ this one, run in the sandbox; "restart" takes newly built ones into use.`,
 func downCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "down",
-		Short: "End a sandbox and remove everything it made; finished builds stay cached",
+		Short: "Tear down a sandbox and remove everything it created; finished builds stay cached",
 		Example: `  woven-sandbox down
   woven-sandbox down --name other`,
 		Args: cobra.NoArgs,
@@ -134,7 +134,7 @@ func printServices(cmd *cobra.Command, cluster *sandbox.Cluster) error {
 func demoCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:     "demo",
-		Short:   "Let two pods on different nodes reach each other, and say what to try next",
+		Short:   "Connect two pods on different nodes, and show what to try next",
 		Example: "  woven-sandbox demo",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

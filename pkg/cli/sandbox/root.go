@@ -77,8 +77,8 @@ func depsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "deps",
 		Short: "List or install the Debian packages that the sandbox needs on this machine",
-		Example: `  woven-sandbox deps             # each package, and whether it is there
-  woven-sandbox deps --install   # install what is missing`,
+		Example: `  woven-sandbox deps             # each package, and whether it is installed
+  woven-sandbox deps --install   # install the missing packages`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if install {
