@@ -10,7 +10,8 @@ import (
 // Fake is a [Kernel] in memory. It refuses what Linux refuses: an address that exists, the removal of one that does
 // not, an invalid MAC, IPv6 on a link where it is off, a route over a link that is down or whose networks do not
 // contain the gateway, any change of a link or setting that does not exist. With the address that a gateway is reached
-// by it removes the routes through that gateway.
+// by it removes the routes through that gateway, and with the first IPv4 address of a network all others of it
+// (promote_secondaries is 0, ip-sysctl.rst).
 type Fake struct {
 	Links map[string]*State
 	// RouteList has the routes of all links.
@@ -117,6 +118,10 @@ func (f *Fake) DeleteAddress(name string, a netip.Prefix) error {
 		return fmt.Errorf("no address %s", a)
 	}
 	s.Addresses = slices.Delete(s.Addresses, i, i+1)
+	first := !slices.ContainsFunc(s.Addresses[:i], func(o netip.Prefix) bool { return o.Masked() == a.Masked() })
+	if first && a.Addr().Is4() {
+		s.Addresses = slices.DeleteFunc(s.Addresses, func(o netip.Prefix) bool { return o.Masked() == a.Masked() })
+	}
 	f.RouteList = slices.DeleteFunc(f.RouteList, func(r Route) bool { return r.Link == name && !s.reaches(r) })
 	return nil
 }

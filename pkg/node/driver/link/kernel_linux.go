@@ -50,7 +50,7 @@ func (l *Linux) Link(name string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	as, err := l.nl.AddrList(lk, netlink.FAMILY_ALL)
+	as, err := dump(func() ([]netlink.Addr, error) { return l.nl.AddrList(lk, netlink.FAMILY_ALL) })
 	if err != nil {
 		return State{}, fmt.Errorf("list addresses: %w", err)
 	}
@@ -110,7 +110,7 @@ func (l *Linux) DeleteAddress(name string, a netip.Prefix) error {
 // UnderlayMTU returns the MTU, in bytes, of the link that carries an address of
 // the node; the error wraps [ErrAbsent] if none does.
 func (l *Linux) UnderlayMTU(address netip.Addr) (int, error) {
-	as, err := l.nl.AddrList(nil, netlink.FAMILY_ALL)
+	as, err := dump(func() ([]netlink.Addr, error) { return l.nl.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return 0, fmt.Errorf("list addresses: %w", err)
 	}
@@ -132,6 +132,19 @@ func (l *Linux) find(name string) (netlink.Link, error) {
 		return nil, fmt.Errorf("link %s: %w", name, ErrAbsent)
 	}
 	return lk, err
+}
+
+// dumpAttempts is how often a list is read that changes meanwhile.
+const dumpAttempts = 10
+
+// dump reads a list again if it has changed while it was read.
+func dump[T any](read func() (T, error)) (list T, err error) {
+	for range dumpAttempts {
+		if list, err = read(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return list, err
 }
 
 func (l *Linux) with(name string, do func(netlink.Link) error) error {
@@ -167,8 +180,11 @@ func (l *Linux) ethtool(name string, v *ethtoolValue) error {
 func (l *Linux) txChecksum(name string) (bool, error) {
 	v := ethtoolValue{cmd: unix.ETHTOOL_GTXCSUM}
 	err := l.ethtool(name, &v)
-	if errors.Is(err, unix.EOPNOTSUPP) {
-		return false, nil // a link that knows no offloads
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return false, nil // a link without offloads
+	case errors.Is(err, unix.ENODEV):
+		return false, fmt.Errorf("link %s: %w", name, ErrAbsent) // it has just gone
 	}
 	return v.data != 0, err
 }

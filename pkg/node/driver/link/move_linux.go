@@ -16,7 +16,7 @@ func (l *Linux) CopyAddress(from, to string, a netip.Prefix) error {
 	if err != nil {
 		return err
 	}
-	as, err := l.nl.AddrList(source, netlink.FAMILY_ALL)
+	as, err := dump(func() ([]netlink.Addr, error) { return l.nl.AddrList(source, netlink.FAMILY_ALL) })
 	if err != nil {
 		return fmt.Errorf("list addresses of %s: %w", from, err)
 	}
@@ -89,7 +89,9 @@ func (l *Linux) MoveRoute(r Route, to string) error {
 func (l *Linux) routes(index int) (out []netlink.Route, err error) {
 	allTables := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		list, err := l.nl.RouteListFiltered(family, allTables, netlink.RT_FILTER_TABLE)
+		list, err := dump(func() ([]netlink.Route, error) {
+			return l.nl.RouteListFiltered(family, allTables, netlink.RT_FILTER_TABLE)
+		})
 		if err != nil {
 			return nil, fmt.Errorf("list routes: %w", err)
 		}

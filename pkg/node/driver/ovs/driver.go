@@ -50,7 +50,7 @@ func New(cfg Config) (*Driver, error) {
 			{Name: vs.OpenvSwitchTable, Only: []string{"external_ids"}},
 			{Name: vs.BridgeTable, Only: []string{"name", "ports", "mirrors", "datapath_type", "other_config", "external_ids"}},
 			{Name: vs.PortTable, Only: []string{"name", "interfaces", "external_ids"}},
-			{Name: vs.InterfaceTable, Only: []string{"name", "type", "mac", "mtu_request", "options", "external_ids"}},
+			{Name: vs.InterfaceTable, Only: []string{"name", "type", "mac", "mtu_request", "ofport", "options", "external_ids"}},
 			{Name: vs.MirrorTable, Only: []string{"name", "output_port", "select_all", "select_src_port", "select_dst_port", "external_ids"}},
 		},
 	})

@@ -73,7 +73,7 @@ func (f *Fake) EnsureBridge(_ context.Context, b Bridge) error {
 		b.MAC = old.MAC
 	}
 	port := b.port()
-	port.ExternalIDs = map[string]string{KeyVendor: Vendor}
+	port.ExternalIDs, port.OFPort = map[string]string{KeyVendor: Vendor}, 65534 // OFPP_LOCAL
 	f.mappings, f.bridges[b.Name], f.made[b.Name], f.ports[b.Name] = mappings, b, true, port
 	f.wake()
 	return nil

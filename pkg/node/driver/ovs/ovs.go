@@ -92,6 +92,9 @@ type Port struct {
 	MAC string
 	// MTU is mtu_request in bytes; 0 leaves the choice to OVS.
 	MTU int
+	// OFPort is the OpenFlow port number, which ovs-vswitchd sets when it has opened the interface; 0 before, -1 if it
+	// failed. It is only read.
+	OFPort int
 	// Options are options of the Interface; other keys than these stay.
 	Options map[string]string
 	// ExternalIDs are external_ids of the Interface; other keys stay, an empty value removes its key.

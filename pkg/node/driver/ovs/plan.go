@@ -71,7 +71,7 @@ func (v view) list() []Port {
 			}
 			port := Port{Bridge: b.Name, Name: p.Name}
 			if i := v.iface(p); i != nil {
-				port.Type, port.MAC, port.MTU = i.Type, value(i.MAC), value(i.MTURequest)
+				port.Type, port.MAC, port.MTU, port.OFPort = i.Type, value(i.MAC), value(i.MTURequest), value(i.Ofport)
 				port.Options, port.ExternalIDs = maps.Clone(i.Options), maps.Clone(i.ExternalIDs)
 			}
 			out = append(out, port)

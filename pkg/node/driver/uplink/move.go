@@ -94,8 +94,10 @@ func (m *move) copyAddresses(context.Context) (step.Undo, error) {
 	}
 	var copied []netip.Prefix
 	undo := func(context.Context) (err error) {
-		for _, a := range copied {
-			err = errors.Join(err, m.d.Links.DeleteAddress(m.to, a))
+		for _, a := range slices.Backward(copied) {
+			if e := m.d.Links.DeleteAddress(m.to, a); e != nil {
+				err = errors.Join(err, fmt.Errorf("remove %s from %s: %w", a, m.to, e))
+			}
 		}
 		return err
 	}

@@ -133,9 +133,17 @@ func (d Driver) ensure(ctx context.Context, w hostplan.Bridge, have []ovs.Bridge
 	return d.attach(ctx, b, r)
 }
 
-// ready reports whether the bridge's link can take addresses. ovs-vswitchd makes the link and sets its MAC in a second
-// step, for which it takes a tap device down: the kernel would remove IPv6 addresses and routes.
+// ready reports whether the bridge's link can take addresses. ovs-vswitchd makes the link, sets its MAC, for which it
+// takes a tap device down (the kernel then removes IPv6 addresses and routes), and records that it has done so in the
+// database. Without that record the link may be the one of a former bridge that is about to go.
 func (d Driver) ready(b ovs.Bridge) (bool, error) {
+	ports, err := d.Switch.Ports()
+	if err != nil {
+		return false, fmt.Errorf("list OVS ports: %w", err)
+	}
+	if !slices.ContainsFunc(ports, func(p ovs.Port) bool { return p.Name == b.Name && p.OFPort > 0 }) {
+		return false, nil
+	}
 	have, err := d.Links.Link(b.Name)
 	if errors.Is(err, link.ErrAbsent) {
 		return false, nil

@@ -241,8 +241,8 @@ func (h *host) apply(d uplink.Driver, want []hostplan.Bridge) (link.Result, erro
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			return r, err
 		}
-		_, absent := h.driver.Links.Link(bridge)
-		if len(r.Absent) == 0 && (len(want) > 0 || absent != nil) {
+		_, err = h.driver.Links.Link(bridge)
+		if gone := errors.Is(err, link.ErrAbsent); len(r.Absent) == 0 && (len(want) > 0 || gone) {
 			return r, nil
 		}
 	}
