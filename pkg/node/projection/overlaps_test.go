@@ -41,7 +41,7 @@ func TestRefusals(t *testing.T) {
 	}, []*model.Node{node("n1", "192.168.77.11", 10), node("n2", "192.168.78.12", 10)}, []netip.Addr{netip.MustParseAddr("203.0.113.6")})
 	for name, want := range map[string]string{
 		"inside": "overlaps 10.16.0.0/16 of Subnet ovn-default", "around": "overlaps fd00:10:16::/112 of Subnet ovn-default",
-		"nodes": "holds InternalIP 192.168.77.11 of Node n1", "api": "holds the address of the API server, 203.0.113.6",
+		"nodes": "contains InternalIP 192.168.77.11 of Node n1", "api": "contains the address of the API server, 203.0.113.6",
 	} {
 		if !strings.Contains(got[name], want) {
 			t.Errorf("%s: %q, want %q", name, got[name], want)

@@ -73,7 +73,7 @@ func startVswitchd(t testing.TB, database string) {
 		t.Fatal("ovs-vswitchd is missing: this test runs a real switch; install it with: apt-get install openvswitch-switch")
 	}
 	dir := t.TempDir()
-	// #nosec G204 -- a program of the test host
+	//nolint:gosec,noctx // a program of the test host; it is killed when the test ends
 	cmd := exec.Command(program, "--no-chdir", "--disable-system", "-vconsole:off", "--log-file="+filepath.Join(dir, "log"),
 		"--pidfile="+filepath.Join(dir, "pid"), "--unixctl="+filepath.Join(dir, "ctl"), database)
 	cmd.Env = append(os.Environ(), "OVS_RUNDIR="+dir)
