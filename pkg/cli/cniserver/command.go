@@ -23,8 +23,8 @@ func NewCommand() *cobra.Command {
 		Long: `woven-cniserver runs on every node. It connects the host to the join Subnet (ovn0), configures routes, source NAT,
 NodePorts and the traffic mirror, and serves the CNI plugin woven-cni on a unix socket.
 
-On one address it serves /metrics, /healthz and /readyz. It is ready when the join gateway responds to ping and the socket
-is served. When the API server or Open vSwitch is lost it keeps running, and continues when they are back.`,
+On one address it serves /metrics, /healthz and /readyz. It is ready when the join gateway responds to ping and the
+socket is served. When the API server or Open vSwitch is lost it keeps running, and continues when they are back.`,
 		Example: `  # In a pod of a DaemonSet, with NODE_NAME from the field spec.nodeName
   woven-cniserver
 
