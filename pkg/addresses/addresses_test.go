@@ -138,7 +138,7 @@ func TestOlderRecordHasTheAddress(t *testing.T) {
 				t.Errorf("after the older record is gone the younger one is contested because %q, problems %v", got, h.problems[younger])
 			}
 			if !slices.Contains(h.woken, podNamed("young")) {
-				t.Errorf("woken are %v, want the user of the younger record among them", h.woken)
+				t.Errorf("woken are %v, want them to include the user of the younger record", h.woken)
 			}
 		})
 	}

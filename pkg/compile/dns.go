@@ -55,7 +55,7 @@ func (c Config) names(r *Result, v *world.View, s *model.Service) {
 	}
 }
 
-// record omits a name whose response would be too large: the DNS server can tell the client to use TCP.
+// record omits a name whose response would be too large: the DNS server can make the client use TCP.
 func record(r *Result, row fact.Ref, name string, addresses []netip.Addr) {
 	slices.SortFunc(addresses, netip.Addr.Compare)
 	addresses = slices.Compact(addresses)

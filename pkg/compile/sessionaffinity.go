@@ -33,7 +33,7 @@ const (
 // userspace datapath's conntrack does (the connection is still new), so no flow checks whether the client is known, and
 // ls_in_lb_aff_learn learns and drops again, forever. It only drops packets whose bit for a known client is not set, in
 // a register that an ACL with a label sets (label → reg9 in ls_in_acl_eval). Packets that still have the Service's
-// address get the bit set anew afterwards, in ls_in_lb_aff_check. As the last rule of the last tier, this rule decides
+// address get the bit set again afterwards, in ls_in_lb_aff_check. As the last rule of the last tier, this rule decides
 // nothing else: it allows what no rule has refused.
 func (c Config) readmit(r *Result, v *world.View, s *model.Subnet) {
 	if !c.balanced(s) || !v.AffinityTimeouts() {

@@ -9,9 +9,9 @@ import (
 	"github.com/wovensdn/woven/api/annotations"
 )
 
-// FuzzPodWishes: whatever a pod asks for beside an address, each problem names
-// its annotation, and what is accepted has the form that the core relies on.
-func FuzzPodWishes(f *testing.F) {
+// Whatever a pod requests besides an address, each problem names its annotation, and what is accepted has the form that
+// the core relies on.
+func FuzzPodRequests(f *testing.F) {
 	f.Add("dual", "ipv4", "10.16.0.10,10.16.0.12..10.16.0.15", "10.16.0.254", "lease_time=60")
 	f.Add("", "IPv6", "10.16.0.10,fd00::10;10.16.0.11,fd00::11", "10.16.0.254,fd00::fe", "")
 	f.Add("a/b", "ipv4,ipv6", "front", "fe80::1%x", "}{")
@@ -49,7 +49,7 @@ func FuzzPodWishes(f *testing.F) {
 	})
 }
 
-// FuzzNodeFrom: addresses of a node are such, and are told once.
+// Addresses of a node are valid, and appear once.
 func FuzzNodeFrom(f *testing.F) {
 	f.Add("172.18.0.1", "fd00::1", "::ffff:172.18.0.1")
 	f.Add("fe80::1%eth0", "", "x")

@@ -30,7 +30,7 @@ func serviceObject(change func(*corev1.Service)) *corev1.Service {
 	return o
 }
 
-func sticky(o *corev1.Service, seconds int32) {
+func withAffinity(o *corev1.Service, seconds int32) {
 	o.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
 	o.Spec.SessionAffinityConfig = &corev1.SessionAffinityConfig{ClientIP: &corev1.ClientIPConfig{TimeoutSeconds: &seconds}}
 }
@@ -64,18 +64,18 @@ func TestServiceFrom(t *testing.T) {
 			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: []ServicePort{{Protocol: TCP, Port: 1}, {Protocol: UDP, Port: 2}, {Protocol: SCTP, Port: 65535}}},
 		},
 		"affinity":                {func(o *corev1.Service) { o.Spec.SessionAffinity = "ClientIP" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 3 * time.Hour}},
-		"affinity with a timeout": {func(o *corev1.Service) { sticky(o, 20) }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 20 * time.Second}},
+		"affinity with a timeout": {func(o *corev1.Service) { withAffinity(o, 20) }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 20 * time.Second}},
 		"the API server's timeout": {
-			func(o *corev1.Service) { sticky(o, corev1.DefaultClientIPServiceAffinitySeconds) },
+			func(o *corev1.Service) { withAffinity(o, corev1.DefaultClientIPServiceAffinitySeconds) },
 			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 3 * time.Hour},
 		},
-		"a timeout longer than OVN's": {func(o *corev1.Service) { sticky(o, 65536) }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 65536 * time.Second}},
+		"a timeout longer than OVN's": {func(o *corev1.Service) { withAffinity(o, 65536) }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 65536 * time.Second}},
 		"OVN's longest timeout": {
-			func(o *corev1.Service) { sticky(o, 65535) },
+			func(o *corev1.Service) { withAffinity(o, 65535) },
 			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web, Affinity: true, AffinityTimeout: 65535 * time.Second},
 		},
 		"a timeout without affinity": {
-			func(o *corev1.Service) { sticky(o, 20); o.Spec.SessionAffinity = "None" },
+			func(o *corev1.Service) { withAffinity(o, 20); o.Spec.SessionAffinity = "None" },
 			Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web},
 		},
 		"no affinity":      {func(o *corev1.Service) { o.Spec.SessionAffinity = "None" }, Service{ClusterIPs: addrs("10.96.0.5", ""), Ports: web}},
@@ -172,8 +172,7 @@ func TestEndpointSliceFrom(t *testing.T) {
 	}
 }
 
-// FuzzEndpointSlice: whatever the slice holds, what comes out is sorted, has no
-// doubles, and every port is one.
+// Whatever is in a slice, the projection is sorted and has no duplicates, and every port is valid.
 func FuzzEndpointSlice(f *testing.F) {
 	f.Add([]byte(`{"addressType":"IPv4","endpoints":[{"addresses":["10.0.0.1"],"conditions":{"ready":false,"serving":true,"terminating":true}}],"ports":[{"port":80}]}`))
 	f.Add([]byte(`{"endpoints":[{"addresses":["fd00::1","x"]},{"addresses":[]},{"addresses":["fd00::1"]}],"ports":[{"port":-1,"protocol":"ICMP"}]}`))

@@ -12,8 +12,7 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// addressStates are those in which addresses are kept, or chosen from fewer than
-// a subnet has.
+// addressStates are those in which addresses are kept, or chosen from fewer than a subnet has.
 func addressStates(pods state) []state {
 	blue := pods.with("a subnet more", subnet("blue", "10.17.0.0/24"), namespace("blue"))
 	three := blue.with("StatefulSet", statefulSet("web", "set-1", 3), setPod("web", 0, "n1", "set-1"), setPod("web", 1, "n2", "set-1"), setPod("web", 2, "n1", "set-1"))
@@ -38,20 +37,20 @@ func addressStates(pods state) []state {
 		bound.with("IPPools of a namespace, full", pod("blue", "p3", "n1"), pod("blue", "p4", "n1")),
 		bound.with("IPPool that overlaps", changed(ippool("copy", "blue", "10.17.0.0/27"), func(p *model.IPPool) { p.Created = 99 }), inPool("default", "f1", "copy")),
 		dual,
-		dual.with("listed pairs", asking("dual", "old", model.AnyFamily, "10.18.0.20,fd00:18::20;10.18.0.21,fd00:18::21"), anew(asking("dual", "new", model.AnyFamily, "10.18.0.20,fd00:18::20;10.18.0.21,fd00:18::21"))),
+		dual.with("listed pairs", asking("dual", "old", model.AnyFamily, "10.18.0.20,fd00:18::20;10.18.0.21,fd00:18::21"), recreated(asking("dual", "new", model.AnyFamily, "10.18.0.20,fd00:18::20;10.18.0.21,fd00:18::21"))),
 		pods.with("listed addresses", asking("default", "l1", model.AnyFamily, "10.16.5.1..10.16.5.2"), asking("default", "l2", model.AnyFamily, "10.16.5.1..10.16.5.2"), asking("default", "l3", model.AnyFamily, "10.16.5.1..10.16.5.2")),
-		pods.with("another list", anew(asking("default", "l1", model.AnyFamily, "10.16.5.2,10.16.5.9")), asking("default", "l2", model.AnyFamily, "10.16.5.1..10.16.5.2")),
-		blue.with("StatefulSet with a list", statefulSet("web", "set-1", 3), listed(anew(setPod("web", 0, "n1", "set-1"))), listed(anew(setPod("web", 1, "n2", "set-1"))), listed(anew(setPod("web", 2, "n2", "set-1")))),
+		pods.with("another list", recreated(asking("default", "l1", model.AnyFamily, "10.16.5.2,10.16.5.9")), asking("default", "l2", model.AnyFamily, "10.16.5.1..10.16.5.2")),
+		blue.with("StatefulSet with a list", statefulSet("web", "set-1", 3), listed(recreated(setPod("web", 0, "n1", "set-1"))), listed(recreated(setPod("web", 1, "n2", "set-1"))), listed(recreated(setPod("web", 2, "n2", "set-1")))),
 		three,
 		blue.with("StatefulSet without pods", statefulSet("web", "set-1", 3)),
 		blue.with("StatefulSet with one pod away", statefulSet("web", "set-1", 3), setPod("web", 0, "n1", "set-1"), setPod("web", 2, "n1", "set-1")),
-		three.with("StatefulSet elsewhere", anew(setPod("web", 0, "n2", "set-1")), anew(setPod("web", 1, "n1", "set-1"))),
+		three.with("StatefulSet elsewhere", recreated(setPod("web", 0, "n2", "set-1")), recreated(setPod("web", 1, "n1", "set-1"))),
 		blue.with("StatefulSet scaled down", statefulSet("web", "set-1", 1)),
 		blue.with("StatefulSet with ordinals from 2", changed(statefulSet("web", "set-1", 2), func(s *model.StatefulSet) { s.Start = 2 }), setPod("web", 3, "n1", "set-1")),
 		blue.with("another StatefulSet of the name", statefulSet("web", "set-2", 3), setPod("web", 0, "n1", "set-2")),
 		blue.with("StatefulSet in another subnet", changed(statefulSet("web", "set-1", 3), func(s *model.StatefulSet) { s.Subnet = "blue" }),
-			anew(changed(setPod("web", 1, "n2", "set-1"), func(p *model.Pod) { p.NICs = []model.PodNIC{{Provider: "ovn", Subnet: "blue"}} }))),
-		blue.with("StatefulSet in a namespace of another subnet", statefulSet("web", "set-1", 3), anew(setPod("web", 2, "n2", "set-1")),
+			recreated(changed(setPod("web", 1, "n2", "set-1"), func(p *model.Pod) { p.NICs = []model.PodNIC{{Provider: "ovn", Subnet: "blue"}} }))),
+		blue.with("StatefulSet in a namespace of another subnet", statefulSet("web", "set-1", 3), recreated(setPod("web", 2, "n2", "set-1")),
 			changed(namespace("default"), func(n *model.Namespace) { n.LogicalSwitches = []string{"blue"} })),
 		blue.with("pod without its StatefulSet", changed(setPod("web", 0, "n1", ""), func(p *model.Pod) { p.Owner = model.PodOwner{} })),
 		blue.with("pod of a StatefulSet failed", statefulSet("web", "set-1", 1), changed(setPod("web", 0, "n1", "set-1"), func(p *model.Pod) { p.Completed, p.NICs = true, []model.PodNIC{{Provider: "ovn"}} })),
@@ -85,30 +84,30 @@ func TestVMKeepsItsAddress(t *testing.T) {
 	has("it runs", "virt-launcher-db-1")
 	first, second := ref(model.KindPod, "default", "virt-launcher-db-1"), ref(model.KindPod, "default", "virt-launcher-db-2")
 	b.set(second, changed(vmPod("virt-launcher-db-2", "n2"), func(p *model.Pod) { p.Created = 9 }))
-	b.settle()
+	b.converge()
 	has("a second pod", "virt-launcher-db-1")
 	if !hasProblem(b, second, "VirtualMachine db has its address in pod virt-launcher-db-1") {
 		t.Errorf("problems are %v", b.reports[second].Problems)
 	}
 	b.set(first, changed(vmPod("virt-launcher-db-1", "n1"), func(p *model.Pod) { p.Completed, p.NICs = true, nil }))
-	b.settle()
+	b.converge()
 	has("the first pod has completed", "virt-launcher-db-2")
 	b.set(first, nil)
 	b.set(second, nil)
-	b.settle()
+	b.converge()
 	has("it is stopped", "")
 	b.restart()
-	b.settle()
+	b.converge()
 	has("after a restart", "")
 	definition := model.Definition{Meta: model.Meta{Name: model.DefinitionVirtualMachine}}
 	b.set(refTo(&definition), &definition)
 	b.set(ref(model.KindVirtualMachine, "default", "db"), nil)
-	b.settle()
+	b.converge()
 	has("VMs are not known yet", "")
 	followed := definition
 	followed.Followed = true
 	b.set(refTo(&definition), &followed)
-	b.settle()
+	b.converge()
 	if b.objects[ref(model.KindIP, "", "db.default")] != nil {
 		t.Error("the VM is gone and its address is not free")
 	}
@@ -125,9 +124,9 @@ func setPod(set string, ordinal int, onNode, setUID string) *model.Pod {
 	return p
 }
 
-// anew is a pod that was made again under its name.
-func anew(p *model.Pod) *model.Pod {
-	return changed(p, func(p *model.Pod) { p.UID += "-anew" })
+// recreated is a pod that was made again under its name.
+func recreated(p *model.Pod) *model.Pod {
+	return changed(p, func(p *model.Pod) { p.UID += "-recreated" })
 }
 
 func record(t *testing.T, b *harness, name string) model.IP {
@@ -139,13 +138,13 @@ func record(t *testing.T, b *harness, name string) model.IP {
 	return *ip
 }
 
-// A pod of a StatefulSet that is made again on another node has the address and
-// the MAC that it had, its port is bound anew, and the record says where it is.
+// A pod of a StatefulSet that is recreated on another node keeps its address and MAC, its port is bound again, and the
+// record has the new node.
 func TestStatefulSetPodKeepsItsAddress(t *testing.T) {
 	b := harnessIn(t, "StatefulSet")
 	was := record(t, b, "web-1.default")
 	b.set(ref(model.KindPod, "default", "web-1"), nil)
-	b.settle()
+	b.converge()
 	if port(b, "web-1.default") != nil {
 		t.Error("a pod that is gone has a port")
 	}
@@ -153,11 +152,11 @@ func TestStatefulSetPodKeepsItsAddress(t *testing.T) {
 		t.Fatalf("while the pod is gone its record is %+v, it was %+v", now, was)
 	}
 	b.restart()
-	b.settle()
+	b.converge()
 	b.set(ref(model.KindPod, "default", "other"), pod("default", "other", "n1"))
-	b.settle()
-	b.set(ref(model.KindPod, "default", "web-1"), anew(setPod("web", 1, "n1", "set-1")))
-	b.settle()
+	b.converge()
+	b.set(ref(model.KindPod, "default", "web-1"), recreated(setPod("web", 1, "n1", "set-1")))
+	b.converge()
 	now := record(t, b, "web-1.default")
 	if now.Addrs != was.Addrs || now.MAC != was.MAC || now.UID != was.UID {
 		t.Errorf("the record is %+v, it was %+v", now, was)
@@ -165,12 +164,12 @@ func TestStatefulSetPodKeepsItsAddress(t *testing.T) {
 	if was.NodeName != "n2" || now.NodeName != "n1" {
 		t.Errorf("the record said %s and says %s", was.NodeName, now.NodeName)
 	}
-	if p := port(b, "web-1.default"); p == nil || !strings.HasSuffix(p.Options["iface-id-ver"], "-anew") {
+	if p := port(b, "web-1.default"); p == nil || !strings.HasSuffix(p.Options["iface-id-ver"], "-recreated") {
 		t.Errorf("the port is %v", p)
 	}
 }
 
-// The address is free once nobody will make the pod again.
+// The address is released once the pod will not be recreated.
 func TestStatefulSetLetsGo(t *testing.T) {
 	for name, end := range map[string]func(*harness, model.Ref){
 		"scaled down": func(b *harness, r model.Ref) { b.set(r, statefulSet("web", "set-1", 1)) },
@@ -197,12 +196,12 @@ func TestStatefulSetLetsGo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := harnessIn(t, "StatefulSet with one pod away")
 			b.become(named(t, "StatefulSet"))
-			b.settle()
+			b.converge()
 			b.set(ref(model.KindPod, "default", "web-1"), nil)
-			b.settle()
+			b.converge()
 			record(t, b, "web-1.default")
 			end(b, ref(model.KindStatefulSet, "default", "web"))
-			b.settle()
+			b.converge()
 			if _, there := b.objects[ref(model.KindIP, "", "web-1.default")]; there {
 				t.Error("the record is still there")
 			}
@@ -213,21 +212,21 @@ func TestStatefulSetLetsGo(t *testing.T) {
 	}
 }
 
-// A fresh pod of a StatefulSet costs two writes, as any pod does, and a change of
-// a StatefulSet wakes nobody but those who are away.
+// A new pod of a StatefulSet costs two writes, as any pod does, and a change of a StatefulSet compiles only its missing
+// pods.
 func TestStatefulSetCostsNothingMore(t *testing.T) {
 	b := harnessIn(t, "StatefulSet")
 	writes := b.writes
 	b.set(ref(model.KindStatefulSet, "default", "web"), statefulSet("web", "set-1", 4))
-	b.settle()
+	b.converge()
 	b.set(ref(model.KindPod, "default", "web-3"), setPod("web", 3, "n1", "set-1"))
-	b.settle()
+	b.converge()
 	if got := b.writes - writes; got != 2 {
 		t.Errorf("a fresh pod costs %d writes: %v", got, b.written[writes:])
 	}
 	compiled := b.compiled[model.KindPod]
 	b.set(ref(model.KindStatefulSet, "default", "web"), statefulSet("web", "set-1", 5))
-	b.settle()
+	b.converge()
 	if got := b.compiled[model.KindPod] - compiled; got > 0 {
 		t.Errorf("a larger StatefulSet woke %d pods", got)
 	}
@@ -275,7 +274,7 @@ func addressOf(t *testing.T, b *harness, name string) string {
 	return model.AddrsText(record(t, b, name).Addrs)
 }
 
-// A pod on a dual-stack subnet has the families that it asks for, and is told of no other.
+// A pod on a dual-stack subnet has only the IP families that it requests, also in its annotations.
 func TestFamilies(t *testing.T) {
 	b := harnessIn(t, "one family of two")
 	if ip := record(t, b, "old.dual"); !ip.Addrs.V4.IsValid() || ip.Addrs.V6.IsValid() {
@@ -286,18 +285,17 @@ func TestFamilies(t *testing.T) {
 	}
 	p, _ := b.objects[ref(model.KindPod, "dual", "old")].(*model.Pod)
 	if w := p.NICs[0].Written; w["ovn.kubernetes.io/cidr"] != "10.18.0.0/24" || w["ovn.kubernetes.io/gateway"] != "10.18.0.1" {
-		t.Errorf("it is told %v", w)
+		t.Errorf("its annotations are %v", w)
 	}
 	was := addressOf(t, b, "old.dual")
 	b.set(ref(model.KindIP, "", "old.dual"), nil)
-	b.settle()
+	b.converge()
 	if now := addressOf(t, b, "old.dual"); now != was {
 		t.Errorf("with its record lost it has %s, it had %s", now, was)
 	}
 }
 
-// Pods of a StatefulSet take the address of their ordinal; beyond the list there
-// is none, and the problem says so.
+// Pods of a StatefulSet take the address of their ordinal; a pod beyond the list has none, and a problem.
 func TestListByOrdinal(t *testing.T) {
 	b := harnessIn(t, "StatefulSet with a list")
 	if a, z := addressOf(t, b, "web-0.default"), addressOf(t, b, "web-1.default"); a != "10.16.6.5" || z != "10.16.6.4" {
@@ -308,8 +306,8 @@ func TestListByOrdinal(t *testing.T) {
 	}
 }
 
-// Others take the first that is free; where none is, the problem names the list
-// and who holds its addresses, and the pod is served as soon as one is free.
+// Other pods take the first free address; if none is free, the problem names the list and the owners of its addresses,
+// and the pod gets one as soon as it is released.
 func TestListOfAddresses(t *testing.T) {
 	b := harnessIn(t, "listed addresses")
 	var waiting, holder model.Ref
@@ -328,13 +326,13 @@ func TestListOfAddresses(t *testing.T) {
 	}
 	was := addressOf(t, b, holder.Name+".default")
 	b.set(holder, nil)
-	b.settle()
+	b.converge()
 	if len(b.reports[waiting].Problems) > 0 || addressOf(t, b, waiting.Name+".default") != was {
 		t.Errorf("problems are %v", b.reports[waiting].Problems)
 	}
 }
 
-// A reservation of a user is not given up because the pod asks for something else.
+// A reservation of a user is kept even if the pod requests something else.
 func TestReservationThatDoesNotFit(t *testing.T) {
 	b := harnessIn(t, "pods")
 	r := ref(model.KindIP, "", "kept.default")
@@ -342,31 +340,31 @@ func TestReservationThatDoesNotFit(t *testing.T) {
 		Meta: model.Meta{Name: "kept.default", UID: "kept"}, Subnet: "ovn-default", PodName: "kept", Namespace: "default",
 		Addrs: model.Addrs{V4: netip.MustParseAddr("10.16.8.8")}, MAC: "02:00:00:00:00:88", Reserved: true, Labelled: true,
 	})
-	b.settle()
+	b.converge()
 	p := ref(model.KindPod, "default", "kept")
 	b.set(p, asking("default", "kept", model.AnyFamily, "10.16.5.1"))
-	b.settle()
+	b.converge()
 	if b.objects[r] == nil || !hasProblem(b, p, "IP kept.default reserves 10.16.8.8 in Subnet ovn-default for pod default/kept, which requests something else") {
 		t.Errorf("record %v, problems %v", b.objects[r], b.reports[p].Problems)
 	}
 	b.set(p, nil)
-	b.settle()
+	b.converge()
 	b.set(p, pod("default", "kept", "n1"))
-	b.settle()
+	b.converge()
 	if got := addressOf(t, b, "kept.default"); got != "10.16.8.8" || port(b, "kept.default") == nil {
 		t.Errorf("it has %s", got)
 	}
 }
 
-// A reservation may leave the MAC open, or the address: the controller completes
-// it, before the pod comes or after, and keeps it when the pod goes.
+// A reservation may omit the MAC or the address: the controller completes it, before or after the pod is created, and
+// keeps it when the pod is deleted.
 func TestIncompleteReservation(t *testing.T) {
 	b := harnessIn(t, "pods")
 	r, p := ref(model.KindIP, "", "kept.default"), ref(model.KindPod, "default", "kept")
 	reserve := func(ip model.IP) {
 		ip.Meta, ip.PodName, ip.Namespace, ip.Reserved = model.Meta{Name: "kept.default", UID: "kept"}, "kept", "default", true
 		b.set(r, &ip)
-		b.settle()
+		b.converge()
 	}
 	complete := func(when string, addr, mac string) {
 		t.Helper()
@@ -378,39 +376,38 @@ func TestIncompleteReservation(t *testing.T) {
 	reserve(model.IP{Subnet: "ovn-default", Addrs: model.Addrs{V4: netip.MustParseAddr("10.16.8.8")}})
 	complete("an address", "10.16.8.8", "")
 	b.set(p, pod("default", "kept", "n1"))
-	b.settle()
+	b.converge()
 	if port(b, "kept.default") == nil {
 		t.Error("no port")
 	}
 	b.set(p, nil)
-	b.settle()
+	b.converge()
 	complete("the pod is gone", "10.16.8.8", "")
 	b.set(r, nil)
 	b.set(p, nil)
-	b.settle()
+	b.converge()
 	reserve(model.IP{Subnet: "later", MAC: "02:00:00:00:00:77"})
 	b.set(p, pod("default", "kept", "n1"))
-	b.settle()
+	b.converge()
 	if !hasProblem(b, p, "subnet later does not exist") {
 		t.Errorf("problems are %v", b.reports[p].Problems)
 	}
 	b.set(ref(model.KindSubnet, "", "later"), subnet("later", "10.77.0.0/24"))
-	b.settle()
+	b.converge()
 	complete("a MAC", "10.77.0.2", "02:00:00:00:00:77")
 	if len(b.reports[p].Problems) > 0 || port(b, "kept.default") == nil {
 		t.Errorf("problems are %v", b.reports[p].Problems)
 	}
 }
 
-// Who has an address outside of the CIDR that a subnet has now keeps it and its
-// port; new pods get addresses inside.
+// A pod with an address outside of the present CIDR of its subnet keeps it and its port; new pods get addresses inside.
 func TestAnotherCIDR(t *testing.T) {
 	b := harnessIn(t, "pods")
 	was := addressOf(t, b, "a.default")
 	b.put(ref(model.KindSubnet, "", "ovn-default"), subnet("ovn-default", "10.99.0.0/16"))
-	b.settle()
+	b.converge()
 	b.set(ref(model.KindPod, "default", "late"), pod("default", "late", "n1"))
-	b.settle()
+	b.converge()
 	if now := addressOf(t, b, "a.default"); now != was || port(b, "a.default") == nil {
 		t.Errorf("the pod had %s and has %s, port %v", was, now, port(b, "a.default"))
 	}
@@ -419,13 +416,13 @@ func TestAnotherCIDR(t *testing.T) {
 	}
 }
 
-// Addresses of a pool are for those who name it; who does not gets others.
+// Only pods that name a pool get its addresses.
 func TestPoolIsSetAside(t *testing.T) {
 	b := newModelHarness(t)
 	b.become(named(t, "nodes").with("a pool first", ippool("front", "ovn-default", "10.16.0.3..10.16.0.4")))
-	b.settle()
+	b.converge()
 	b.become(named(t, "pods").with("and pods", ippool("front", "ovn-default", "10.16.0.3..10.16.0.4"), inPool("default", "f1", "front"), inPool("default", "f2", "front"), inPool("default", "f3", "front")))
-	b.settle()
+	b.converge()
 	for name, want := range map[string]string{"a.default": "10.16.0.2", "b.default": "10.16.0.5", "c.default": "10.16.0.6", "f1.default": "10.16.0.3", "f2.default": "10.16.0.4"} {
 		if got := addressOf(t, b, name); got != want {
 			t.Errorf("%s has %s, want %s", name, got, want)
@@ -443,30 +440,30 @@ func TestPoolIsSetAside(t *testing.T) {
 		t.Errorf("the subnet's counters are %+v", u)
 	}
 	b.set(ref(model.KindPod, "default", "f1"), nil)
-	b.settle()
+	b.converge()
 	if got := addressOf(t, b, "f3.default"); got != "10.16.0.3" || len(b.reports[waiting].Problems) > 0 {
 		t.Errorf("it has %s and the problems %v", got, b.reports[waiting].Problems)
 	}
 }
 
-// A pool that is deleted goes when the last of its addresses is free, and then
-// others get them. Who names a pool that is not there waits for it.
+// A deleted pool is removed when the last of its addresses is released, and then others get them. A pod that names a
+// missing pool waits for it.
 func TestPoolThatGoes(t *testing.T) {
 	b := harnessIn(t, "IPPool")
 	front := ref(model.KindIPPool, "", "front")
 	b.remove(front)
-	b.settle()
+	b.converge()
 	if b.objects[front] == nil || !hasProblem(b, front, "IPPool front is being deleted and still has 2 addresses in use, one of them by f1.default") {
 		t.Fatalf("pool %v, problems %v", b.objects[front], b.reports[front].Problems)
 	}
 	b.set(ref(model.KindPod, "default", "f3"), inPool("default", "f3", "front"))
-	b.settle()
+	b.converge()
 	if f3 := ref(model.KindPod, "default", "f3"); !hasProblem(b, f3, "IPPool front is being deleted") {
 		t.Errorf("problems are %v", b.reports[f3].Problems)
 	}
 	b.set(ref(model.KindPod, "default", "f1"), nil)
 	b.set(ref(model.KindPod, "default", "f2"), nil)
-	b.settle()
+	b.converge()
 	if b.objects[front] != nil {
 		t.Error("the pool is still there")
 	}
@@ -474,14 +471,13 @@ func TestPoolThatGoes(t *testing.T) {
 		t.Errorf("problems are %v", b.reports[f3].Problems)
 	}
 	b.set(front, ippool("front", "ovn-default", "10.16.9.1"))
-	b.settle()
+	b.converge()
 	if got := addressOf(t, b, "f3.default"); got != "10.16.9.1" {
 		t.Errorf("it has %s", got)
 	}
 }
 
-// The pools of a namespace are used one after the other, and what they do not
-// have is not taken from elsewhere.
+// The pools of a namespace are used one after the other, and what they do not have is not taken from elsewhere.
 func TestPoolsOfANamespace(t *testing.T) {
 	b := harnessIn(t, "IPPools of a namespace, full")
 	waiting := 0
@@ -504,7 +500,7 @@ func TestPoolsOfOneAddressSet(t *testing.T) {
 	dashed, dotted := ref(model.KindIPPool, "", "x-y"), ref(model.KindIPPool, "", "x.y")
 	b.set(dotted, changed(ippool("x.y", "ovn-default", "10.16.9.8/31", "fd00::1"), func(p *model.IPPool) { with(p); p.Ranges = p.Ranges[:1] }))
 	b.set(dashed, changed(ippool("x-y", "ovn-default", "10.16.9.2"), with))
-	b.settle()
+	b.converge()
 	if !hasProblem(b, dotted, "the address set x.y is that of IPPool x-y") || len(b.reports[dashed].Problems) > 0 {
 		t.Errorf("problems are %v and %v", b.reports[dotted].Problems, b.reports[dashed].Problems)
 	}
@@ -512,7 +508,7 @@ func TestPoolsOfOneAddressSet(t *testing.T) {
 		t.Error(text)
 	}
 	b.remove(dashed)
-	b.settle()
+	b.converge()
 	if text := dump(b.db); !strings.Contains(text, "Address_Set x.y addresses=[10.16.9.8/31] ") || len(b.reports[dotted].Problems) > 0 {
 		t.Error(text)
 	}

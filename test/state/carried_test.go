@@ -8,8 +8,8 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// until runs the loop turn by turn until something is written that begins so, and
-// returns the end of that write, which has not come yet.
+// until runs the loop turn by turn until something is written that begins so, and returns the end of that write, which
+// has not come yet.
 func (b *harness) until(t *testing.T, written string) (end []func()) {
 	t.Helper()
 	seen := false
@@ -17,9 +17,9 @@ func (b *harness) until(t *testing.T, written string) (end []func()) {
 	defer func() { b.observe, b.turns = nil, 0 }()
 	for range 20 {
 		b.turns = 1
-		b.settle()
+		b.converge()
 		if seen {
-			end, b.news = b.news, nil
+			end, b.events = b.events, nil
 			return end
 		}
 	}
@@ -27,32 +27,31 @@ func (b *harness) until(t *testing.T, written string) (end []func()) {
 	return nil
 }
 
-// A pod that comes while the record of its predecessor is being released is not
-// told that address: soon it will be free for others.
-func TestNamesakeOfAPodWhoseAddressGoes(t *testing.T) {
+// A pod that is created while the record of its predecessor is being released does not get that address: soon it will
+// be free for others.
+func TestRecreatedPodWhileAddressIsReleased(t *testing.T) {
 	b := harnessIn(t, "pods")
 	r := ref(model.KindPod, "default", "a")
 	b.set(r, nil)
 	end := b.until(t, "compile.Release {IP:a.default")
 	before := len(b.written)
-	again := anew(pod("default", "a", "n1"))
+	again := recreated(pod("default", "a", "n1"))
 	b.set(r, again)
-	b.settle()
+	b.converge()
 	for _, w := range b.written[before:] {
 		if strings.HasPrefix(w, "compile.Annotate {Object:Pod/default/a ") {
-			t.Errorf("while its record goes the pod is told %s", w)
+			t.Errorf("while its record is released the pod is annotated with %s", w)
 		}
 	}
-	b.news = end
-	b.settle()
+	b.events = end
+	b.converge()
 	if p, _ := b.objects[r].(*model.Pod); len(p.NICs[0].Written) == 0 || port(b, "a.default") == nil || p.UID != again.UID {
 		t.Errorf("the pod is %+v", p)
 	}
-	b.compare("a namesake")
+	b.compare("a recreated pod")
 }
 
-// scarce is a cluster in which two of three pods have the two addresses that all
-// of them want.
+// scarce is a cluster in which two of three pods have the two addresses that all of them want.
 func scarce(t *testing.T) (b *harness, holder, waiting model.Ref) {
 	t.Helper()
 	b = harnessIn(t, "listed addresses")
@@ -66,12 +65,12 @@ func scarce(t *testing.T) (b *harness, holder, waiting model.Ref) {
 	return b, holder, waiting
 }
 
-// The address of a running pod is given to nobody, however its record was lost;
-// when the pod goes, the address is free.
+// The address of a running pod is not assigned to another one, however its record was lost; it is released when the pod
+// is deleted.
 func TestRunningPodKeepsItsAddressWithoutARecord(t *testing.T) {
 	for name, lose := range map[string]func(*harness, model.Ref){
 		"the record is taken away": func(b *harness, r model.Ref) { b.set(r, nil) },
-		"the record is taken away while nobody looks": func(b *harness, r model.Ref) {
+		"the record is deleted while no controller runs": func(b *harness, r model.Ref) {
 			delete(b.objects, r)
 			b.restart()
 		},
@@ -80,17 +79,17 @@ func TestRunningPodKeepsItsAddressWithoutARecord(t *testing.T) {
 			b, holder, waiting := scarce(t)
 			was, ops := addressOf(t, b, holder.Name+".default"), b.ops
 			lose(b, ref(model.KindIP, "", holder.Name+".default"))
-			b.settle()
+			b.converge()
 			if now := addressOf(t, b, holder.Name+".default"); now != was || len(b.reports[waiting].Problems) == 0 {
-				t.Errorf("it has %s, it had %s; who waits is told %v", now, was, b.reports[waiting].Problems)
+				t.Errorf("it has %s, it had %s; the waiting pod has the problems %v", now, was, b.reports[waiting].Problems)
 			}
 			if b.ops != ops {
 				t.Errorf("%d operations in the database", b.ops-ops)
 			}
 			b.set(holder, nil)
-			b.settle()
+			b.converge()
 			if now := addressOf(t, b, waiting.Name+".default"); now != was || len(b.reports[waiting].Problems) > 0 {
-				t.Errorf("who waited has %s and is told %v", now, b.reports[waiting].Problems)
+				t.Errorf("the waiting pod has %s and the problems %v", now, b.reports[waiting].Problems)
 			}
 		})
 	}
@@ -104,59 +103,59 @@ func TestPodGoesBeforeItsRecordIsBack(t *testing.T) {
 	b.set(ref(model.KindIP, "", name), nil)
 	end := b.until(t, "compile.Claim {Request:{Owner:IP//"+name)
 	b.set(holder, nil)
-	b.settle()
+	b.converge()
 	if len(b.reports[waiting].Problems) == 0 {
 		t.Error("the address is given away while it is being recorded")
 	}
-	b.news = end
-	b.settle()
+	b.events = end
+	b.converge()
 	if now := addressOf(t, b, waiting.Name+".default"); now != was {
-		t.Errorf("who waits has %s, want %s", now, was)
+		t.Errorf("the waiting pod has %s, want %s", now, was)
 	}
 }
 
-// What was told of a pod that is gone is news for its namesake, even if the
-// controller sees both at once.
-func TestNamesakeIsToldAgain(t *testing.T) {
+// A problem of a deleted pod is reported again for a recreated pod of the same name, even if the controller sees both
+// events at once.
+func TestRecreatedPodIsReportedAgain(t *testing.T) {
 	for _, atOnce := range []bool{false, true} {
 		b, _, waiting := scarce(t)
 		first, _ := b.objects[waiting].(*model.Pod)
 		b.set(waiting, nil)
 		if !atOnce {
-			b.settle()
+			b.converge()
 			if problems := b.reports[waiting].Problems; len(problems) > 0 {
 				t.Errorf("a pod that is gone has problems: %v", problems)
 			}
 		}
 		delete(b.reports, waiting)
-		b.set(waiting, anew(first))
-		b.settle()
+		b.set(waiting, recreated(first))
+		b.converge()
 		if !hasProblem(b, waiting, "none of the addresses 10.16.5.1..10.16.5.2 can be assigned") {
 			t.Errorf("at once %v: problems are %v", atOnce, b.reports[waiting].Problems)
 		}
 	}
 }
 
-// An object that cannot be read is no different in this.
-func TestNamesakeOfAnInvalidPodIsToldAgain(t *testing.T) {
+// The same applies to an object that does not parse.
+func TestRecreatedInvalidPodIsReportedAgain(t *testing.T) {
 	b := harnessIn(t, "pods")
 	r := ref(model.KindPod, "default", "broken")
 	for range 2 {
 		b.parsed = map[model.Ref][]model.Problem{r: {{Reason: "PodInvalid", Message: "is wrong", Fatal: true}}}
 		b.apply(r, nil)
-		b.settle()
+		b.converge()
 		if !hasProblem(b, r, "is wrong") {
 			t.Errorf("problems are %v", b.reports[r].Problems)
 		}
 		b.parsed = nil
 		b.apply(r, nil)
-		b.settle()
+		b.converge()
 		delete(b.reports, r)
 	}
 }
 
-// Two records of one address: the older one has it, whichever is seen first; the
-// pod of the other is told, and has the address once it is free.
+// Two records of one address: the older one has it, whichever is seen first; the pod of the other one has a problem,
+// and gets the address once it is free.
 func TestTwoRecordsOfOneAddress(t *testing.T) {
 	for _, order := range [][]string{
 		{"1late", "2early", "3last"},
@@ -185,7 +184,7 @@ func recordsOfOneAddress(t *testing.T, order []string) {
 	for _, name := range []string{"1late", "2early", "3last"} {
 		b.set(ref(model.KindPod, "default", name), pod("default", name, "n1"))
 	}
-	b.settle()
+	b.converge()
 	only := func(step, served string) {
 		t.Helper()
 		for _, name := range []string{"1late", "2early", "3last"} {
@@ -196,37 +195,37 @@ func recordsOfOneAddress(t *testing.T, order []string) {
 			if has := port(b, name+".default") != nil; has != (name == served) {
 				t.Errorf("%s: %s has a port: %v", step, name, has)
 			}
-			if told := hasProblem(b, r, "address 10.16.8.8 of subnet ovn-default belongs to IP "+served+".default"); told != (name != served) {
-				t.Errorf("%s: %s is told %v", step, name, b.reports[r].Problems)
+			if reported := hasProblem(b, r, "address 10.16.8.8 of subnet ovn-default belongs to IP "+served+".default"); reported != (name != served) {
+				t.Errorf("%s: %s has the problems %v", step, name, b.reports[r].Problems)
 			}
 		}
 	}
 	only("at first", "2early")
 	b.restart()
-	b.settle()
+	b.converge()
 	only("after a restart", "2early")
 	b.set(ref(model.KindPod, "default", "2early"), nil)
-	b.settle()
+	b.converge()
 	if port(b, "1late.default") != nil {
 		t.Error("a reservation is given away while its pod is not there")
 	}
 	b.set(ref(model.KindIP, "", "2early.default"), nil)
-	b.settle()
+	b.converge()
 	only("when it is free", "1late")
 }
 
-// What the controller changes itself is not called a change by others, even if the
-// echo of its last change comes at the same moment.
+// What the controller changes itself is not called a change by others, even if the echo of its last change comes at the
+// same moment.
 func TestOwnChangesAreNoDrift(t *testing.T) {
 	b := harnessIn(t, "nodes")
 	r := ref(model.KindPod, "default", "a")
 	b.set(r, pod("default", "a", "n1"))
 	for b.turns = 1; port(b, "a.default") == nil; {
-		b.settle()
+		b.converge()
 	}
 	b.turns = 0
 	b.set(r, nil) // the echo of the port's row has not come yet
-	b.settle()
+	b.converge()
 	if port(b, "a.default") != nil || len(b.drift) > 0 {
 		t.Errorf("drift in %v", b.drift)
 	}

@@ -17,13 +17,13 @@ import (
 type step struct {
 	name string
 	do   func(*harness)
-	rest bool // settle and compare with the oracle
+	rest bool // converge and compare with the oracle
 }
 
 func to(s state) step { return step{name: s.name, do: func(b *harness) { b.become(s) }, rest: true} }
 
-// hurry is a state that is left before the controller has dealt with it.
-func hurry(s state) step {
+// interrupted is a state that is left before the controller has processed it.
+func interrupted(s state) step {
 	return step{name: s.name + " in passing", do: func(b *harness) { b.become(s) }}
 }
 
@@ -51,14 +51,14 @@ var expanders = map[string]func(*rand.Rand, []state) []step{
 	},
 	"squashed": func(r *rand.Rand, ss []state) (out []step) {
 		for i, s := range ss {
-			out = append(out, hurry(ss[r.IntN(len(ss))]), hurry(ss[r.IntN(len(ss))]), to(ss[i]))
+			out = append(out, interrupted(ss[r.IntN(len(ss))]), interrupted(ss[r.IntN(len(ss))]), to(ss[i]))
 			_ = s
 		}
 		return out
 	},
 	"duplicated": func(_ *rand.Rand, ss []state) (out []step) {
 		for _, s := range ss {
-			out = append(out, hurry(s), to(s), step{name: "all again", do: (*harness).resend, rest: true})
+			out = append(out, interrupted(s), to(s), step{name: "all again", do: (*harness).resend, rest: true})
 		}
 		return out
 	},
@@ -70,7 +70,7 @@ var expanders = map[string]func(*rand.Rand, []state) []step{
 	},
 	"restart in the middle": func(r *rand.Rand, ss []state) (out []step) {
 		for _, s := range ss {
-			out = append(out, hurry(s), step{name: "half way", do: func(b *harness) { b.some(r.IntN(4)) }}, step{name: "restart", do: (*harness).restart}, to(s))
+			out = append(out, interrupted(s), step{name: "half way", do: func(b *harness) { b.some(r.IntN(4)) }}, step{name: "restart", do: (*harness).restart}, to(s))
 		}
 		return out
 	},
@@ -82,7 +82,7 @@ var expanders = map[string]func(*rand.Rand, []state) []step{
 	},
 	"reconnect in the middle": func(r *rand.Rand, ss []state) (out []step) {
 		for _, s := range ss {
-			out = append(out, hurry(s), step{name: "half way", do: func(b *harness) { b.some(r.IntN(4)) }},
+			out = append(out, interrupted(s), step{name: "half way", do: func(b *harness) { b.some(r.IntN(4)) }},
 				step{name: "database away", do: func(b *harness) { b.core.NBLost(); b.vandalise(r, b.oracle().db) }},
 				step{name: "database back", do: func(b *harness) { b.view.Reset(); b.core.NBSynced() }, rest: true})
 		}
@@ -90,7 +90,7 @@ var expanders = map[string]func(*rand.Rand, []state) []step{
 	},
 	"leader change in the middle": func(r *rand.Rand, ss []state) (out []step) {
 		for _, s := range ss {
-			out = append(out, hurry(s), step{name: "half way", do: func(b *harness) { b.some(r.IntN(4)) }}, step{name: "another leads", do: (*harness).otherLeader, rest: true})
+			out = append(out, interrupted(s), step{name: "half way", do: func(b *harness) { b.some(r.IntN(4)) }}, step{name: "another leads", do: (*harness).otherLeader, rest: true})
 		}
 		return out
 	},
@@ -117,7 +117,7 @@ func TestStates(t *testing.T) {
 			for _, s := range expand(r, states()) {
 				s.do(b)
 				if s.rest {
-					b.settle()
+					b.converge()
 					b.compare(last + " -> " + s.name)
 				}
 				last = s.name
@@ -138,7 +138,7 @@ func newModelHarness(t testing.TB) *harness {
 // some lets the loop turn a few times, so that it is interrupted half way.
 func (b *harness) some(turns int) {
 	b.turns = turns
-	b.settle()
+	b.converge()
 	b.turns = 0
 }
 
@@ -148,7 +148,7 @@ func (b *harness) resend() {
 	for _, ref := range sortedRefs(b.objects) {
 		b.apply(ref, b.objects[ref])
 	}
-	b.settle()
+	b.converge()
 	if b.writes != writes || b.ops != ops {
 		b.t.Fatalf("resending equal objects caused %d writes and %d operations", b.writes-writes, b.ops-ops)
 	}
@@ -161,7 +161,7 @@ func (b *harness) split(r *rand.Rand, s state) {
 	for _, ref := range refs {
 		b.put(ref, s.objects[ref])
 		if r.IntN(2) == 0 {
-			b.settle()
+			b.converge()
 		}
 	}
 	b.become(s)
@@ -173,7 +173,7 @@ func (b *harness) otherLeader() {
 	b.t.Helper()
 	old, oldFence := b.core, b.fence
 	b.restart()
-	b.settle()
+	b.converge()
 	mine := b.core
 	b.core, b.fence = old, oldFence
 	old.NBSynced() // the old one wakes up and compares everything

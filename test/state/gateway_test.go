@@ -23,7 +23,7 @@ func joinAddress(b *harness, node string) string {
 
 func (b *harness) ready(name, address string, ready bool) {
 	b.put(ref(model.KindNode, "", name), changed(node(name, address), func(n *model.Node) { n.Ready = ready }))
-	b.settle()
+	b.converge()
 }
 
 // The active gateway node is a recorded choice: it changes when that node is not
@@ -46,7 +46,7 @@ func TestGatewayFailsOver(t *testing.T) {
 	b.ready("n2", "192.168.77.12", true)
 	expect("n2 is back", "n1")
 	b.restart()
-	b.settle()
+	b.converge()
 	expect("after a restart", "n1")
 	b.ready("n2", "192.168.77.12", false)
 	b.ready("n1", "192.168.77.11", false)
@@ -65,7 +65,7 @@ func TestGatewayFollowsHeartbeats(t *testing.T) {
 	beat := func(node string, lost bool, want string) {
 		t.Helper()
 		b.put(ref(model.KindHeartbeat, "", node), heartbeat(node, lost))
-		b.settle()
+		b.converge()
 		if got := nexthops(b); len(got) != 1 || got[0] != joinAddress(b, want) {
 			t.Errorf("heartbeat of %s, lost %v: traffic leaves by %v, want %s", node, lost, got, want)
 		}
@@ -76,6 +76,6 @@ func TestGatewayFollowsHeartbeats(t *testing.T) {
 	beat("n1", false, "n1")
 	beat("n2", false, "n1")
 	b.remove(ref(model.KindHeartbeat, "", "n1"))
-	b.settle()
+	b.converge()
 	beat("n2", true, "n1")
 }

@@ -21,9 +21,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestGolden compiles the objects of each testdata/golden/*.yaml, as they would
-// be applied with kubectl, and compares the northbound database, what was
-// written to the API server and what users are told with the .txt beside it.
+// TestGolden compiles the objects of each testdata/golden/*.yaml, as they would be applied with kubectl, and compares
+// the northbound database, what was written to the API server and the problems with the .txt beside it.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/golden/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -41,8 +40,8 @@ func TestGolden(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			b.settle()
-			golden(t, strings.TrimSuffix(file, ".yaml")+".txt", b.tell())
+			b.converge()
+			golden(t, strings.TrimSuffix(file, ".yaml")+".txt", b.dump())
 		})
 	}
 }
@@ -64,8 +63,8 @@ func golden(t *testing.T, file, got string) {
 	}
 }
 
-// tell is everything that comes out of the controller, as text.
-func (b *harness) tell() string {
+// dump is all output of the controller as text.
+func (b *harness) dump() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "# northbound database\n%s\n# addresses\n", dump(b.db))
 	for _, r := range sortedRefs(b.objects) {

@@ -51,7 +51,7 @@ type harness struct {
 	fence   commit.Fence
 	now     time.Time
 	changed []fact.Ref
-	news    []func()
+	events  []func()
 	reports map[model.Ref]engine.Report
 	writes  int // at the API server
 	written []string
@@ -88,7 +88,7 @@ func (b *harness) restart() {
 
 func (b *harness) start() {
 	b.view = commit.NewView(b.db)
-	b.news = nil
+	b.events = nil
 	b.reports = map[model.Ref]engine.Report{}
 	w, functions := world.New(), compile.Functions(b.config)
 	b.extend(w, functions)
@@ -96,7 +96,7 @@ func (b *harness) start() {
 		World: w, Functions: functions, Writer: b, Actual: b.view, Log: logr.Discard(),
 		Observer: b,
 		Now:      func() time.Time { return b.now },
-		Deliver:  func(d engine.WriteDone) { core := b.core; b.news = append(b.news, func() { core.Written(d) }) },
+		Deliver:  func(d engine.WriteDone) { core := b.core; b.events = append(b.events, func() { core.Written(d) }) },
 	})
 }
 
@@ -129,16 +129,16 @@ func (b *harness) apply(ref model.Ref, object any) {
 	}
 }
 
-// settle runs the loop until nothing is left to do.
-func (b *harness) settle() {
+// converge runs the loop until nothing is left to do.
+func (b *harness) converge() {
 	b.t.Helper()
 	for turn := range 10_000 {
 		if b.turns > 0 && turn == b.turns {
 			return
 		}
-		news := b.news
-		b.news = nil
-		for _, f := range news {
+		events := b.events
+		b.events = nil
+		for _, f := range events {
 			f()
 		}
 		if b.echo != nil {
@@ -158,11 +158,11 @@ func (b *harness) settle() {
 			b.core.Committed(units, out, 0)
 			continue
 		}
-		if len(b.news)+len(b.changed) > 0 {
+		if len(b.events)+len(b.changed) > 0 {
 			continue
 		}
 		at := b.core.Deadline()
-		if at.IsZero() || at.Sub(b.now) > 10*time.Second { // what fails for good backs off for ever
+		if at.IsZero() || at.Sub(b.now) > 10*time.Second { // what fails for good backs off forever
 			return
 		}
 		b.now = at
@@ -214,7 +214,7 @@ func (r refusing) Transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovsdb
 // Write implements engine.Writer.
 func (b *harness) Write(w compile.Want, done func(error)) {
 	b.wrote(w)
-	b.news = append(b.news, func() { done(b.carryOut(w)) })
+	b.events = append(b.events, func() { done(b.carryOut(w)) })
 }
 
 // HasStatus implements engine.Writer.

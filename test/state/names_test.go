@@ -72,7 +72,7 @@ func TestNamesInEveryOrder(t *testing.T) {
 			for _, s := range expand(rand.New(rand.NewPCG(3, 4)), nameStates(t)) { //nolint:gosec // the same walk each time
 				s.do(b)
 				if s.rest {
-					b.settle()
+					b.converge()
 					b.compare(last + " -> " + s.name)
 				}
 				last = s.name
@@ -91,8 +91,8 @@ func TestNamesGolden(t *testing.T) {
 		}
 		b.set(ch.Ref, ch.Object)
 	}
-	b.settle()
-	golden(t, "testdata/names.txt", b.tell())
+	b.converge()
+	golden(t, "testdata/names.txt", b.dump())
 }
 
 func records(b *harness) map[string]string {
@@ -111,7 +111,7 @@ func TestNameEventCost(t *testing.T) {
 	b := namedHarness(t)
 	b.restart()
 	b.become(nameStates(t)[1])
-	b.settle()
+	b.converge()
 	for _, event := range []struct {
 		what   string
 		object any
@@ -124,7 +124,7 @@ func TestNameEventCost(t *testing.T) {
 	} {
 		ops, txns, compiled := b.ops, b.txns, b.compiled[model.KindService]
 		b.set(refTo(event.object), event.object)
-		b.settle()
+		b.converge()
 		if got := b.ops - ops; got != event.ops {
 			t.Errorf("%s: %d operations, want %d", event.what, got, event.ops)
 		}
@@ -137,12 +137,12 @@ func TestNameEventCost(t *testing.T) {
 	}
 }
 
-// What somebody adds to our records or takes from them is put right.
+// Elements that another client adds to our records or removes from them are reverted.
 func TestRecordsAreRepaired(t *testing.T) {
 	b := namedHarness(t)
 	b.restart()
 	b.become(nameStates(t)[1])
-	b.settle()
+	b.converge()
 	before, want := dump(b.db), "10.16.0.5 10.16.0.6"
 	if got := records(b)["db.default.svc.cluster.local"]; got != want {
 		t.Fatalf("the name stands for %q, want %q", got, want)
@@ -152,9 +152,9 @@ func TestRecordsAreRepaired(t *testing.T) {
 			"records": ovsdb.OvsMap{GoMap: map[any]any{"forged.default.svc.cluster.local": "192.0.2.1", "db.default.svc.cluster.local": "192.0.2.1"}},
 		}})
 	}
-	b.settle()
+	b.converge()
 	b.transact(ovsdb.Operation{Op: "delete", Table: nb.DNSTable, Where: where(fact.UUIDOf(nb.DNSTable, "services/03"))})
-	b.settle()
+	b.converge()
 	if after := dump(b.db); after != before {
 		t.Error("the records are not as they were")
 	}

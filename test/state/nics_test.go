@@ -19,7 +19,7 @@ func TestNICsAreApart(t *testing.T) {
 	b.put(r, changed(twoNICs(model.PodNIC{Invalid: true}), func(p *model.Pod) {
 		p.NICs[0].DHCP.V4 = map[string]string{"lease_time": "60"}
 	}))
-	b.settle()
+	b.converge()
 	own := port(b, first).Dhcpv4Options
 	if other := port(b, "a.default").Dhcpv4Options; own == nil || other == nil || *own == *other {
 		t.Errorf("the first NIC has the DHCP options %v, another pod %v", own, other)
@@ -28,13 +28,13 @@ func TestNICsAreApart(t *testing.T) {
 
 	// A request that can be read is granted, and one that cannot does not take away what is recorded.
 	b.put(r, twoNICs(model.PodNIC{Subnet: "net1"}))
-	b.settle()
+	b.converge()
 	address := addressOf(t, b, second)
 	pod, _ := b.objects[r].(*model.Pod)
 	b.set(r, changed(pod, func(p *model.Pod) {
 		p.NICs = []model.PodNIC{p.NICs[0], {Provider: p.NICs[1].Provider, Invalid: true}}
 	}))
-	b.settle()
+	b.converge()
 	if port(b, second) == nil || addressOf(t, b, second) != address {
 		t.Errorf("the second NIC had %s and has %s, port %v", address, addressOf(t, b, second), port(b, second))
 	}
@@ -55,7 +55,7 @@ func TestNICsAreAnnotatedTogether(t *testing.T) {
 	})
 	b.set(ref(model.KindPod, "default", "two"), fresh)
 	b.written = nil
-	b.settle()
+	b.converge()
 	if len(b.written) != 1 || !strings.HasPrefix(b.written[0], "compile.Annotate") || strings.Count(b.written[0], "/mac_address") != 2 {
 		t.Errorf("written: %q", b.written)
 	}

@@ -33,7 +33,7 @@ func (b *harness) oracle() *harness {
 	oracle.config, oracle.kinds, oracle.extend = b.config, b.kinds, b.extend
 	oracle.objects = maps.Clone(b.objects)
 	oracle.restart()
-	oracle.settle()
+	oracle.converge()
 	return oracle
 }
 
@@ -41,8 +41,8 @@ func dump(db nbtest.Source) string {
 	return nbtest.Dump(db, nbtest.Without(nb.NBGlobalTable))
 }
 
-// addresses: every pod that should have one has one, nobody has a record without
-// a reason, and no address is given twice.
+// addresses: every pod that should have one has one, nobody has a record without a reason, and no address is given
+// twice.
 func (b *harness) addresses(when string) {
 	b.t.Helper()
 	holders := map[string]string{}
@@ -93,7 +93,7 @@ func (b *harness) record(when string, holders map[string]string, ip *model.IP) {
 	}
 }
 
-// kept tells whether a record outlives its pod.
+// kept reports whether a record outlives its pod.
 func (b *harness) kept(ip *model.IP) bool {
 	name, ordinal, ok := model.OrdinalOf(ip.PodName)
 	set, exists := b.objects[ref(model.KindStatefulSet, ip.Namespace, name)].(*model.StatefulSet)

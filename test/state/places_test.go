@@ -95,14 +95,13 @@ func TestPlaceOfService(t *testing.T) {
 				t.Errorf("annotation %s is %q, want %q", annotations.Vpc, o.Vpc, c.vpc)
 			}
 			if c.problem == "" && len(b.reports[web].Problems) > 0 || c.problem != "" && !hasProblem(b, web, c.problem) {
-				t.Errorf("told %v, want %q", b.reports[web].Problems, c.problem)
+				t.Errorf("problems are %v, want %q", b.reports[web].Problems, c.problem)
 			}
 		})
 	}
 }
 
-// Who has no pods outside of the default Vpc is not woken by pods; who has is woken by
-// the Service's own.
+// Who has no pods outside of the default Vpc is not woken by pods; who has is woken by the Service's own.
 func TestPlaceCost(t *testing.T) {
 	for state, wakes := range map[string]map[string]int{
 		"services": {"default/other": 0},
@@ -113,9 +112,9 @@ func TestPlaceCost(t *testing.T) {
 			ns, pod, _ := strings.Cut(name, "/")
 			before := b.compiled[model.KindService]
 			b.set(ref(model.KindPod, ns, pod), nil)
-			b.settle()
+			b.converge()
 			b.set(ref(model.KindPod, ns, pod), at(ns, pod, "ovn-default", "10.16.0.77"))
-			b.settle()
+			b.converge()
 			if got := b.compiled[model.KindService] - before; got != wakes[name] {
 				t.Errorf("%s: pod %s compiles %d Services, want %d", state, name, got, wakes[name])
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// labelled is a pod that policies may tell from others.
+// labelled is a pod with a label that policies select.
 func labelled(p *model.Pod, app string, ports ...model.PolicyPort) *model.Pod {
 	return changed(p, func(p *model.Pod) { p.Labels, p.Ports = map[string]string{"app": app}, ports })
 }
@@ -120,22 +120,21 @@ func aclsOf(b *harness, policy string) (out []string) {
 	return out
 }
 
-// An event of a pod costs what its own groups cost, however many policies there
-// are, and wakes the pod alone.
+// An event of a pod costs what its own groups cost, however many policies there are, and wakes the pod alone.
 func TestPolicyEventCost(t *testing.T) {
 	b := harnessIn(t, "peers")
 	for i := range 50 {
 		b.set(ref(model.KindNetworkPolicy, "blue", fmt.Sprint("p", i)), networkPolicy(fmt.Sprint("p", i), fmt.Sprint("app=app", i), func(*model.Policy) {}))
 	}
-	b.settle()
+	b.converge()
 	for _, event := range []struct {
 		what           string
 		object         any
 		ops, pods, all int
 	}{
-		{"into another group", labelled(pod("blue", "a", "n1"), "app3", containerPort("http", 8080)), 5, 1, 2}, // nobody means 8080 by http any more: one policy
+		{"into another group", labelled(pod("blue", "a", "n1"), "app3", containerPort("http", 8080)), 5, 1, 2}, // no pod has 8080 as http any longer: one policy
 		{"back", labelled(pod("blue", "a", "n1"), "web", containerPort("http", 8080)), 6, 1, 2},
-		{"a label that nobody asks for", changed(labelled(pod("blue", "a", "n1"), "web", containerPort("http", 8080)), func(p *model.Pod) { p.Labels["x"] = "y" }), 0, 1, 1},
+		{"a label that no policy selects", changed(labelled(pod("blue", "a", "n1"), "web", containerPort("http", 8080)), func(p *model.Pod) { p.Labels["x"] = "y" }), 0, 1, 1},
 	} {
 		before, ops := b.compiled[model.KindPod], b.ops
 		total := 0
@@ -143,7 +142,7 @@ func TestPolicyEventCost(t *testing.T) {
 			total -= n
 		}
 		b.put(refTo(event.object), event.object)
-		b.settle()
+		b.converge()
 		for _, n := range b.compiled {
 			total += n
 		}
@@ -166,7 +165,7 @@ func TestPolicyIsExchangedAtOnce(t *testing.T) {
 	b.set(r, changed(b.objects[r].(*model.Policy), func(p *model.Policy) {
 		p.Ingress.Rules = []model.PolicyRule{p.Ingress.Rules[1], allow(model.PolicyRule{Groups: []model.Group{{Namespace: "default", Pods: "app!=client"}}})}
 	}))
-	b.settle()
+	b.converge()
 	after := aclsOf(b, r.String())
 	if len(batches) != 1 {
 		t.Errorf("%d transactions", len(batches))
@@ -193,8 +192,8 @@ func TestPolicyIsExchangedAtOnce(t *testing.T) {
 	}
 }
 
-// Whatever a policy needs more than one transaction for: its groups are complete before its
-// rules are there, and the rules come together.
+// Whatever a policy needs more than one transaction for: its groups are complete before its rules are there, and the
+// rules come together.
 func TestGroupsAreCompleteBeforeRules(t *testing.T) {
 	b := harnessIn(t, "labelled pods")
 	const pods = 2500
@@ -202,7 +201,7 @@ func TestGroupsAreCompleteBeforeRules(t *testing.T) {
 		name := fmt.Sprint("p", i)
 		b.set(ref(model.KindPod, "default", name), labelled(pod("default", name, "n1"), "many"))
 	}
-	b.settle()
+	b.converge()
 	group := fact.UUIDOf(nb.PortGroupTable, groupNamed(t, model.Group{Namespace: "default", Pods: "app=many"}))
 	rules, txns := 0, b.txns
 	b.refuse = func(ops []ovsdb.Operation) int {
@@ -231,7 +230,7 @@ func TestGroupsAreCompleteBeforeRules(t *testing.T) {
 	b.set(ref(model.KindNetworkPolicy, "blue", "many"), networkPolicy("many", "app=web", func(p *model.Policy) {
 		p.Ingress.Rules = []model.PolicyRule{allow(model.PolicyRule{Groups: []model.Group{{Namespace: "default", Pods: "app=many"}}})}
 	}))
-	b.settle()
+	b.converge()
 	if rules != 1 || b.txns-txns > 10 {
 		t.Errorf("rules were written in %d transactions of %d", rules, b.txns-txns)
 	}
@@ -245,7 +244,7 @@ func groupNamed(t *testing.T, g model.Group) string {
 	other := newModelHarness(t)
 	other.become(named(t, "base"))
 	other.set(ref(model.KindNetworkPolicy, "x", "x"), &model.Policy{Meta: model.Meta{Namespace: "x", Name: "x"}, Kind: model.KindNetworkPolicy, Tier: model.TierDefault, Subject: g})
-	other.settle()
+	other.converge()
 	for _, uuid := range uuidsOf(other.db, nb.PortGroupTable) {
 		if pg, ok := other.db.Peek(nb.PortGroupTable, uuid).(*nb.PortGroup); ok {
 			return pg.Name

@@ -15,7 +15,7 @@ import (
 	"github.com/wovensdn/woven/test/nbtest"
 )
 
-// echo collects what the database client tells.
+// echo collects the events of the database client.
 type echo struct {
 	mu      sync.Mutex
 	changed []fact.Ref
@@ -43,8 +43,8 @@ func (e *echo) take() []fact.Ref {
 	return changed
 }
 
-// realHarness is a harness on a real ovsdb-server, with the columns monitored that the
-// controller monitors; full sees everything.
+// realHarness is a harness on a real ovsdb-server, with the columns monitored that the controller monitors; full sees
+// everything.
 func realHarness(t *testing.T) (b *harness, full *client.DB) {
 	t.Helper()
 	server := nbtest.Start(t)
@@ -55,18 +55,18 @@ func realHarness(t *testing.T) (b *harness, full *client.DB) {
 	return b, server.Client(t)
 }
 
-// TestStatesOnRealServer walks the states on a real ovsdb-server, with vandals
-// between them: what the model database may hide shows here.
+// TestStatesOnRealServer walks the states on a real ovsdb-server, with vandals between them: what the model database
+// may hide shows here.
 func TestStatesOnRealServer(t *testing.T) {
 	b, full := realHarness(t)
 	r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // the same walk each time
 	b.transact(ovsdb.Operation{Op: "insert", Table: nb.LogicalSwitchTable, Row: ovsdb.Row{"name": "by-hand"}})
 	for _, s := range states() {
 		b.become(s)
-		b.settle()
+		b.converge()
 		b.compareReal(s.name, full)
 		b.vandalise(r, b.db)
-		b.settle()
+		b.converge()
 		b.compareReal(s.name+", vandalised", full)
 	}
 }
@@ -78,7 +78,7 @@ func (b *harness) compareReal(when string, full *client.DB) {
 	oracle.objects = b.objects
 	oracle.transact(ovsdb.Operation{Op: "insert", Table: nb.LogicalSwitchTable, Row: ovsdb.Row{"name": "by-hand"}})
 	oracle.restart()
-	oracle.settle()
+	oracle.converge()
 	want := dump(oracle.db)
 	deadline := time.After(10 * time.Second)
 	for {
@@ -88,7 +88,7 @@ func (b *harness) compareReal(when string, full *client.DB) {
 		}
 		select {
 		case <-b.echo.woken:
-			b.settle()
+			b.converge()
 		case <-time.After(20 * time.Millisecond):
 		case <-deadline:
 			b.t.Fatalf("%s: the server differs from what a fresh controller makes of it:\n%s", when, nbtest.Diff(want, got))
@@ -96,12 +96,12 @@ func (b *harness) compareReal(when string, full *client.DB) {
 	}
 }
 
-// TestAudit: a port that someone moves to another switch by hand is put back,
-// although the columns that show it are not monitored.
+// TestAudit: a port that someone moves to another switch by hand is put back, although the columns that show it are not
+// monitored.
 func TestAudit(t *testing.T) {
 	b, full := realHarness(t)
 	b.become(named(t, "bound namespace"))
-	b.settle()
+	b.converge()
 	table := fact.TableOf(nb.LogicalSwitchPortTable)
 	in := table.Parents[0]
 	uuid := ovsdb.OvsSet{GoSet: []any{ovsdb.UUID{GoUUID: fact.UUIDOf(table.Name, "a.default")}}}
@@ -119,6 +119,6 @@ func TestAudit(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.core.Audited(table, in.Table, parents)
-	b.settle()
+	b.converge()
 	b.compareReal("after", full)
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// The tests of this file hold the rules of the core that the walks of TestStates
-// do not show by themselves; the numbers are those of docs/design/architecture.md.
+// The tests of this file hold the rules of the core that the walks of TestStates do not show by themselves; the numbers
+// are those of docs/design/architecture.md.
 
 func named(t *testing.T, name string) state {
 	t.Helper()
@@ -34,7 +34,7 @@ func harnessIn(t *testing.T, name string) *harness {
 	t.Helper()
 	b := newModelHarness(t)
 	b.become(named(t, name))
-	b.settle()
+	b.converge()
 	return b
 }
 
@@ -47,19 +47,18 @@ func hasProblem(b *harness, r model.Ref, text string) bool {
 	return slices.ContainsFunc(b.reports[r].Problems, func(p model.Problem) bool { return strings.Contains(p.Error(), text) })
 }
 
-// Rule 2: a pod that joins a large switch is one row and one element, whatever
-// the switch holds.
+// Rule 2: a pod that joins a large switch is one row and one element, whatever the size of the switch.
 func TestMembershipIsDeclaredByTheMember(t *testing.T) {
 	b := harnessIn(t, "pods")
 	ops := b.ops
 	b.set(ref(model.KindPod, "default", "new"), pod("default", "new", "n1"))
-	b.settle()
+	b.converge()
 	if got := b.ops - ops; got != 2 { // the insert and the mutation of Logical_Switch.ports
 		t.Errorf("a new pod costs %d operations", got)
 	}
 }
 
-// Rule 3: the identity of a row is pure, and it says whose it is.
+// Rule 3: the identity of a row is pure and contains its owner.
 func TestIdentityIsDeclared(t *testing.T) {
 	b := harnessIn(t, "pods")
 	p := port(b, "a.default")
@@ -71,30 +70,29 @@ func TestIdentityIsDeclared(t *testing.T) {
 	}
 }
 
-// Rule 4: a name that someone else has taken is a problem of our object, told and
-// waited for; the other row is left alone.
+// Rule 4: a name that another client uses is a problem of our object, which waits for it; the other row is left alone.
 func TestTakenNameIsLeftAlone(t *testing.T) {
 	b := newModelHarness(t)
 	foreign := fact.UUIDOf("test", "foreign switch")
 	b.transact(ovsdb.Operation{Op: "insert", Table: nb.LogicalSwitchTable, UUID: foreign, Row: ovsdb.Row{"name": "ovn-default"}})
-	b.settle()
+	b.converge()
 	b.become(named(t, "pods"))
-	b.settle()
+	b.converge()
 	subnet := ref(model.KindSubnet, "", "ovn-default")
 	if !hasProblem(b, subnet, "exists in the northbound database and is not Woven's") {
 		t.Errorf("the subnet's problems are %v", b.reports[subnet].Problems)
 	}
 	if port(b, "a.default") != nil {
-		t.Error("a port was put into someone else's switch")
+		t.Error("a port was added to the switch of another client")
 	}
 	if b.db.Peek(nb.LogicalSwitchTable, foreign) == nil {
 		t.Fatal("the other switch is gone")
 	}
 	if port(b, "node-n1") == nil {
-		t.Error("the rest has stopped, too")
+		t.Error("other objects have stopped, too")
 	}
 	b.transact(ovsdb.Operation{Op: "delete", Table: nb.LogicalSwitchTable, Where: where(foreign)})
-	b.settle()
+	b.converge()
 	if port(b, "a.default") == nil || len(b.reports[subnet].Problems) > 0 {
 		t.Errorf("once the name is free: port %v, problems %v", port(b, "a.default"), b.reports[subnet].Problems)
 	}
@@ -107,16 +105,15 @@ func TestStartBarrier(t *testing.T) {
 	b.start()
 	b.lead()
 	b.apply(ref(model.KindVpc, "", "ovn-cluster"), b.objects[ref(model.KindVpc, "", "ovn-cluster")])
-	b.settle()
+	b.converge()
 	if after := dump(b.db); after != before {
 		t.Error("rows were changed although most objects are not known yet")
 	}
 }
 
-// Rule 6: an object that exists and does not compile is frozen, and so is what
-// depends on it: rows and elements are neither changed nor swept, also not by a
-// fresh process that has never seen it valid.
-func TestInvalidObjectIsFrozen(t *testing.T) {
+// Rule 6: the rows of an object that exists and does not compile are unchanged, and so are those of its dependents:
+// rows and elements are neither changed nor swept, even by a new process that has never seen it valid.
+func TestInvalidObjectKeepsItsRows(t *testing.T) {
 	b := harnessIn(t, "bound namespace")
 	before := dump(b.db)
 	invalid := engine.Change{
@@ -126,7 +123,7 @@ func TestInvalidObjectIsFrozen(t *testing.T) {
 	if err := b.core.Apply(invalid); err != nil {
 		t.Fatal(err)
 	}
-	b.settle()
+	b.converge()
 	if after := dump(b.db); after != before {
 		t.Error("a subnet that became invalid has changed the database")
 	}
@@ -144,17 +141,16 @@ func TestInvalidObjectIsFrozen(t *testing.T) {
 	}
 	b.core.KubeSynced()
 	b.lead()
-	b.settle()
+	b.converge()
 	if after := dump(b.db); after != before {
 		t.Error("a fresh process has changed rows of a subnet that it cannot read")
 	}
 	b.set(invalid.Ref, valid)
-	b.settle()
+	b.converge()
 	b.compare("mended")
 }
 
-// Rule 8: what the database refuses for one owner does not stop the others, and
-// the owner is told.
+// Rule 8: an operation of one owner that the database refuses does not stop other owners, and the owner has a problem.
 func TestBadFactDoesNotStopTheRest(t *testing.T) {
 	b := newModelHarness(t)
 	bad := pod("default", "bad", "n1")
@@ -162,7 +158,7 @@ func TestBadFactDoesNotStopTheRest(t *testing.T) {
 	b.refuse = func(ops []ovsdb.Operation) int {
 		return slices.IndexFunc(ops, func(op ovsdb.Operation) bool { return op.Row["name"] == "bad.default" })
 	}
-	b.settle()
+	b.converge()
 	if port(b, "a.default") == nil || port(b, "b.default") == nil {
 		t.Error("the bad pod has stopped the others")
 	}
@@ -172,7 +168,7 @@ func TestBadFactDoesNotStopTheRest(t *testing.T) {
 	b.refuse = nil
 	b.now = b.now.Add(1 << 40)
 	b.core.Retry()
-	b.settle()
+	b.converge()
 	if port(b, "bad.default") == nil {
 		t.Error("the pod is not tried again")
 	}
@@ -195,8 +191,8 @@ func TestFence(t *testing.T) {
 	b.mustBeFenced(units)
 }
 
-// Rule 10: a released address goes to the back of the list, and a full subnet
-// serves those who wait as soon as one is free, without polling.
+// Rule 10: a released address goes to the end of the queue, and a full subnet serves waiting pods as soon as one is
+// free, without polling.
 func TestAddressesAreReusedLast(t *testing.T) {
 	b := harnessIn(t, "full subnet")
 	waiting := ref(model.KindPod, "tiny", "b")
@@ -208,7 +204,7 @@ func TestAddressesAreReusedLast(t *testing.T) {
 		t.Fatalf("problems are %v", b.reports[other].Problems)
 	}
 	b.set(holder, nil)
-	b.settle()
+	b.converge()
 	if len(b.reports[other].Problems) > 0 {
 		t.Errorf("problems are still %v", b.reports[other].Problems)
 	}
@@ -218,11 +214,11 @@ func TestAddressesAreReusedLast(t *testing.T) {
 	b = harnessIn(t, "pods")
 	first := recordOf(b, "a.default")
 	b.set(ref(model.KindPod, "default", "a"), nil)
-	b.settle()
+	b.converge()
 	b.set(ref(model.KindPod, "default", "z"), pod("default", "z", "n1"))
-	b.settle()
+	b.converge()
 	if again := recordOf(b, "z.default"); again == first {
-		t.Errorf("address %s is handed out again at once", first)
+		t.Errorf("address %s is allocated again at once", first)
 	}
 }
 
@@ -236,7 +232,7 @@ func TestLostRecordIsWrittenAgain(t *testing.T) {
 	b := harnessIn(t, "pods")
 	before, was := dump(b.db), recordOf(b, "a.default")
 	b.set(ref(model.KindIP, "", "a.default"), nil)
-	b.settle()
+	b.converge()
 	if got := recordOf(b, "a.default"); got != was {
 		t.Errorf("the pod has %s and its record says %s", was, got)
 	}
@@ -245,8 +241,7 @@ func TestLostRecordIsWrittenAgain(t *testing.T) {
 	}
 }
 
-// Rule 12: an address is announced only when its port is in the database, and
-// freed only when the port is gone.
+// Rule 12: an address is announced only when its port is in the database, and freed only when the port is gone.
 func TestWritesFollowCommits(t *testing.T) {
 	b := harnessIn(t, "nodes")
 	b.observe = func(what string) {
@@ -259,9 +254,9 @@ func TestWritesFollowCommits(t *testing.T) {
 		}
 	}
 	b.set(ref(model.KindPod, "default", "a"), pod("default", "a", "n1"))
-	b.settle()
+	b.converge()
 	b.set(ref(model.KindPod, "default", "a"), nil)
-	b.settle()
+	b.converge()
 	if !slices.ContainsFunc(b.written, func(s string) bool { return strings.HasPrefix(s, "compile.Release {IP:a.default") }) {
 		t.Error("the address is not freed")
 	}
@@ -272,32 +267,31 @@ func TestDatabaseAway(t *testing.T) {
 	b := harnessIn(t, "nodes")
 	b.core.NBLost()
 	b.become(named(t, "pods"))
-	b.settle()
+	b.converge()
 	if port(b, "a.default") != nil {
 		t.Fatal("something was written to a database that is not there")
 	}
 	b.view.Reset()
 	b.core.NBSynced()
-	b.settle()
+	b.converge()
 	b.compare("database back")
 }
 
-// Rule 14: a change that leaves the projection equal wakes nobody.
-func TestEqualProjectionWakesNobody(t *testing.T) {
+// Rule 14: a change that leaves the projection equal compiles nothing.
+func TestEqualProjectionCompilesNothing(t *testing.T) {
 	b := harnessIn(t, "pods")
 	b.resend()
 	subnet := ref(model.KindSubnet, "", "ovn-default")
 	o, _ := b.objects[subnet].(*model.Subnet)
 	compiled := b.compiled
 	b.set(subnet, changed(o, func(s *model.Subnet) { s.MTU = 1400 })) // no pod depends on it in OVN
-	b.settle()
+	b.converge()
 	if pods := b.compiled[model.KindPod] - compiled[model.KindPod]; pods > 0 {
 		t.Errorf("the MTU of a subnet woke %d pods", pods)
 	}
 }
 
-// A pod that asks for a subnet that is not there waits for it, says so, and is
-// served by its arrival.
+// A pod that requests a missing subnet waits for it with a problem, and is served when it is created.
 func TestWaitingForASubnet(t *testing.T) {
 	b := harnessIn(t, "waiting for a subnet")
 	p := ref(model.KindPod, "blue", "a")
@@ -305,18 +299,18 @@ func TestWaitingForASubnet(t *testing.T) {
 		t.Fatalf("problems are %v", b.reports[p].Problems)
 	}
 	b.set(ref(model.KindSubnet, "", "missing"), subnet("missing", "10.20.0.0/24"))
-	b.settle()
+	b.converge()
 	if port(b, "a.blue") == nil || len(b.reports[p].Problems) > 0 {
 		t.Errorf("port %v, problems %v", port(b, "a.blue"), b.reports[p].Problems)
 	}
 }
 
-// Of what others change, and we put right, the writer is told whose rows they were: once for all changes of an object.
-func TestRepairsAreTold(t *testing.T) {
+// The owners of rows that another client changed and we reverted are reported: once for all changes of an object.
+func TestRepairsAreReported(t *testing.T) {
 	b := harnessIn(t, "services")
 	blue, _ := b.objects[ref(model.KindSubnet, "", "blue")].(*model.Subnet)
 	b.set(ref(model.KindSubnet, "", "blue"), changed(blue, func(s *model.Subnet) { s.Private = true }))
-	b.settle()
+	b.converge()
 	b.repaired = nil
 	acls := fact.TableOf(nb.ACLTable)
 	var drop []ovsdb.Operation
@@ -329,7 +323,7 @@ func TestRepairsAreTold(t *testing.T) {
 	web := fact.UUIDOf(nb.LoadBalancerTable, "service/default/web/tcp")
 	b.transact(append(drop, ovsdb.Operation{Op: "update", Table: nb.LoadBalancerTable, Where: where(web), Row: ovsdb.Row{"vips": ovsdb.OvsMap{GoMap: map[any]any{}}}},
 		unlinking(nb.LoadBalancerGroupTable, "load_balancer", web))...)
-	b.settle()
+	b.converge()
 	var got []string
 	for _, r := range b.repaired {
 		got = append(got, fmt.Sprintf("%s %d: %s", r.Ref, r.Changes, r.What))
@@ -340,6 +334,6 @@ func TestRepairsAreTold(t *testing.T) {
 		fmt.Sprintf("Subnet//blue %d: ACL blue/", len(drop)),
 	}
 	if len(drop) == 0 || len(got) != len(want) || got[0] != want[0] || !strings.HasPrefix(got[1], want[1]) || !strings.HasSuffix(got[1], " was deleted: it is created again") {
-		t.Errorf("told:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("reported:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

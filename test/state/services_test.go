@@ -96,14 +96,14 @@ func balancer(b *harness, id string) *nb.LoadBalancer {
 	return lb
 }
 
-// An event of a Service or of its endpoints is one transaction of one operation,
-// and compiles that Service alone, however many there are.
+// An event of a Service or of its endpoints is one transaction of one operation, and compiles that Service alone,
+// however many there are.
 func TestServiceEventCost(t *testing.T) {
 	b := harnessIn(t, "services")
 	for i := range 50 {
 		b.set(ref(model.KindService, "default", fmt.Sprint("s", i)), service(fmt.Sprint("s", i), fmt.Sprint("10.96.1.", i), web...))
 	}
-	b.settle()
+	b.converge()
 	for _, event := range []struct {
 		what       string
 		object     any
@@ -122,7 +122,7 @@ func TestServiceEventCost(t *testing.T) {
 	} {
 		ops, txns, compiled := b.ops, b.txns, b.compiled[model.KindService]
 		b.set(refTo(event.object), event.object)
-		b.settle()
+		b.converge()
 		if got := b.ops - ops; got != event.ops {
 			t.Errorf("%s: %d operations, want %d", event.what, got, event.ops)
 		}
@@ -159,38 +159,38 @@ func TestAffinityTimeoutCost(t *testing.T) {
 	} {
 		compiled := b.compiled[model.KindSubnet]
 		b.set(event.ref, event.object)
-		b.settle()
+		b.converge()
 		if got := b.compiled[model.KindSubnet] - compiled; got != event.wakes {
 			t.Errorf("%s: %d subnets compiled, want %d", event.what, got, event.wakes)
 		}
 	}
 }
 
-// The group of a Vpc goes although a switch of somebody else refers to it, which
-// the database would not let happen by itself; the switch stays.
+// The group of a Vpc is deleted even if a switch of another client refers to it, which the database refuses by itself;
+// the switch stays.
 func TestGroupGoesWithItsVpc(t *testing.T) {
 	b := harnessIn(t, "services")
 	byHand := fact.UUIDOf("test", "switch")
 	b.transact(ovsdb.Operation{Op: "insert", Table: nb.LogicalSwitchTable, UUID: byHand, Row: ovsdb.Row{
 		"name": "by-hand", "load_balancer_group": ovsdb.OvsSet{GoSet: []any{ovsdb.UUID{GoUUID: loadBalancers("ovn-cluster")}}},
 	}})
-	b.settle()
+	b.converge()
 	b.become(state{name: "nothing"})
-	b.settle()
+	b.converge()
 	if b.db.Peek(nb.LoadBalancerGroupTable, loadBalancers("ovn-cluster")) != nil || balancer(b, "service/default/web/tcp") != nil {
 		t.Error("the group or a load balancer is left over")
 	}
 	if b.db.Peek(nb.LogicalSwitchTable, byHand) == nil {
-		t.Error("somebody else's switch is gone")
+		t.Error("the switch of another client is gone")
 	}
 }
 
-// A group that somebody detaches and deletes is back.
+// A group that another client detaches and deletes is restored.
 func TestGroupIsRepaired(t *testing.T) {
 	b := harnessIn(t, "services")
 	before := dump(b.db)
 	b.transact(deletion(fact.TableOf(nb.LoadBalancerGroupTable), loadBalancers("ovn-cluster"))...)
-	b.settle()
+	b.converge()
 	if after := dump(b.db); after != before {
 		t.Error("the group of load balancers is not as it was")
 	}

@@ -125,7 +125,7 @@ func TestAKindIsOneRow(t *testing.T) {
 		}
 		for _, s := range []state{of("192.0.2.1"), of("192.0.2.2"), {name: "nothing"}, of("192.0.2.1")} {
 			b.become(s)
-			b.settle()
+			b.converge()
 			b.compare(s.name)
 		}
 	})
@@ -140,8 +140,8 @@ func TestAKindIsOneRow(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		b.settle()
-		golden(t, "testdata/widget.txt", b.tell())
+		b.converge()
+		golden(t, "testdata/widget.txt", b.dump())
 	})
 	t.Run("status", testWidgetStatus)
 	t.Run("webhook", testWidgetReview)
@@ -153,7 +153,7 @@ func testWidgetStatus(t *testing.T) {
 	r := ref(kindWidget, "", "w")
 	o := &widgetObject{ObjectMeta: metav1.ObjectMeta{Name: "w", UID: "w"}, Spec: widgetSpec{Address: "192.0.2.1"}}
 	b.set(r, widgetRow.Kind().Project(o).Object)
-	b.settle()
+	b.converge()
 	report, ok := b.reports[r]
 	if !ok {
 		t.Fatal("there is no report")
@@ -192,7 +192,7 @@ func testWidgetCheck(t *testing.T) {
 	b := newWidgetHarness(t)
 	o := &widgetObject{ObjectMeta: metav1.ObjectMeta{Name: "w", UID: "w"}, Spec: widgetSpec{Address: "192.0.2.1"}}
 	b.set(ref(kindWidget, "", "w"), widgetRow.Kind().Project(o).Object)
-	b.settle()
+	b.converge()
 	w, functions := world.New(), compile.Functions(config)
 	addWidgets(w, functions)
 	by := check.Controller{Names: config, Kinds: widgetKinds(), World: func() *world.World { return w }, Functions: functions}
