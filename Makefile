@@ -54,6 +54,7 @@ generate: check-go ## Generate deep copies, CRDs, OVSDB rows and docs/reference
 
 .PHONY: lint
 lint: check-go ## Run the linters (the first run builds them, two minutes)
+	@hack/spdx.sh --check
 	@$(STEP) "lint" $(TOOL) golangci-lint run ./...
 	@bad=$$(if [ -d cmd/cni ]; then go list -deps ./cmd/cni | grep -E '^(k8s|sigs\.k8s)\.io/' || true; fi); \
 		if [ -n "$$bad" ]; then echo "cmd/cni must not depend on Kubernetes, but does on:" $$bad >&2; exit 1; fi
