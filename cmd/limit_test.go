@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cmd_test holds what is true of every command.
 package cmd_test
 

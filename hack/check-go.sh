@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Fails with one line if Go is missing or too old for this module.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

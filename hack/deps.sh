@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Installs the missing Debian packages of hack/packages.txt. Fast and silent when none is missing.
 # With --check it only lists what is missing, in one line.
 set -euo pipefail

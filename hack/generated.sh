@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Runs "make generate". Fails if that changes a generated file.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Runs a command and prints its name, result and duration: step.sh NAME COMMAND…
 set -euo pipefail
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package annotations names every annotation, label and finalizer that Woven reads or writes. The names are those of
 // Kube-OVN.
 //

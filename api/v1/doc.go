@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package v1 holds the custom resources of group kubeovn.io, version v1:
 // Vpc, Subnet, IP, IPPool, Vlan and ProviderNetwork.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command woven-check compares the API server, OVN's databases and the nodes,
 // and prints every difference.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command woven-cni is the CNI plugin of Woven. A container runtime calls it for every pod; it sends the request to the
 // cniserver of the node over a unix socket.
 package main

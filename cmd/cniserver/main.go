@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command woven-cniserver runs on every node. It configures ovn0, routes, NAT
 // and mirror0, and serves the CNI plugin.
 package main

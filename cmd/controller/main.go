@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command woven-controller compiles Kubernetes objects into OVN northbound rows
 // and records the addresses of pods and nodes.
 package main

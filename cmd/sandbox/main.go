@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command woven-sandbox runs a whole Kubernetes cluster with OVN on one Linux machine.
 package main
 

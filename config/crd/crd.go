@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package crd carries the CustomResourceDefinitions of Woven's API. The YAML
 // files beside it are generated from package api/v1 by "make generate".
 package crd

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command ovsdb-generate writes the Go rows of an OVSDB schema into a directory, for the tables that a file lists.
 //
 // It wraps libovsdb's modelgen (with extended code: clone and compare methods without reflection). It differs from

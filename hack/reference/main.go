@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command reference writes docs/reference: every flag, metric, API field, annotation and event reason, taken from the
 // code and from the CRDs.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package repository tests the files of the repository as a whole: paths and links in documents, and words.
 package repository
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package addresses keeps track of which object has which address of which subnet.
 //
 // The durable form of an allocation is a record: an IP object today, or any kind with a [model.AddressRecord]. A

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package apihealth reports why the API server cannot be used. client-go tries again on its own, but logs nothing while
 // nobody listens at the address.
 package apihealth

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package check compares the objects of the API server with the rows of OVN's databases and the state of the nodes, and
 // lists every difference. It changes nothing.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cli has the common parts of the commands; each command is a package below it. A command's package turns flags
 // into a configuration and wires the parts; package main of cmd/<command> runs what NewCommand returns.
 package cli

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cniserver serves the CNI plugin of a node: HTTP over a unix socket that only root can use. It waits until the
 // controller has allocated a pod's addresses, and calls package plumb for the interfaces.
 package cniserver

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package commit writes units of change to the northbound database: one transaction for everything that is ready,
 // guarded by a fence. It takes a refused unit out of the transaction and commits the others.
 package commit

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package compile holds one pure function for each kind of object:
 //
 //	Compile(key, view) → facts, problems, wants

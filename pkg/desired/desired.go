@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package desired is the union of all owners' facts, reference-counted.
 //
 // It does not know the database. It holds which rows and members are wanted, by which owners, and which of them a

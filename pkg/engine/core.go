@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package engine is the one loop: wake, compile, desired, plan, commit.
 //
 // [Core] is the loop's body without goroutines: its inputs and outputs are plain calls, so that a test can drive it

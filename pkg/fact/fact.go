@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package fact defines the two kinds of facts that desired state consists of.
 //
 // Row     a row of the northbound database and the columns that we own in it

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package inspect serves what the engine knows under /debug/woven as JSON, and fetches and prints it for
 // "woven-check why".
 package inspect

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package ipam allocates addresses and MACs of subnets.
 //
 // It is a pure data structure: no clients, no clock, not safe for concurrent use. It proposes and holds allocations;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package kube is the edge to the API server: [Intake] turns watch events into projections and passes them to a [Sink],
 // [Writer] carries out the writes of the engine, [Bootstrapper] creates the objects that every cluster needs, and
 // [Leader] holds the lease.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package metrics has the controller's Prometheus collectors. It depends on none of the packages that it measures: they
 // see it through interfaces of their own.
 package metrics

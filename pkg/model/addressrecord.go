@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package model
 
 // AddressRecord is the durable statement that an object has addresses of a subnet. An IP object is one; every kind of

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package model contains what a compile function may know of the cluster: plain structs projected from Kubernetes
 // objects, already parsed and validated.
 //

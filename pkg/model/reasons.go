@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package model
 
 // Reasons of events and conditions, in CamelCase. Where Kube-OVN has a reason for the same thing, its name is used here

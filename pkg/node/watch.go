@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package node connects the programs that run on one node with the cluster: the host's state (package hoststate),
 // Services (package services), the liveness of gateways (package gatewayprobe) and waiting pods (package podwaiter).
 package node

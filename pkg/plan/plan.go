@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package plan compares desired state with the database and returns the changes to make.
 //
 // It is pure: its input is dirty facts, desired state and a view of the database, its output units of change. Units are

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package podnet reads the network configuration of one NIC from the annotations of its pod. It is pure: no client, no
 // clock, no kernel.
 package podnet

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package sandbox runs a whole Kubernetes cluster with OVN on one Linux machine: etcd, the control plane, OVN's central
 // databases and N nodes. A node is a set of Linux namespaces with its own containerd, kubelet, ovn-controller and Open
 // vSwitch (userspace datapath, so that no kernel module is needed). Geneve runs between the nodes over a bridge. Real

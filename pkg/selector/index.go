@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package selector is an index of objects by label selector. Each change of an object or a selector returns the matches
 // that it added and removed.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package webhook is the validating admission webhook for objects that are created, changed or deleted. The rules are
 // in package model, which returns the problems of the object itself and those with other objects of the cluster. A
 // fatal problem is a refusal; any other is a warning, which kubectl shows.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package world contains the projected objects of the cluster in typed tables.
 //
 // A compile function reads them through a [View], which records each read: a key, a facet of an object or a bucket of

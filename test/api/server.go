@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package api runs a real etcd and a real kube-apiserver for tests, without kubelets: pods stay as they are created.
 //
 // The programs are those of the sandbox, from its cache. $WOVEN_API_PROGRAMS can name another directory with both.

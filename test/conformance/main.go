@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command conformance runs conformance suites on a sandbox with Woven: the network specs of Kubernetes' own e2e.test,
 // and the conformance suites of network-policy-api. It exits with 1 if a spec fails or did not run for a reason that is
 // not in skips.yaml. See docs/conformance.md.

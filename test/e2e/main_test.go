@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package e2e tests Woven on a sandbox: a whole cluster on this machine, with real packets. "make e2e" runs it; it
 // needs root.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package modeldb is a northbound database in memory, for property tests that
 // need thousands of them. It is the database of libovsdb's own server: it
 // collects garbage, drops weak references and refuses what a real server

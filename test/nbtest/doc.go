@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nbtest runs real OVSDB servers for tests, and dumps a database as sorted text that can be compared with a
 // golden file.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package scale measures the controller at its target sizes. `make bench` runs it; docs/performance.md has its results.
 package scale
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package onsandbox provides the sources of package check for a sandbox.
 package onsandbox
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package check is the command woven-check: flags, configuration and wiring.
 package check
 

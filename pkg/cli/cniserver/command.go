@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cniserver is the command woven-cniserver: flags, configuration and wiring.
 package cniserver
 

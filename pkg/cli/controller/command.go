@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package controller is the command woven-controller: flags, configuration and wiring.
 package controller
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package sandbox is the command woven-sandbox: flags and subcommands.
 package sandbox
 

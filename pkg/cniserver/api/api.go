@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package api is the wire format between the CNI plugin and the cniserver of a node: JSON over HTTP on a unix socket.
 // The plugin links it, so it imports only the standard library. The keys are those of Kube-OVN's daemon.
 package api

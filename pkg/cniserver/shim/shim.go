@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package shim is the CNI plugin. It converts the runtime's environment and stdin into requests to the node's
 // cniserver, and the responses into CNI results and errors. It decides nothing and does not import Kubernetes packages.
 package shim

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package gatewayprobe finds out whether the gateways of the join subnet answer, and shows the controller that this
 // node works as a gateway while they do.
 package gatewayprobe

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package healthport answers load balancers that ask whether a node has a backend of
 // a Service with externalTrafficPolicy Local: each such Service has a port of its own
 // (spec.healthCheckNodePort), and the answer is that of kube-proxy.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package hostplan decides what one node must look like: its OVS ports, links,
 // addresses, routes, kernel settings and NAT rules, from what the node knows of
 // the cluster. It is pure: the same [Inputs] give the same [Plan], and the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package hostplan
 
 // What Geneve with OVN's option adds to a packet is 58 bytes over IPv4 (20 IP, 8

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package hoststate keeps the state of one node in sync: its OVS ports, links, addresses, routes, routing rules, kernel
 // settings and NAT rules. It compares what they must be (package hostplan) with what they are, and repairs the
 // difference, whenever the cluster, the kernel or Open vSwitch reports a change.

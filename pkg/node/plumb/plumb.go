@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package plumb connects pods: it makes and removes the veth pair, the addresses and routes inside the pod and the
 // OVS port of one NIC. ADD is a list of reversible steps; DEL needs neither the pod nor its namespace nor the API
 // server; every operation may be repeated.

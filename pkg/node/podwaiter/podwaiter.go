@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package podwaiter waits for the network of a pod, which the controller writes into annotations.
 package podwaiter
 

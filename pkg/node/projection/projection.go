@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package projection is what a node knows of the cluster: which objects it caches, what of each, and what the node's
 // programs read from it.
 package projection

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package runloop runs a function after each event, again after a failure, and from time to time without an event.
 package runloop
 

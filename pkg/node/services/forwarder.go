@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package services forwards packets from outside of OVN to Services: elements of an nftables table, health check ports
 // of load balancers, and connections that must be forgotten when backends change.
 package services

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package step runs changes of a host that are made of several steps, each of which can be taken back.
 package step
 

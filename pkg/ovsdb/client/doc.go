@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package client keeps a live copy of one OVSDB database and sends it transactions.
 //
 // New creates a DB, Run connects it: it loads the monitored tables, follows their changes, and goes to the next

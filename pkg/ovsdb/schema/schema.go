@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package schema embeds the OVSDB schemas that Woven is written for: OVN 25.03 and Open vSwitch 3.5.
 // README.md says where they come from.
 package schema

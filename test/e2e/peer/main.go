@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command peer runs in the pods of the end-to-end tests: a small server that replies to each client with the client's
 // address, and a client that connects to many targets at once.
 //

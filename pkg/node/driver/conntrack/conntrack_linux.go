@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package conntrack removes connections that the kernel or Open vSwitch would go on translating by a former NAT rule:
 // rules are evaluated once for each connection.
 package conntrack

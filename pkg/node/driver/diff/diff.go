@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package diff compares a list of kernel objects of one kind with the list that is wanted, and changes what differs.
 package diff
 

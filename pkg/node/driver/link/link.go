@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package link configures network links of the host and kernel settings as a plan says. It never creates a link: those
 // that a plan names are made by OVS or by the operator.
 package link

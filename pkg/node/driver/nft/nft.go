@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nft keeps our nftables table what a plan says. Everything in the table
 // is ours and nothing outside it is touched; each change is one transaction.
 package nft

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nstest lets tests change a real kernel's network configuration in a
 // network namespace of their own.
 package nstest

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package ovs makes the rows of the node's Open_vSwitch database that Woven wants: bridges, ports, mirrors and bridge
 // mappings. It changes only rows marked external_ids:vendor=woven and the bridge mappings of such bridges, and of those
 // only what differs, in one transaction a call.

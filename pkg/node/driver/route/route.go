@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package route keeps our routes in the kernel's tables. Ours have the protocol number [hostplan.RouteProtocol];
 // routes of others are neither read nor changed.
 package route

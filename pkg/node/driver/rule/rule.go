@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package rule keeps our routing rules (ip-rule(8)) in the kernel. Ours have the protocol number
 // [hostplan.RouteProtocol]; rules of others are neither read nor changed.
 package rule

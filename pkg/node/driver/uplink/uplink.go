@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package uplink makes links of the host ports of OVS bridges (uplinks), and takes them out again. While a link is a
 // port, the internal port of the bridge has the link's MAC, addresses and routes, so that the host keeps its
 // connections.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package plumbtest gives tests a node of their own: network and mount namespaces that vanish with the test process.
 package plumbtest
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package ovstest runs a real Open vSwitch for tests.
 package ovstest
 
