@@ -80,7 +80,8 @@ const (
 	//woven:value an IPv4 CIDR, an IPv6 CIDR, or both in this order, separated by a comma; on Namespaces those of
 	//woven:value several Subnets separated by semicolons
 	CIDR = "ovn.kubernetes.io/cidr"
-	// Gateway contains the gateway of the Subnet. On a Namespace a user sets it for the Subnet that is created; see [CIDR].
+	// Gateway contains the gateway of the Subnet. On a Namespace a user sets it for the Subnet that is created; see
+	// [CIDR].
 	//woven:on Pod,Node,Namespace
 	//woven:by user,controller
 	//woven:value an IPv4 address, an IPv6 address, or both in this order, separated by a comma
@@ -107,8 +108,8 @@ const (
 	//woven:by user
 	//woven:value JSON list of objects with dst (CIDR) and gw (address)
 	Routes = "ovn.kubernetes.io/routes"
-	// ExcludeIPs contains the addresses that are not allocated: spec.excludeIps of the bound Subnets. A user sets it for
-	// the Subnet that is created; see [CIDR].
+	// ExcludeIPs contains the addresses that are not allocated: spec.excludeIps of the bound Subnets. A user sets it
+	// for the Subnet that is created; see [CIDR].
 	//woven:on Namespace
 	//woven:by user,controller
 	//woven:value addresses (a) and ranges (a..b), separated by commas; those of several Subnets separated by
@@ -140,7 +141,8 @@ const (
 	//woven:by controller
 	//woven:value names of Subnets, separated by commas
 	BoundSwitch = "woven/bound-logical-switch"
-	// IPPool selects the addresses to allocate from. On a Namespace the controller lists the IPPools that are bound to it.
+	// IPPool selects the addresses to allocate from. On a Namespace the controller lists the IPPools that are bound to
+	// it.
 	//woven:on Pod,Namespace
 	//woven:by user,controller
 	//woven:value on Pods the name of an IPPool, or addresses and ranges (a..b) separated by commas, pairs of
@@ -176,8 +178,8 @@ const (
 	//woven:by user
 	//woven:value number of lines per second, from 1; 10 by default
 	ACLLogMeterRate = "ovn.kubernetes.io/acl_log_meter_rate"
-	// PolicyEnforcement selects the traffic that a NetworkPolicy denies: standard denies all that no rule allows, lax only
-	// TCP, UDP and SCTP.
+	// PolicyEnforcement selects the traffic that a NetworkPolicy denies: standard denies all that no rule allows, lax
+	// only TCP, UDP and SCTP.
 	//woven:on NetworkPolicy
 	//woven:by user
 	//woven:value standard (default) or lax

@@ -39,8 +39,8 @@ type Result struct {
 	fact.Set
 	Problems []model.Problem
 	Wants    []Want
-	// Watches keeps the subscriptions of a deleted object: its record is retained for a successor as long as what was read
-	// does not change.
+	// Watches keeps the subscriptions of a deleted object: its record is retained for a successor as long as what was
+	// read does not change.
 	Watches bool
 }
 

@@ -13,7 +13,8 @@ import (
 type Want interface {
 	// Target is the object that is written.
 	Target() model.Ref
-	// Sort is the part of the object that is written: two writes of one sort to one object are never in progress at once.
+	// Sort is the part of the object that is written: two writes of one sort to one object are never in progress at
+	// once.
 	Sort() Sort
 }
 

@@ -66,8 +66,8 @@ func (s *subnet) assignMAC(owner model.Ref, wanted string, source MACSource) (st
 	if wanted != "" {
 		return wanted, s.checkMAC(s.def.Name, wanted, owner)
 	}
-	// A source that repeats itself must not cause an infinite loop. By chance, 64 collisions in a row do not happen in a
-	// space of 2^46.
+	// A source that repeats itself must not cause an infinite loop. By chance, 64 collisions in a row do not happen in
+	// a space of 2^46.
 	const attempts = 64
 	for attempt := range attempts {
 		mac := localMAC(source(s.def.Name, owner.Name, attempt))

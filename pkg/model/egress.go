@@ -19,8 +19,8 @@ type Egress struct {
 	Underlay bool
 	// GatewayNodes are the nodes of spec.gatewayNode, each once, in its order.
 	GatewayNodes []GatewayNode
-	// NATRules are spec.natOutgoingPolicyRules; the first that matches decides. There are none while natOutgoing is false,
-	// since they refine it.
+	// NATRules are spec.natOutgoingPolicyRules; the first that matches decides. There are none while natOutgoing is
+	// false, since they refine it.
 	NATRules []NATRule
 	// External is nil unless routers outside the cluster forward the traffic.
 	External *ExternalEgress

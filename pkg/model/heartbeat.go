@@ -14,11 +14,11 @@ type Heartbeat struct {
 // A gateway node sends a heartbeat by renewing a Lease (coordination.k8s.io/v1) of its own, whose name is
 // [HeartbeatLease] and whose holder is the node.
 const (
-	// HeartbeatSeconds is the Lease's duration in seconds while the node renews it once a second: the node is considered
-	// lost once another node's Lease was renewed that many times without a renewal of this one.
+	// HeartbeatSeconds is the Lease's duration in seconds while the node renews it once a second: the node is
+	// considered lost once another node's Lease was renewed that many times without a renewal of this one.
 	HeartbeatSeconds = 4
-	// HeartbeatStoppedSeconds is the duration that a node writes when its cniserver exits in order: its datapath continues
-	// to work, and the next one starts soon.
+	// HeartbeatStoppedSeconds is the duration that a node writes when its cniserver exits in order: its datapath
+	// continues to work, and the next one starts soon.
 	HeartbeatStoppedSeconds = 60
 
 	// HeartbeatNamespace contains only these Leases: RBAC cannot restrict names to a pattern, and no node may write the

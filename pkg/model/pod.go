@@ -25,8 +25,8 @@ type Pod struct {
 	VM string
 	// NorthGateway is the next hop of the pod's egress traffic, instead of the subnet's gateway node.
 	NorthGateway Addrs
-	// Labels and Ports, the named ports of its containers, are for the selectors of policies; nil if it has no NICs. Ports
-	// are sorted.
+	// Labels and Ports, the named ports of its containers, are for the selectors of policies; nil if it has no NICs.
+	// Ports are sorted.
 	Labels map[string]string
 	Ports  []PolicyPort
 }

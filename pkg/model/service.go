@@ -71,8 +71,8 @@ type EndpointSlice struct {
 	Draining []netip.Addr
 	// Nodes maps addresses to their nodes, if the slice contains them.
 	Nodes map[netip.Addr]string
-	// Pods maps addresses to their pods, in the slice's namespace, if the slice contains them; also addresses that are not
-	// ready.
+	// Pods maps addresses to their pods, in the slice's namespace, if the slice contains them; also addresses that are
+	// not ready.
 	Pods map[netip.Addr]string
 	// Named are those of Ready that have a host name, sorted.
 	Named []NamedEndpoint

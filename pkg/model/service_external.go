@@ -13,16 +13,17 @@ import (
 type External struct {
 	// IPs are spec.externalIPs, sorted.
 	IPs []netip.Addr
-	// Ingress are the load balancer addresses that packets arrive with (status.loadBalancer.ingress; not those of ipMode
-	// Proxy, KEP-1860), sorted.
+	// Ingress are the load balancer addresses that packets arrive with (status.loadBalancer.ingress; not those of
+	// ipMode Proxy, KEP-1860), sorted.
 	Ingress []netip.Addr
-	// Local selects only backends of the node where a packet arrived, which see its source (externalTrafficPolicy Local).
+	// Local selects only backends of the node where a packet arrived, which see its source (externalTrafficPolicy
+	// Local).
 	Local bool
 	// Sources are the clients that may connect to Ingress (spec.loadBalancerSourceRanges); an IP family without any is
 	// open to all.
 	Sources []netip.Prefix
-	// HealthPort is the port that reports to load balancers whether a node has a backend (spec.healthCheckNodePort); 0 for
-	// none.
+	// HealthPort is the port that reports to load balancers whether a node has a backend (spec.healthCheckNodePort); 0
+	// for none.
 	HealthPort uint16
 }
 

@@ -69,7 +69,8 @@ type Network struct {
 	// Gateways contains at most one address for each IP family of Addresses.
 	Gateways []netip.Addr
 	MAC      net.HardwareAddr
-	// MTU is in bytes; 0 means the node's default. It is not in the annotations: the caller that knows the subnet sets it.
+	// MTU is in bytes; 0 means the node's default. It is not in the annotations: the caller that knows the subnet sets
+	// it.
 	MTU int
 	// Routes are those of the routes annotation.
 	Routes []Route

@@ -26,8 +26,9 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// This file is all that a new kind takes (but for its CustomResourceDefinition and RBAC): an API type, a projection with
-// its reader, a row, a table, a compile function, states and a golden dump. CONTRIBUTING.md says where each of them goes.
+// This file is all that a new kind takes (but for its CustomResourceDefinition and RBAC): an API type, a projection
+// with its reader, a row, a table, a compile function, states and a golden dump. CONTRIBUTING.md says where each of
+// them goes.
 
 const kindWidget model.Kind = "Widget"
 

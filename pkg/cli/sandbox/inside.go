@@ -22,7 +22,8 @@ func (o *options) open() (*sandbox.Cluster, error) {
 	return sandbox.Open(home, o.name)
 }
 
-// become replaces this process by a command: the command has the terminal, receives the signals and sets the exit status.
+// become replaces this process by a command: the command has the terminal, receives the signals and sets the exit
+// status.
 func become(argv []string, err error) error {
 	if err != nil {
 		return err

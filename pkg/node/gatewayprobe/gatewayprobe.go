@@ -111,7 +111,8 @@ type Hop struct{ Source, Gateway netip.Addr }
 type Prober struct {
 	echo  Echo
 	clock clock.Clock
-	// changed is called when the verdict may have changed, answered when all gateways have answered. They must not block.
+	// changed is called when the verdict may have changed, answered when all gateways have answered. They must not
+	// block.
 	changed, answered func()
 
 	mu    sync.Mutex

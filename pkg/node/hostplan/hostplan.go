@@ -103,8 +103,8 @@ type Inputs struct {
 type Bridge struct {
 	// Name of at most 15 bytes.
 	Name string
-	// Uplink is the link of the host that is a port of the bridge; empty for none. The bridge's internal port, which has
-	// the bridge's name, takes over its MAC, addresses and routes.
+	// Uplink is the link of the host that is a port of the bridge; empty for none. The bridge's internal port, which
+	// has the bridge's name, takes over its MAC, addresses and routes.
 	Uplink string
 	// Mapping is the name of the physical network that ovn-controller maps to the bridge (network_name of localnet
 	// ports, ovn-nb(5)); empty for none.

@@ -122,8 +122,8 @@ func (f family) keepNodeAddress() (out []Rule) {
 func (f family) translateSource() []Rule {
 	daddr := f.keyword + " daddr "
 	return []Rule{{
-		// Before the plugin portmap translates, which comes later, to the address from which the node itself connects to
-		// pods.
+		// Before the plugin portmap translates, which comes later, to the address from which the node itself connects
+		// to pods.
 		Text:    "ct status dnat " + f.keyword + " saddr @inside" + f.digit + " " + daddr + "@inside" + f.digit + " goto " + f.behind(),
 		Comment: "pods answer each other through OVN",
 	}, {

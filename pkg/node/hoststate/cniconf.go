@@ -46,8 +46,8 @@ func (c ConfFile) Content() ([]byte, error) {
 		return nil, err
 	}
 	if mapsPorts {
-		// Whether it uses nft or iptables it finds out by itself: it runs with the programs of the node. With "snat" a pod
-		// reaches itself, and the node's loopback addresses reach it.
+		// Whether it uses nft or iptables it finds out by itself: it runs with the programs of the node. With "snat" a
+		// pod reaches itself, and the node's loopback addresses reach it.
 		plugins = append(plugins, map[string]any{"type": portMapper, "snat": true, "capabilities": map[string]bool{"portMappings": true}})
 	}
 	b, err := json.MarshalIndent(map[string]any{

@@ -15,8 +15,8 @@ import (
 // scrapeTimeout bounds the reading of the kernel's counters.
 const scrapeTimeout = 5 * time.Second
 
-// gatewayMetrics counts what the node forwards from and to the networks of pods. The kernel counts; its counters are read on
-// each scrape, and at no other time. Names and labels are those of Kube-OVN, so that its dashboards work.
+// gatewayMetrics counts what the node forwards from and to the networks of pods. The kernel counts; its counters are
+// read on each scrape, and at no other time. Names and labels are those of Kube-OVN, so that its dashboards work.
 type gatewayMetrics struct {
 	loop           *Reconciler
 	within         func() (context.Context, context.CancelFunc)

@@ -209,8 +209,8 @@ func TestReconfigureWithoutAGap(t *testing.T) {
 				_, err := pod.Handle.RouteGet(netip.MustParseAddr(dst).AsSlice())
 				if err != nil {
 					// A lookup that has found the old route in the very moment in which it is freed fails (fib_dead in
-					// fib_table_lookup, net/ipv4/fib_trie.c; fib6_info_hold_safe in ip6_create_rt_rcu, net/ipv6/route.c).
-					// The next one finds the new route.
+					// fib_table_lookup, net/ipv4/fib_trie.c; fib6_info_hold_safe in ip6_create_rt_rcu,
+					// net/ipv6/route.c). The next one finds the new route.
 					_, err = pod.Handle.RouteGet(netip.MustParseAddr(dst).AsSlice())
 				}
 				if err != nil {

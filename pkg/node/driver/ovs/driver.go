@@ -26,8 +26,8 @@ type Config struct {
 	Endpoint string
 	// Probe is the inactivity probe interval; zero means [client.DefaultProbe].
 	Probe time.Duration
-	// OnChange, if set, is called whenever a port, a mirror or a bridge may have changed, and when the connection comes or
-	// goes. It must not block.
+	// OnChange, if set, is called whenever a port, a mirror or a bridge may have changed, and when the connection comes
+	// or goes. It must not block.
 	OnChange func()
 	Log      logr.Logger
 }

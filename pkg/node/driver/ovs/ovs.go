@@ -58,8 +58,8 @@ var (
 // Bridge is a bridge that Woven makes. It has an internal port of its own name.
 type Bridge struct {
 	Name string
-	// DatapathType is "" for the kernel's datapath or [UserspaceDatapath]. Only bridges of one datapath can be joined by
-	// patch ports.
+	// DatapathType is "" for the kernel's datapath or [UserspaceDatapath]. Only bridges of one datapath can be joined
+	// by patch ports.
 	DatapathType string
 	// MAC of the bridge and its internal port, lower case with colons; "" leaves the choice to OVS.
 	MAC string
