@@ -222,9 +222,9 @@ func (m *machine) ClaimStatic(t *rapid.T) {
 	m.n.hold(al)
 }
 
-// ClaimAmong asks for one of a list: the first that never rested, else the one
+// ClaimCandidate requests one of a list: the first never released, else the one
 // that rested longest, and nothing only if all are taken.
-func (m *machine) ClaimAmong(t *rapid.T) {
+func (m *machine) ClaimCandidate(t *rapid.T) {
 	name, owner := subnetNames.Draw(t, "subnet"), ownerNames.Draw(t, "owner")
 	var list model.AddressList
 	for _, first := range rapid.SliceOfN(drawV4, 1, 3).Draw(t, "list") {
@@ -396,7 +396,7 @@ func runMachine(t *rapid.T) {
 	m.SetSubnet(t)
 	t.Repeat(map[string]func(*rapid.T){
 		"": m.Check, "SetSubnet": m.SetSubnet, "DeleteSubnet": m.DeleteSubnet, "ClaimDynamic": m.ClaimDynamic,
-		"ClaimStatic": m.ClaimStatic, "ClaimAmong": m.ClaimAmong, "Record": m.Record, "Release": m.Release, "Restart": m.Restart,
+		"ClaimStatic": m.ClaimStatic, "ClaimCandidate": m.ClaimCandidate, "Record": m.Record, "Release": m.Release, "Restart": m.Restart,
 		"ClaimMore": m.ClaimDynamic, "ReleaseMore": m.Release, "ReleaseAll": m.ReleaseAll, // these should happen more often
 	})
 }

@@ -36,13 +36,13 @@ func nicProblems(pod *Pod, c AdmissionView, mine func(*IP) bool) []Problem {
 	p := problems{reason: ReasonPodInvalid}
 	for i := range pod.NICs {
 		if nic := &pod.NICs[i]; len(nic.Written) == 0 && !nic.Invalid {
-			p.nicAmong(nic, pod.Namespace, c, mine)
+			p.nicConflicts(nic, pod.Namespace, c, mine)
 		}
 	}
 	return p.list
 }
 
-func (p *problems) nicAmong(nic *PodNIC, namespace string, c AdmissionView, mine func(*IP) bool) {
+func (p *problems) nicConflicts(nic *PodNIC, namespace string, c AdmissionView, mine func(*IP) bool) {
 	field := func(suffix string) string { return AnnotationField(nic.Provider.Key(suffix)) }
 	if nic.Pool != "" && nic.IPs == (Addrs{}) {
 		p.pool(nic, field(annotations.SuffixIPPool), c)

@@ -78,14 +78,14 @@ var expanders = map[string]func(*rand.Rand, []state) []step{
 	},
 	"drift in the middle": func(r *rand.Rand, ss []state) (out []step) {
 		for _, s := range ss {
-			out = append(out, to(s), step{name: "vandals", do: func(b *harness) { b.vandalise(r, b.db) }, rest: true})
+			out = append(out, to(s), step{name: "tampering", do: func(b *harness) { b.tamper(r, b.db) }, rest: true})
 		}
 		return out
 	},
 	"reconnect in the middle": func(r *rand.Rand, ss []state) (out []step) {
 		for _, s := range ss {
 			out = append(out, interrupted(s), step{name: "half way", do: func(b *harness) { b.some(r.IntN(4)) }},
-				step{name: "database away", do: func(b *harness) { b.core.NBLost(); b.vandalise(r, b.oracle().db) }},
+				step{name: "database away", do: func(b *harness) { b.core.NBLost(); b.tamper(r, b.oracle().db) }},
 				step{name: "database back", do: func(b *harness) { b.view.Reset(); b.core.NBSynced() }, rest: true})
 		}
 		return out
@@ -187,9 +187,9 @@ func (b *harness) otherLeader() {
 	b.fence = b.newest
 }
 
-// vandalise changes and deletes rows of ours; wanted are those that the controller
+// tamper changes and deletes our rows; wanted are those that the controller
 // means to keep: all of them where it has come to rest.
-func (b *harness) vandalise(r *rand.Rand, wanted database) {
+func (b *harness) tamper(r *rand.Rand, wanted database) {
 	b.t.Helper()
 	for _, table := range fact.Tables() {
 		for _, uuid := range uuidsOf(b.db, table.Name) {
@@ -198,7 +198,7 @@ func (b *harness) vandalise(r *rand.Rand, wanted database) {
 				continue // went with its parent
 			}
 			if _, ours := table.OwnerOf(row); ours && r.IntN(3) == 0 {
-				ops := vandalism(r, table, uuid, row)
+				ops := tampering(r, table, uuid, row)
 				if ops[0].Op == "update" && wanted.Peek(table.Name, uuid) == nil {
 					ops = deletion(table, uuid) // without our marks it would be somebody else's, and stay
 				}
@@ -208,7 +208,7 @@ func (b *harness) vandalise(r *rand.Rand, wanted database) {
 	}
 }
 
-func vandalism(r *rand.Rand, table *fact.Table, uuid string, row any) []ovsdb.Operation {
+func tampering(r *rand.Rand, table *fact.Table, uuid string, row any) []ovsdb.Operation {
 	switch {
 	case table.Child():
 		var ops []ovsdb.Operation

@@ -61,7 +61,7 @@ func TestGatewayFailsOver(t *testing.T) {
 }
 
 // A lost heartbeat moves the gateway at once, and when all are lost nothing moves:
-// that is the API server's trouble, and not the nodes'.
+// that is a failure of the API server, not of the nodes.
 func TestGatewayFollowsHeartbeats(t *testing.T) {
 	b := harnessIn(t, "centralized")
 	beat := func(node string, lost bool, want string) {

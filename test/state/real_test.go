@@ -57,7 +57,7 @@ func realHarness(t *testing.T) (b *harness, full *client.DB) {
 	return b, server.Client(t)
 }
 
-// TestStatesOnRealServer walks the states on a real ovsdb-server, with vandals between them: what the model database
+// TestStatesOnRealServer walks the states on a real ovsdb-server, with tampering between them: what the model database
 // may hide shows here.
 func TestStatesOnRealServer(t *testing.T) {
 	b, full := realHarness(t)
@@ -67,9 +67,9 @@ func TestStatesOnRealServer(t *testing.T) {
 		b.become(s)
 		b.converge()
 		b.compareReal(s.name, full)
-		b.vandalise(r, b.db)
+		b.tamper(r, b.db)
 		b.converge()
-		b.compareReal(s.name+", vandalised", full)
+		b.compareReal(s.name+", tampered", full)
 	}
 }
 

@@ -149,7 +149,7 @@ func TestInvalidObjectKeepsItsRows(t *testing.T) {
 	}
 	b.set(invalid.Ref, valid)
 	b.converge()
-	b.compare("mended")
+	b.compare("fixed")
 }
 
 // Rule 8: an operation of one owner that the database refuses does not stop other owners, and the owner has a problem.
