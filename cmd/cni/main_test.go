@@ -39,7 +39,7 @@ func TestMain(m *testing.M) { os.Exit(plumbtest.Main(m)) }
 const (
 	containerID = "0123456789abcdef0123"
 	hostIf      = "0123456789ab_h"
-	patience    = 60 * time.Second
+	waitTimeout = 60 * time.Second
 )
 
 // node is a node without ovs-vswitchd and ovn-controller: its database is real, and so are its kernel, the server and
@@ -86,7 +86,7 @@ func newNode(t *testing.T) *node {
 // serve starts the cniserver.
 func (n *node) serve(t *testing.T, pods cniserver.Pods) {
 	t.Helper()
-	plumber, err := plumb.New(plumb.Config{Switch: n.driver, Bridge: "br-int", MTU: 1400, InstalledTimeout: patience, Log: testr.New(t)})
+	plumber, err := plumb.New(plumb.Config{Switch: n.driver, Bridge: "br-int", MTU: 1400, InstalledTimeout: waitTimeout, Log: testr.New(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func background(t *testing.T, run func(context.Context) error) {
 
 func soon(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }

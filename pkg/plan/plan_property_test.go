@@ -109,7 +109,7 @@ func foreign(t *rapid.T, db *modeldb.DB) {
 func tamper(t *rapid.T, db *modeldb.DB) {
 	for ref, row := range db.Snapshot() {
 		table := fact.TableOf(ref.Table)
-		if _, ours := table.OwnerOf(row); !ours || !rapid.Bool().Draw(t, "vandalise") {
+		if _, ours := table.OwnerOf(row); !ours || !rapid.Bool().Draw(t, "tamper") {
 			continue
 		}
 		var op ovsdb.Operation
@@ -121,7 +121,7 @@ func tamper(t *rapid.T, db *modeldb.DB) {
 		case !table.Child():
 			op = ovsdb.Operation{Op: "delete", Table: ref.Table, Where: where(ref.UUID)}
 		default:
-			op = ovsdb.Operation{Op: "update", Table: ref.Table, Where: where(ref.UUID), Row: ovsdb.Row{"name": "vandalised-" + ref.UUID}}
+			op = ovsdb.Operation{Op: "update", Table: ref.Table, Where: where(ref.UUID), Row: ovsdb.Row{"name": "tampered-" + ref.UUID}}
 		}
 		if err := db.Commit(op); err != nil {
 			t.Fatal(err)

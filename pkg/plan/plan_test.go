@@ -199,7 +199,7 @@ func TestPlan(t *testing.T) {
 			want: units("delete Logical_Switch_Port/web -Logical_Switch/blue.ports=web"),
 		},
 		{
-			name: "a row that strong references point to is deleted with all of them, whoever wrote them",
+			name: "a row that strong references point to is deleted with all of them, no matter who wrote them",
 			actual: rows(
 				ours("vpc", nb.LoadBalancerGroupTable, "woven.vpc", &nb.LoadBalancerGroup{Name: "woven.vpc"}),
 				foreignRow(nb.LogicalSwitchTable, "blue", &nb.LogicalSwitch{

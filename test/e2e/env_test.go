@@ -171,6 +171,13 @@ func (t *test) waitFor(limit time.Duration, done func(ctx context.Context) strin
 	}
 }
 
+// flowsInstalled waits until the nodes have installed the flows of the northbound database. "--wait=hv" waits for nothing
+// together with a command that only reads (ovn-nbctl(8)); sync always waits.
+func (t *test) flowsInstalled() error {
+	_, err := t.cluster.NBCtl(t.Context(), "--wait=hv", "--timeout=30", "sync")
+	return err
+}
+
 // convergeTimeout bounds how long differences may last: the lease of a killed controller expires after 30 s.
 const convergeTimeout = time.Minute
 

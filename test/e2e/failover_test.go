@@ -77,7 +77,7 @@ func TestGatewayFailover(t *testing.T) {
 			return err.Error()
 		}
 		if len(leases.Items) > 0 {
-			return fmt.Sprintf("%d Leases, among them %s", len(leases.Items), leases.Items[0].Name)
+			return fmt.Sprintf("%d Leases, of them %s", len(leases.Items), leases.Items[0].Name)
 		}
 		return ""
 	})
@@ -92,8 +92,8 @@ func (t *test) failOver(s *stream) time.Duration {
 	before := s.lost()
 	began := time.Now()
 	t.signal(syscall.SIGSTOP, 1)
-	thaw := sync.OnceFunc(func() { t.signal(syscall.SIGCONT, 1) })
-	t.after(thaw)
+	resume := sync.OnceFunc(func() { t.signal(syscall.SIGCONT, 1) })
+	t.after(resume)
 	first := s.comesAs(2, 60*time.Second)
 	took, lost := first.Sent.Sub(began), s.lost()-before
 	t.say("n1 paused: the first packet through n2 was sent %.2f s later; %d datagrams were lost", took.Seconds(), lost)
@@ -103,7 +103,7 @@ func (t *test) failOver(s *stream) time.Duration {
 	t.gatewayIs("failover", 2)
 	t.gatewayMoved("failover", "instead of n1", "heartbeat of n1 is lost")
 
-	thaw()
+	resume()
 	t.beating("n1", "n2")
 	t.consistent(convergeTimeout)
 	t.gatewayIs("failover", 2)

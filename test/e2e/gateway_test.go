@@ -58,12 +58,13 @@ func TestPrivateSubnet(t *testing.T) {
 	te.asks(lab, vault, true)
 	te.patch("vault", `{"private":true,"allowSubnets":["10.61.0.0/24"]}`)
 	te.wait(10*time.Second, "the rules are in the northbound database", func(ctx context.Context) string {
-		out, err := te.cluster.NBCtl(ctx, "--wait=hv", "acl-list", "vault")
+		out, err := te.cluster.NBCtl(ctx, "acl-list", "vault")
 		if err != nil || !containsAll(out, []string{"10.61.0.0/24", "drop"}) {
 			return fmt.Sprint(out, err)
 		}
 		return ""
 	})
+	te.must(te.flowsInstalled(), "wait for the flows")
 	te.asks(lab, vault, false)
 	te.asks(office, vault, true)
 	te.asks(neighbour, vault, true)

@@ -100,12 +100,6 @@ func (s *shop) seen(what string, targets []wire.Target, want map[string]bool) {
 	s.say("%s: who gets through is %v", what, want)
 }
 
-// flowsInstalled waits until the nodes have installed the flows of the northbound database.
-func (s *shop) flowsInstalled() error {
-	_, err := s.cluster.NBCtl(s.Context(), "--wait=hv", "--timeout=30", "sync")
-	return err
-}
-
 // NetworkPolicies by pods, Services, ports, named ports and nodes.
 func TestNetworkPolicy(t *testing.T) {
 	te := begin(t, shared)

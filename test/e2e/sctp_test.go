@@ -38,7 +38,7 @@ func TestSCTP(t *testing.T) {
 		}
 		return ""
 	})
-	te.nbctl("--wait=hv", "sync")
+	te.must(te.flowsInstalled(), "wait for the flows")
 	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
 	sent := make(chan error, 1)
 	go func() {

@@ -78,8 +78,7 @@ func (t *test) balanced(namespace, name string, address string, backends int) {
 		}
 		return out
 	})
-	_, err := t.cluster.NBCtl(t.Context(), "--wait=hv", "sync")
-	t.must(err, "wait for the nodes")
+	t.must(t.flowsInstalled(), "wait for the flows")
 }
 
 func toServices(addresses []string, ways ...string) (targets []wire.Target) {

@@ -12,7 +12,7 @@ import (
 
 // schema is that of the northbound database, without optional references (0 or 1):
 // libovsdb's server cannot do them. It empties a dangling one by a mutation, which
-// does not change a pointer, and tries so for ever (referenceTracker.updateRow in
+// does not change a pointer, and tries so forever (referenceTracker.updateRow in
 // v0.8.1, updates/references.go). See [DB.withoutDangling].
 func schema() ovsdb.DatabaseSchema {
 	s := nb.Schema()

@@ -156,7 +156,7 @@ func (p *Prober) PollFast(yes bool) {
 }
 
 // Wake probes soon: something changed that may have brought a gateway back.
-func (p *Prober) Wake() { poke(p.wake) }
+func (p *Prober) Wake() { wake(p.wake) }
 
 // State returns the verdict: nil if all gateways answer; known is false as long
 // as none is settled.

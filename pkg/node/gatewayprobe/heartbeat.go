@@ -56,7 +56,7 @@ func NewLeases(cfg *rest.Config, namespace string) (Leases, error) {
 
 // Heartbeat shows the controller that this node works as a gateway: while the node is a candidate, each answer of the
 // join gateways renews its Lease. A node that is no candidate has no Lease. The controller's rule is in package kube,
-// type pulse.
+// type failureDetector.
 type Heartbeat struct {
 	leases Leases
 	node   string
@@ -92,15 +92,15 @@ func (h *Heartbeat) Set(candidate bool, uid types.UID) {
 	h.known, h.candidate, h.uid = true, candidate, uid
 	h.mu.Unlock()
 	if isNew {
-		poke(h.changed)
+		wake(h.changed)
 	}
 }
 
 // Answered says that the gateways have just answered. It never blocks.
-func (h *Heartbeat) Answered() { poke(h.answered) }
+func (h *Heartbeat) Answered() { wake(h.answered) }
 
-// poke sends without blocking; one message is enough.
-func poke(c chan struct{}) {
+// wake sends without blocking; one message is enough.
+func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

@@ -18,13 +18,13 @@ import (
 	"github.com/wovensdn/woven/pkg/node/plumb/plumbtest"
 )
 
-const patience = 60 * time.Second
+const waitTimeout = 60 * time.Second
 
 // TestTCPThroughUserspaceOVS: two pods reach each other by TCP through a real ovs-vswitchd that forwards itself, as a
 // learning switch, with nobody's kernel module. It is what checksum offload would break.
 func TestTCPThroughUserspaceOVS(t *testing.T) {
 	driver := ovstest.Start(t)
-	p, err := New(Config{Switch: installedAtOnce{driver}, Bridge: "br-int", MTU: 1400, InstalledTimeout: patience, Log: testr.New(t)})
+	p, err := New(Config{Switch: installedAtOnce{driver}, Bridge: "br-int", MTU: 1400, InstalledTimeout: waitTimeout, Log: testr.New(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,11 +70,11 @@ func echo(t *testing.T, from, to *plumbtest.Pod, address string) {
 	}()
 	var client net.Conn
 	inside(t, from, func() (err error) {
-		client, err = net.DialTimeout("tcp", server.Addr().String(), patience)
+		client, err = net.DialTimeout("tcp", server.Addr().String(), waitTimeout)
 		return err
 	})
 	defer client.Close() //nolint:errcheck // everything was read
-	if err := client.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := client.SetDeadline(time.Now().Add(waitTimeout)); err != nil {
 		t.Fatal(err)
 	}
 	text := strings.Repeat("woven", 1<<18)

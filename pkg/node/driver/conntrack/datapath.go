@@ -26,9 +26,9 @@ type Datapath struct {
 	RunDir string
 }
 
-// patience bounds one question to ovs-vswitchd; maxAnswer and maxPID what is read.
+// requestTimeout bounds one request to ovs-vswitchd; maxAnswer and maxPID what is read.
 const (
-	patience  = 10 * time.Second
+	requestTimeout = 10 * time.Second
 	maxAnswer = 1 << 20
 	maxPID    = 64
 )
@@ -146,13 +146,13 @@ func (d Datapath) control(ctx context.Context, method string, params ...string) 
 	return nil
 }
 
-// ask sends a question; the answer is to be read before [patience] has run out.
+// ask sends a question; the answer is to be read before [requestTimeout] has run out.
 func (d Datapath) ask(ctx context.Context, method string, params []string) (net.Conn, error) {
 	path, err := d.socket()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 	if err != nil {

@@ -25,15 +25,15 @@ var (
 	ingress4           = netip.MustParseAddr("198.51.100.80")
 )
 
-// outward is a wire whose pod's end has two pods' addresses, and those of a Service in OVN's stead.
-type outward struct {
+// externalWire is a wire whose pod's end has two pods' addresses, and those of a Service in OVN's stead.
+type externalWire struct {
 	*wire
 	driver nft.Driver
 	world  hostplan.Inputs
 }
 
-func newOutward(t *testing.T) *outward {
-	o := &outward{wire: newWire(t)}
+func newExternalWire(t *testing.T) *externalWire {
+	o := &externalWire{wire: newWire(t)}
 	o.world = hostplan.Inputs{
 		Node: hostplan.Node{
 			Name: "n1", InternalIPs: []netip.Addr{nodeOut4, nodeOut6},
@@ -60,7 +60,7 @@ func newOutward(t *testing.T) *outward {
 }
 
 // become makes the node serve one Service.
-func (o *outward) become(s *model.Service, endpoints ...*model.EndpointSlice) {
+func (o *externalWire) become(s *model.Service, endpoints ...*model.EndpointSlice) {
 	o.t.Helper()
 	var frontends hostplan.FrontendTable
 	frontends.Set("shop/web", 0, hostplan.ServiceContextOf(o.world).RulesFor(s, endpoints).Forwards)
@@ -77,11 +77,11 @@ func (o *outward) become(s *model.Service, endpoints ...*model.EndpointSlice) {
 }
 
 // from sends a packet from the host outside; the source port is free.
-func (o *outward) from(source netip.Addr, to netip.AddrPort) string {
+func (o *externalWire) from(source netip.Addr, to netip.AddrPort) string {
 	return o.outside.AskUDP(source, to)
 }
 
-func outwardService(change func(*model.Service)) *model.Service {
+func externalService(change func(*model.Service)) *model.Service {
 	s := &model.Service{
 		Meta:       model.Meta{Namespace: "shop", Name: "web"},
 		ClusterIPs: model.Addrs{V4: virtual4, V6: virtual6},
@@ -106,9 +106,9 @@ func endpointsAt(node string, addresses ...netip.Addr) *model.EndpointSlice {
 // behind4 is what clients are seen as behind the node: its address towards Services.
 var behind4 = netip.MustParseAddr("169.254.64.2")
 
-// TestOutwardOnTheWire: who answers at a NodePort, and as whom the client is seen.
-func TestOutwardOnTheWire(t *testing.T) {
-	o := newOutward(t)
+// TestExternalOnTheWire: who answers at a NodePort, and as whom the client is seen.
+func TestExternalOnTheWire(t *testing.T) {
+	o := newExternalWire(t)
 	node4, node6 := netip.AddrPortFrom(nodeOut4, 30080), netip.AddrPortFrom(nodeOut6, 30080)
 	here := []*model.EndpointSlice{endpointsAt("n1", podAddr4), endpointsAt("n1", podAddr6)}
 	seen := func(what string, source netip.Addr, to netip.AddrPort, want netip.Addr) {
@@ -117,33 +117,33 @@ func TestOutwardOnTheWire(t *testing.T) {
 			t.Errorf("%s: %s at %s is seen as %s, want %s", what, source, to, got, want)
 		}
 	}
-	o.become(outwardService(func(*model.Service) {}), here...)
+	o.become(externalService(func(*model.Service) {}), here...)
 	seen("cluster", outside4, node4, outside4) // OVN's load balancer gets it
 	seen("cluster", outside6, node6, outside6)
 	seen("cluster", outside4, netip.AddrPortFrom(ingress4, echoPort), outside4)
 
-	o.become(outwardService(func(s *model.Service) { s.External.Local = true }), here...)
+	o.become(externalService(func(s *model.Service) { s.External.Local = true }), here...)
 	seen("local", outside4, node4, outside4)
 	seen("local", outside6, node6, outside6)
 	seen("local, of a load balancer", other4, netip.AddrPortFrom(ingress4, echoPort), other4)
 
 	o.world.Subnets[0].Centralized = true
-	o.become(outwardService(func(s *model.Service) { s.External.Local = true }), here...)
+	o.become(externalService(func(s *model.Service) { s.External.Local = true }), here...)
 	seen("local, centralized elsewhere", outside4, node4, behind4)
 	o.world.Subnets[0].ActiveGateways = []string{"n1"}
-	o.become(outwardService(func(s *model.Service) { s.External.Local = true }), here...)
+	o.become(externalService(func(s *model.Service) { s.External.Local = true }), here...)
 	seen("local, centralized here", outside4, node4, outside4)
 
 	o.world.NodeAddresses = append(o.world.NodeAddresses, outside4)
-	o.become(outwardService(func(s *model.Service) { s.External.Local = true }), here...)
+	o.become(externalService(func(s *model.Service) { s.External.Local = true }), here...)
 	seen("local, of another node", outside4, node4, outside4)
 	o.world.Subnets[0].NoLoadBalancer = true
-	o.become(outwardService(func(s *model.Service) { s.External.Local = true }), here...)
+	o.become(externalService(func(s *model.Service) { s.External.Local = true }), here...)
 	seen("local, of another node, whose answers OVN does not know", outside4, node4, behind4)
 	seen("local, of somebody else", other4, node4, other4)
 }
 
-func (o *outward) silent(what string, source netip.Addr, to netip.AddrPort) {
+func (o *externalWire) silent(what string, source netip.Addr, to netip.AddrPort) {
 	o.t.Helper()
 	before := o.dropped()
 	var conn *net.UDPConn
@@ -156,7 +156,7 @@ func (o *outward) silent(what string, source netip.Addr, to netip.AddrPort) {
 	}
 	defer func() { _ = conn.Close() }()
 	_, _ = conn.Write([]byte("?"))
-	for deadline := time.Now().Add(patience); o.dropped() == before; {
+	for deadline := time.Now().Add(packetTimeout); o.dropped() == before; {
 		if time.Now().After(deadline) {
 			o.t.Fatalf("%s: no packet was dropped", what)
 		}
@@ -164,7 +164,7 @@ func (o *outward) silent(what string, source netip.Addr, to netip.AddrPort) {
 }
 
 // dropped counts the packets that rules have dropped.
-func (o *outward) dropped() (sum int) {
+func (o *externalWire) dropped() (sum int) {
 	o.node.Do(func() {
 		text := run(o.t, "list", "table", "inet", hostplan.ServiceTableName)
 		for _, m := range counters.FindAllStringSubmatch(text, -1) {
@@ -175,13 +175,13 @@ func (o *outward) dropped() (sum int) {
 	return sum
 }
 
-// TestOutwardDrops: what must not be answered is dropped by a rule.
-func TestOutwardDrops(t *testing.T) {
-	o := newOutward(t)
+// TestExternalDrops: what must not be answered is dropped by a rule.
+func TestExternalDrops(t *testing.T) {
+	o := newExternalWire(t)
 	node4, at := netip.AddrPortFrom(nodeOut4, 30080), netip.AddrPortFrom(ingress4, echoPort)
-	o.become(outwardService(func(s *model.Service) { s.External.Local = true }), endpointsAt("n2", podAddr4))
+	o.become(externalService(func(s *model.Service) { s.External.Local = true }), endpointsAt("n2", podAddr4))
 	o.silent("no backend here", outside4, node4)
-	o.become(outwardService(func(s *model.Service) {
+	o.become(externalService(func(s *model.Service) {
 		s.External.Sources = []netip.Prefix{netip.PrefixFrom(other4, 32), netip.MustParsePrefix("203.0.113.0/24")}
 	}), endpointsAt("n1", podAddr4))
 	o.silent("not admitted", outside4, at)
@@ -195,10 +195,10 @@ func TestOutwardDrops(t *testing.T) {
 
 // TestClientKeepsItsBackend: affinity of a NodePort goes by the client, also beside another one.
 func TestClientKeepsItsBackend(t *testing.T) {
-	o := newOutward(t)
+	o := newExternalWire(t)
 	node4 := netip.AddrPortFrom(nodeOut4, 30080)
-	sticky := outwardService(func(s *model.Service) { s.Affinity, s.AffinityTimeout, s.External.Local = true, 3*time.Hour, true })
-	o.become(sticky, endpointsAt("n1", podAddr4, pod2v4))
+	affine := externalService(func(s *model.Service) { s.Affinity, s.AffinityTimeout, s.External.Local = true, 3*time.Hour, true })
+	o.become(affine, endpointsAt("n1", podAddr4, pod2v4))
 	learned := func() (out []hostplan.Entry) {
 		o.node.Do(func() {
 			var err error
@@ -220,7 +220,7 @@ func TestClientKeepsItsBackend(t *testing.T) {
 		t.Errorf("learned %v", all)
 	}
 	// What is learned stays while other things change.
-	o.become(sticky, endpointsAt("n1", podAddr4, pod2v4, netip.MustParseAddr("10.20.0.7")))
+	o.become(affine, endpointsAt("n1", podAddr4, pod2v4, netip.MustParseAddr("10.20.0.7")))
 	if now := learned(); len(now) != 2 {
 		t.Error(cmp.Diff(first, now))
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
 
-// patience is how long a packet may take before the test gives up.
-const patience = 10 * time.Second
+// packetTimeout bounds the wait for a packet.
+const packetTimeout = 10 * time.Second
 
 // wire is a pod behind a node, and a host outside that tells everybody which
 // source address it sees. The host outside knows the way to the pod, so that

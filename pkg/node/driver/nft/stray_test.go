@@ -106,7 +106,7 @@ func TestNothingLeavesUntranslated(t *testing.T) {
 		}{{from4, at4, c.out4}, {from4, atOther, c.other4}, {from6, at6, c.out6}} {
 			want, limit := "", arrival
 			if p.passes {
-				want, limit = p.from.LocalAddr().String(), patience
+				want, limit = p.from.LocalAddr().String(), packetTimeout
 			}
 			if got := w.stray(p.from, p.at, limit); got != want {
 				t.Errorf("%s: a stray segment to %s is seen from %q; want %q", c.name, p.at.LocalAddr(), got, want)
@@ -131,7 +131,7 @@ func (w *wire) strayInside(d *nft.Driver, from, at *net.IPConn) {
 				w.t.Error(err)
 			}
 		})
-		if got := w.stray(from, at, patience); got != podAddr4.String() {
+		if got := w.stray(from, at, packetTimeout); got != podAddr4.String() {
 			w.t.Errorf("a stray segment to %s is seen from %q; want %s", name, got, podAddr4)
 		}
 	}

@@ -23,7 +23,7 @@ type bridgeSwitch interface {
 }
 
 type realSwitch struct {
-	*bed
+	*harness
 	t *testing.T
 }
 
@@ -53,7 +53,7 @@ func (s fakeSwitch) setMappings(text string) { s.SetMappings(text) }
 // The driver with a real database and the fake do the same and refuse the same.
 func TestBridges(t *testing.T) {
 	for name, newSwitch := range map[string]func() bridgeSwitch{
-		"driver": func() bridgeSwitch { return realSwitch{newBed(t, nil), t} },
+		"driver": func() bridgeSwitch { return realSwitch{newHarness(t, nil), t} },
 		"fake":   func() bridgeSwitch { return fakeSwitch{NewFake("br-int", UserspaceDatapath)} },
 	} {
 		t.Run(name, func(t *testing.T) { testBridges(t, newSwitch()) })
@@ -129,7 +129,7 @@ func testBridges(t *testing.T, s bridgeSwitch) {
 
 // A change of the mappings by another writer, made since they were read, is not overwritten.
 func TestMappingsAreNotOverwritten(t *testing.T) {
-	b := newBed(t, nil)
+	b := newHarness(t, nil)
 	s := realSwitch{b, t}
 	s.setMappings("other:br-ex")
 	old, err := b.view()

@@ -38,19 +38,19 @@ var (
 	_ switchIface = (*Fake)(nil)
 )
 
-const patience = 30 * time.Second
+const waitTimeout = 30 * time.Second
 
-// bed is a real ovsdb-server with bridges br-int (userspace) and br-ex, and on br-int the foreign port tap0.
-type bed struct {
+// harness is a real ovsdb-server with bridges br-int (userspace) and br-ex, and on br-int the foreign port tap0.
+type harness struct {
 	*Driver
 	server *nbtest.Server
 	other  *client.DB // somebody else's client
 }
 
-func newBed(t *testing.T, onChange func()) *bed {
+func newHarness(t *testing.T, onChange func()) *harness {
 	t.Helper()
 	server := nbtest.StartVS(t)
-	b := &bed{server: server, other: server.Client(t)}
+	b := &harness{server: server, other: server.Client(t)}
 	b.commit(t,
 		ovsdb.Operation{Op: "insert", Table: "Interface", UUIDName: "i", Row: ovsdb.Row{"name": "tap0"}},
 		ovsdb.Operation{Op: "insert", Table: "Port", UUIDName: "p", Row: ovsdb.Row{"name": "tap0", "interfaces": uuids("i")}},
@@ -81,14 +81,14 @@ func newBed(t *testing.T, onChange func()) *bed {
 	return b
 }
 
-func (b *bed) soon(t *testing.T) context.Context {
+func (b *harness) soon(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-func (b *bed) commit(t *testing.T, ops ...ovsdb.Operation) {
+func (b *harness) commit(t *testing.T, ops ...ovsdb.Operation) {
 	t.Helper()
 	if err := nbtest.Commit(b.soon(t), b.other, ops...); err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func (b *bed) commit(t *testing.T, ops ...ovsdb.Operation) {
 }
 
 // seen waits until the driver's cache fulfils the condition.
-func (b *bed) seen(t *testing.T, what string, ok func(view) bool) {
+func (b *harness) seen(t *testing.T, what string, ok func(view) bool) {
 	t.Helper()
 	ctx := b.soon(t)
 	for {
@@ -113,7 +113,7 @@ func (b *bed) seen(t *testing.T, what string, ok func(view) bool) {
 }
 
 // setIDs is what another writer, such as ovn-controller, does to an interface.
-func (b *bed) setIDs(t *testing.T, iface string, ids map[string]string) {
+func (b *harness) setIDs(t *testing.T, iface string, ids map[string]string) {
 	t.Helper()
 	b.commit(t, ovsdb.Operation{
 		Op: "mutate", Table: "Interface", Where: []ovsdb.Condition{ovsdb.NewCondition("name", ovsdb.ConditionEqual, iface)},
@@ -121,7 +121,7 @@ func (b *bed) setIDs(t *testing.T, iface string, ids map[string]string) {
 	})
 }
 
-func (b *bed) ensure(t *testing.T, p Port) {
+func (b *harness) ensure(t *testing.T, p Port) {
 	t.Helper()
 	if err := b.EnsurePort(b.soon(t), p); err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func podPort() Port {
 	return Port{Bridge: "br-int", Name: "abc_h", ExternalIDs: map[string]string{KeyIfaceID: "web.shop", KeyIfaceIDVer: "u1", "ip": "10.16.0.5"}}
 }
 
-func (b *bed) only(t *testing.T) Port {
+func (b *harness) only(t *testing.T) Port {
 	t.Helper()
 	ports, err := b.Ports()
 	if err != nil || len(ports) != 1 {
@@ -142,7 +142,7 @@ func (b *bed) only(t *testing.T) Port {
 }
 
 func TestEnsurePortMakesChangesAndKeeps(t *testing.T) {
-	b := newBed(t, nil)
+	b := newHarness(t, nil)
 	b.ensure(t, podPort())
 	got := b.only(t)
 	want := map[string]string{KeyIfaceID: "web.shop", KeyIfaceIDVer: "u1", "ip": "10.16.0.5", KeyVendor: Vendor}
@@ -180,7 +180,7 @@ func TestEnsurePortMakesChangesAndKeeps(t *testing.T) {
 }
 
 func TestEnsurePortChangesTypeAndBridge(t *testing.T) {
-	b := newBed(t, nil)
+	b := newHarness(t, nil)
 	b.ensure(t, Port{Bridge: "br-ex", Name: "ovn0"})
 	b.ensure(t, Port{Bridge: "br-int", Name: "ovn0", Type: "internal", MAC: "0a:00:00:00:00:01", Options: map[string]string{"a": "b"}})
 	got := b.only(t)
@@ -190,7 +190,7 @@ func TestEnsurePortChangesTypeAndBridge(t *testing.T) {
 }
 
 func TestRowsOfOthersStay(t *testing.T) {
-	b := newBed(t, nil)
+	b := newHarness(t, nil)
 	if err := b.EnsurePort(b.soon(t), Port{Bridge: "br-int", Name: "tap0"}); !errors.Is(err, ErrNotOwned) || !strings.Contains(err.Error(), `"tap0"`) {
 		t.Fatalf("ensure: %v", err)
 	}
@@ -214,7 +214,7 @@ func TestRowsOfOthersStay(t *testing.T) {
 }
 
 func TestErrorsNameTheCause(t *testing.T) {
-	b := newBed(t, nil)
+	b := newHarness(t, nil)
 	for want, p := range map[string]Port{
 		`port "x": bridge "br-none": no such bridge`:     {Bridge: "br-none", Name: "x"},
 		"name must have 1 to 15 characters":              {Bridge: "br-int", Name: "abcdefghijklmnop"},
@@ -235,7 +235,7 @@ func TestErrorsNameTheCause(t *testing.T) {
 }
 
 func TestDeletePortIsIdempotent(t *testing.T) {
-	b := newBed(t, nil)
+	b := newHarness(t, nil)
 	b.ensure(t, podPort())
 	if err := b.DeletePort(b.soon(t), "br-ex", "abc_h"); err != nil {
 		t.Fatal(err)
@@ -253,7 +253,7 @@ func TestDeletePortIsIdempotent(t *testing.T) {
 }
 
 func TestWaitInstalled(t *testing.T) {
-	b := newBed(t, nil)
+	b := newHarness(t, nil)
 	b.ensure(t, podPort())
 	b.setIDs(t, "abc_h", map[string]string{KeyOVNInstalled: "true"})
 	if err := b.WaitInstalled(b.soon(t), "abc_h", "u1"); err != nil {
@@ -268,7 +268,7 @@ func TestWaitInstalled(t *testing.T) {
 }
 
 func TestMirror(t *testing.T) {
-	b := newBed(t, nil)
+	b := newHarness(t, nil)
 	b.ensure(t, Port{Bridge: "br-int", Name: "mirror0", Type: "internal"})
 	b.ensure(t, podPort())
 	b.ensure(t, Port{Bridge: "br-int", Name: "def_h"})
@@ -306,7 +306,7 @@ func TestMirror(t *testing.T) {
 	}
 }
 
-func (b *bed) assertMirror(t *testing.T, selected []string, all bool) {
+func (b *harness) assertMirror(t *testing.T, selected []string, all bool) {
 	t.Helper()
 	v, err := b.view()
 	if err != nil || len(v.mirrors) != 1 {
@@ -329,7 +329,7 @@ func (b *bed) assertMirror(t *testing.T, selected []string, all bool) {
 
 func TestReadsFailWithoutDatabaseAndComeBack(t *testing.T) {
 	events := make(chan struct{}, 1)
-	b := newBed(t, func() {
+	b := newHarness(t, func() {
 		select {
 		case events <- struct{}{}:
 		default:
@@ -367,7 +367,7 @@ func TestReadsFailWithoutDatabaseAndComeBack(t *testing.T) {
 }
 
 // setIDs2 marks the interface installed through a new client: the first one may still be reconnecting.
-func (b *bed) setIDs2(t *testing.T, iface string) {
+func (b *harness) setIDs2(t *testing.T, iface string) {
 	t.Helper()
 	b.other = b.server.Client(t)
 	b.setIDs(t, iface, map[string]string{KeyOVNInstalled: "true"})

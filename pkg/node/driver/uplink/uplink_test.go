@@ -231,12 +231,12 @@ func moved(before string) string {
 	return strings.Join(lines, "\n")
 }
 
-// patience bounds the wait for Open vSwitch.
-const patience = 60 * time.Second
+// waitTimeout bounds the wait for Open vSwitch.
+const waitTimeout = 60 * time.Second
 
 // apply repeats Apply while Open vSwitch still has to make or remove a link.
 func (h *host) apply(d uplink.Driver, want []hostplan.Bridge) (link.Result, error) {
-	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(h.t.Context(), waitTimeout)
 	defer cancel()
 	for {
 		r, err := d.Apply(ctx, want)
