@@ -41,7 +41,7 @@ func (s stopped) Inspect(_ context.Context, fn func(*engine.Core)) error {
 // hanging is an engine that never comes to the end of a step.
 type hanging struct{}
 
-func (hanging) Inspect(ctx context.Context, _ func(*engine.Core)) error {
+func (hanging) Inspect(context.Context, func(*engine.Core)) error {
 	return context.DeadlineExceeded
 }
 

@@ -171,8 +171,8 @@ func (t *test) waitFor(limit time.Duration, done func(ctx context.Context) strin
 	}
 }
 
-// flowsInstalled waits until the nodes have installed the flows of the northbound database. "--wait=hv" waits for nothing
-// together with a command that only reads (ovn-nbctl(8)); sync always waits.
+// flowsInstalled waits until the nodes have installed the flows of the northbound database. "--wait=hv" does not wait
+// together with a command that only reads (ovn-nbctl(8)); sync always does.
 func (t *test) flowsInstalled() error {
 	_, err := t.cluster.NBCtl(t.Context(), "--wait=hv", "--timeout=30", "sync")
 	return err

@@ -29,8 +29,8 @@ type Datapath struct {
 // requestTimeout bounds one request to ovs-vswitchd; maxAnswer and maxPID what is read.
 const (
 	requestTimeout = 10 * time.Second
-	maxAnswer = 1 << 20
-	maxPID    = 64
+	maxAnswer      = 1 << 20
+	maxPID         = 64
 )
 
 // ForgetUDP removes the connections of UDP that asked one address and are answered by
