@@ -361,7 +361,7 @@ func TestCompare(t *testing.T) {
 			func(s *State) { sw := switchOf(s, "ovn-default"); sw.Ports = sw.Ports[:len(sw.Ports)-1] },
 			[]string{"nb: pod default/web-1: annotation logical_switch ovn-default, NB port web-1.default is in switch none"},
 		},
-		"the port of a namesake": {
+		"the port of a recreated pod": {
 			func(s *State) { portOf(s, "web-0.default").Options["iface-id-ver"] = "uid-old" },
 			[]string{"nb: pod default/web-0: UID uid-web-0, NB port web-0.default has iface-id-ver uid-old"},
 		},

@@ -171,7 +171,7 @@ func (c *Core) reportOf(owner fact.Owner, s *ownerState) Report {
 	return r
 }
 
-// forgetReport forgets the last report of a deleted object, so that a recreated object of that name is reported anew.
+// forgetReport forgets the last report of a deleted object, so that a recreated object of that name is reported again.
 func (c *Core) forgetReport(owner fact.Owner, s *ownerState) {
 	s.reported = nil
 	if !c.cfg.Writer.HasStatus(owner.Kind) {

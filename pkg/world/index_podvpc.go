@@ -43,7 +43,7 @@ func (p *podVpcs) ip(_ Key, old, now *model.IP) (woken []model.Ref) {
 	return woken
 }
 
-// subnet counts the NICs of a subnet anew when its Vpc changes.
+// subnet counts the NICs of a subnet again when its Vpc changes.
 func (p *podVpcs) subnet(key Key, old, now *model.Subnet) (woken []model.Ref) {
 	if old != nil && now != nil && old.Vpc == now.Vpc {
 		return nil

@@ -210,7 +210,7 @@ func (e *edges) testFinalize(t *testing.T) {
 }
 
 func (e *edges) testStatus(t *testing.T) {
-	subnet := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "told"}, Spec: v1.SubnetSpec{CIDRBlock: "10.31.0.0/24"}}
+	subnet := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "reported"}, Spec: v1.SubnetSpec{CIDRBlock: "10.31.0.0/24"}}
 	if err := e.client.Create(t.Context(), subnet); err != nil {
 		t.Fatal(err)
 	}

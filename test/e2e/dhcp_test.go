@@ -16,7 +16,7 @@ import (
 
 // lease runs a DHCP client in the pod and prints the lease as udhcpc passes it to its script, as names and values. The
 // interface is not changed.
-const lease = `printf '#!/bin/sh\n[ "$1" = bound ] && env\nexit 0\n' > /tmp/told && chmod +x /tmp/told && udhcpc -f -n -q -t 3 -T 1 -i eth0 -s /tmp/told`
+const lease = `printf '#!/bin/sh\n[ "$1" = bound ] && env\nexit 0\n' > /tmp/script && chmod +x /tmp/script && udhcpc -f -n -q -t 3 -T 1 -i eth0 -s /tmp/script`
 
 // OVN replies to a pod's DHCP request with the pod's own address and the subnet's options, also after they change while
 // the pod runs, and does not reply once DHCP is disabled.

@@ -266,7 +266,7 @@ func (t *test) silent(what string, targets []wire.Target) {
 	})
 }
 
-// healthPort checks the healthCheckNodePort, which tells load balancers which nodes have a backend.
+// healthPort checks the healthCheckNodePort, which reports to load balancers which nodes have a backend.
 func (t *test) healthPort(s *corev1.Service) {
 	t.Helper()
 	for n, want := range map[int]string{

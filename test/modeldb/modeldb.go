@@ -30,7 +30,7 @@ const name = "OVN_Northbound"
 // DB is one database. It implements commit.DB.
 type DB struct {
 	db database.Database
-	// Changed, if set, is told of every row that a transaction changes.
+	// Changed, if set, is called with every row that a transaction changes.
 	Changed func(table, uuid string)
 }
 

@@ -54,7 +54,7 @@ func (d *DB) withoutDangling(ops []ovsdb.Operation) ([]ovsdb.Operation, int) {
 	return append(front, ops...), len(front)
 }
 
-// changes tells which rows of a table a transaction deletes, and which it inserts.
+// changes returns which rows of a table a transaction deletes, and which it inserts.
 func (d *DB) changes(ops []ovsdb.Operation, table string) (gone, come map[string]bool) {
 	gone, come = map[string]bool{}, map[string]bool{}
 	for _, op := range ops {

@@ -79,7 +79,7 @@ func (b *harness) dump() string {
 		}
 	}
 	b.namespaces(&out)
-	out.WriteString("\n# what users are told\n")
+	out.WriteString("\n# problems that users see\n")
 	for _, r := range sortedRefs(b.reports) {
 		report := b.reports[r]
 		if report.Programmed && len(report.Problems) == 0 {

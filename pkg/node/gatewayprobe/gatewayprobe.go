@@ -159,7 +159,7 @@ func (p *Prober) PollFast(yes bool) {
 func (p *Prober) Wake() { wake(p.wake) }
 
 // State returns the verdict: nil if all gateways answer; known is false as long
-// as none is settled.
+// as none is decided.
 func (p *Prober) State() (known bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -44,7 +44,7 @@ type server struct {
 	http     *http.Server
 }
 
-// Set makes the servers those of want: it starts, stops and tells. A port that is
+// Set makes the servers those of want: it starts, stops and updates them. A port that is
 // taken is an error that names the Service; the others are served.
 func (s *Servers) Set(ctx context.Context, want map[types.NamespacedName]Check) error {
 	s.mu.Lock()

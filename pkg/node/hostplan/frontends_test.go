@@ -44,8 +44,8 @@ func frontendService(change func(*model.Service)) *model.Service {
 	return s
 }
 
-// told writes entries as lines, but of the sixty slots of a choice only how often each backend is in them.
-func told(served ServiceRules) (lines []string) {
+// lines writes entries as lines, but of the sixty slots of a choice only how often each backend is in them.
+func lines(served ServiceRules) (lines []string) {
 	slotsOf := map[string]int{}
 	for _, f := range slices.SortedFunc(maps.Keys(served.Forwards), func(a, b Frontend) int { return a.Compare(b.AddrPort) }) {
 		for _, e := range served.Forwards[f].Entries {
@@ -126,7 +126,7 @@ func TestServe(t *testing.T) {
 			"cluster4 203.0.113.1 . 6 . 80 : 10.96.0.80 . 80", "guarded4 203.0.113.1 . 6 . 80",
 		}},
 	} {
-		if d := cmp.Diff(c.want, told(ServiceContextOf(c.world).RulesFor(c.service, c.endpoints))); d != "" {
+		if d := cmp.Diff(c.want, lines(ServiceContextOf(c.world).RulesFor(c.service, c.endpoints))); d != "" {
 			t.Errorf("%s: -want +got\n%s", name, d)
 		}
 	}
@@ -146,7 +146,7 @@ func TestLocalReady(t *testing.T) {
 }
 
 // The oldest Service has a frontend; when it goes, the next one gets all of it.
-func TestLedger(t *testing.T) {
+func TestFrontendTable(t *testing.T) {
 	o := ServiceContextOf(inputsWithServices())
 	at := func(cluster string, local bool) map[Frontend]Forward {
 		return o.RulesFor(frontendService(func(s *model.Service) { s.ClusterIPs, s.External.Local = addressPair(cluster, ""), local }), []*model.EndpointSlice{backendsOn("n1", "10.16.0.5")}).Forwards
@@ -182,7 +182,7 @@ func TestLedger(t *testing.T) {
 }
 
 // Whatever happens, what the changes add up to is what is there.
-func TestLedgerAddsUp(t *testing.T) {
+func TestFrontendTableAddsUp(t *testing.T) {
 	o := ServiceContextOf(inputsWithServices())
 	rapid.Check(t, func(t *rapid.T) {
 		var l FrontendTable

@@ -188,7 +188,7 @@ func (h *host) pass() (waiting []string, err error) {
 	return o.waiting, err
 }
 
-// fakeHeartbeat notes what it is told.
+// fakeHeartbeat records its calls.
 type fakeHeartbeat struct {
 	candidate, known bool
 	answers          int // of the gateways

@@ -262,7 +262,7 @@ func TestRepeatedAddConvergesAndKeepsThePair(t *testing.T) {
 	}
 	eth0 := link(t, pod.Handle, "eth0")
 	if eth0.Attrs().Index != before {
-		t.Fatal("the pair was made anew")
+		t.Fatal("the pair was created again")
 	}
 	addrs, err := pod.Handle.AddrList(eth0, netlink.FAMILY_V4)
 	if err != nil || len(addrs) != 1 {

@@ -130,7 +130,7 @@ func TestReconfigure(t *testing.T) {
 	if err := p.Reconfigure(t.Context(), nicOf(t, sw), n); err != nil {
 		t.Fatal(err)
 	}
-	assertGateways(t, pod, "10.99.0.9", "fd00::1") // a gateway that is no more leaves the route
+	assertGateways(t, pod, "10.99.0.9", "fd00::1") // a gateway that is gone leaves the route
 }
 
 // A change that was cut short after any write is brought to its end by the next one, also to yet another gateway.
@@ -181,12 +181,12 @@ func TestReconfigureLeavesOthersAlone(t *testing.T) {
 	older := nicOf(t, sw)
 	older.Ref.UID = "uid-0"
 	if err := p.Reconfigure(t.Context(), older, n); err != nil {
-		t.Errorf("a NIC of a pod that is no more: %v", err)
+		t.Errorf("a NIC of a pod that is gone: %v", err)
 	}
 	assertGateways(t, pod, "10.16.0.1", "fd00::1")
 	pod.Delete(t)
 	if err := p.Reconfigure(t.Context(), nicOf(t, sw), n); err != nil {
-		t.Errorf("a sandbox that is no more: %v", err)
+		t.Errorf("a sandbox that is gone: %v", err)
 	}
 }
 

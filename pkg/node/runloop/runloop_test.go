@@ -47,7 +47,7 @@ func TestRun(t *testing.T) {
 		{"no event", time.Minute, func(*runloop.Loop) {}, ok, nil, 0},
 		{"two events, one pass", time.Minute, kick, ok, []time.Duration{0}, 0},
 		{"resync", 11 * time.Minute, kick, ok, []time.Duration{0, 5 * time.Minute, 10 * time.Minute}, 2},
-		{"backoff doubles and starts anew", 3 * time.Second, kick, func(n int) (time.Duration, error) {
+		{"backoff doubles and starts again", 3 * time.Second, kick, func(n int) (time.Duration, error) {
 			if n == 4 {
 				return 300 * ms, nil
 			}

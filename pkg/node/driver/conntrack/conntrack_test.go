@@ -133,7 +133,7 @@ func TestDatapath(t *testing.T) {
 	}
 }
 
-// BenchmarkEachUDP reads what Open vSwitch tells of 100,000 connections.
+// BenchmarkEachUDP reads what Open vSwitch lists of 100,000 connections.
 func BenchmarkEachUDP(b *testing.B) {
 	dir := b.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "ovs-vswitchd.pid"), []byte("4711\n"), 0o600); err != nil {

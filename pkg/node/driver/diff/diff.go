@@ -8,7 +8,7 @@ import (
 	"fmt"
 )
 
-// Kind says how to tell objects of type T apart and how to change them.
+// Kind is how objects of type T are identified and changed.
 type Kind[T, K comparable] struct {
 	// Name of one object, for texts: "route".
 	Name string

@@ -33,7 +33,7 @@ func TestTraffic(t *testing.T) {
 		w.seen(outside4)
 	}
 	w.seen(outside6)
-	// The pod asks with one byte and is told the address that it is seen with.
+	// The pod asks with one byte and gets the source address that arrived.
 	answer4, answer6 := uint64(headers4+len(nodeOut4.String())), uint64(headers6+len(nodeOut6.String()))
 	want := map[string]nft.Count{
 		"egress4-pods": {Packets: 3, Bytes: 3 * (headers4 + 1)}, "ingress4-pods": {Packets: 3, Bytes: 3 * answer4},

@@ -44,8 +44,8 @@ func (d *Driver) table(name string) (knftables.Interface, error) {
 // Apply compares the kernel's table with the wanted one and changes what
 // differs, in one transaction. What is as it should be is not touched, so that
 // it goes on to hold for packets that pass meanwhile: the kernel swaps the rules
-// of a chain atomically, but a chain that is made anew, and elements of a set that
-// is made anew, take effect one after the other. Apply says in a word what it did;
+// of a chain atomically, but a chain that is created again, and elements of a set that
+// is created again, take effect one after the other. Apply says in a word what it did;
 // "" is nothing.
 func (d *Driver) Apply(ctx context.Context, want hostplan.Table) (string, error) {
 	tables, err := d.table(want.Name)
@@ -83,7 +83,7 @@ func (d *Driver) run(ctx context.Context, table string, tx *knftables.Transactio
 	return nil
 }
 
-// whole makes the table anew. "add" before "delete" lets it work whether the table is there or not.
+// whole creates the table again. "add" before "delete" lets it work whether the table is there or not.
 func (d *Driver) whole(ctx context.Context, want hostplan.Table) error {
 	c := &change{tables: d.Tables, tx: d.Tables.NewTransaction()}
 	c.tx.Add(&knftables.Table{})

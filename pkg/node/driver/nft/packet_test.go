@@ -16,7 +16,7 @@ import (
 // packetTimeout bounds the wait for a packet.
 const packetTimeout = 10 * time.Second
 
-// wire is a pod behind a node, and a host outside that tells everybody which
+// wire is a pod behind a node, and a host outside that answers everybody which
 // source address it sees. The host outside knows the way to the pod, so that
 // packets that were not translated are answered, too.
 type wire struct {
