@@ -179,7 +179,7 @@ func (h *hooked) refused(t *testing.T) {
 		{workload("batch/v1", "CronJob", "a", ip+"10.16.5"), "spec.jobTemplate.spec.template." + field},
 
 		{networkText("Subnet", "blue", `cidrBlock: 10.20.0.128/25`), "Subnet blue: spec.cidrBlock: 10.20.0.128/25 overlaps 10.20.0.0/24 of Subnet red in Vpc ovn-cluster"},
-		{networkText("Subnet", "blue", `cidrBlock: 172.18.0.0/24`), "spec.cidrBlock: 172.18.0.0/24 of Subnet blue holds InternalIP 172.18.0.1 of Node n1"},
+		{networkText("Subnet", "blue", `cidrBlock: 172.18.0.0/24`), "spec.cidrBlock: 172.18.0.0/24 of Subnet blue contains InternalIP 172.18.0.1 of Node n1"},
 		{networkText("Subnet", "blue", `cidrBlock: 10.21.0.0/24, gateway: 10.21.0.255`), "spec.gateway: 10.21.0.255 is the network or broadcast address"},
 		{networkText("Subnet", "blue", `cidrBlock: 10.21.0.0/24, excludeIps: [10.22.0.1]`), "spec.excludeIps: 10.22.0.1 is not in the CIDR 10.21.0.0/24"},
 
@@ -248,7 +248,7 @@ func (h *hooked) changes(t *testing.T) {
 	}{
 		{&v1.Subnet{}, "red", `{"cidrBlock":"10.16.0.0/20","gateway":"","excludeIps":[]}`, "10.16.0.0/20 overlaps 10.16.0.0/16 of Subnet ovn-default"},
 		{&v1.Subnet{}, "ovn-default", `{"gateway":"10.16.5.5"}`, "spec.gateway: 10.16.5.5 is the address of pod default/holder, IP holder.default"},
-		{&v1.Subnet{}, "ovn-default", `{"cidrBlock":"10.30.0.0/24","gateway":"","excludeIps":[]}`, `spec.cidrBlock: "10.30.0.0/24" leaves out 10.16.5.`},
+		{&v1.Subnet{}, "ovn-default", `{"cidrBlock":"10.30.0.0/24","gateway":"","excludeIps":[]}`, `spec.cidrBlock: "10.30.0.0/24" does not contain 10.16.5.`},
 		{&v1.Subnet{}, "red", `{"vpc":"other"}`, "spec.vpc cannot be changed"},
 		{&v1.IP{}, "holder.default", `{"ipAddress":"10.16.5.8","v4IpAddress":"10.16.5.8"}`, "spec.v4IpAddress: it cannot be changed from 10.16.5.5 to \"10.16.5.8\" while pod default/holder has the address"},
 		{&v1.IPPool{}, "front", `{"ips":["10.20.1.1"]}`, "10.20.1.1 is not inside 10.20.0.0/24"},
