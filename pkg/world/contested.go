@@ -15,7 +15,7 @@ func (w *World) SetContested(record model.Ref, cause string) (woken []model.Ref,
 	} else {
 		w.contested[record] = cause
 	}
-	return w.readers.of(dep{kind: record.Kind, key: KeyOf(record)}), true
+	return w.readers.of(w.readers.dep(record.Kind, "", KeyOf(record))), true
 }
 
 // ContestedBy is [View.Contested] without recording the read.
@@ -24,6 +24,6 @@ func (w *World) ContestedBy(record model.Ref) string { return w.contested[record
 // Contested reads why an IP object does not have its addresses: another one has them. It is empty for an IP object that
 // has them.
 func (v *View) Contested(record model.Ref) string {
-	v.reads = append(v.reads, dep{kind: record.Kind, key: KeyOf(record)})
+	v.reads = append(v.reads, v.w.readers.dep(record.Kind, "", KeyOf(record)))
 	return v.w.contested[record]
 }

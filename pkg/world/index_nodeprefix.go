@@ -39,7 +39,7 @@ func (s *nodePrefixes) node(_ Key, old, now *model.Node) []model.Ref {
 	}
 	var woken []model.Ref
 	for key, prefixes := range s.read {
-		readers := s.readers.of(dep{model.KindNode, indexWithin, Key{Name: key}})
+		readers := s.readers.of(s.readers.dep(model.KindNode, indexWithin, Key{Name: key}))
 		if len(readers) == 0 {
 			delete(s.read, key)
 		} else if containAny(prefixes, before) || containAny(prefixes, after) {
@@ -57,7 +57,7 @@ func containAny(p model.Prefixes, addrs []netip.Addr) bool {
 func (v *View) NodesWithin(p model.Prefixes) []*model.Node {
 	key := model.PrefixesText(p)
 	v.w.nodePrefixes.read[key] = p
-	v.reads = append(v.reads, dep{model.KindNode, indexWithin, Key{Name: key}})
+	v.reads = append(v.reads, v.w.readers.dep(model.KindNode, indexWithin, Key{Name: key}))
 	var out []*model.Node
 	for _, n := range v.w.Nodes.All() {
 		if containAny(p, n.InternalIPs) {

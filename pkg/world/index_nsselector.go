@@ -62,7 +62,7 @@ func (s *selection) wake(d selector.Delta) []model.Ref {
 	var woken []model.Ref
 	for _, matches := range [][]selector.Match{d.Added, d.Removed} {
 		for _, m := range matches {
-			woken = append(woken, s.readers.of(dep{model.KindSubnet, indexSelected, Key{Name: m.Object}})...)
+			woken = append(woken, s.readers.of(s.readers.dep(model.KindSubnet, indexSelected, Key{Name: m.Object}))...)
 		}
 	}
 	return woken

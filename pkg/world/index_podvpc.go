@@ -80,11 +80,11 @@ func (p *podVpcs) add(ip *model.IP, vpc string, n int) []model.Ref {
 	if (before > 0) == (before+n > 0) {
 		return nil
 	}
-	return p.w.readers.of(dep{model.KindIP, indexPodVpcs, Key{Name: ip.Namespace}})
+	return p.w.readers.of(p.w.readers.dep(model.KindIP, indexPodVpcs, Key{Name: ip.Namespace}))
 }
 
 // VpcsOfPods lists the Vpcs in which a namespace has pods, by name.
 func (v *View) VpcsOfPods(namespace string) []string {
-	v.reads = append(v.reads, dep{model.KindIP, indexPodVpcs, Key{Name: namespace}})
+	v.reads = append(v.reads, v.w.readers.dep(model.KindIP, indexPodVpcs, Key{Name: namespace}))
 	return slices.Sorted(maps.Keys(v.w.podVpcs.count[namespace]))
 }

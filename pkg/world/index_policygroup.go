@@ -305,13 +305,13 @@ func (x *groups) members(g *group) (keys []Key) {
 }
 
 func (x *groups) readers(index string, key Key) []model.Ref {
-	return x.w.readers.of(dep{model.KindPod, index, key})
+	return x.w.readers.of(x.w.readers.dep(model.KindPod, index, key))
 }
 
 // Selections lists the selections of policies that contain a pod, sorted. A selection with a named port may contain
 // pods without such a port.
 func (v *View) Selections(namespace, pod string) (out []model.Selection) {
-	v.reads = append(v.reads, dep{model.KindPod, indexGroups, Key{namespace, pod}})
+	v.reads = append(v.reads, v.w.readers.dep(model.KindPod, indexGroups, Key{namespace, pod}))
 	index := v.w.groups.indexes[namespace]
 	if index == nil {
 		return nil
@@ -325,7 +325,7 @@ func (v *View) Selections(namespace, pod string) (out []model.Selection) {
 
 // Numbers lists the numbers of a selection's named port in its pods, sorted.
 func (v *View) Numbers(s model.Selection) []uint16 {
-	v.reads = append(v.reads, dep{model.KindPod, indexNumbers, Key{Name: s.Key()}})
+	v.reads = append(v.reads, v.w.readers.dep(model.KindPod, indexNumbers, Key{Name: s.Key()}))
 	g := v.w.groups.groups[s.Group]
 	if g == nil || g.selections[s] == nil {
 		return nil

@@ -35,11 +35,11 @@ func (a *anyService) service(_ Key, old, now *model.Service) []model.Ref {
 	if (before > 0) == (a.count > 0) {
 		return nil
 	}
-	return a.readers.of(dep{model.KindService, a.index, Key{}})
+	return a.readers.of(a.readers.dep(model.KindService, a.index, Key{}))
 }
 
 func (a *anyService) exists(v *View) bool {
-	v.reads = append(v.reads, dep{model.KindService, a.index, Key{}})
+	v.reads = append(v.reads, v.w.readers.dep(model.KindService, a.index, Key{}))
 	return a.count > 0
 }
 

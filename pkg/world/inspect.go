@@ -11,10 +11,11 @@ import (
 
 // text is a read as text: "Subnet//ovn-default" for an object, "Subnet//ovn-default (network)" for a facet of it or a
 // bucket of an index.
-func (d dep) text() string {
-	text := d.key.Ref(d.kind).String()
-	if d.index != "" {
-		text += " (" + d.index + ")"
+func (r *readers) text(d dep) string {
+	name := r.names[d.column]
+	text := d.key.Ref(name.kind).String()
+	if name.index != "" {
+		text += " (" + name.index + ")"
 	}
 	return text
 }
@@ -26,7 +27,7 @@ func (w *World) Kinds() []model.Kind { return slices.Sorted(maps.Keys(w.tables))
 func (w *World) Reads(owner model.Ref) []string {
 	out := []string{}
 	for _, d := range w.readers.byOwner[owner] {
-		out = append(out, d.text())
+		out = append(out, w.readers.text(d))
 	}
 	return out
 }
@@ -34,7 +35,7 @@ func (w *World) Reads(owner model.Ref) []string {
 // ReadersOf lists the owners that a change of an object, or of a facet of it, wakes; ordered.
 func (w *World) ReadersOf(object model.Ref) (readers []model.Ref) {
 	for d, set := range w.readers.byDep {
-		if d.kind != object.Kind || d.key != KeyOf(object) || set == nil {
+		if w.readers.names[d.column].kind != object.Kind || d.key != KeyOf(object) || set == nil {
 			continue
 		}
 		readers = append(readers, w.readers.of(d)...)
@@ -46,7 +47,7 @@ func (w *World) ReadersOf(object model.Ref) (readers []model.Ref) {
 func (w *World) Readerships() map[string]int {
 	out := make(map[string]int, len(w.readers.byDep))
 	for d, set := range w.readers.byDep {
-		out[d.text()] = max(1, len(set.more))
+		out[w.readers.text(d)] = max(1, len(set.more))
 	}
 	return out
 }

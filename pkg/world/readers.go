@@ -8,11 +8,20 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-// dep is a dependency: an object (index empty), a facet of one, or a bucket of an index.
+// dep is a dependency: an object, a facet of one, or a bucket of an index. There are several for each pod, and the
+// garbage collector follows each pointer in them, so that what is read of a kind is a number.
 type dep struct {
+	column column
+	key    Key
+}
+
+// column numbers what can be read of a kind, see [readers.column].
+type column int
+
+// columnName is a kind and one of its facets or indexes; the index is empty for the objects themselves.
+type columnName struct {
 	kind  model.Kind
 	index string
-	key   Key
 }
 
 // readers is the dependency graph in both directions. Most dependencies have one reader (a pod and its own address), so
@@ -20,6 +29,8 @@ type dep struct {
 type readers struct {
 	byOwner map[model.Ref][]dep
 	byDep   map[dep]*readerSet
+	columns map[columnName]column
+	names   []columnName // by column
 }
 
 type readerSet struct {
@@ -28,9 +39,26 @@ type readerSet struct {
 }
 
 func newReaders() readers {
-	return readers{byOwner: map[model.Ref][]dep{}, byDep: map[dep]*readerSet{}}
+	return readers{byOwner: map[model.Ref][]dep{}, byDep: map[dep]*readerSet{}, columns: map[columnName]column{}}
 }
 
+// column returns the number of a facet or index of a kind, or of its objects.
+func (r *readers) column(kind model.Kind, index string) column {
+	name := columnName{kind, index}
+	c, ok := r.columns[name]
+	if !ok {
+		c = column(len(r.names))
+		r.columns[name], r.names = c, append(r.names, name)
+	}
+	return c
+}
+
+// dep is the dependency on a facet of an object or on a bucket of an index.
+func (r *readers) dep(kind model.Kind, index string, key Key) dep {
+	return dep{r.column(kind, index), key}
+}
+
+// set replaces the reads of an owner; reads is not kept.
 func (r *readers) set(owner model.Ref, reads []dep) {
 	reads = unique(reads)
 	old := r.byOwner[owner]
@@ -51,7 +79,7 @@ func (r *readers) set(owner model.Ref, reads []dep) {
 		delete(r.byOwner, owner)
 		return
 	}
-	r.byOwner[owner] = slices.Clip(reads)
+	r.byOwner[owner] = slices.Clone(reads)
 }
 
 // unique removes repeated reads and keeps the order. It is quadratic: owners have few reads.

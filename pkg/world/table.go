@@ -25,6 +25,7 @@ type Table[T any] struct {
 	// appliers run on the changes of [World.Apply].
 	appliers []Listener[T]
 	readers  *readers
+	column   column // of the objects themselves
 }
 
 // Listener is called with a change of an object: old is nil if the object is new, now if it is deleted. It returns the
@@ -66,7 +67,7 @@ type object[T any] interface {
 // AddTable adds the table of a kind to a world.
 func AddTable[T any, P object[T]](w *World, kind model.Kind, indexes ...Index[T]) *Table[T] {
 	t := &Table[T]{
-		kind: kind, objects: map[Key]*T{}, invalid: map[Key]bool{}, indexes: indexes, readers: &w.readers,
+		kind: kind, objects: map[Key]*T{}, invalid: map[Key]bool{}, indexes: indexes, readers: &w.readers, column: w.readers.column(kind, ""),
 		meta: func(o *T) *model.Meta { return P(o).Metadata() },
 	}
 	for range indexes {
@@ -204,19 +205,19 @@ func (t *Table[T]) Invalidate(key Key) []model.Ref {
 		return nil
 	}
 	t.invalid[key] = true
-	return t.readers.of(dep{kind: t.kind, key: key})
+	return t.readers.of(dep{t.column, key})
 }
 
 // Read reads an object: the reader of the view is woken when it changes.
 func (t *Table[T]) Read(v *View, key Key) (*T, bool) {
-	v.reads = append(v.reads, dep{kind: t.kind, key: key})
+	v.reads = append(v.reads, dep{t.column, key})
 	return t.read(v, key)
 }
 
 // ReadBucket reads the objects in one bucket of an index, by key: the reader of the view is woken when one of them
 // changes, and when one enters or leaves the bucket.
 func (t *Table[T]) ReadBucket(v *View, index string, bucket Key) []*T {
-	v.reads = append(v.reads, dep{t.kind, index, bucket})
+	v.reads = append(v.reads, t.readers.dep(t.kind, index, bucket))
 	keys := t.bucket(index, bucket)
 	out := make([]*T, 0, len(keys))
 	for _, k := range keys {
@@ -236,15 +237,15 @@ func (t *Table[T]) read(v *View, key Key) (*T, bool) {
 }
 
 func (t *Table[T]) changed(key Key, old, now *T, force bool) []model.Ref {
-	woken := t.readers.of(dep{kind: t.kind, key: key})
+	woken := t.readers.of(dep{t.column, key})
 	for _, f := range t.facets {
 		if force || old == nil || now == nil || !model.Equal(f.project(old), f.project(now)) {
-			woken = append(woken, t.readers.of(dep{t.kind, f.name, key})...)
+			woken = append(woken, t.readers.of(t.readers.dep(t.kind, f.name, key))...)
 		}
 	}
 	for i, ix := range t.indexes {
 		for _, b := range t.reindex(i, ix, key, old, now) {
-			woken = append(woken, t.readers.of(dep{t.kind, ix.Name, b})...)
+			woken = append(woken, t.readers.of(t.readers.dep(t.kind, ix.Name, b))...)
 		}
 	}
 	for _, fn := range t.listeners {

@@ -40,6 +40,7 @@ type World struct {
 
 	tables       map[model.Kind]AnyTable
 	readers      readers
+	scratch      []dep                // memory for the reads of the next view
 	contested    map[model.Ref]string // by record, why it does not have its addresses
 	selection    *selection
 	nodePrefixes *nodePrefixes
@@ -190,9 +191,10 @@ type View struct {
 // Read calls fn with a view, and replaces the recorded reads of owner by those of fn. It returns the objects read that
 // exist but have never been valid: an owner that depends on one cannot be compiled.
 func (w *World) Read(owner model.Ref, fn func(*View)) (invalid []model.Ref) {
-	v := View{w: w}
+	v := View{w: w, reads: w.scratch[:0]}
 	fn(&v)
 	w.readers.set(owner, v.reads)
+	w.scratch = v.reads
 	return v.invalid
 }
 
@@ -218,7 +220,7 @@ func (v *View) Subnet(name string) (*model.Subnet, bool) { return v.w.Subnets.Re
 
 // SubnetNetwork reads the facet of a Subnet that its pods depend on.
 func (v *View) SubnetNetwork(name string) (model.SubnetNetwork, bool) {
-	v.reads = append(v.reads, dep{model.KindSubnet, facetNetwork, Key{Name: name}})
+	v.reads = append(v.reads, v.w.readers.dep(model.KindSubnet, facetNetwork, Key{Name: name}))
 	s, ok := v.w.Subnets.read(v, Key{Name: name})
 	if !ok {
 		return model.SubnetNetwork{}, false
@@ -240,7 +242,7 @@ func (v *View) SubnetsOfTable(table uint32) []*model.Subnet {
 // by name.
 func (v *View) SubnetsOfNamespace(namespace string) []*model.Subnet {
 	out := v.w.Subnets.ReadBucket(v, indexNamespace, Key{Name: namespace})
-	v.reads = append(v.reads, dep{model.KindSubnet, indexSelected, Key{Name: namespace}})
+	v.reads = append(v.reads, v.w.readers.dep(model.KindSubnet, indexSelected, Key{Name: namespace}))
 	for _, name := range v.w.selection.subnets(namespace) {
 		if s, ok := v.w.Subnets.read(v, Key{Name: name}); ok {
 			out = append(out, s)
@@ -284,7 +286,7 @@ func (v *View) Namespace(name string) (*model.Namespace, bool) {
 
 // LogicalSwitches reads the subnets that a user chose for a namespace.
 func (v *View) LogicalSwitches(namespace string) ([]string, bool) {
-	v.reads = append(v.reads, dep{model.KindNamespace, facetSwitches, Key{Name: namespace}})
+	v.reads = append(v.reads, v.w.readers.dep(model.KindNamespace, facetSwitches, Key{Name: namespace}))
 	n, ok := v.w.Namespaces.read(v, Key{Name: namespace})
 	if !ok {
 		return nil, false
