@@ -143,11 +143,12 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-usage.C:
 			e.core.FlushUsage()
 		case <-retry.C:
-			e.core.Retry()
 		}
 		for _, f := range e.take() {
 			f()
 		}
+		// Not only when the timer expires: it is reset on each turn, so that under steady load it never does.
+		e.core.Retry()
 		e.takeOver()
 		e.core.Step()
 		e.commit()
