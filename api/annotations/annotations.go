@@ -46,6 +46,24 @@ const (
 	//woven:by user
 	//woven:value name=value pairs, separated by commas
 	SuffixDHCPv6Options = "dhcp-v6-options"
+	// SuffixPortSecurity decides whether the port may only send with its own MAC address and addresses. A Subnet
+	// decides for its pods: true (always), optional (pods and namespaces may turn it off) or false (they may turn it
+	// on); without the annotation the controller's flag --default-port-security decides.
+	//woven:on Pod,Namespace,Subnet
+	//woven:by user
+	//woven:value true or false; on a Subnet also optional
+	SuffixPortSecurity = "port_security"
+	// SuffixLayer2Forward lets the port send and receive with any MAC address, if its Subnet lets pods turn port
+	// security off.
+	//woven:on Pod
+	//woven:by user
+	//woven:value true or false (default)
+	SuffixLayer2Forward = "layer2_forward"
+	// SuffixPortVIPs lists further addresses that the pod may send with, of spec.vips of its Subnet.
+	//woven:on Pod
+	//woven:by user
+	//woven:value addresses, separated by commas
+	SuffixPortVIPs = "port_vips"
 )
 
 // Annotations. The directives name the kinds that have the annotation (on), its writers (by) and its format (value);
@@ -189,6 +207,16 @@ const (
 	//woven:by user
 	//woven:value ovn (the default NIC) and NAMESPACE/NETWORKATTACHMENTDEFINITION, separated by commas
 	PolicyFor = "ovn.kubernetes.io/network_policy_for"
+	// PortSecurity is the annotation [SuffixPortSecurity] of the default NIC.
+	//woven:on Pod,Namespace,Subnet
+	//woven:by user
+	//woven:value true or false; on a Subnet also optional
+	PortSecurity = "ovn.kubernetes.io/port_security"
+	// AAPs names Vip objects whose addresses the pod may send with. There is no kind Vip yet: the pod gets an event.
+	//woven:on Pod
+	//woven:by user
+	//woven:value names of Vips, separated by commas
+	AAPs = "ovn.kubernetes.io/aaps"
 	// Vpc is the Vpc in which the Service is reachable.
 	//woven:on Service
 	//woven:by controller
@@ -266,4 +294,7 @@ var defaultKeys = map[string]string{
 	SuffixLogicalSwitch: LogicalSwitch,
 	SuffixLogicalRouter: LogicalRouter,
 	SuffixPodNICType:    PodNICType,
+	SuffixPortSecurity:  PortSecurity,
+	SuffixLayer2Forward: DefaultProvider + ProviderDomain + "/" + SuffixLayer2Forward,
+	SuffixPortVIPs:      DefaultProvider + ProviderDomain + "/" + SuffixPortVIPs,
 }

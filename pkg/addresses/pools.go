@@ -40,7 +40,7 @@ func (r *Registry) subnetChanged(name string) {
 		return
 	}
 	err := r.allocator.SetSubnet(ipam.Subnet{
-		Name: subnet.Name, CIDR: subnet.CIDR, Exclude: subnet.Exclude, Gateway: subnet.Gateway,
+		Name: subnet.Name, CIDR: subnet.CIDR, Exclude: subnet.Unallocated(), Gateway: subnet.Gateway,
 		GatewayMAC: gatewayMAC(subnet), Pools: r.usablePools(subnet),
 	})
 	ref := model.Ref{Kind: model.KindSubnet, Name: name}

@@ -63,7 +63,7 @@ func (c Config) isolate(r *Result, v *world.View, s *model.Subnet) {
 func passTiers(r *Result, s *model.Subnet) {
 	parent, directions := logicalSwitch(s.Name), map[string]bool{}
 	for i := range r.Rows {
-		if acl, ok := r.Rows[i].Columns.(*nb.ACL); ok && r.Rows[i].Parent == parent {
+		if acl, ok := r.Rows[i].Columns.(*nb.ACL); ok && r.Rows[i].Parent == parent && acl.Tier == tierSubnet {
 			directions[acl.Direction] = true
 		}
 	}

@@ -27,6 +27,9 @@ type Config struct {
 	LoadBalancers bool
 	// ServiceSource contains the source addresses of hosts for Services, one for each node.
 	ServiceSource model.Prefixes
+	// PortSecurity is whether ports of Subnets without the annotation port_security may only send with their own
+	// addresses.
+	PortSecurity bool
 	// DNSDomain is the domain of the cluster, without a trailing dot, if OVN responds to queries for the names of
 	// Services; empty if it does not.
 	DNSDomain string

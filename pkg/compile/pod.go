@@ -130,6 +130,7 @@ func (c Config) port(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC
 	if ip.Addrs.V6.IsValid() {
 		row.Dhcpv6Options = portDHCP(r, v, subnet, nic, ip.Name, model.IPv6)
 	}
+	c.secure(r, v, securedPort{pod: pod, nic: nic, ip: ip, subnet: subnet, row: row})
 	joinGroups(r, v, pod, nic, r.Child(logicalSwitch(subnet.Name), nb.LogicalSwitchPortTable, ip.Name, row))
 }
 

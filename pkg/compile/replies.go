@@ -40,13 +40,14 @@ func (c Config) markReplies(r *Result, v *world.View, s *model.Subnet) {
 	}
 }
 
-// routeReplies routes marked replies of a node's pods to the node itself.
+// routeReplies routes marked replies of a node's pods to the node itself, and adds the node to the set of all nodes'
+// addresses.
 func (c Config) routeReplies(r *Result, v *world.View, node *model.Node, ip *model.IP) {
-	if !v.LocalServices() {
-		return
-	}
 	for _, a := range node.InternalIPs {
 		r.Member(fact.RefTo(nb.AddressSetTable, nodesSet(c.ClusterRouter, family(a))), "addresses", a.String())
+	}
+	if !v.LocalServices() {
+		return
 	}
 	for _, nexthop := range model.Families(ip.Addrs) {
 		f := family(nexthop)

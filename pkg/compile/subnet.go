@@ -39,6 +39,7 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 	c.connect(&r, subnet)
 	c.dhcp(&r, subnet)
 	c.isolate(&r, v, subnet)
+	c.guardSources(&r, v, subnet)
 	c.readmit(&r, v, subnet)
 	c.knowNames(&r, subnet)
 	if subnet.Vpc == c.ClusterRouter {

@@ -39,10 +39,8 @@ func (c Config) vpc(ref model.Ref, v *world.View) (r Result) {
 		for _, f := range model.IPFamilies() {
 			name := distributedSet(vpc.Name, f.Match())
 			r.Row(nb.AddressSetTable, name, &nb.AddressSet{Name: name})
-			if v.LocalServices() {
-				name := nodesSet(vpc.Name, f.Match())
-				r.Row(nb.AddressSetTable, name, &nb.AddressSet{Name: name})
-			}
+			nodes := nodesSet(vpc.Name, f.Match())
+			r.Row(nb.AddressSetTable, nodes, &nb.AddressSet{Name: nodes})
 		}
 	}
 	return r

@@ -17,6 +17,8 @@ type Namespace struct {
 	Meta
 	LogicalSwitches []string          // annotation logical_switch, in order of preference, unless the controller wrote it
 	Labels          map[string]string // for the namespaceSelectors of Subnets; nil when there are none
+	// PortSecurity is the annotation port_security, the default of the namespace's pods.
+	PortSecurity PortSecurity
 	// Request is the Subnet that the annotations describe; nil if they describe none.
 	Request *SubnetRequest
 	// Written are the present values of the annotations that the controller owns.
@@ -39,6 +41,7 @@ var namespaceAnnotations = []string{
 func NamespaceFrom(o *corev1.Namespace) (Namespace, []Problem) {
 	p := problems{reason: ReasonNamespaceInvalid}
 	n := Namespace{Meta: metaOf(o), Labels: cloned(o.Labels), Written: pick(o.Annotations, namespaceAnnotations)}
+	n.PortSecurity = p.onOrOff(o.Annotations, annotations.PortSecurity)
 	if text := o.Annotations[annotations.LogicalSwitch]; text != o.Annotations[annotations.BoundSwitch] {
 		n.LogicalSwitches = csv(text)
 	}

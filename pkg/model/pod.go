@@ -50,6 +50,8 @@ type PodNIC struct {
 	List AddressList
 	Pool string
 	DHCP DHCP // annotations dhcp-v4-options and dhcp-v6-options
+	// Security is what the pod may send with besides its own addresses, if its subnet permits it.
+	Security NICSecurity
 	// Invalid NICs have requests that cannot be parsed: they get no address, and keep a recorded one.
 	Invalid bool
 	// Written are the present values of the annotations that the controller owns.
@@ -134,7 +136,7 @@ func podNIC(provider Provider, all map[string]string) (PodNIC, []Problem) {
 			p.list[i].NIC = provider
 		}
 	}
-	return PodNIC{Provider: provider, DHCP: nic.DHCP, Invalid: true}, p.list
+	return PodNIC{Provider: provider, DHCP: nic.DHCP, Security: nic.Security, Invalid: true}, p.list
 }
 
 // nic reads the annotations of one NIC. Once "allocated" is "true" they are the controller's own record, before that
@@ -142,6 +144,7 @@ func podNIC(provider Provider, all map[string]string) (PodNIC, []Problem) {
 func (p *problems) nic(provider Provider, all map[string]string) PodNIC {
 	nic := PodNIC{Provider: provider}
 	p.portDHCP(all, &nic)
+	p.portSecurity(all, &nic)
 	if all[provider.Key(annotations.SuffixAllocated)] == "true" {
 		keys := make([]string, 0, len(podSuffixes))
 		for _, suffix := range podSuffixes {

@@ -28,6 +28,7 @@ const (
 	ReasonVpcInUse    = "VpcInUse"
 
 	ReasonNotSupported            = "NotSupported"
+	ReasonPortSecurityRequired    = "PortSecurityRequired"
 	ReasonNoReadyGateway          = "NoReadyGateway"
 	ReasonNorthGatewayUnreachable = "NorthGatewayUnreachable"
 	ReasonGatewayMoved            = "GatewayMoved"

@@ -102,6 +102,11 @@ var problemReasons = []Reason{
 		Remedy:  "Remove the field that the message names, or use another way; the message says what is supported.",
 	},
 	{
+		Name: ReasonPortSecurityRequired, On: []Kind{KindPod, KindNamespace},
+		Meaning: "The object asks that pods may send with other addresses than their own, and the Subnet does not permit it. The pods have port security; the request is ignored.",
+		Remedy:  "Remove the annotation that the message names, or have an administrator set the annotation ovn.kubernetes.io/port_security of the Subnet to optional, or add the address to its spec.vips.",
+	},
+	{
 		Name: ReasonNoReadyGateway, On: []Kind{KindSubnet},
 		Meaning: "No gateway node of the centralized Subnet is ready. The last choice stays; pods of the Subnet may not reach destinations outside the cluster.",
 		Remedy:  "Check the nodes in spec.gatewayNode and spec.gatewayNodeSelectors: they must exist, be Ready and run woven-cniserver, which renews a Lease with the label woven/gateway=true.",

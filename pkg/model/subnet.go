@@ -47,6 +47,10 @@ type Subnet struct {
 	RouterAdvertisement map[string]string
 	// NamespaceSelectors are spec.namespaceSelectors as labels.Selector writes them; labels.Parse reads them.
 	NamespaceSelectors []string
+	PortSecurity       PortSecurity
+	// VIPs is spec.vips: addresses that are not allocated, and that pods may send with besides their own (annotation
+	// port_vips). Sorted.
+	VIPs []netip.Addr
 }
 
 // SubnetNetwork is the part of a Subnet that its pods and nodes depend on: changes of other fields do not compile them
@@ -59,13 +63,26 @@ type SubnetNetwork struct {
 	Gateway  Addrs
 	Vlan     string
 	DHCP     DHCP
+	// PortSecurity and VIPs are those of the Subnet.
+	PortSecurity PortSecurity
+	VIPs         []netip.Addr
 }
 
 // Network is the part of the subnet that its pods and nodes depend on.
 func (s *Subnet) Network() SubnetNetwork {
 	return SubnetNetwork{
 		Name: s.Name, Vpc: s.Vpc, Provider: s.Provider, CIDR: s.CIDR, Gateway: s.Gateway, Vlan: s.Vlan, DHCP: s.DHCP,
+		PortSecurity: s.PortSecurity, VIPs: s.VIPs,
 	}
+}
+
+// Unallocated are the addresses that no pod gets unless it requests them: spec.excludeIps and spec.vips.
+func (s *Subnet) Unallocated() []Range {
+	out := slices.Clip(s.Exclude)
+	for _, addr := range s.VIPs {
+		out = append(out, Range{First: addr, Last: addr})
+	}
+	return out
 }
 
 // FieldCIDRBlock is the field of the problems of a Subnet's addresses.
@@ -104,7 +121,9 @@ func SubnetFrom(o *v1.Subnet) (Subnet, []Problem) {
 	p.isolation(spec, &s)
 	p.dhcp(spec, &s)
 	s.Gateways = p.gateways(o)
-	p.features(spec, s)
+	s.PortSecurity = p.subnetSecurity(o.Annotations)
+	s.VIPs = p.vips(spec, s)
+	p.interconnection(spec, s)
 	return s, p.list
 }
 

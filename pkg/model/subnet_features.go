@@ -4,16 +4,20 @@ package model
 
 import (
 	"net/netip"
+	"slices"
 
 	v1 "github.com/wovensdn/woven/api/v1"
 )
 
-// features checks the fields of a Subnet that are independent of its addresses.
-func (p *problems) features(spec *v1.SubnetSpec, s Subnet) {
-	p.interconnection(spec, s)
+// vips are the addresses of spec.vips, which must be host addresses of the subnet.
+func (p *problems) vips(spec *v1.SubnetSpec, s Subnet) (out []netip.Addr) {
 	for _, text := range spec.Vips {
-		p.inside("spec.vips", text, s)
+		if addr, ok := p.inside("spec.vips", text, s); ok {
+			out = append(out, addr)
+		}
 	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
 }
 
 // interconnection checks underlay subnets that are connected to the overlay.

@@ -63,6 +63,7 @@ const (
 	indexService    = "service"    // EndpointSlices by their Service
 	facetNetwork    = "network"    // of a subnet: what its pods depend on
 	facetSwitches   = "switches"   // of a namespace: the subnets that a user chose for it
+	facetSecurity   = "security"   // of a namespace: its port security
 )
 
 // Bare returns a world without tables, for callers that need few kinds and no view; see [AddTable].
@@ -89,7 +90,10 @@ func New() *World {
 	w.Subnets.facets = []facet[model.Subnet]{{facetNetwork, func(s *model.Subnet) any { return s.Network() }}}
 	w.Nodes = AddTable(w, model.KindNode, Index[model.Node]{indexAll, everything[model.Node]})
 	w.Namespaces = AddTable[model.Namespace](w, model.KindNamespace)
-	w.Namespaces.facets = []facet[model.Namespace]{{facetSwitches, func(n *model.Namespace) any { return n.LogicalSwitches }}}
+	w.Namespaces.facets = []facet[model.Namespace]{
+		{facetSwitches, func(n *model.Namespace) any { return n.LogicalSwitches }},
+		{facetSecurity, func(n *model.Namespace) any { return n.PortSecurity }},
+	}
 	w.Pods = AddTable(w, model.KindPod, Index[model.Pod]{indexVM, func(o *model.Pod) []Key { return sibling(o.Namespace, o.VM) }})
 	w.StatefulSets = AddTable[model.StatefulSet](w, model.KindStatefulSet)
 	w.VirtualMachines = AddTable[model.VirtualMachine](w, model.KindVirtualMachine)
@@ -292,6 +296,16 @@ func (v *View) LogicalSwitches(namespace string) ([]string, bool) {
 		return nil, false
 	}
 	return n.LogicalSwitches, true
+}
+
+// PortSecurityOfNamespace reads the port security that a namespace sets for its pods.
+func (v *View) PortSecurityOfNamespace(namespace string) model.PortSecurity {
+	v.reads = append(v.reads, v.w.readers.dep(model.KindNamespace, facetSecurity, Key{Name: namespace}))
+	n, ok := v.w.Namespaces.read(v, Key{Name: namespace})
+	if !ok {
+		return model.PortSecurityUnset
+	}
+	return n.PortSecurity
 }
 
 // Pod reads a pod.

@@ -115,7 +115,7 @@ func (o *options) compile(servers []netip.Addr) compile.Config {
 	return compile.Config{
 		DNSDomain:     domain,
 		ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS,
-		LoadBalancers: o.enableLB, ServiceSource: source, APIServers: servers,
+		LoadBalancers: o.enableLB, PortSecurity: o.portSecurity, ServiceSource: source, APIServers: servers,
 	}
 }
 

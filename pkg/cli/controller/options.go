@@ -40,6 +40,7 @@ type options struct {
 	defaultExclude             string
 	serviceRange               string
 	enableLB                   bool
+	portSecurity               bool
 	serviceSource              string
 	enableDNS                  bool
 	clusterDomain              string
@@ -57,7 +58,7 @@ func defaults() *options {
 		nbAddr: "tcp:127.0.0.1:6641", sbAddr: "tcp:127.0.0.1:6642", inactivitySeconds: 10,
 		apiWriters: kube.DefaultWriters, clusterRouter: model.DefaultVpc,
 		defaultLS: "ovn-default", defaultCIDR: "10.16.0.0/16",
-		nodeSwitch: "join", nodeCIDR: "100.64.0.0/16", serviceRange: "10.96.0.0/12", enableLB: true,
+		nodeSwitch: "join", nodeCIDR: "100.64.0.0/16", serviceRange: "10.96.0.0/12", enableLB: true, portSecurity: true,
 		serviceSource: model.PrefixesText(compile.DefaultServiceSource), clusterDomain: "cluster.local",
 		lease: kube.LeaseConfig{
 			Namespace: "kube-system", Name: "woven-controller",
@@ -93,6 +94,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	f.StringVar(&o.nodeCIDR, "node-switch-cidr", o.nodeCIDR, "CIDR of the nodes' Subnet; for dual stack an IPv4 and an IPv6 CIDR, separated by a comma.")
 	f.StringVar(&o.nodeGW, "node-switch-gateway", o.nodeGW, "Gateway of the nodes' Subnet; empty: the first address of each family.")
 	f.StringVar(&o.serviceRange, "service-cluster-ip-range", o.serviceRange, "CIDR of ClusterIPs, as kube-apiserver has it; for dual stack a pair. The default Subnet and the nodes' Subnet must not overlap it.")
+	f.BoolVar(&o.portSecurity, "default-port-security", o.portSecurity, "Ports of Subnets without the annotation ovn.kubernetes.io/port_security may only send with their own MAC address and addresses; false: they may send anything, as with Kube-OVN.")
 	f.BoolVar(&o.enableLB, "enable-lb", o.enableLB, "OVN load-balances Services for the nodes and for pods of Subnets that do not set spec.enableLb; false: kube-proxy is needed.")
 	f.StringVar(&o.serviceSource, "node-service-cidr", o.serviceSource, "CIDR of the source addresses of hosts for Services, one address per node; for dual stack a pair. Nothing else may use these addresses.")
 	f.BoolVar(&o.enableDNS, "enable-ovn-dns", o.enableDNS, "OVN answers DNS queries of pods for the names of Services (A, AAAA, PTR); all other queries go to the cluster's DNS.")
