@@ -6,23 +6,23 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/world"
 )
 
 // A running pod keeps its address, whatever happens to its record. The allocator learns addresses from records; this
-// file handles the time without a record.
+// file handles the time without a record: the addresses are kept. What a pod's annotations say proves nothing (ADR 16).
 
-// lose releases the address of an owner whose record was deleted, unless its pod uses the address: then it stays held
-// until there is a record again, or the pod is deleted.
+// lose releases the address of an owner whose record was deleted, unless its pod runs with it: then it is kept until
+// there is a record again, or the pod is deleted.
 func (r *Registry) lose(owner, user model.Ref) {
 	pod := r.carrier(user)
-	if held, ok := r.allocator.Get(owner); ok && r.carries(pod, held) {
-		r.keepFor(pod, owner)
+	if held, ok := r.allocator.Get(owner); ok && r.runsWith(pod, owner) {
+		r.keep(pod, held)
 		return
 	}
+	r.drop(owner)
 	r.free(owner)
 }
 
@@ -32,7 +32,7 @@ func (r *Registry) carrier(user model.Ref) model.Ref {
 		return user
 	}
 	for _, pod := range r.world.Pods.All() { // records of VMs are rarely lost
-		if pod.VM == user.Name && pod.Namespace == user.Namespace && len(carriedBy(pod)) > 0 {
+		if pod.VM == user.Name && pod.Namespace == user.Namespace && allocated(pod) {
 			return podRef(pod)
 		}
 	}
@@ -43,34 +43,39 @@ func podRef(pod *model.Pod) model.Ref {
 	return model.Ref{Kind: model.KindPod, Namespace: pod.Namespace, Name: pod.Name}
 }
 
-func (r *Registry) keepFor(pod, owner model.Ref) {
-	if !slices.Contains(r.unrecorded[pod], owner) {
-		r.unrecorded[pod] = append(r.unrecorded[pod], owner)
+// keep keeps addresses for a pod.
+func (r *Registry) keep(pod model.Ref, held ipam.Allocation) {
+	if !slices.Contains(r.unrecorded[pod], held.Owner) {
+		r.unrecorded[pod] = append(r.unrecorded[pod], held.Owner)
 	}
+	r.listener.Wake(r.world.SetKept(held.Owner, &model.IP{
+		Meta: model.Meta{Name: held.Owner.Name}, Subnet: held.Subnet, Addrs: held.Addrs, MAC: held.MAC,
+	})...)
 }
 
-// carries reports whether a pod runs with an address.
-func (r *Registry) carries(ref model.Ref, held ipam.Allocation) bool {
+// drop ends the keeping of the addresses of an owner.
+func (r *Registry) drop(owner model.Ref) { r.listener.Wake(r.world.SetKept(owner, nil)...) }
+
+// runsWith reports whether a pod may run with the addresses of an owner that had a record: the controller has written
+// its annotations.
+func (r *Registry) runsWith(ref, owner model.Ref) bool {
 	if ref.Kind != model.KindPod {
 		return false
 	}
 	pod, ok := r.world.Pods.Get(world.KeyOf(ref))
-	return ok && slices.Contains(carriedBy(pod), held)
-}
-
-// carriedBy returns the addresses in the annotations of a running pod.
-func carriedBy(pod *model.Pod) (out []ipam.Allocation) {
-	if pod.Completed || pod.HostNetwork {
-		return nil
+	if !ok || pod.Completed || pod.HostNetwork {
+		return false
 	}
 	for i := range pod.NICs {
-		if addrs, mac, subnet, ok := compile.Carried(&pod.NICs[i]); ok {
-			out = append(out, ipam.Allocation{
-				Subnet: subnet, Owner: nicRecord(pod, i), Addrs: addrs, MAC: mac,
-			})
+		if nicRecord(pod, i) == owner {
+			return len(pod.NICs[i].Written) > 0
 		}
 	}
-	return out
+	return false
+}
+
+func allocated(pod *model.Pod) bool {
+	return slices.ContainsFunc(pod.NICs, func(nic model.PodNIC) bool { return len(nic.Written) > 0 })
 }
 
 // nicRecord is the IP object that records the addresses of a NIC.
@@ -92,24 +97,57 @@ func (r *Registry) podChanged(pod model.Ref) {
 	}
 }
 
-// HoldCarried is called once, when all objects are known: it holds the addresses of running pods whose records were
-// lost while no controller ran. The older pod wins.
-func (r *Registry) HoldCarried() {
+// Port is a port of ours in the northbound database.
+type Port struct {
+	PodUID string
+	Subnet string
+	Addrs  model.Addrs
+	MAC    string
+}
+
+// KeepCarried is called once, when all objects and the northbound database are known: it keeps the addresses of running
+// pods whose records were lost while no controller ran. portOf finds a port of a pod. The older pod wins.
+func (r *Registry) KeepCarried(portOf func(pod model.Ref, name string) (Port, bool)) {
 	for _, pod := range r.withLostRecords() {
-		for _, a := range carriedBy(pod) {
-			if r.recorded(a.Owner) {
+		for i := range pod.NICs {
+			record := nicRecord(pod, i)
+			if r.recorded(record) {
 				continue
 			}
-			if r.allocator.Record(a) == nil { // else another owner has it, and the claim will report that
-				r.keepFor(podRef(pod), a.Owner)
+			a, ok := r.evidence(pod, i, portOf)
+			if ok && r.allocator.Record(a) == nil { // else another owner has it, and the pod gets another address
+				r.keep(podRef(pod), a)
 			}
 		}
 	}
 }
 
-// withLostRecords lists the pods with a NIC that has addresses but no record, oldest first.
+// evidence returns the addresses that a NIC without a record runs with, as far as there is evidence that its tenant
+// cannot forge: its port, or the pod's status together with the annotations.
+func (r *Registry) evidence(pod *model.Pod, nic int, portOf func(model.Ref, string) (Port, bool)) (a ipam.Allocation, ok bool) {
+	record := nicRecord(pod, nic)
+	if port, found := portOf(podRef(pod), record.Name); found {
+		return ipam.Allocation{Subnet: port.Subnet, Owner: record, Addrs: port.Addrs, MAC: port.MAC}, port.PodUID == pod.UID
+	}
+	if !pod.NICs[nic].Confirmed {
+		return a, false
+	}
+	state := pod.NICs[nic].Carried()
+	subnet, there := r.world.Subnets.Get(world.Key{Name: state.Subnet})
+	return ipam.Allocation{Subnet: state.Subnet, Owner: record, Addrs: state.Addrs, MAC: state.MAC},
+		there && state.MAC != "" && inside(subnet.CIDR, state.Addrs)
+}
+
+func inside(cidr model.Prefixes, addrs model.Addrs) bool {
+	return (!addrs.V4.IsValid() || cidr.V4.Contains(addrs.V4)) && (!addrs.V6.IsValid() || cidr.V6.Contains(addrs.V6))
+}
+
+// withLostRecords lists the pods with a NIC that is allocated and has no record, oldest first.
 func (r *Registry) withLostRecords() (lost []*model.Pod) {
 	for _, pod := range r.world.Pods.All() {
+		if pod.Completed || pod.HostNetwork {
+			continue
+		}
 		for i := range pod.NICs {
 			if len(pod.NICs[i].Written) > 0 && !r.recorded(nicRecord(pod, i)) {
 				lost = append(lost, pod)

@@ -64,7 +64,7 @@ func (r *Registry) assign(w compile.Claim) (ipam.Allocation, error) {
 			request.Pool = w.Pools[i]
 		}
 		a, err := r.allocator.Claim(subnet, request)
-		if errors.Is(err, ipam.ErrHeld) && !r.recorded(request.Owner) { // of an earlier claim that was not recorded
+		if errors.Is(err, ipam.ErrHeld) && !r.recorded(request.Owner) && !r.world.IsKept(request.Owner) { // of an earlier claim that was not recorded
 			r.free(request.Owner)
 			a, err = r.allocator.Claim(subnet, request)
 		}

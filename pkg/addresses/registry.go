@@ -121,6 +121,7 @@ func (r *Registry) recordChanged(old, now *model.AddressRecord) (woken []model.R
 		r.free(now.Owner)
 	}
 	r.usage[now.Subnet] = struct{}{}
+	r.drop(now.Owner)
 	woken = append(woken, r.hold(*now)...)
 	return append(woken, now.User)
 }

@@ -49,9 +49,12 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 	name := pod.PortName(nic.Provider)
 	ip, recorded := v.IP(name)
 	if !recorded {
-		if !nic.Invalid {
-			c.claim(r, v, pod, nic, name)
-			c.unrecorded(r, v, pod, nic, name)
+		kept, ok := v.Kept(ipRef(name))
+		if ok {
+			c.unrecorded(r, v, pod, nic, kept)
+		}
+		if ok || !nic.Invalid {
+			c.claim(r, v, pod, nic, name, kept)
 		}
 		return nil
 	}
@@ -97,22 +100,12 @@ func unusable(r *Result, v *world.View, pod *model.Pod, ip *model.IP) bool {
 	return cause != ""
 }
 
-// unrecorded keeps the port of a running pod while its record is written again. If another record has the address by
-// then, the pod gets no port.
-func (c Config) unrecorded(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, name string) {
-	addrs, mac, in, ok := Carried(nic)
-	subnet, there := v.SubnetNetwork(in)
-	if !ok || !there || mac == "" {
-		return
+// unrecorded keeps the port of a running pod while its record is written again.
+func (c Config) unrecorded(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, kept *model.IP) {
+	if subnet, ok := v.SubnetNetwork(kept.Subnet); ok && kept.MAC != "" {
+		c.port(r, v, pod, nic, kept, subnet)
+		c.north(r, v, pod, nic, kept, subnet)
 	}
-	for _, other := range v.IPsOfSubnet(in) {
-		if other.Addrs.V4.IsValid() && other.Addrs.V4 == addrs.V4 || other.Addrs.V6.IsValid() && other.Addrs.V6 == addrs.V6 {
-			return
-		}
-	}
-	ip := &model.IP{Meta: model.Meta{Name: name}, Subnet: in, Addrs: addrs, MAC: mac}
-	c.port(r, v, pod, nic, ip, subnet)
-	c.north(r, v, pod, nic, ip, subnet)
 }
 
 // port declares the NIC's port on the switch of its subnet.
@@ -200,9 +193,9 @@ func outdated(ip *model.IP, pod *model.Pod, nic *model.PodNIC) bool {
 		!listed(ip, pod, nic)
 }
 
-func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, name string) {
+func (c Config) claim(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, name string, kept *model.IP) {
 	podType, ownerUID := pod.AddressOwner()
-	request, previous := requestOf(nic, name)
+	request, previous := requestOf(nic, name, kept)
 	candidates := []candidate{{subnet: previous}}
 	if previous == "" {
 		var problem *model.Problem
@@ -266,27 +259,19 @@ func (c Config) choose(v *world.View, of string, nic *model.PodNIC, chosen []str
 	return model.ChooseSubnets(*nic, chosen, bound, vpcDefault, c.DefaultSubnet)
 }
 
-// requestOf returns what a NIC requests. A NIC that already has addresses but lost its record requests the same ones in
-// the same subnet, because its pod is running.
-func requestOf(nic *model.PodNIC, name string) (request ipam.Request, subnet string) {
+// requestOf returns what a NIC requests. A running pod that lost its record requests the addresses that are kept for it,
+// in their subnet.
+func requestOf(nic *model.PodNIC, name string, kept *model.IP) (request ipam.Request, subnet string) {
 	request = ipam.Request{Owner: ipRef(name), IPs: nic.IPs, MAC: nic.MAC, Family: nic.Family}
-	addrs, mac, subnet, ok := Carried(nic)
-	if !ok {
+	if kept == nil {
 		return request, ""
 	}
+	request.IPs, request.MAC = kept.Addrs, kept.MAC
 	switch {
-	case !addrs.V6.IsValid():
+	case !kept.Addrs.V6.IsValid():
 		request.Family = model.IPv4
-	case !addrs.V4.IsValid():
+	case !kept.Addrs.V4.IsValid():
 		request.Family = model.IPv6
 	}
-	request.IPs, request.MAC = addrs, mac
-	return request, subnet
-}
-
-// Carried returns the addresses, MAC and subnet in the annotations of a NIC: once they are written, the pod may run
-// with them.
-func Carried(nic *model.PodNIC) (addrs model.Addrs, mac, subnet string, ok bool) {
-	state, _ := model.ReadNIC(nic.Provider, nic.Written)
-	return state.Addrs, state.MAC, state.Subnet, state.Addrs != (model.Addrs{}) && state.Subnet != ""
+	return request, kept.Subnet
 }

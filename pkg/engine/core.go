@@ -63,7 +63,7 @@ type Core struct {
 	retrying      map[fact.Owner]struct{} // a write failed: see ownerState.retryAt
 	writing       map[writeKey]compile.Want
 
-	kubeSynced, nbSynced, leading, active bool
+	kubeSynced, nbSynced, keptCarried, leading, active bool
 }
 
 // ownerState is what the engine keeps of an object besides its facts. Owners with nothing outstanding and nothing to
@@ -103,10 +103,7 @@ func NewCore(cfg Config) *Core {
 }
 
 // KubeSynced reports that the initial lists of all kinds have been applied.
-func (c *Core) KubeSynced() {
-	c.kubeSynced = true
-	c.addresses.HoldCarried()
-}
+func (c *Core) KubeSynced() { c.kubeSynced = true }
 
 // Lead sets whether this process leads, that is, may write.
 func (c *Core) Lead(leading bool) {
@@ -186,6 +183,10 @@ func (c *Core) clearBlock(k key) {
 // wait for nothing in the database.
 func (c *Core) Step() {
 	c.addresses.Flush()
+	if c.kubeSynced && c.nbSynced && !c.keptCarried {
+		c.keptCarried = true
+		c.addresses.KeepCarried(c.portOf)
+	}
 	c.compileAll()
 	if c.active || !c.kubeSynced || !c.nbSynced || !c.leading {
 		c.reconcileAll()

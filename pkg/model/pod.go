@@ -54,8 +54,11 @@ type PodNIC struct {
 	Security NICSecurity
 	// Invalid NICs have requests that cannot be parsed: they get no address, and keep a recorded one.
 	Invalid bool
-	// Written are the present values of the annotations that the controller owns.
+	// Written are the present values of the annotations that the controller owns; nil until it has written them. Tenants
+	// can forge them.
 	Written map[string]string
+	// Confirmed means that status.podIPs, which only the kubelet writes, has the addresses in Written.
+	Confirmed bool
 }
 
 // ipFamilies are the values of the annotation ip_family.
@@ -90,6 +93,7 @@ func PodFrom(o *corev1.Pod) (Pod, []Problem) {
 	p := problems{reason: ReasonPodInvalid}
 	for _, provider := range []Provider{DefaultProvider} {
 		nic, list := podNIC(provider, o.Annotations)
+		nic.Confirmed = provider == DefaultProvider && confirmed(&nic, o.Status.PodIPs)
 		pod.NICs, p.list = append(pod.NICs, nic), append(p.list, list...)
 	}
 	p.annotation(o.Annotations, annotations.NorthGateway, func(value string) string {
@@ -98,6 +102,24 @@ func PodFrom(o *corev1.Pod) (Pod, []Problem) {
 		return errorText(err)
 	})
 	return pod, p.list
+}
+
+// confirmed reports whether the addresses in the annotations of a NIC are those in the status of its pod.
+func confirmed(nic *PodNIC, status []corev1.PodIP) bool {
+	if len(nic.Written) == 0 || len(status) == 0 {
+		return false
+	}
+	addrs := Families(nic.Carried().Addrs)
+	return len(addrs) == len(status) && !slices.ContainsFunc(status, func(ip corev1.PodIP) bool {
+		addr, err := netip.ParseAddr(ip.IP)
+		return err != nil || !slices.Contains(addrs, addr)
+	})
+}
+
+// Carried is what the annotations of a NIC say that it has. Tenants can forge them.
+func (nic *PodNIC) Carried() NICState {
+	state, _ := ReadNIC(nic.Provider, nic.Written)
+	return state
 }
 
 // namedPorts are those of all containers that run concurrently: the containers and the sidecar containers (KEP-753).

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/wovensdn/woven/api/annotations"
 )
@@ -70,4 +71,21 @@ func FuzzNodeFrom(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Only a status that has exactly the addresses of the annotations confirms them.
+func TestStatusConfirmsAddresses(t *testing.T) {
+	for status, want := range map[string]bool{
+		"10.16.0.9,fd00::9": true, "fd00::9,10.16.0.9": true, "10.16.0.9": false, "": false, "10.16.0.8,fd00::9": false,
+	} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "d", Annotations: map[string]string{
+			annotations.Allocated: "true", annotations.IPAddress: "10.16.0.9,fd00::9", annotations.MACAddress: "02:00:00:00:00:01",
+		}}}
+		for _, ip := range csv(status) {
+			pod.Status.PodIPs = append(pod.Status.PodIPs, corev1.PodIP{IP: ip})
+		}
+		if projected, _ := PodFrom(pod); projected.NICs[0].Confirmed != want {
+			t.Errorf("status %q: confirmed is %t", status, projected.NICs[0].Confirmed)
+		}
+	}
 }

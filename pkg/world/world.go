@@ -40,8 +40,9 @@ type World struct {
 
 	tables       map[model.Kind]AnyTable
 	readers      readers
-	scratch      []dep                // memory for the reads of the next view
-	contested    map[model.Ref]string // by record, why it does not have its addresses
+	scratch      []dep                   // memory for the reads of the next view
+	contested    map[model.Ref]string    // by record, why it does not have its addresses
+	kept         map[model.Ref]*model.IP // by missing record
 	selection    *selection
 	nodePrefixes *nodePrefixes
 	groups       *groups
@@ -68,7 +69,7 @@ const (
 
 // Bare returns a world without tables, for callers that need few kinds and no view; see [AddTable].
 func Bare() *World {
-	return &World{readers: newReaders(), tables: map[model.Kind]AnyTable{}, contested: map[model.Ref]string{}}
+	return &World{readers: newReaders(), tables: map[model.Kind]AnyTable{}, contested: map[model.Ref]string{}, kept: map[model.Ref]*model.IP{}}
 }
 
 // New returns an empty world with a table of every kind.

@@ -3,10 +3,15 @@
 package state
 
 import (
+	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/wovensdn/woven/api/annotations"
+	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
@@ -230,5 +235,111 @@ func TestOwnChangesAreNoDrift(t *testing.T) {
 	b.converge()
 	if port(b, "a.default") != nil || len(b.drift) > 0 {
 		t.Errorf("drift in %v", b.drift)
+	}
+}
+
+// forged is a pod that was created with annotations that only the controller writes.
+func forged(address, mac string) *model.Pod {
+	return changed(pod("default", "forged", "n1"), func(p *model.Pod) {
+		p.NICs[0].Written = map[string]string{
+			annotations.Allocated: "true", annotations.Routed: "true", annotations.IPAddress: address, annotations.MACAddress: mac,
+			annotations.CIDR: "10.16.0.0/16", annotations.Gateway: "10.16.0.1", annotations.LogicalSwitch: "ovn-default", annotations.LogicalRouter: "ovn-cluster",
+		}
+	})
+}
+
+// A tenant creates a pod with annotations that say that it has the address or the MAC address of something else: it
+// gets another address, and its annotations are overwritten, also if the controller is restarted meanwhile.
+func TestForgedAnnotationsProveNothing(t *testing.T) {
+	victim := record(t, harnessIn(t, "pods"), "a.default")
+	router := compile.GatewayMAC("ovn-cluster", "ovn-default")
+	for name, forgery := range map[string]*model.Pod{
+		"gateway":                 forged("10.16.0.1", "02:00:00:00:00:01"),
+		"MAC of the router":       forged("10.16.0.77", router),
+		"address of a pod":        forged(model.AddrsText(victim.Addrs), "02:00:00:00:00:01"),
+		"MAC of a pod":            forged("10.16.0.77", victim.MAC),
+		"free address":            forged("10.16.0.77", "02:00:00:00:00:01"),
+		"address of another user": forged("192.168.70.10", "02:00:00:00:00:01"),
+	} {
+		for _, restart := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, restart %t", name, restart), func(t *testing.T) {
+				b := harnessIn(t, "pods")
+				r := ref(model.KindPod, "default", "forged")
+				b.objects[r] = forgery
+				if restart {
+					b.restart()
+				} else {
+					b.apply(r, forgery)
+				}
+				b.converge()
+				ip, row := record(t, b, "forged.default"), port(b, "forged.default")
+				written := forgery.NICs[0].Carried()
+				if ip.Addrs == written.Addrs || ip.MAC == written.MAC || row == nil || row.Addresses[0] != ip.MAC+" "+model.AddrsText(ip.Addrs) {
+					t.Errorf("the record has %s %s, the port is %+v", ip.MAC, model.AddrsText(ip.Addrs), row)
+				}
+				if now, _ := b.objects[r].(*model.Pod); now.NICs[0].Carried().Addrs != ip.Addrs || now.NICs[0].Carried().MAC != ip.MAC {
+					t.Errorf("the annotations are %v", now.NICs[0].Written)
+				}
+				if row := port(b, "a.default"); row == nil || record(t, b, "a.default").MAC != victim.MAC {
+					t.Errorf("the victim's port is %+v", row)
+				}
+			})
+		}
+	}
+}
+
+// Records and the northbound database are lost together: a running pod keeps its address if the kubelet confirms it,
+// but not that of another pod, nor one outside of its Subnet.
+func TestStatusConfirmsAnnotations(t *testing.T) {
+	for name, c := range map[string]struct {
+		confirmed bool
+		address   string
+		kept      bool
+	}{
+		"confirmed":          {true, "10.16.0.77", true},
+		"not confirmed":      {false, "10.16.0.77", false},
+		"of another pod":     {true, model.AddrsText(record(t, harnessIn(t, "pods"), "a.default").Addrs), false},
+		"gateway":            {true, "10.16.0.1", false},
+		"outside the Subnet": {true, "10.99.0.1", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := harnessIn(t, "pods")
+			running := changed(forged(c.address, "02:00:00:00:00:77"), func(p *model.Pod) {
+				p.NICs = slices.Clone(p.NICs)
+				p.NICs[0].Confirmed = c.confirmed
+			})
+			b.objects[ref(model.KindPod, "default", "forged")] = running
+			b.restart()
+			b.converge()
+			if got := addressOf(t, b, "forged.default"); (got == c.address) != c.kept {
+				t.Errorf("it has %s", got)
+			}
+		})
+	}
+}
+
+// A pod whose annotations were changed by others keeps the address that its port has, even if its record is lost.
+func TestChangedAnnotationsDoNotMoveAPodWithoutARecord(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		b := harnessIn(t, "pods")
+		r := ref(model.KindPod, "default", "a")
+		was := record(t, b, "a.default")
+		old, _ := b.objects[r].(*model.Pod)
+		b.objects[r] = changed(old, func(p *model.Pod) {
+			p.NICs = slices.Clone(p.NICs)
+			p.NICs[0].Written = maps.Clone(p.NICs[0].Written)
+			p.NICs[0].Written[annotations.IPAddress] = "10.16.0.99"
+		})
+		delete(b.objects, ref(model.KindIP, "", "a.default"))
+		if restart {
+			b.restart()
+		} else {
+			b.apply(ref(model.KindIP, "", "a.default"), nil)
+			b.apply(r, b.objects[r])
+		}
+		b.converge()
+		if now := record(t, b, "a.default"); now.Addrs != was.Addrs || now.MAC != was.MAC {
+			t.Errorf("restart %t: it has %s %s, had %s %s", restart, model.AddrsText(now.Addrs), now.MAC, model.AddrsText(was.Addrs), was.MAC)
+		}
 	}
 }
