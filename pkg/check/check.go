@@ -100,7 +100,7 @@ type State struct {
 type Names = compile.Config
 
 // DefaultNames are the defaults of the controller.
-var DefaultNames = Names{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default", LoadBalancers: true, ServiceSource: compile.DefaultServiceSource}
+var DefaultNames = Names{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default", LoadBalancers: true, PortSecurity: true, ServiceSource: compile.DefaultServiceSource}
 
 // Controller describes the cluster's controller: the kinds that it reads, and its compile functions.
 type Controller struct {
