@@ -412,6 +412,7 @@ func TestCompare(t *testing.T) {
 				}
 			},
 			[]string{
+				"nb: Node n1: NB Address Set vpc.ovn_cluster.nodes.ip4: column addresses lacks 192.168.77.11",
 				"nb: Subnet join: NB Address Set vpc.ovn_cluster.distributed.ip4: column addresses lacks 169.254.64.0/18",
 				"nb: Subnet ovn-default: NB Address Set vpc.ovn_cluster.distributed.ip4: column addresses lacks 10.16.0.0/16",
 			},
