@@ -55,7 +55,7 @@ func (c Config) secure(r *Result, v *world.View, p securedPort) {
 	vips := p.vips(r)
 	switch {
 	case request.Port == model.PortSecurityOn || request.Port == model.PortSecurityUnset && level != model.PortSecurityOff:
-		p.row.PortSecurity = []string{strings.Join(append([]string{portAddresses(p.ip)}, vips...), " ")}
+		p.row.PortSecurity = []string{strings.Join(append(p.row.Addresses[:1:1], vips...), " ")}
 	case level != model.PortSecurityOff:
 		p.exempt(r)
 	}
