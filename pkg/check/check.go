@@ -62,6 +62,7 @@ func (o *Objects) all() []kube.Object {
 	out = pointersTo(out, o.Pods)
 	out = pointersTo(out, o.Nodes)
 	out = pointersTo(out, o.Subnets)
+	out = pointersTo(out, o.ServiceCIDRs)
 	return pointersTo(out, o.IPs)
 }
 

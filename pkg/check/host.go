@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/wovensdn/woven/api/annotations"
 	"github.com/wovensdn/woven/pkg/model"
@@ -231,8 +232,35 @@ func (c *comparison) inside() []*model.Subnet {
 		n, _ := model.NodeFrom(c.node[name])
 		nodes = append(nodes, &n)
 	}
-	refused := model.Refused(out, nodes, c.names.APIServers)
+	refused := model.Refused(out, nodes, c.infrastructure())
 	return slices.DeleteFunc(out, func(s *model.Subnet) bool { _, is := refused[s.Name]; return is })
+}
+
+// apiServers are the projected endpoints of the Service kubernetes.
+func (c *comparison) apiServers() (out []*model.EndpointSlice) {
+	for _, o := range c.Objects.Others {
+		if slice, ok := o.(*discoveryv1.EndpointSlice); ok && slice.Namespace == model.APIServerNamespace {
+			if e, _ := model.EndpointSliceFrom(slice); e.Service == model.APIServerService {
+				out = append(out, &e)
+			}
+		}
+	}
+	return out
+}
+
+// infrastructure holds the addresses that no Subnet may have.
+func (c *comparison) infrastructure() model.Infrastructure {
+	var services []*model.ServiceCIDR
+	for i := range c.Objects.ServiceCIDRs {
+		s, _ := model.ServiceCIDRFrom(&c.Objects.ServiceCIDRs[i])
+		services = append(services, &s)
+	}
+	var nodes model.Prefixes
+	if o, ok := c.subnet[c.names.NodeSwitch]; ok {
+		s, _ := model.SubnetFrom(o)
+		nodes = s.CIDR
+	}
+	return c.names.Infrastructure().With(services, nodes, c.apiServers())
 }
 
 // routes compares our routes with the subnets.

@@ -134,16 +134,9 @@ func Read(ctx context.Context, from Sources) (State, error) {
 
 func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 	var o Objects
-	var ranges networkingv1.ServiceCIDRList
 	kinds := kube.AllKinds()
 	lists := make([][]runtime.Object, len(kinds))
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		if err := api.List(ctx, &ranges); err != nil {
-			return fmt.Errorf("list ServiceCIDRs: %w", err)
-		}
-		return nil
-	})
 	for i, k := range kinds {
 		g.Go(func() (err error) {
 			lists[i], err = list(ctx, api, k)
@@ -153,7 +146,6 @@ func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 	if err := g.Wait(); err != nil {
 		return o, err
 	}
-	o.ServiceCIDRs = ranges.Items
 	for _, objects := range lists {
 		for _, object := range objects {
 			o.add(object)
@@ -172,6 +164,8 @@ func (o *Objects) add(object runtime.Object) {
 		o.Subnets = append(o.Subnets, *object)
 	case *v1.IP:
 		o.IPs = append(o.IPs, *object)
+	case *networkingv1.ServiceCIDR:
+		o.ServiceCIDRs = append(o.ServiceCIDRs, *object)
 	case kube.Object:
 		o.Others = append(o.Others, object)
 	}
@@ -184,7 +178,7 @@ func list(ctx context.Context, api client.Reader, k kube.Kind) ([]runtime.Object
 		return nil, err
 	}
 	err = api.List(ctx, objects)
-	if err != nil && k.Definition != "" && (meta.IsNoMatchError(err) || apierrors.IsNotFound(err)) {
+	if err != nil && (k.Definition != "" || k.IfServed) && (meta.IsNoMatchError(err) || apierrors.IsNotFound(err)) {
 		return nil, nil
 	}
 	if err != nil {

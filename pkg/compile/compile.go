@@ -33,6 +33,8 @@ type Config struct {
 	// DNSDomain is the domain of the cluster, without a trailing dot, if OVN responds to queries for the names of
 	// Services; empty if it does not.
 	DNSDomain string
+	// ServiceRange contains the ClusterIPs of a cluster that does not serve the kind ServiceCIDR.
+	ServiceRange model.Prefixes
 	// APIServers are the addresses at which the controller reaches the API server. No subnet may contain them.
 	APIServers []netip.Addr
 }

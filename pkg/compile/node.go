@@ -52,10 +52,12 @@ func (c Config) node(ref model.Ref, v *world.View) (r Result) {
 		ExternalIDs: map[string]string{fact.SwitchKey: join.Name, "node": node.Name},
 	})
 	source := c.serviceSource(&r, join, ip)
-	c.toNode(&r, node, ip, append(model.Families(source), node.InternalIPs...))
+	internal, problems := model.HeldInternalIPs(node, c.apiServers(v), v.NodesAt)
+	r.Problems = append(r.Problems, problems...)
+	c.toNode(&r, node, ip, append(model.Families(source), internal...))
 	c.egress(&r, node, ip)
 	c.routeReplies(&r, v, node, ip)
-	c.variables(&r, node, ip)
+	c.variables(&r, v, node, ip)
 	want := model.NodeAnnotations(*node, *ip, join)
 	want[annotations.ServiceSource] = c.sourceText(source)
 	if !includes(node.Annotations, want) {

@@ -10,6 +10,7 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/world"
 )
 
 // A host reaches Services through its ovn0: the load balancers of the nodes' switch choose a backend, which may be the
@@ -100,11 +101,15 @@ func hostVariable(ip string) string { return fact.TemplatePrefix + "host_" + ip 
 // variables declares the template variables with the host's addresses, which policy rules use for "this node": the
 // addresses from which the host connects to pods. Its source addresses for Services are excluded, because the host also
 // masquerades behind them traffic from outside and from pods of subnets without load balancers.
-func (c Config) variables(r *Result, node *model.Node, ip *model.IP) {
-	if node.Chassis == "" {
+func (c Config) variables(r *Result, v *world.View, node *model.Node, ip *model.IP) {
+	has, problem := chassis(v, node)
+	if problem != nil {
+		r.Problems = append(r.Problems, *problem)
+	}
+	if !has {
 		return
 	}
-	chassis := r.Row(nb.ChassisTemplateVarTable, node.Chassis, &nb.ChassisTemplateVar{
+	row := r.Row(nb.ChassisTemplateVarTable, node.Chassis, &nb.ChassisTemplateVar{
 		Chassis: node.Chassis, ExternalIDs: map[string]string{"node": node.Name},
 	})
 	for _, f := range model.IPFamilies() {
@@ -115,9 +120,17 @@ func (c Config) variables(r *Result, node *model.Node, ip *model.IP) {
 			}
 		}
 		if len(texts) > 0 {
-			r.Pair(chassis, "variables", hostVariable(f.Match()), strings.Join(texts, ", "))
+			r.Pair(row, "variables", hostVariable(f.Match()), strings.Join(texts, ", "))
 		}
 	}
+}
+
+// chassis reports whether a node has the chassis that it names; the problem names the Node that has it instead.
+func chassis(v *world.View, node *model.Node) (bool, *model.Problem) {
+	if node.Chassis == "" {
+		return false, nil
+	}
+	return model.HoldsChassis(node, v.NodesOfChassis(node.Chassis))
 }
 
 // hostSources are the prefixes of the hosts' source addresses for Services.

@@ -33,8 +33,12 @@ func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 		r.want(Annotate{Object: ref, UID: s.UID, Annotations: map[string]string{annotations.Vpc: vpc}})
 	}
 	c.fromOutside(&r, v, s, vpc, endpoints)
+	s, taken := c.withoutConflicts(&r, v, s, vpc)
 	for _, protocol := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
 		vips := vipsOf(s, protocol, endpoints)
+		for _, at := range taken[protocol] {
+			delete(vips, at.String())
+		}
 		c.placeholderBackend(protocol, vips)
 		for _, row := range c.onEachNode(&r, v, s, protocol, vips, endpoints) {
 			c.balance(&r, vpc, s, row)
@@ -105,7 +109,11 @@ func (c Config) onEachNode(r *Result, v *world.View, s *model.Service, protocol 
 			key, local := localVip(s, protocol, at)
 			row.Vips[key] = "^" + local.backends
 			for _, name := range nodes {
-				if node, known := v.Node(name); known && node.Chassis != "" {
+				node, known := v.Node(name)
+				if !known {
+					continue
+				}
+				if has, _ := chassis(v, node); has { // the Node reports the problem
 					local.on(r, node.Chassis, joined(model.Backends(port, address, endpoints, name)))
 				}
 			}

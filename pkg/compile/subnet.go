@@ -50,8 +50,17 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 	return r
 }
 
-// conflicts reports whether addresses of the subnet belong to another subnet, a node or the API server.
+// conflicts reports whether addresses of the subnet belong to the infrastructure, to another subnet or to a node.
 func (c Config) conflicts(r *Result, v *world.View, s *model.Subnet) bool {
+	infrastructure := c.infrastructure(v)
+	for _, reserved := range infrastructure.Ranges {
+		if problem, clash := model.OverlapsReserved(*s, reserved); clash {
+			r.Problems = append(r.Problems, problem)
+		}
+	}
+	if model.Fatal(r.Problems) {
+		return true
+	}
 	for _, other := range v.SubnetsOfVpc(s.Vpc) {
 		if problem, clash := model.Overlaps(*s, *other); clash {
 			r.Problems = append(r.Problems, problem)
@@ -66,7 +75,7 @@ func (c Config) conflicts(r *Result, v *world.View, s *model.Subnet) bool {
 			r.Problems = append(r.Problems, problem)
 		}
 	}
-	for _, server := range c.APIServers {
+	for _, server := range infrastructure.APIServers {
 		if problem, clash := model.OverlapsAPIServer(*s, server); clash {
 			r.Problems = append(r.Problems, problem)
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
@@ -106,6 +107,9 @@ func (in *Intake) watch(ctx context.Context) error {
 			continue
 		}
 		done, err := in.inform(ctx, k, &handler{in: in, kind: k.Name})
+		if k.IfServed && meta.IsNoMatchError(err) {
+			continue
+		}
 		if err != nil {
 			return err
 		}

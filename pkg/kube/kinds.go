@@ -57,6 +57,9 @@ func AllKinds() Kinds {
 		Row[*discoveryv1.EndpointSlice, model.EndpointSlice]{
 			Name: model.KindEndpointSlice, Version: discoveryv1.SchemeGroupVersion, Project: model.EndpointSliceFrom,
 		}.Kind(),
+		Row[*networkingv1.ServiceCIDR, model.ServiceCIDR]{
+			Name: model.KindServiceCIDR, Version: networkingv1.SchemeGroupVersion, IfServed: true, Project: model.ServiceCIDRFrom,
+		}.Kind(),
 		Row[*corev1.Pod, model.Pod]{Name: model.KindPod, Version: core, Project: model.PodFrom}.Kind(),
 		Row[*networkingv1.NetworkPolicy, model.Policy]{
 			Name: model.KindNetworkPolicy, Version: networkingv1.SchemeGroupVersion, Project: model.NetworkPolicyFrom,

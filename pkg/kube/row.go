@@ -24,6 +24,8 @@ type Row[O Object, T any] struct {
 	Version schema.GroupVersion
 	// Definition is the name of the CustomResourceDefinition of a kind that a cluster need not have.
 	Definition string
+	// IfServed is set for a kind of Kubernetes that older versions do not serve; there are no objects of it then.
+	IfServed bool
 	// Project reads an object. A fatal problem means that its present state cannot be used.
 	Project func(O) (T, []model.Problem)
 	// Status returns a copy of an object with its new status. Objects of kinds with a status are stored in memory as a
@@ -48,6 +50,7 @@ type Kind struct {
 	Name       model.Kind
 	GVK        schema.GroupVersionKind
 	Definition string // see [Row]
+	IfServed   bool   // see [Row]
 	// New returns an empty object.
 	New func() Object
 	// Project returns the change that an object stands for.
@@ -92,7 +95,7 @@ type AnyAdmission struct {
 
 // Kind erases the types.
 func (r Row[O, T]) Kind() Kind {
-	k := Kind{Name: r.Name, GVK: r.Version.WithKind(string(r.Name)), Definition: r.Definition, New: r.fresh, Project: r.change}
+	k := Kind{Name: r.Name, GVK: r.Version.WithKind(string(r.Name)), Definition: r.Definition, IfServed: r.IfServed, New: r.fresh, Project: r.change}
 	if r.Status != nil {
 		k.Status = func(o Object, in StatusInput) Object {
 			if typed, ok := o.(O); ok {

@@ -35,12 +35,12 @@ type AdmissionView interface {
 	HolderOfMAC(subnet, mac string) (*IP, bool)
 	// DefaultSubnet is the name of the subnet of namespaces that are bound to no other.
 	DefaultSubnet() string
-	// APIServers are the addresses of the API server, as far as they are known.
-	APIServers() []netip.Addr
+	// Infrastructure holds addresses that no Subnet may have.
+	Infrastructure() Infrastructure
 }
 
 // SubnetProblems returns the conflicts of a Subnet that is created or changed: another one has its addresses, whichever
-// is older, a node's address is inside, its gateway is a pod's address, or a pod's address is outside.
+// is older, addresses of the infrastructure are inside, its gateway is a pod's address, or a pod's address is outside.
 func SubnetProblems(s *Subnet, c AdmissionView) []Problem {
 	p := problems{reason: ReasonSubnetInvalid}
 	for _, other := range c.Subnets() {
@@ -58,8 +58,14 @@ func SubnetProblems(s *Subnet, c AdmissionView) []Problem {
 			break // the others are likely to be in the same network
 		}
 	}
-	for _, server := range c.APIServers() {
+	infrastructure := c.Infrastructure()
+	for _, server := range infrastructure.APIServers {
 		if problem, ok := OverlapsAPIServer(*s, server); ok {
+			p.list = append(p.list, problem)
+		}
+	}
+	for _, r := range infrastructure.Ranges {
+		if problem, ok := OverlapsReserved(young, r); ok {
 			p.list = append(p.list, problem)
 		}
 	}

@@ -98,7 +98,7 @@ func PoolProblem(pool *IPPool, cidr Prefixes, pools []*IPPool) (Problem, bool) {
 		}
 	}
 	for _, other := range pools {
-		if other.Name == pool.Name || other.Subnet != pool.Subnet || older(pool.Meta, other.Meta) {
+		if other.Name == pool.Name || other.Subnet != pool.Subnet || Older(pool.Meta, other.Meta) {
 			continue
 		}
 		if mine, theirs, shared := overlapping(pool.Ranges, other.Ranges); shared {
@@ -166,7 +166,7 @@ func (p *IPPool) SetNames() []string {
 func PoolSetTaken(pool *IPPool, name string, others []*IPPool) (Problem, bool) {
 	p := problems{reason: ReasonIPPoolInvalid}
 	for _, other := range others {
-		if other.Name != pool.Name && older(other.Meta, pool.Meta) {
+		if other.Name != pool.Name && Older(other.Meta, pool.Meta) {
 			p.warn("spec.enableAddressSet", "the address set %s is that of IPPool %s, whose name differs only in - and .", name, other.Name)
 			return p.list[0], true
 		}

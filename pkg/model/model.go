@@ -35,6 +35,8 @@ const (
 	KindService        Kind = "Service"
 	// KindEndpointSlice is read only: it contains backends of a Service.
 	KindEndpointSlice Kind = "EndpointSlice"
+	// KindServiceCIDR is read only: its ranges are reserved.
+	KindServiceCIDR Kind = "ServiceCIDR"
 	// KindDefinition is that of an optional kind, see [Definition].
 	KindDefinition Kind = "CustomResourceDefinition"
 	// KindHeartbeat is the heartbeat of a gateway node; its name is the node's.

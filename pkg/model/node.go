@@ -21,9 +21,14 @@ type Node struct {
 	Ready       bool              // condition Ready is True
 	Labels      map[string]string // for the gatewayNodeSelectors of Subnets
 	Annotations map[string]string // the present values of the controller's annotations
+	// ControlPlane is whether it has the label [LabelControlPlane].
+	ControlPlane bool
 	// Chassis is the name of the node in OVN, as its cniserver writes it; empty until then.
 	Chassis string
 }
+
+// LabelControlPlane marks the nodes that API servers run on, as kubeadm does.
+const LabelControlPlane = "node-role.kubernetes.io/control-plane"
 
 // nodeAnnotations are those of [NodeAnnotations].
 var nodeAnnotations = []string{
@@ -35,6 +40,7 @@ var nodeAnnotations = []string{
 func NodeFrom(o *corev1.Node) (Node, []Problem) {
 	p := problems{reason: ReasonNodeInvalid}
 	n := Node{Meta: metaOf(o), Labels: cloned(o.Labels), Annotations: pick(o.Annotations, nodeAnnotations), Chassis: o.Annotations[annotations.Chassis]}
+	_, n.ControlPlane = o.Labels[LabelControlPlane]
 	for _, c := range o.Status.Conditions {
 		n.Ready = n.Ready || c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	}

@@ -12,7 +12,7 @@ import (
 // one Vpc, or on one vlan. The older one keeps them; of two of the same second the one whose name sorts first. The
 // problem is a's; for b, Overlaps(b, a) is false.
 func Overlaps(a, b Subnet) (Problem, bool) {
-	if a.Name == b.Name || !sameNetwork(a, b) || older(a.Meta, b.Meta) {
+	if a.Name == b.Name || !sameNetwork(a, b) || Older(a.Meta, b.Meta) {
 		return Problem{}, false
 	}
 	mine, theirs := a.CIDR.V4, b.CIDR.V4
@@ -41,8 +41,10 @@ func sameNetwork(a, b Subnet) bool {
 	return a.Vpc != "" && a.Vpc == b.Vpc
 }
 
-func older(a, b Meta) bool {
-	return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.Name, b.Name)) < 0
+// Older reports whether object a comes before object b of the same kind: of two that claim the same resource it has it.
+// Two of the same second are ordered by namespace and name.
+func Older(a, b Meta) bool {
+	return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name)) < 0
 }
 
 // OverlapsNode reports whether the CIDR of an overlay subnet of the default Vpc contains an InternalIP of a node: its
@@ -57,7 +59,7 @@ func OverlapsNode(s Subnet, n Node) (Problem, bool) {
 		if !ok {
 			continue
 		}
-		if problem.Fatal = older(n.Meta, s.Meta); !problem.Fatal {
+		if problem.Fatal = Older(n.Meta, s.Meta); !problem.Fatal {
 			problem.Message += ", which was added later: pods of the Subnet's Vpc cannot reach the node"
 		}
 		return problem, true
@@ -65,8 +67,8 @@ func OverlapsNode(s Subnet, n Node) (Problem, bool) {
 	return Problem{}, false
 }
 
-// OverlapsAPIServer reports whether the CIDR of an overlay subnet of the default Vpc contains the address at which the
-// controller reaches the API server.
+// OverlapsAPIServer reports whether the CIDR of an overlay subnet of the default Vpc contains an address at which the
+// API server is reached.
 func OverlapsAPIServer(s Subnet, apiServer netip.Addr) (Problem, bool) {
 	return covers(s, apiServer, "the address of the API server, "+apiServer.String())
 }
@@ -84,9 +86,9 @@ func covers(s Subnet, addr netip.Addr, what string) (Problem, bool) {
 	return p.list[0], true
 }
 
-// Refused returns the overlay subnets of the default Vpc that are not connected because their addresses belong to an
-// older node, the API server or an older subnet, with the cause. The key is the subnet's name.
-func Refused(subnets []*Subnet, nodes []*Node, apiServers []netip.Addr) map[string]Problem {
+// Refused returns the overlay subnets of the default Vpc that are not connected because their addresses belong to the
+// infrastructure, an older node or an older subnet, with the cause. The key is the subnet's name.
+func Refused(subnets []*Subnet, nodes []*Node, infrastructure Infrastructure) map[string]Problem {
 	out := map[string]Problem{}
 	refuse := func(s *Subnet, p Problem, ok bool) {
 		if _, known := out[s.Name]; ok && p.Fatal && !known {
@@ -94,7 +96,11 @@ func Refused(subnets []*Subnet, nodes []*Node, apiServers []netip.Addr) map[stri
 		}
 	}
 	for _, s := range subnets {
-		for _, a := range apiServers {
+		for _, r := range infrastructure.Ranges {
+			p, ok := OverlapsReserved(*s, r)
+			refuse(s, p, ok)
+		}
+		for _, a := range infrastructure.APIServers {
 			p, ok := OverlapsAPIServer(*s, a)
 			refuse(s, p, ok)
 		}

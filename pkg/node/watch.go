@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node/hoststate"
 	"github.com/wovensdn/woven/pkg/node/podwaiter"
 	"github.com/wovensdn/woven/pkg/node/services"
@@ -39,6 +40,11 @@ func WatchCluster(ctx context.Context, c cache.Informers, host *hoststate.Reconc
 		{&networkingv1.ServiceCIDR{}, handler(func(client.Object) { host.Kick() })},
 		{&corev1.Service{}, state(forwarder.ServiceChanged)},
 		{&discoveryv1.EndpointSlice{}, state(forwarder.SliceChanged)},
+		{&discoveryv1.EndpointSlice{}, handler(func(o client.Object) {
+			if o.GetNamespace() == model.APIServerNamespace && o.GetLabels()[discoveryv1.LabelServiceName] == model.APIServerService {
+				host.Kick() // the addresses of API servers
+			}
+		})},
 	} {
 		// Never block here: the API server may be away, and the rest of the node works without it.
 		inf, err := c.GetInformer(ctx, f.object, cache.BlockUntilSynced(false))

@@ -14,8 +14,8 @@ import (
 // Cluster contains the objects of the cluster: it receives the same events as the engine, and shares its projections.
 // It adds an index of the addresses in use. Its methods may be called from any goroutine.
 type Cluster struct {
-	defaultSubnet string
-	apiServers    []netip.Addr
+	defaultSubnet  string
+	infrastructure model.InfrastructureConfig
 
 	mu         sync.RWMutex
 	synced     bool
@@ -26,6 +26,8 @@ type Cluster struct {
 	pools      *world.Table[model.IPPool]
 	nodes      *world.Table[model.Node]
 	ips        *world.Table[model.IP]
+	services   *world.Table[model.ServiceCIDR]
+	apiServers *world.Table[model.EndpointSlice] // of the Service kubernetes alone
 	holders    map[held]*model.IP
 }
 
@@ -44,16 +46,18 @@ var (
 )
 
 // NewCluster returns a Cluster without objects. defaultSubnet is the name of the subnet of namespaces that are bound to
-// no other, apiServers are the addresses of the API server.
-func NewCluster(defaultSubnet string, apiServers []netip.Addr) *Cluster {
+// no other.
+func NewCluster(defaultSubnet string, infrastructure model.InfrastructureConfig) *Cluster {
 	w := world.Bare()
 	c := &Cluster{
-		defaultSubnet: defaultSubnet, apiServers: apiServers, world: w, holders: map[held]*model.IP{},
+		defaultSubnet: defaultSubnet, infrastructure: infrastructure, world: w, holders: map[held]*model.IP{},
 		subnets:    world.AddTable[model.Subnet](w, model.KindSubnet),
 		namespaces: world.AddTable[model.Namespace](w, model.KindNamespace),
 		vpcs:       world.AddTable[model.Vpc](w, model.KindVpc),
 		pools:      world.AddTable[model.IPPool](w, model.KindIPPool),
 		nodes:      world.AddTable[model.Node](w, model.KindNode),
+		services:   world.AddTable[model.ServiceCIDR](w, model.KindServiceCIDR),
+		apiServers: world.AddTable[model.EndpointSlice](w, model.KindEndpointSlice),
 		ips: world.AddTable(w, model.KindIP, world.Index[model.IP]{Name: indexSubnet, Buckets: func(ip *model.IP) []world.Key {
 			return []world.Key{{Name: ip.Subnet}}
 		}}),
@@ -66,6 +70,9 @@ func NewCluster(defaultSubnet string, apiServers []netip.Addr) *Cluster {
 func (c *Cluster) Apply(ref model.Ref, projection any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if slice, ok := projection.(*model.EndpointSlice); ok && (slice.Namespace != model.APIServerNamespace || slice.Service != model.APIServerService) {
+		projection = nil // there are many, and the others are not needed
+	}
 	if _, needed := c.world.Table(ref.Kind); needed {
 		_, _ = c.world.Apply(ref, projection, false) // it fails only where the engine fails, too, and logs it
 	}
@@ -118,8 +125,14 @@ func (c *Cluster) Known() model.AdmissionView {
 // DefaultSubnet is the argument of [NewCluster].
 func (c *Cluster) DefaultSubnet() string { return c.defaultSubnet }
 
-// APIServers is the argument of [NewCluster].
-func (c *Cluster) APIServers() []netip.Addr { return c.apiServers }
+// Infrastructure holds the addresses that no Subnet may have.
+func (c *Cluster) Infrastructure() model.Infrastructure {
+	var nodes model.Prefixes
+	if s, ok := c.Subnet(c.infrastructure.NodeSubnet); ok {
+		nodes = s.CIDR
+	}
+	return c.infrastructure.With(list(c, c.services), nodes, list(c, c.apiServers))
+}
 
 // Subnet returns a subnet.
 func (c *Cluster) Subnet(name string) (*model.Subnet, bool) { return get(c, c.subnets, name) }

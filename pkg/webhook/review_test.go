@@ -24,7 +24,10 @@ import (
 
 // testCluster is a cluster with a dual-stack subnet, and pods with addresses.
 func testCluster() *Cluster {
-	c := NewCluster("main", []netip.Addr{netip.MustParseAddr("10.96.0.1")})
+	c := NewCluster("main", model.InfrastructureConfig{
+		NodeSubnet: "join", APIServers: []netip.Addr{netip.MustParseAddr("10.96.0.1")},
+		HostSource: model.Prefixes{V4: netip.MustParsePrefix("169.254.64.0/18"), V6: netip.MustParsePrefix("fd69:254:64::/112")},
+	})
 	prefix, addr := netip.MustParsePrefix, netip.MustParseAddr
 	subnet := func(name, v4, v6 string, gateway model.Addrs, namespaces ...string) {
 		s := &model.Subnet{Meta: model.Meta{Name: name}, Vpc: model.DefaultVpc, Provider: "ovn", Gateway: gateway, Namespaces: namespaces}
@@ -187,7 +190,7 @@ func TestReview(t *testing.T) {
 
 // Before the cluster is known, only the object itself is validated.
 func TestUnknownCluster(t *testing.T) {
-	r := &Reviewer{Kinds: kube.AllKinds(), Cluster: NewCluster("main", nil), Log: testr.New(t)}
+	r := &Reviewer{Kinds: kube.AllKinds(), Cluster: NewCluster("main", model.InfrastructureConfig{}), Log: testr.New(t)}
 	for text, allowed := range map[string]bool{
 		pod("one", "x", wants+"10.9.0.5"):              true,
 		pod("one", "x", wants+"nonsense"):              false,
@@ -254,7 +257,7 @@ func FuzzReview(f *testing.F) {
 
 // The index of addresses follows IP objects that change, are deleted, or have the same address.
 func TestHolders(t *testing.T) {
-	c := NewCluster("main", nil)
+	c := NewCluster("main", model.InfrastructureConfig{})
 	one, two := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	expect := func(subnet string, addr netip.Addr, want string) {
 		t.Helper()

@@ -9,6 +9,7 @@ package world
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +31,7 @@ type World struct {
 	VirtualMachines *Table[model.VirtualMachine]
 	Services        *Table[model.Service]
 	EndpointSlices  *Table[model.EndpointSlice]
+	ServiceCIDRs    *Table[model.ServiceCIDR]
 	// Definitions are the CustomResourceDefinitions of optional kinds.
 	Definitions *Table[model.Definition]
 	// Heartbeats have the names of their nodes.
@@ -62,6 +64,8 @@ const (
 	indexPod        = "pod"        // IPs by their pod
 	indexVM         = "vm"         // pods by the VM that they run
 	indexService    = "service"    // EndpointSlices by their Service
+	indexAddress    = "address"    // Nodes and Services by their addresses
+	indexChassis    = "chassis"    // Nodes by their chassis
 	facetNetwork    = "network"    // of a subnet: what its pods depend on
 	facetSwitches   = "switches"   // of a namespace: the subnets that a user chose for it
 	facetSecurity   = "security"   // of a namespace: its port security
@@ -89,7 +93,11 @@ func New() *World {
 		Index[model.Subnet]{indexNamespace, func(s *model.Subnet) []Key { return named(s.Namespaces) }},
 	)
 	w.Subnets.facets = []facet[model.Subnet]{{facetNetwork, func(s *model.Subnet) any { return s.Network() }}}
-	w.Nodes = AddTable(w, model.KindNode, Index[model.Node]{indexAll, everything[model.Node]})
+	w.Nodes = AddTable(w, model.KindNode,
+		Index[model.Node]{indexAll, everything[model.Node]},
+		Index[model.Node]{indexAddress, func(o *model.Node) []Key { return addressed(o.Addresses) }},
+		Index[model.Node]{indexChassis, func(o *model.Node) []Key { return sibling("", o.Chassis) }},
+	)
 	w.Namespaces = AddTable[model.Namespace](w, model.KindNamespace)
 	w.Namespaces.facets = []facet[model.Namespace]{
 		{facetSwitches, func(n *model.Namespace) any { return n.LogicalSwitches }},
@@ -98,7 +106,9 @@ func New() *World {
 	w.Pods = AddTable(w, model.KindPod, Index[model.Pod]{indexVM, func(o *model.Pod) []Key { return sibling(o.Namespace, o.VM) }})
 	w.StatefulSets = AddTable[model.StatefulSet](w, model.KindStatefulSet)
 	w.VirtualMachines = AddTable[model.VirtualMachine](w, model.KindVirtualMachine)
-	w.Services = AddTable[model.Service](w, model.KindService)
+	w.Services = AddTable(w, model.KindService,
+		Index[model.Service]{indexAddress, func(o *model.Service) []Key { return addressed(o.Addresses()) }})
+	w.ServiceCIDRs = AddTable(w, model.KindServiceCIDR, Index[model.ServiceCIDR]{indexAll, everything[model.ServiceCIDR]})
 	w.EndpointSlices = AddTable(w, model.KindEndpointSlice,
 		Index[model.EndpointSlice]{indexService, func(o *model.EndpointSlice) []Key { return sibling(o.Namespace, o.Service) }})
 	w.Definitions = AddTable[model.Definition](w, model.KindDefinition)
@@ -143,6 +153,15 @@ func sibling(namespace, name string) []Key {
 		return nil
 	}
 	return []Key{{namespace, name}}
+}
+
+// addressed are the buckets of addresses.
+func addressed(addresses []netip.Addr) []Key {
+	keys := make([]Key, len(addresses))
+	for i, a := range addresses {
+		keys[i].Name = a.String()
+	}
+	return keys
 }
 
 func routingTable(table uint32) Key { return Key{Name: strconv.FormatUint(uint64(table), 10)} }
@@ -233,6 +252,15 @@ func (v *View) SubnetNetwork(name string) (model.SubnetNetwork, bool) {
 	return s.Network(), true
 }
 
+// SubnetCIDR reads the addresses of a Subnet. An owner that reads them does not wait for an invalid Subnet.
+func (v *View) SubnetCIDR(name string) model.Prefixes {
+	v.reads = append(v.reads, v.w.readers.dep(model.KindSubnet, facetNetwork, Key{Name: name}))
+	if s, ok := v.w.Subnets.Get(Key{Name: name}); ok {
+		return s.CIDR
+	}
+	return model.Prefixes{}
+}
+
 // SubnetsOfVpc lists the subnets of a Vpc by name.
 func (v *View) SubnetsOfVpc(vpc string) []*model.Subnet {
 	return v.w.Subnets.ReadBucket(v, indexVpc, Key{Name: vpc})
@@ -275,6 +303,16 @@ func (v *View) IPsOfSubnet(subnet string) []*model.IP {
 
 // Nodes lists all nodes by name. Only kinds with few objects may read it.
 func (v *View) Nodes() []*model.Node { return v.w.Nodes.ReadBucket(v, indexAll, Key{}) }
+
+// NodesAt lists the nodes with an address in their status, by name.
+func (v *View) NodesAt(a netip.Addr) []*model.Node {
+	return v.w.Nodes.ReadBucket(v, indexAddress, Key{Name: a.String()})
+}
+
+// NodesOfChassis lists the nodes that name a chassis, by name.
+func (v *View) NodesOfChassis(chassis string) []*model.Node {
+	return v.w.Nodes.ReadBucket(v, indexChassis, Key{Name: chassis})
+}
 
 // Node reads a node.
 func (v *View) Node(name string) (*model.Node, bool) { return v.w.Nodes.Read(v, Key{Name: name}) }
@@ -337,6 +375,16 @@ func (v *View) StatefulSet(namespace, name string) (*model.StatefulSet, bool) {
 // Service reads a Service.
 func (v *View) Service(namespace, name string) (*model.Service, bool) {
 	return v.w.Services.Read(v, Key{namespace, name})
+}
+
+// ServicesAt lists the Services with an address, a ClusterIP or an external one, by namespace and name.
+func (v *View) ServicesAt(a netip.Addr) []*model.Service {
+	return v.w.Services.ReadBucket(v, indexAddress, Key{Name: a.String()})
+}
+
+// ServiceCIDRs lists all ServiceCIDRs by name.
+func (v *View) ServiceCIDRs() []*model.ServiceCIDR {
+	return v.w.ServiceCIDRs.ReadBucket(v, indexAll, Key{})
 }
 
 // EndpointSlicesOfService lists the EndpointSlices of a Service, by name.

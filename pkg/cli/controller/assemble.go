@@ -104,9 +104,12 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 
 // compile returns the configuration of the compile functions.
 func (o *options) compile(servers []netip.Addr) compile.Config {
-	source, err := model.ParsePrefixes(o.serviceSource)
-	if err != nil {
-		source = model.Prefixes{} // validate has refused it
+	ranges := func(flag string) model.Prefixes {
+		p, err := model.ParsePrefixes(flag)
+		if err != nil {
+			return model.Prefixes{} // validate has refused it
+		}
+		return p
 	}
 	domain := ""
 	if o.enableDNS {
@@ -115,7 +118,7 @@ func (o *options) compile(servers []netip.Addr) compile.Config {
 	return compile.Config{
 		DNSDomain:     domain,
 		ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS,
-		LoadBalancers: o.enableLB, PortSecurity: o.portSecurity, ServiceSource: source, APIServers: servers,
+		LoadBalancers: o.enableLB, PortSecurity: o.portSecurity, ServiceSource: ranges(o.serviceSource), ServiceRange: ranges(o.serviceRange), APIServers: servers,
 	}
 }
 

@@ -93,7 +93,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	f.StringVar(&o.nodeSwitch, "node-switch", o.nodeSwitch, "Name of the Subnet of the nodes' ports; created if it does not exist.")
 	f.StringVar(&o.nodeCIDR, "node-switch-cidr", o.nodeCIDR, "CIDR of the nodes' Subnet; for dual stack an IPv4 and an IPv6 CIDR, separated by a comma.")
 	f.StringVar(&o.nodeGW, "node-switch-gateway", o.nodeGW, "Gateway of the nodes' Subnet; empty: the first address of each family.")
-	f.StringVar(&o.serviceRange, "service-cluster-ip-range", o.serviceRange, "CIDR of ClusterIPs, as kube-apiserver has it; for dual stack a pair. The default Subnet and the nodes' Subnet must not overlap it.")
+	f.StringVar(&o.serviceRange, "service-cluster-ip-range", o.serviceRange, "CIDR of ClusterIPs, as kube-apiserver has it; for dual stack a pair. The default Subnet and the nodes' Subnet must not overlap it. In a cluster without ServiceCIDRs (Kubernetes before 1.33) no Subnet may.")
 	f.BoolVar(&o.portSecurity, "default-port-security", o.portSecurity, "Ports of Subnets without the annotation ovn.kubernetes.io/port_security may only send with their own MAC address and addresses; false: they may send anything, as with Kube-OVN.")
 	f.BoolVar(&o.enableLB, "enable-lb", o.enableLB, "OVN load-balances Services for the nodes and for pods of Subnets that do not set spec.enableLb; false: kube-proxy is needed.")
 	f.StringVar(&o.serviceSource, "node-service-cidr", o.serviceSource, "CIDR of the source addresses of hosts for Services, one address per node; for dual stack a pair. Nothing else may use these addresses.")

@@ -70,7 +70,7 @@ func (o *options) sink(engine kube.Sink, apiServers []netip.Addr) (kube.Sink, *w
 	if !o.webhook.enabled() {
 		return engine, nil
 	}
-	cluster := webhook.NewCluster(o.defaultLS, apiServers)
+	cluster := webhook.NewCluster(o.defaultLS, o.compile(apiServers).Infrastructure())
 	return kube.FanOut(engine, cluster), cluster
 }
 

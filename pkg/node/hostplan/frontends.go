@@ -73,13 +73,24 @@ type ServiceContext struct {
 	Own []netip.Addr
 	// Nodes are the addresses of all nodes, by name.
 	Nodes map[string][]netip.Addr
+	// NodeNames has the names of nodes by all their addresses.
+	NodeNames map[netip.Addr]string
+	// Reserved and Subnets hold addresses that no Service may have from outside.
+	Reserved model.Infrastructure
+	Subnets  []netip.Prefix
 	// V4 and V6 are set for the families that the node serves; another proxy serves the others.
 	V4, V6 bool
 }
 
 // ServiceContextOf selects it from the inputs.
 func ServiceContextOf(in Inputs) ServiceContext {
-	o := ServiceContext{NodeName: in.Node.Name, Nodes: in.Nodes}
+	o := ServiceContext{NodeName: in.Node.Name, Nodes: in.Nodes, NodeNames: in.NodeNames, Reserved: in.Infrastructure}
+	for _, s := range in.Subnets {
+		if routed(in, s) {
+			o.Subnets = append(o.Subnets, s.CIDRs...)
+		}
+	}
+	slices.SortFunc(o.Subnets, netip.Prefix.Compare)
 	_, o.V4 = sourceOf(in.Node, families[0])
 	_, o.V6 = sourceOf(in.Node, families[1])
 	for _, a := range in.Node.InternalIPs {
@@ -94,6 +105,7 @@ func ServiceContextOf(in Inputs) ServiceContext {
 // Equal reports whether two contexts make the same entries.
 func (o ServiceContext) Equal(b ServiceContext) bool {
 	return o.NodeName == b.NodeName && o.V4 == b.V4 && o.V6 == b.V6 && slices.Equal(o.Own, b.Own) &&
+		maps.Equal(o.NodeNames, b.NodeNames) && o.Reserved.Equal(b.Reserved) && slices.Equal(o.Subnets, b.Subnets) &&
 		maps.EqualFunc(o.Nodes, b.Nodes, slices.Equal)
 }
 
@@ -157,11 +169,14 @@ type ServiceRules struct {
 	Forwards map[Frontend]Forward
 	// LocalReady is how many backends on this node get new connections.
 	LocalReady int
+	// HealthPort is where the node reports LocalReady to load balancers; 0 for none.
+	HealthPort uint16
 }
 
 // RulesFor returns what the node does for a Service with these endpoints.
 func (o ServiceContext) RulesFor(s *model.Service, endpoints []*model.EndpointSlice) ServiceRules {
-	out := ServiceRules{Forwards: map[Frontend]Forward{}, LocalReady: o.localReady(s, endpoints)}
+	s, _ = model.WithoutConflicts(s, o) // the controller reports the problems
+	out := ServiceRules{Forwards: map[Frontend]Forward{}, LocalReady: o.localReady(s, endpoints), HealthPort: s.External.HealthPort}
 	if !s.OnNodes() {
 		return out
 	}
@@ -308,6 +323,7 @@ func rememberChain(d time.Duration) string { return fmt.Sprintf("remember-%ds", 
 // UDPBackends returns the backends of each UDP address and port at which OVN forwards packets of the node's clients to
 // a Service. No list is empty.
 func (o ServiceContext) UDPBackends(s *model.Service, endpoints []*model.EndpointSlice) map[netip.AddrPort][]netip.AddrPort {
+	s, _ = model.WithoutConflicts(s, o) // the controller reports the problems
 	out := map[netip.AddrPort][]netip.AddrPort{}
 	clusterIPs := model.Families(s.ClusterIPs)
 	for _, port := range s.Ports {

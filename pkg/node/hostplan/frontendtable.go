@@ -3,25 +3,36 @@
 package hostplan
 
 import (
-	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/wovensdn/woven/pkg/model"
 )
 
 // FrontendTable says which Service has which frontend. If several claim one, the oldest has it as a whole; when that
 // one goes, the next gets it. The zero value is empty and ready to use.
 type FrontendTable struct {
-	of       map[string]map[Frontend]Forward
+	of       map[types.NamespacedName]map[Frontend]Forward
 	claims   map[Frontend][]claim // the first has it
 	affinity map[time.Duration]int
 }
 
 type claim struct {
 	created int64
-	service string
+	service types.NamespacedName
+}
+
+// older orders claims as the controller does.
+func (c claim) older(than claim) bool {
+	meta := func(c claim) model.Meta {
+		return model.Meta{Created: c.created, Namespace: c.service.Namespace, Name: c.service.Name}
+	}
+	return model.Older(meta(c), meta(than))
 }
 
 // Change is the difference that an event makes.
@@ -36,9 +47,9 @@ type Change struct {
 
 // Set replaces the frontends of a Service; none means that the Service is gone. created, in seconds since the Unix
 // epoch, decides between Services that claim the same frontend.
-func (t *FrontendTable) Set(service string, created int64, forwards map[Frontend]Forward) (c Change) {
+func (t *FrontendTable) Set(service types.NamespacedName, created int64, forwards map[Frontend]Forward) (c Change) {
 	if t.of == nil {
-		t.of, t.claims, t.affinity = map[string]map[Frontend]Forward{}, map[Frontend][]claim{}, map[time.Duration]int{}
+		t.of, t.claims, t.affinity = map[types.NamespacedName]map[Frontend]Forward{}, map[Frontend][]claim{}, map[time.Duration]int{}
 	}
 	before := t.of[service]
 	touched := map[Frontend]Forward{} // as they were
@@ -55,10 +66,12 @@ func (t *FrontendTable) Set(service string, created int64, forwards map[Frontend
 		}
 	}
 	for f := range forwards {
-		t.claims[f] = append(t.claims[f], claim{created, service})
-		slices.SortFunc(t.claims[f], func(a, b claim) int {
-			return cmp.Or(cmp.Compare(a.created, b.created), strings.Compare(a.service, b.service))
-		})
+		c := claim{created, service}
+		at := slices.IndexFunc(t.claims[f], c.older)
+		if at < 0 {
+			at = len(t.claims[f])
+		}
+		t.claims[f] = slices.Insert(t.claims[f], at, c)
 	}
 	t.of[service] = forwards
 	if len(forwards) == 0 {
@@ -130,7 +143,7 @@ func (t *FrontendTable) AffinityTimeouts() []time.Duration {
 }
 
 // Services returns the names of those that have a frontend or claim one.
-func (t *FrontendTable) Services() []string { return slices.Collect(maps.Keys(t.of)) }
+func (t *FrontendTable) Services() []types.NamespacedName { return slices.Collect(maps.Keys(t.of)) }
 
 // Stale reports whether a connection to a frontend has to be forgotten. replies is where its replies come from: the
 // backend that it was translated to, or the frontend itself if it was not translated. inside says that the client is a

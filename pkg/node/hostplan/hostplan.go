@@ -79,10 +79,14 @@ type Inputs struct {
 	Subnets []Subnet
 	// Services are the networks of ClusterIPs.
 	Services []netip.Prefix
-	// NodeAddresses are the InternalIPs of all nodes, this one included.
+	// NodeAddresses are the InternalIPs of all nodes, this one included, except those that a node may not have.
 	NodeAddresses []netip.Addr
 	// Nodes has the same addresses by the names of nodes.
 	Nodes map[string][]netip.Addr
+	// NodeNames has the names of nodes by their addresses of all types.
+	NodeNames map[netip.Addr]string
+	// Infrastructure holds addresses that no Service may have from outside.
+	Infrastructure model.Infrastructure
 	// DefaultVpc is the Vpc whose subnets the hosts can reach ("ovn-cluster").
 	DefaultVpc string
 	// MTU in bytes of ovn0 and of pods whose subnet names none; see [MTU].

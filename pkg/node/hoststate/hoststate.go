@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -291,6 +292,9 @@ func (l *Reconciler) inputs(ctx context.Context) (own *corev1.Node, in hostplan.
 	if in.Node, err = projection.HostOf(&self); err != nil {
 		return nil, in, err
 	}
+	if err := l.addInfrastructure(ctx, &self, &in); err != nil {
+		return nil, in, err
+	}
 	var nodes corev1.NodeList
 	if err := l.e.Cache.List(ctx, &nodes); err != nil {
 		return nil, in, fmt.Errorf("list nodes: %w", err)
@@ -307,16 +311,11 @@ func (l *Reconciler) inputs(ctx context.Context) (own *corev1.Node, in hostplan.
 	candidate := gatewayprobe.Candidate(&self, subnets)
 	l.e.Gateways.PollFast(candidate)
 	l.e.Heartbeat.Set(candidate, own.UID)
-	refused := projection.Refusals(subnets, all, l.cfg.APIServers)
+	refused := projection.Refusals(subnets, all, in.Infrastructure)
 	for _, s := range subnets {
 		s.Plan.Invalid = cmp.Or(s.Plan.Invalid, refused[s.Name])
 		in.Subnets = append(in.Subnets, s.Plan)
 	}
-	var services networkingv1.ServiceCIDRList
-	if err := l.e.Cache.List(ctx, &services); err != nil {
-		return nil, in, fmt.Errorf("list ServiceCIDRs: %w", err)
-	}
-	in.Services = projection.ServiceNets(services.Items)
 	var pods corev1.PodList // of this node
 	if err := l.e.Cache.List(ctx, &pods); err != nil {
 		return nil, in, fmt.Errorf("list pods: %w", err)
@@ -338,14 +337,47 @@ func (l *Reconciler) inputs(ctx context.Context) (own *corev1.Node, in hostplan.
 	return own, in, nil
 }
 
-// addNodes notes the addresses of all nodes and returns their projections.
+// addInfrastructure adds the networks of Services and the addresses that only the infrastructure may have.
+func (l *Reconciler) addInfrastructure(ctx context.Context, own *model.Node, in *hostplan.Inputs) error {
+	var services networkingv1.ServiceCIDRList
+	if err := l.e.Cache.List(ctx, &services); err != nil {
+		return fmt.Errorf("list ServiceCIDRs: %w", err)
+	}
+	var list discoveryv1.EndpointSliceList
+	if err := l.e.Cache.List(ctx, &list, client.InNamespace(model.APIServerNamespace),
+		client.MatchingLabels{discoveryv1.LabelServiceName: model.APIServerService}); err != nil {
+		return fmt.Errorf("list endpoints of the API server: %w", err)
+	}
+	var endpoints []*model.EndpointSlice
+	for i := range list.Items {
+		e := projection.SliceOf(&list.Items[i])
+		endpoints = append(endpoints, &e)
+	}
+	cidrs := projection.ServiceCIDRs(services.Items)
+	for _, s := range cidrs {
+		in.Services = append(in.Services, s.CIDRs...)
+	}
+	in.Infrastructure = projection.InfrastructureOf(own, in.Node, l.cfg.APIServers, cidrs, endpoints)
+	return nil
+}
+
+// addNodes adds the addresses of all nodes and returns their projections. The address of an API server on a node that
+// may not have it is outside of the cluster.
 func (l *Reconciler) addNodes(in *hostplan.Inputs, nodes []corev1.Node) (all []*model.Node) {
 	in.Nodes = make(map[string][]netip.Addr, len(nodes))
+	in.NodeNames = map[netip.Addr]string{}
 	for i := range nodes {
 		n := projection.NodeOf(&nodes[i], l.cfg.NodeName)
 		all = append(all, &n)
 		in.Nodes[n.Name] = n.InternalIPs
-		in.NodeAddresses = append(in.NodeAddresses, n.InternalIPs...)
+		for _, a := range n.InternalIPs {
+			if !model.PretendsAPIServer(&n, a, in.Infrastructure.APIServers) {
+				in.NodeAddresses = append(in.NodeAddresses, a)
+			}
+		}
+		for _, a := range n.Addresses {
+			in.NodeNames[a] = n.Name
+		}
 	}
 	return all
 }

@@ -157,12 +157,14 @@ func slimPod(p *corev1.Pod) {
 	p.Spec, p.Status = corev1.PodSpec{}, corev1.PodStatus{}
 }
 
-// slimNode keeps the labels of our own node only: they may make it a gateway.
+// slimNode keeps the labels of our own node, which may make it a gateway, and of others the one of the control plane.
 func slimNode(n *corev1.Node, own string) {
 	labels := n.Labels
 	slimMeta(&n.ObjectMeta)
 	if n.Name == own {
 		n.Labels = labels
+	} else if role, ok := labels[model.LabelControlPlane]; ok {
+		n.Labels = map[string]string{model.LabelControlPlane: role}
 	}
 	n.Spec = corev1.NodeSpec{}
 	s := corev1.NodeStatus{Addresses: n.Status.Addresses}

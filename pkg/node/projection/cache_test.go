@@ -80,7 +80,8 @@ var projections = map[string]struct {
 		return SliceOf(o.(*discoveryv1.EndpointSlice))
 	}},
 	"ServiceCIDR": {&networkingv1.ServiceCIDR{}, func(o client.Object) any {
-		return ServiceNets([]networkingv1.ServiceCIDR{*o.(*networkingv1.ServiceCIDR)})
+		s, problems := model.ServiceCIDRFrom(o.(*networkingv1.ServiceCIDR))
+		return []any{s, problems}
 	}},
 }
 

@@ -4,7 +4,6 @@ package projection
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 
 	"github.com/wovensdn/woven/pkg/model"
@@ -13,7 +12,7 @@ import (
 // Refusals says why the controller refuses subnets that have addresses of something
 // else, by its own rules ([model.Refused]); the key is the subnet's name. A node that
 // made routes and NAT for one would cut off what has the addresses.
-func Refusals(subnets []Subnet, nodes []*model.Node, apiServers []netip.Addr) map[string]string {
+func Refusals(subnets []Subnet, nodes []*model.Node, infrastructure model.Infrastructure) map[string]string {
 	var overlays []*model.Subnet
 	for i := range subnets {
 		if s := &subnets[i].Subnet; s.Vpc == model.DefaultVpc && s.Vlan == "" && s.CIDR != (model.Prefixes{}) {
@@ -22,7 +21,7 @@ func Refusals(subnets []Subnet, nodes []*model.Node, apiServers []netip.Addr) ma
 	}
 	slices.SortFunc(overlays, func(a, b *model.Subnet) int { return cmp.Compare(a.Name, b.Name) })
 	out := map[string]string{}
-	for name, problem := range model.Refused(overlays, nodes, apiServers) {
+	for name, problem := range model.Refused(overlays, nodes, infrastructure) {
 		out[name] = problem.Error()
 	}
 	return out

@@ -40,7 +40,7 @@ func TestRefusals(t *testing.T) {
 		of("api", "203.0.113.0/24", 4),
 		of("unreadable", "10.16.0.0", 9),
 		inVpc("another", "elsewhere", "10.16.0.0/16", 99),
-	}, []*model.Node{node("n1", "192.168.77.11", 10), node("n2", "192.168.78.12", 10)}, []netip.Addr{netip.MustParseAddr("203.0.113.6")})
+	}, []*model.Node{node("n1", "192.168.77.11", 10), node("n2", "192.168.78.12", 10)}, model.Infrastructure{APIServers: []netip.Addr{netip.MustParseAddr("203.0.113.6")}})
 	for name, want := range map[string]string{
 		"inside": "overlaps 10.16.0.0/16 of Subnet ovn-default", "around": "overlaps fd00:10:16::/112 of Subnet ovn-default",
 		"nodes": "contains InternalIP 192.168.77.11 of Node n1", "api": "contains the address of the API server, 203.0.113.6",

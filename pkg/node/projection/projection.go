@@ -61,14 +61,29 @@ func HostOf(n *model.Node) (hostplan.Node, error) {
 	return h, nil
 }
 
-// ServiceNets are the networks that ClusterIPs come from. One that is being deleted
-// still counts: it goes when no Service uses it.
-func ServiceNets(list []networkingv1.ServiceCIDR) (out []netip.Prefix) {
+// ServiceCIDRs projects the ServiceCIDRs.
+func ServiceCIDRs(list []networkingv1.ServiceCIDR) (out []*model.ServiceCIDR) {
 	for i := range list {
-		for _, text := range list[i].Spec.CIDRs {
-			if p, err := netip.ParsePrefix(text); err == nil {
-				out = append(out, p.Masked())
-			}
+		s, _ := model.ServiceCIDRFrom(&list[i])
+		out = append(out, &s)
+	}
+	return out
+}
+
+// InfrastructureOf returns what the controller reserves, as far as a node knows it: the ranges that are written on its
+// own Node, and what objects of the cluster hold.
+func InfrastructureOf(own *model.Node, host hostplan.Node, apiServers []netip.Addr, services []*model.ServiceCIDR, endpoints []*model.EndpointSlice) model.Infrastructure {
+	config := model.InfrastructureConfig{NodeSubnet: own.Annotations[annotations.LogicalSwitch], APIServers: apiServers, HostSource: rangesOf(host.Services)}
+	return config.With(services, rangesOf(host.Addresses), endpoints)
+}
+
+// rangesOf returns the ranges of addresses, at most one for each family.
+func rangesOf(addresses []netip.Prefix) (out model.Prefixes) {
+	for _, p := range addresses {
+		if p.Addr().Is4() {
+			out.V4 = p.Masked()
+		} else {
+			out.V6 = p.Masked()
 		}
 	}
 	return out

@@ -69,8 +69,8 @@ func TestServicesOfANode(t *testing.T) {
 	if _, err := services(); err == nil || !strings.Contains(err.Error(), annotations.ServiceSource) {
 		t.Errorf("an address without a length gives %v", err)
 	}
-	nets := ServiceNets([]networkingv1.ServiceCIDR{{Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.96.0.0/16", "x", "fd00:10:96::/112"}}}})
-	if fmt.Sprint(nets) != "[10.96.0.0/16 fd00:10:96::/112]" {
-		t.Errorf("networks of Services: %v", nets)
+	cidrs := ServiceCIDRs([]networkingv1.ServiceCIDR{{Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.96.0.0/16", "x", "fd00:10:96::/112"}}}})
+	if len(cidrs) != 1 || fmt.Sprint(cidrs[0].CIDRs) != "[10.96.0.0/16 fd00:10:96::/112]" {
+		t.Errorf("networks of Services: %v", cidrs)
 	}
 }
