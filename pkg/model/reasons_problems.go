@@ -8,7 +8,7 @@ var policyKinds = []Kind{KindNetworkPolicy, KindAdminNetworkPolicy, KindBaseline
 var problemReasons = []Reason{
 	{
 		Name: ReasonSubnetInvalid, On: []Kind{KindSubnet},
-		Meaning: "A field of the Subnet is invalid, or its addresses overlap those of an older Subnet of the same Vpc, of a node or of the API server. The last valid state stays in force.",
+		Meaning: "A field of the Subnet is invalid, or its addresses overlap those of an older Subnet of the same Vpc, of a node, of the API server or a reserved range (ServiceCIDRs, --node-service-cidr, the nodes' Subnet). The last valid state stays in force.",
 		Remedy:  "Correct the field that the message names. For an overlap, choose another cidrBlock, or delete the other Subnet that the message names.",
 	},
 	{
@@ -62,9 +62,9 @@ var problemReasons = []Reason{
 		Remedy:  "If addresses are exhausted, enlarge the Subnet's cidrBlock or the IPPool, bind another Subnet to the namespace, or delete pods. If the address is taken, release it at the holder that the message names, or request another one.",
 	},
 	{
-		Name: ReasonAddressConflict, On: []Kind{KindPod, KindIP},
-		Meaning: "The address or IP object that this object needs belongs to another owner, which is older. A pod gets no port and waits.",
-		Remedy:  "Delete the IP object or pod that the message names if it is not needed; otherwise give one of the two another address. Nothing else has to be restarted.",
+		Name: ReasonAddressConflict, On: []Kind{KindPod, KindIP, KindService, KindNode},
+		Meaning: "An address, port, chassis or IP object that this object claims belongs to another owner, which the message names. A pod gets no port and waits; of a Service that external address or port is not programmed; pods do not reach that address through the Node.",
+		Remedy:  "Give one of the two another address, or delete the one that is not needed, such as the IP object of a deleted pod or the Node of a renamed machine. For the address of an API server on a control plane, label the Node node-role.kubernetes.io/control-plane. Nothing has to be restarted.",
 	},
 	{
 		Name: ReasonSubnetNotFound, On: []Kind{KindPod, KindIPPool},

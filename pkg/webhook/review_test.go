@@ -40,6 +40,15 @@ func testCluster() *Cluster {
 	subnet("main", "10.0.0.0/24", "fd00::/64", model.Addrs{V4: addr("10.0.0.1"), V6: addr("fd00::1")})
 	subnet("a", "10.1.0.0/24", "", model.Addrs{V4: addr("10.1.0.1")}, "two")
 	subnet("b", "10.2.0.0/24", "", model.Addrs{V4: addr("10.2.0.1")}, "two")
+	subnet("join", "100.64.0.0/16", "fd00:100:64::/112", model.Addrs{V4: addr("100.64.0.1"), V6: addr("fd00:100:64::1")})
+	c.Apply(model.Ref{Kind: model.KindServiceCIDR, Name: "kubernetes"}, &model.ServiceCIDR{
+		Meta: model.Meta{Name: "kubernetes", Created: 1}, CIDRs: []netip.Prefix{prefix("10.96.0.0/16"), prefix("fd00:10:96::/112")},
+	})
+	for name, service := range map[string]string{"kubernetes": model.APIServerService, "web-x": "web"} {
+		c.Apply(model.Ref{Kind: model.KindEndpointSlice, Namespace: "default", Name: name}, &model.EndpointSlice{
+			Meta: model.Meta{Namespace: "default", Name: name}, Service: service, Ready: map[bool][]netip.Addr{true: {addr("192.0.2.6")}, false: {addr("198.51.100.6")}}[service == model.APIServerService],
+		})
+	}
 	for _, name := range []string{"one", "two"} {
 		c.Apply(model.Ref{Kind: model.KindNamespace, Name: name}, &model.Namespace{Meta: model.Meta{Name: name}})
 	}
@@ -152,6 +161,13 @@ func TestReview(t *testing.T) {
 		{"overlap with another subnet", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16"), "10.1.0.0/16 overlaps 10.1.0.0/24 of Subnet a in Vpc ovn-cluster", ""},
 		{"overlap of IPv6", admissionv1.Create, "", subnetText("c", `cidrBlock: "10.7.0.0/16,fd00::/48"`), "fd00::/48 overlaps fd00::/64 of Subnet main", ""},
 		{"contains the API server's address", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.96.0.0/16"), "10.96.0.0/16 of Subnet c contains the address of the API server, 10.96.0.1", ""},
+		{"contains an endpoint of the API server", admissionv1.Create, "", subnetText("c", "cidrBlock: 192.0.2.0/24"), "contains the address of the API server, 192.0.2.6", ""},
+		{"contains an endpoint of another Service", admissionv1.Create, "", subnetText("c", "cidrBlock: 198.51.100.0/24"), "", ""},
+		{"the hosts' addresses towards Services", admissionv1.Create, "", subnetText("c", `cidrBlock: "fd69:254:64::/112"`), "fd69:254:64::/112 of Subnet c overlaps fd69:254:64::/112, the range of the hosts' source addresses for Services (--node-service-cidr)", ""},
+		{"the same in another Vpc", admissionv1.Create, "", subnetText("c", `cidrBlock: "fd69:254:64::/120", vpc: v`), "--node-service-cidr", "there is no Vpc v yet"},
+		{"ClusterIPs in another Vpc", admissionv1.Create, "", subnetText("c", `cidrBlock: "fd00:10:96::/120", vpc: v`), "ServiceCIDR kubernetes", "there is no Vpc v yet"},
+		{"the nodes' Subnet in another Vpc", admissionv1.Create, "", subnetText("c", "cidrBlock: 100.64.9.0/24, vpc: v"), "100.64.0.0/16, Subnet join of the nodes", "there is no Vpc v yet"},
+		{"the nodes' Subnet itself", admissionv1.Update, subnetText("join", `cidrBlock: "100.64.0.0/16,fd00:100:64::/112"`), subnetText("join", `cidrBlock: "100.64.0.0/16,fd00:100:64::/112", mtu: 1300`), "", ""},
 		{"subnet of another Vpc", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16, vpc: v"), "", "there is no Vpc v yet"},
 		{"underlay", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16, vlan: v"), "", ""},
 		{"CIDR without an address in use", admissionv1.Update, subnetText("b", "cidrBlock: 10.2.0.0/24"), subnetText("b", "cidrBlock: 10.2.1.0/24"), "does not contain 10.2.0.10, the address of pod two/p, IP p.two", ""},

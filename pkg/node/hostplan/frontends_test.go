@@ -133,6 +133,61 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// thieves claims addresses and ports of the infrastructure, one free address, and a free NodePort.
+func thieves() *model.Service {
+	return frontendService(func(s *model.Service) {
+		s.Ports = []model.ServicePort{
+			{Protocol: model.TCP, Port: 6443, NodePort: 30080}, {Protocol: model.TCP, Port: 10250, NodePort: 10250}, {Protocol: model.UDP, Port: 6081, NodePort: 6081},
+		}
+		s.External.IPs = addrList("192.168.77.1", "192.168.77.11", "192.168.77.12", "2001:db8::12", "10.96.0.1", "10.16.0.77", "100.64.0.2", "169.254.64.2", "fd69:254:64::", "127.0.0.1", "::1", "203.0.113.9")
+		s.External.Ingress = addrList("192.168.77.1", "198.51.100.11")
+		s.External.HealthPort = 10250
+	})
+}
+
+// No element takes traffic to an API server, to a node except to its NodePorts, to ClusterIPs or to pods.
+func TestServicesCannotTakeTheInfrastructure(t *testing.T) {
+	in := inputsWithServices()
+	in.NodeNames = map[netip.Addr]string{}
+	for name, addresses := range map[string][]netip.Addr{"n1": addrList("192.168.77.11", "198.51.100.11"), "n2": addrList("192.168.77.12", "2001:db8::12")} {
+		for _, a := range addresses {
+			in.NodeNames[a] = name
+		}
+	}
+	in.Infrastructure = model.InfrastructureConfig{NodeSubnet: "join", APIServers: addrList("192.168.77.1"), HostSource: model.Prefixes{
+		V4: netip.MustParsePrefix("169.254.64.0/18"), V6: netip.MustParsePrefix("fd69:254:64::/112"),
+	}}.With([]*model.ServiceCIDR{{CIDRs: prefixList("10.96.0.0/16")}}, model.Prefixes{V4: netip.MustParsePrefix("100.64.0.0/16")}, nil)
+	o := ServiceContextOf(in)
+	rules := o.RulesFor(thieves(), nil)
+	var got []string
+	for f := range rules.Forwards {
+		if f.Addr() != netip.MustParseAddr("203.0.113.9") {
+			got = append(got, f.String()+"/"+string(f.Protocol))
+		}
+	}
+	slices.Sort(got)
+	if want := []string{"192.168.77.11:30080/tcp"}; !slices.Equal(got, want) || len(rules.Forwards) != 4 {
+		t.Errorf("the node forwards %v, want %v and the ports of the free address", got, want)
+	}
+	if rules.HealthPort != 0 {
+		t.Errorf("the node listens on the kubelet's port %d", rules.HealthPort)
+	}
+	udp := o.UDPBackends(frontendService(func(s *model.Service) {
+		s.Ports[0].Protocol, s.External.IPs = model.UDP, addrList("192.168.77.1", "203.0.113.9")
+	}), []*model.EndpointSlice{{Ports: []model.ServicePort{{Protocol: model.UDP, Port: 53}}, Ready: addrList("10.16.0.5")}})
+	if _, taken := udp[netip.MustParseAddrPort("192.168.77.1:80")]; taken || len(udp) != 2 {
+		t.Errorf("UDP flows of %v are forgotten", udp)
+	}
+	// The attack works on a node that knows no holders: the test bites.
+	if n := len(ServiceContextOf(inputsWithServices()).RulesFor(thieves(), nil).Forwards); n < 10 {
+		t.Errorf("without holders there are %d frontends only", n)
+	}
+	later := ServiceContextOf(in)
+	if later.Reserved.APIServers = addrList("192.168.77.2"); o.Equal(later) {
+		t.Error("another API server is no change")
+	}
+}
+
 // number30080 is what stands for port 30080 of the node in marks of connections.
 var number30080 = Frontend{netip.MustParseAddrPort("192.168.77.11:30080"), model.TCP}.number()
 

@@ -385,3 +385,19 @@ func TestClientsAreForgotten(t *testing.T) {
 		t.Errorf("left is %v", got)
 	}
 }
+
+// An external address belongs to the API server as soon as the node knows it, and to the Service again when it does not.
+func TestAddressOfTheAPIServer(t *testing.T) {
+	h := newFakeHost(t)
+	thief := nodePortService("thief", "10.96.0.80", 30080, func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"192.168.77.1"} })
+	h.services.ServiceChanged(thief, false)
+	for _, servers := range [][]netip.Addr{nil, {netip.MustParseAddr("192.168.77.1")}, nil} {
+		in := inputs()
+		in.Infrastructure.APIServers = servers
+		h.services.SetInputs(in)
+		h.pass()
+		if got := h.elements("cluster4"); slices.Contains(got, "192.168.77.1 . 17 . 53 : 10.96.0.80 . 53") != (servers == nil) || !slices.Contains(got, "192.168.77.11 . 17 . 30080 : 10.96.0.80 . 53") {
+			t.Errorf("API servers %v, elements %v", servers, got)
+		}
+	}
+}
