@@ -112,8 +112,11 @@ func reserve(p Prefixes, holder string) (out []ReservedRange) {
 	return out
 }
 
-// APIServerService is the namespace and name of the Service whose endpoints are the API servers.
-const APIServerNamespace, APIServerService = "default", "kubernetes"
+// The namespace and name of the Service whose endpoints are the API servers.
+const (
+	APIServerNamespace = "default"
+	APIServerService   = "kubernetes"
+)
 
 // APIServersOf adds the endpoints of the Service kubernetes to addresses of the API server.
 func APIServersOf(configured []netip.Addr, endpoints []*EndpointSlice) []netip.Addr {

@@ -135,8 +135,12 @@ func TestReachedAnyway(t *testing.T) {
 
 func TestPortsOfNodes(t *testing.T) {
 	s := Service{Ports: []ServicePort{
-		{Protocol: TCP, Port: 80, NodePort: 10250}, {Protocol: TCP, Port: 81, NodePort: 6443}, {Protocol: TCP, Port: 82, NodePort: 6641},
-		{Protocol: UDP, Port: 83, NodePort: 6081}, {Protocol: UDP, Port: 84, NodePort: 10250}, {Protocol: TCP, Port: 85, NodePort: 30080},
+		{Protocol: TCP, Port: 80, NodePort: 10250},
+		{Protocol: TCP, Port: 81, NodePort: 6443},
+		{Protocol: TCP, Port: 82, NodePort: 6641},
+		{Protocol: UDP, Port: 83, NodePort: 6081},
+		{Protocol: UDP, Port: 84, NodePort: 10250},
+		{Protocol: TCP, Port: 85, NodePort: 30080},
 	}}
 	s.External.HealthPort = 6642
 	got, list := WithoutConflicts(&s, claims{})

@@ -53,7 +53,7 @@ func WithoutConflicts(s *Service, c AddressView) (*Service, []Problem) {
 // withoutHeld returns those of a Service's external addresses that no other object holds.
 func (p *problems) withoutHeld(s *Service, field string, addresses []netip.Addr, c AddressView) (free []netip.Addr) {
 	for _, a := range addresses {
-		holder := holderOf(a, s, c)
+		holder := holderOf(a, c)
 		if holder == "" {
 			free = append(free, a)
 		} else if !reachedAnyway(a, s, c) {
@@ -74,7 +74,7 @@ func reachedAnyway(a netip.Addr, s *Service, c AddressView) bool {
 }
 
 // holderOf describes what has an address that a Service claims; empty if it is free.
-func holderOf(a netip.Addr, s *Service, c AddressView) string {
+func holderOf(a netip.Addr, c AddressView) string {
 	infrastructure := c.Infrastructure()
 	if slices.Contains(infrastructure.APIServers, a) {
 		return "an address of the API server"

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 
 	"github.com/wovensdn/woven/pkg/model"
@@ -219,18 +218,18 @@ func TestFrontendTable(t *testing.T) {
 			t.Errorf("%s: %v", step, forward.Entries)
 		}
 	}
-	l.Set(types.NamespacedName{Namespace: "shop", Name: "young"}, 20, at("10.96.0.2", true))
+	l.Set(model.Ref{Namespace: "shop", Name: "young"}, 20, at("10.96.0.2", true))
 	has("one", "10.96.0.2", true)
-	if c := l.Set(types.NamespacedName{Namespace: "shop", Name: "old"}, 10, at("10.96.0.1", false)); len(c.Moved) != 1 {
+	if c := l.Set(model.Ref{Namespace: "shop", Name: "old"}, 10, at("10.96.0.1", false)); len(c.Moved) != 1 {
 		t.Errorf("moved %v", c.Moved)
 	}
 	has("an older one", "10.96.0.1", false)
-	if c := l.Set(types.NamespacedName{Namespace: "shop", Name: "young"}, 20, at("10.96.0.3", true)); len(c.Add)+len(c.Remove)+len(c.Moved) > 0 {
+	if c := l.Set(model.Ref{Namespace: "shop", Name: "young"}, 20, at("10.96.0.3", true)); len(c.Add)+len(c.Remove)+len(c.Moved) > 0 {
 		t.Errorf("one that waits changes %v", c)
 	}
-	l.Set(types.NamespacedName{Namespace: "shop", Name: "old"}, 10, nil)
+	l.Set(model.Ref{Namespace: "shop", Name: "old"}, 10, nil)
 	has("the older one goes", "10.96.0.3", true)
-	l.Set(types.NamespacedName{Namespace: "shop", Name: "young"}, 20, nil)
+	l.Set(model.Ref{Namespace: "shop", Name: "young"}, 20, nil)
 	has("none", "", false)
 	if len(l.Entries())+len(l.Frontends())+len(l.Services()) > 0 {
 		t.Error("something is left")
@@ -255,7 +254,7 @@ func TestFrontendTableAddsUp(t *testing.T) {
 				})
 				forwards = o.RulesFor(s, []*model.EndpointSlice{backendsOn(rapid.SampledFrom([]string{"n1", "n2"}).Draw(t, "node"), "10.16.0.5")}).Forwards
 			}
-			c := l.Set(types.NamespacedName{Name: name}, int64(name[0]%2), forwards)
+			c := l.Set(model.Ref{Name: name}, int64(name[0]%2), forwards)
 			for _, e := range c.Remove {
 				if !table[e] {
 					t.Fatalf("removes %v, which is not there", e)
@@ -282,7 +281,7 @@ func TestFrontendTableAddsUp(t *testing.T) {
 func TestStale(t *testing.T) {
 	o := ServiceContextOf(inputsWithServices())
 	var l FrontendTable
-	l.Set(types.NamespacedName{Namespace: "shop", Name: "web"}, 0, o.RulesFor(frontendService(func(s *model.Service) {
+	l.Set(model.Ref{Namespace: "shop", Name: "web"}, 0, o.RulesFor(frontendService(func(s *model.Service) {
 		s.Ports[0].Protocol, s.External.Local = model.UDP, true
 	}), []*model.EndpointSlice{{Ports: []model.ServicePort{{Protocol: model.UDP, Port: 53}}, Ready: addrList("10.16.0.5"), Nodes: map[netip.Addr]string{netip.MustParseAddr("10.16.0.5"): "n1"}}}).Forwards)
 	f := Frontend{netip.MustParseAddrPort("192.168.77.11:30080"), model.UDP}
@@ -311,7 +310,7 @@ func TestStale(t *testing.T) {
 
 func TestStaleClients(t *testing.T) {
 	var l FrontendTable
-	l.Set(types.NamespacedName{Namespace: "shop", Name: "web"}, 0, ServiceContextOf(inputsWithServices()).RulesFor(frontendService(func(s *model.Service) {
+	l.Set(model.Ref{Namespace: "shop", Name: "web"}, 0, ServiceContextOf(inputsWithServices()).RulesFor(frontendService(func(s *model.Service) {
 		s.Affinity, s.AffinityTimeout = true, time.Hour
 	}), []*model.EndpointSlice{backendsOn("n1", "10.16.0.5")}).Forwards)
 	var backends, ports []Entry
@@ -354,7 +353,7 @@ func TestServiceTable(t *testing.T) {
 	var l FrontendTable
 	for i := range 100 {
 		s := frontendService(func(s *model.Service) { s.Ports[0].NodePort = uint16(30000 + i) }) //nolint:gosec // a port
-		l.Set(types.NamespacedName{Name: s.Name + string(rune('0'+i))}, 0, ServiceContextOf(w).RulesFor(s, nil).Forwards)
+		l.Set(model.Ref{Name: s.Name + string(rune('0'+i))}, 0, ServiceContextOf(w).RulesFor(s, nil).Forwards)
 	}
 	table.Fill(l.Entries())
 	if len(table.Chains) != rules {

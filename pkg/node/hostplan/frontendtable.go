@@ -9,22 +9,20 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/wovensdn/woven/pkg/model"
 )
 
 // FrontendTable says which Service has which frontend. If several claim one, the oldest has it as a whole; when that
 // one goes, the next gets it. The zero value is empty and ready to use.
 type FrontendTable struct {
-	of       map[types.NamespacedName]map[Frontend]Forward
+	of       map[model.Ref]map[Frontend]Forward
 	claims   map[Frontend][]claim // the first has it
 	affinity map[time.Duration]int
 }
 
 type claim struct {
 	created int64
-	service types.NamespacedName
+	service model.Ref
 }
 
 // older orders claims as the controller does.
@@ -47,9 +45,9 @@ type Change struct {
 
 // Set replaces the frontends of a Service; none means that the Service is gone. created, in seconds since the Unix
 // epoch, decides between Services that claim the same frontend.
-func (t *FrontendTable) Set(service types.NamespacedName, created int64, forwards map[Frontend]Forward) (c Change) {
+func (t *FrontendTable) Set(service model.Ref, created int64, forwards map[Frontend]Forward) (c Change) {
 	if t.of == nil {
-		t.of, t.claims, t.affinity = map[types.NamespacedName]map[Frontend]Forward{}, map[Frontend][]claim{}, map[time.Duration]int{}
+		t.of, t.claims, t.affinity = map[model.Ref]map[Frontend]Forward{}, map[Frontend][]claim{}, map[time.Duration]int{}
 	}
 	before := t.of[service]
 	touched := map[Frontend]Forward{} // as they were
@@ -143,7 +141,7 @@ func (t *FrontendTable) AffinityTimeouts() []time.Duration {
 }
 
 // Services returns the names of those that have a frontend or claim one.
-func (t *FrontendTable) Services() []types.NamespacedName { return slices.Collect(maps.Keys(t.of)) }
+func (t *FrontendTable) Services() []model.Ref { return slices.Collect(maps.Keys(t.of)) }
 
 // Stale reports whether a connection to a frontend has to be forgotten. replies is where its replies come from: the
 // backend that it was translated to, or the frontend itself if it was not translated. inside says that the client is a

@@ -276,16 +276,17 @@ func (s *Forwarder) serve(name types.NamespacedName) hostplan.Change {
 	}
 	s.mu.Unlock()
 	delete(s.health, name)
+	ref := model.Ref{Kind: model.KindService, Namespace: name.Namespace, Name: name.Name}
 	if service == nil {
 		s.udp.set(name, s.e.Clock.Now(), nil)
-		return s.frontends.Set(name, 0, nil)
+		return s.frontends.Set(ref, 0, nil)
 	}
 	s.udp.set(name, s.e.Clock.Now(), s.context.UDPBackends(service, endpoints))
 	rules := s.context.RulesFor(service, endpoints)
 	if rules.HealthPort != 0 && len(rules.Forwards) > 0 {
 		s.health[name] = healthport.Check{Port: rules.HealthPort, Backends: rules.LocalReady}
 	}
-	return s.frontends.Set(name, service.Created, rules.Forwards)
+	return s.frontends.Set(ref, service.Created, rules.Forwards)
 }
 
 // write changes elements if that is all, else it compares the whole table.

@@ -386,7 +386,8 @@ func TestClientsAreForgotten(t *testing.T) {
 	}
 }
 
-// An external address belongs to the API server as soon as the node knows it, and to the Service again when it does not.
+// An external address belongs to the API server as soon as the node knows it, and to the Service again when it does
+// not.
 func TestAddressOfTheAPIServer(t *testing.T) {
 	h := newFakeHost(t)
 	thief := nodePortService("thief", "10.96.0.80", 30080, func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"192.168.77.1"} })

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node/driver/nft"
@@ -64,7 +63,7 @@ func newExternalWire(t *testing.T) *externalWire {
 func (o *externalWire) become(s *model.Service, endpoints ...*model.EndpointSlice) {
 	o.t.Helper()
 	var frontends hostplan.FrontendTable
-	frontends.Set(types.NamespacedName{Namespace: "shop", Name: "web"}, 0, hostplan.ServiceContextOf(o.world).RulesFor(s, endpoints).Forwards)
+	frontends.Set(model.Ref{Namespace: "shop", Name: "web"}, 0, hostplan.ServiceContextOf(o.world).RulesFor(s, endpoints).Forwards)
 	table := hostplan.ServiceTable(o.world, frontends.AffinityTimeouts())
 	table.Fill(frontends.Entries())
 	o.node.Do(func() {
