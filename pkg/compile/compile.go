@@ -37,6 +37,8 @@ type Config struct {
 	ServiceRange model.Prefixes
 	// APIServers are the addresses at which the controller reaches the API server. No subnet may contain them.
 	APIServers []netip.Addr
+	// Databases are the addresses of OVN's databases. No subnet may contain them.
+	Databases []netip.Addr
 }
 
 // Result is the desired state of one object.

@@ -18,7 +18,9 @@ func (c Config) infrastructure(v *world.View) model.Infrastructure {
 
 // Infrastructure returns the part of the infrastructure that is configured.
 func (c Config) Infrastructure() model.InfrastructureConfig {
-	return model.InfrastructureConfig{NodeSubnet: c.NodeSwitch, APIServers: c.APIServers, ServiceRange: c.ServiceRange, HostSource: c.ServiceSource}
+	return model.InfrastructureConfig{
+		NodeSubnet: c.NodeSwitch, APIServers: c.APIServers, Databases: c.Databases, ServiceRange: c.ServiceRange, HostSource: c.ServiceSource,
+	}
 }
 
 // apiServers reads the addresses of the API servers.

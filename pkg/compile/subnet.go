@@ -75,11 +75,7 @@ func (c Config) conflicts(r *Result, v *world.View, s *model.Subnet) bool {
 			r.Problems = append(r.Problems, problem)
 		}
 	}
-	for _, server := range infrastructure.APIServers {
-		if problem, clash := model.OverlapsAPIServer(*s, server); clash {
-			r.Problems = append(r.Problems, problem)
-		}
-	}
+	r.Problems = append(r.Problems, model.OverlapsServers(*s, infrastructure)...)
 	if table := s.Gateways.Table; table != 0 {
 		if first := v.SubnetsOfTable(table)[0]; first.Name != s.Name { // the nodes choose the same one, see package hostplan
 			r.problem(model.ReasonSubnetInvalid, "spec.policyRoutingTableID", "Subnet %[2]s uses table %[1]d: traffic of Subnet %[3]s is not routed to its externalEgressGateway", table, first.Name, s.Name)

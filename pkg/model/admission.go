@@ -59,11 +59,7 @@ func SubnetProblems(s *Subnet, c AdmissionView) []Problem {
 		}
 	}
 	infrastructure := c.Infrastructure()
-	for _, server := range infrastructure.APIServers {
-		if problem, ok := OverlapsAPIServer(*s, server); ok {
-			p.list = append(p.list, problem)
-		}
-	}
+	p.list = append(p.list, OverlapsServers(*s, infrastructure)...)
 	for _, r := range infrastructure.Ranges {
 		if problem, ok := OverlapsReserved(young, r); ok {
 			p.list = append(p.list, problem)

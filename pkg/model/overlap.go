@@ -67,10 +67,15 @@ func OverlapsNode(s Subnet, n Node) (Problem, bool) {
 	return Problem{}, false
 }
 
-// OverlapsAPIServer reports whether the CIDR of an overlay subnet of the default Vpc contains an address at which the
-// API server is reached.
-func OverlapsAPIServer(s Subnet, apiServer netip.Addr) (Problem, bool) {
-	return covers(s, apiServer, "the address of the API server, "+apiServer.String())
+// OverlapsServers returns a problem for each address of an API server or of OVN's databases in the CIDR of an overlay
+// subnet of the default Vpc.
+func OverlapsServers(s Subnet, i Infrastructure) (list []Problem) {
+	for _, a := range slices.Concat(i.APIServers, i.Databases) {
+		if problem, ok := covers(s, a, a.String()+", "+i.server(a)); ok {
+			list = append(list, problem)
+		}
+	}
+	return list
 }
 
 // holds reports whether an address is in the subnet's CIDR.
@@ -100,9 +105,8 @@ func Refused(subnets []*Subnet, nodes []*Node, infrastructure Infrastructure) ma
 			p, ok := OverlapsReserved(*s, r)
 			refuse(s, p, ok)
 		}
-		for _, a := range infrastructure.APIServers {
-			p, ok := OverlapsAPIServer(*s, a)
-			refuse(s, p, ok)
+		for _, p := range OverlapsServers(*s, infrastructure) {
+			refuse(s, p, true)
 		}
 		for _, n := range nodes {
 			if slices.ContainsFunc(n.InternalIPs, s.holds) { // nodes evaluate this for all pairs, often

@@ -8,7 +8,7 @@ var policyKinds = []Kind{KindNetworkPolicy, KindAdminNetworkPolicy, KindBaseline
 var problemReasons = []Reason{
 	{
 		Name: ReasonSubnetInvalid, On: []Kind{KindSubnet},
-		Meaning: "A field of the Subnet is invalid, or its addresses overlap those of an older Subnet of the same Vpc, of a node, of the API server or a reserved range (ServiceCIDRs, --node-service-cidr, the nodes' Subnet). The last valid state stays in force.",
+		Meaning: "A field of the Subnet is invalid, or its addresses overlap those of an older Subnet of the same Vpc, of a node, of the API server, of OVN's databases or a reserved range (ServiceCIDRs, --node-service-cidr, the nodes' Subnet). The last valid state stays in force.",
 		Remedy:  "Correct the field that the message names. For an overlap, choose another cidrBlock, or delete the other Subnet that the message names.",
 	},
 	{

@@ -5,6 +5,7 @@ package model
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
 )
@@ -23,6 +24,8 @@ type Infrastructure struct {
 	Ranges []ReservedRange
 	// APIServers are the addresses at which the API server is reached.
 	APIServers []netip.Addr
+	// Databases are the addresses of OVN's databases.
+	Databases []netip.Addr
 }
 
 // ReservedRange is a range of addresses of the infrastructure, in every Vpc.
@@ -38,7 +41,18 @@ type ReservedRange struct {
 
 // Equal reports whether the same addresses are held by the same holders.
 func (i Infrastructure) Equal(other Infrastructure) bool {
-	return slices.Equal(i.Ranges, other.Ranges) && slices.Equal(i.APIServers, other.APIServers)
+	return slices.Equal(i.Ranges, other.Ranges) && slices.Equal(i.APIServers, other.APIServers) && slices.Equal(i.Databases, other.Databases)
+}
+
+// server describes the server of the cluster that has an address; empty if none has.
+func (i Infrastructure) server(a netip.Addr) string {
+	switch {
+	case slices.Contains(i.APIServers, a):
+		return "an address of the API server"
+	case slices.Contains(i.Databases, a):
+		return "an address of OVN's databases"
+	}
+	return ""
 }
 
 // InfrastructureConfig is the part of the infrastructure that is configured.
@@ -47,6 +61,8 @@ type InfrastructureConfig struct {
 	NodeSubnet string
 	// APIServers are the addresses at which this process reaches the API server.
 	APIServers []netip.Addr
+	// Databases are the addresses of OVN's databases.
+	Databases []netip.Addr
 	// ServiceRange contains the ClusterIPs of a cluster without ServiceCIDRs.
 	ServiceRange Prefixes
 	// HostSource contains the source addresses of hosts for Services.
@@ -70,7 +86,20 @@ func (c InfrastructureConfig) With(services []*ServiceCIDR, nodes Prefixes, endp
 			nodeRanges,
 		),
 		APIServers: APIServersOf(c.APIServers, endpoints),
+		Databases:  c.Databases,
 	}
+}
+
+// DatabaseAddresses returns the addresses in lists of OVSDB connections, such as "ssl:192.0.2.1:6642,ssl:[::1]:6642"
+// (ovsdb(7)). Host names and unix sockets are skipped.
+func DatabaseAddresses(lists ...string) (out []netip.Addr) {
+	for _, text := range strings.Split(strings.Join(lists, ","), ",") {
+		_, address, _ := strings.Cut(strings.TrimSpace(text), ":")
+		if at, err := netip.ParseAddrPort(address); err == nil {
+			out = append(out, at.Addr().Unmap())
+		}
+	}
+	return sortedAddrs(out)
 }
 
 // ServiceCIDR contains ranges from which the API server allocates ClusterIPs (KEP-1880).

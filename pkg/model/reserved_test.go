@@ -13,6 +13,7 @@ import (
 func testInfrastructure() Infrastructure {
 	return InfrastructureConfig{
 		NodeSubnet: "join", APIServers: addrList("192.0.2.1", "2001:db8::1"), ServiceRange: prefixes("10.111.0.0/16"),
+		Databases:  DatabaseAddresses("ssl:192.0.2.7:6642, tcp:[2001:db8::7]:6642", "unix:/run/ovn/ovnnb_db.sock,ssl:ovn.example:6641"),
 		HostSource: prefixes("169.254.64.0/18,fd69:254:64::/112"),
 	}.With([]*ServiceCIDR{
 		{Meta: Meta{Name: "kubernetes", Created: 1}, CIDRs: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16"), netip.MustParsePrefix("fd00:10:96::/112")}},
@@ -93,6 +94,7 @@ func TestWithoutConflicts(t *testing.T) {
 	for a, want := range map[string]string{
 		"203.0.113.9": "", "2001:db8::9": "",
 		"192.0.2.1": "an address of the API server", "2001:db8::1": "an address of the API server", "192.0.2.2": "an address of the API server",
+		"192.0.2.7": "an address of OVN's databases", "2001:db8::7": "an address of OVN's databases",
 		"192.168.77.11": "an address of Node n1", "fd00:77::b": "an address of Node n1",
 		"10.96.0.80": "the ClusterIP of Service shop/web", "10.96.0.81": "in 10.96.0.0/16, ServiceCIDR kubernetes", "fd00:10:96::7": "in fd00:10:96::/112, ServiceCIDR kubernetes",
 		"10.16.0.9": "in Subnet ovn-default", "100.64.0.2": "in 100.64.0.0/16, Subnet join of the nodes", "fd69:254:64::": "(--node-service-cidr)",
@@ -116,6 +118,18 @@ func TestWithoutConflicts(t *testing.T) {
 				t.Errorf("%s: problems %v", a, list)
 			}
 		}
+	}
+}
+
+// Nodes do not forward the port of their tunnels at any address.
+func TestExternalPortOfTunnels(t *testing.T) {
+	s := Service{ClusterIPs: Addrs{V4: addr("10.96.0.1")}, Ports: []ServicePort{{Protocol: UDP, Port: 6081}, {Protocol: TCP, Port: 6081}}}
+	if _, list := WithoutConflicts(&s, claims{}); len(list) > 0 {
+		t.Errorf("inside: %v", list)
+	}
+	s.External.IPs = addrList("203.0.113.9")
+	if got, list := WithoutConflicts(&s, claims{}); len(list) != 1 || list[0].Field != "spec.ports.port" || len(got.External.IPs) != 1 {
+		t.Errorf("outside: %v", list)
 	}
 }
 

@@ -36,8 +36,12 @@ func WithoutConflicts(s *Service, c AddressView) (*Service, []Problem) {
 	out.External.IPs = p.withoutHeld(s, fieldExternalIPs, s.External.IPs, c)
 	out.External.Ingress = p.withoutHeld(s, fieldIngress, s.External.Ingress, c)
 	out.Ports = slices.Clone(s.Ports)
+	external := len(out.External.Addresses()) > 0
 	for i := range out.Ports {
 		port := &out.Ports[i]
+		if external && IsTunnel(port.Protocol, port.Port) {
+			p.warn("spec.ports.port", "nodes do not forward %d/%s at external addresses: they use it for Geneve", port.Port, port.Protocol)
+		}
 		if holder := nodePortHolder(port.Protocol, port.NodePort); holder != "" {
 			p.warn(fieldNodePort, "%d/%s is not forwarded: nodes use it for %s", port.NodePort, port.Protocol, holder)
 			port.NodePort = 0
@@ -76,8 +80,8 @@ func reachedAnyway(a netip.Addr, s *Service, c AddressView) bool {
 // holderOf describes what has an address that a Service claims; empty if it is free.
 func holderOf(a netip.Addr, c AddressView) string {
 	infrastructure := c.Infrastructure()
-	if slices.Contains(infrastructure.APIServers, a) {
-		return "an address of the API server"
+	if server := infrastructure.server(a); server != "" {
+		return server
 	}
 	if special(a) {
 		return "a loopback, link-local, multicast or unspecified address"
@@ -117,6 +121,10 @@ var nodePorts = map[Protocol]map[uint16]string{
 // nodePortHolder describes what nodes use a port for; empty if it is free. It matters only if kube-apiserver's
 // --service-node-port-range contains the port.
 func nodePortHolder(protocol Protocol, port uint16) string { return nodePorts[protocol][port] }
+
+// IsTunnel reports whether nodes use a port for tunnels between them. The addresses of tunnels are not known, so nodes
+// forward this port at no external address.
+func IsTunnel(protocol Protocol, port uint16) bool { return protocol == UDP && port == 6081 }
 
 // HasFrontend reports whether a Service claims an external address and port in a Vpc. The oldest Service that does has
 // it, see [Older]; others may have the same address with other ports.

@@ -269,15 +269,17 @@ func TestOverlaps(t *testing.T) {
 	}
 }
 
-func TestOverlapsNodeAndAPIServer(t *testing.T) {
+func TestOverlapsNodeAndServers(t *testing.T) {
 	s := Subnet{Meta: Meta{Name: "s"}, Vpc: DefaultVpc, CIDR: prefixes("172.18.0.0/16")}
 	n := Node{Meta: Meta{Name: "n1"}, InternalIPs: []netip.Addr{addr("fd00::1"), addr("172.18.0.3")}}
 	p, ok := OverlapsNode(s, n)
 	if want := "spec.cidrBlock: 172.18.0.0/16 of Subnet s contains InternalIP 172.18.0.3 of Node n1"; !ok || p.Error() != want {
 		t.Errorf("got %v %v, want %s", p, ok, want)
 	}
-	if p, ok := OverlapsAPIServer(s, addr("172.18.0.1")); !ok || !strings.Contains(p.Message, "the address of the API server, 172.18.0.1") {
-		t.Errorf("got %v %v", p, ok)
+	infrastructure := Infrastructure{APIServers: []netip.Addr{addr("172.18.0.1")}, Databases: []netip.Addr{addr("fd00::7"), addr("172.18.0.7")}}
+	list := OverlapsServers(s, infrastructure)
+	if len(list) != 2 || !strings.Contains(list[0].Message, "contains 172.18.0.1, an address of the API server") || !strings.Contains(list[1].Message, "contains 172.18.0.7, an address of OVN's databases") {
+		t.Errorf("got %v", list)
 	}
 	for name, change := range map[string]func(*Subnet){
 		"other Vpc":       func(s *Subnet) { s.Vpc = "v" },
@@ -286,7 +288,7 @@ func TestOverlapsNodeAndAPIServer(t *testing.T) {
 	} {
 		other := s
 		change(&other)
-		if p, ok := OverlapsNode(other, n); ok {
+		if p, ok := OverlapsNode(other, n); ok || len(OverlapsServers(other, infrastructure)) > 0 {
 			t.Errorf("%s: %v", name, p)
 		}
 	}

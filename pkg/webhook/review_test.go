@@ -160,8 +160,8 @@ func TestReview(t *testing.T) {
 
 		{"overlap with another subnet", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16"), "10.1.0.0/16 overlaps 10.1.0.0/24 of Subnet a in Vpc ovn-cluster", ""},
 		{"overlap of IPv6", admissionv1.Create, "", subnetText("c", `cidrBlock: "10.7.0.0/16,fd00::/48"`), "fd00::/48 overlaps fd00::/64 of Subnet main", ""},
-		{"contains the API server's address", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.96.0.0/16"), "10.96.0.0/16 of Subnet c contains the address of the API server, 10.96.0.1", ""},
-		{"contains an endpoint of the API server", admissionv1.Create, "", subnetText("c", "cidrBlock: 192.0.2.0/24"), "contains the address of the API server, 192.0.2.6", ""},
+		{"contains the API server's address", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.96.0.0/16"), "10.96.0.0/16 of Subnet c contains 10.96.0.1, an address of the API server", ""},
+		{"contains an endpoint of the API server", admissionv1.Create, "", subnetText("c", "cidrBlock: 192.0.2.0/24"), "contains 192.0.2.6, an address of the API server", ""},
 		{"contains an endpoint of another Service", admissionv1.Create, "", subnetText("c", "cidrBlock: 198.51.100.0/24"), "", ""},
 		{"the hosts' addresses towards Services", admissionv1.Create, "", subnetText("c", `cidrBlock: "fd69:254:64::/112"`), "fd69:254:64::/112 of Subnet c overlaps fd69:254:64::/112, the range of the hosts' source addresses for Services (--node-service-cidr)", ""},
 		{"the same in another Vpc", admissionv1.Create, "", subnetText("c", `cidrBlock: "fd69:254:64::/120", vpc: v`), "--node-service-cidr", "there is no Vpc v yet"},

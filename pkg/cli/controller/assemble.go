@@ -119,6 +119,7 @@ func (o *options) compile(servers []netip.Addr) compile.Config {
 		DNSDomain:     domain,
 		ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS,
 		LoadBalancers: o.enableLB, PortSecurity: o.portSecurity, ServiceSource: ranges(o.serviceSource), ServiceRange: ranges(o.serviceRange), APIServers: servers,
+		Databases: model.DatabaseAddresses(o.nbAddr, o.sbAddr),
 	}
 }
 

@@ -187,8 +187,10 @@ func (o ServiceContext) RulesFor(s *model.Service, endpoints []*model.EndpointSl
 				at = append(at, netip.AddrPortFrom(a, port.NodePort))
 			}
 		}
-		for _, a := range slices.Concat(s.External.IPs, s.External.Ingress) {
-			at = append(at, netip.AddrPortFrom(a, port.Port))
+		for _, a := range s.External.Addresses() {
+			if !model.IsTunnel(port.Protocol, port.Port) {
+				at = append(at, netip.AddrPortFrom(a, port.Port))
+			}
 		}
 		for _, a := range at {
 			if cluster := familyOf(a.Addr()).of(s.ClusterIPs); cluster.IsValid() && o.serves(a.Addr()) {

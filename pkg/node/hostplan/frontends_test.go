@@ -165,7 +165,7 @@ func TestServicesCannotTakeTheInfrastructure(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	if want := []string{"192.168.77.11:30080/tcp"}; !slices.Equal(got, want) || len(rules.Forwards) != 4 {
+	if want := []string{"192.168.77.11:30080/tcp"}; !slices.Equal(got, want) || len(rules.Forwards) != 3 {
 		t.Errorf("the node forwards %v, want %v and the ports of the free address", got, want)
 	}
 	if rules.HealthPort != 0 {

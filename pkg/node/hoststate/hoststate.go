@@ -46,6 +46,7 @@ type Switch interface {
 	DeleteMirror(ctx context.Context, bridge, name string) error
 	DatapathType(bridge string) (string, error)
 	SystemID() (string, error)
+	Remote() (string, error)
 }
 
 // Links is the kernel's links; see package link.
@@ -357,7 +358,12 @@ func (l *Reconciler) addInfrastructure(ctx context.Context, own *model.Node, in 
 	for _, s := range cidrs {
 		in.Services = append(in.Services, s.CIDRs...)
 	}
-	in.Infrastructure = projection.InfrastructureOf(own, in.Node, l.cfg.APIServers, cidrs, endpoints)
+	remote, err := l.e.Switch.Remote()
+	if err != nil {
+		return fmt.Errorf("read the southbound database's address: %w", err)
+	}
+	config := model.InfrastructureConfig{APIServers: l.cfg.APIServers, Databases: model.DatabaseAddresses(remote)}
+	in.Infrastructure = projection.InfrastructureOf(own, in.Node, config, cidrs, endpoints)
 	return nil
 }
 

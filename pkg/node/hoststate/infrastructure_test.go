@@ -50,6 +50,9 @@ func TestInfrastructure(t *testing.T) {
 	if got := in.Infrastructure.APIServers; !slices.Equal(got, []netip.Addr{address}) {
 		t.Errorf("API servers %v", got)
 	}
+	if got := in.Infrastructure.Databases; !slices.Equal(got, []netip.Addr{netip.MustParseAddr("192.168.77.2")}) { // of the fake
+		t.Errorf("databases %v", got)
+	}
 	if got := slices.DeleteFunc(slices.Clone(in.NodeAddresses), func(a netip.Addr) bool { return a != address }); len(got) != 1 {
 		t.Errorf("addresses of nodes are %v", in.NodeAddresses)
 	}

@@ -43,7 +43,7 @@ func TestRefusals(t *testing.T) {
 	}, []*model.Node{node("n1", "192.168.77.11", 10), node("n2", "192.168.78.12", 10)}, model.Infrastructure{APIServers: []netip.Addr{netip.MustParseAddr("203.0.113.6")}})
 	for name, want := range map[string]string{
 		"inside": "overlaps 10.16.0.0/16 of Subnet ovn-default", "around": "overlaps fd00:10:16::/112 of Subnet ovn-default",
-		"nodes": "contains InternalIP 192.168.77.11 of Node n1", "api": "contains the address of the API server, 203.0.113.6",
+		"nodes": "contains InternalIP 192.168.77.11 of Node n1", "api": "contains 203.0.113.6, an address of the API server",
 	} {
 		if !strings.Contains(got[name], want) {
 			t.Errorf("%s: %q, want %q", name, got[name], want)

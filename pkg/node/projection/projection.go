@@ -70,10 +70,10 @@ func ServiceCIDRs(list []networkingv1.ServiceCIDR) (out []*model.ServiceCIDR) {
 	return out
 }
 
-// InfrastructureOf returns what the controller reserves, as far as a node knows it: the ranges that are written on its
-// own Node, and what objects of the cluster hold.
-func InfrastructureOf(own *model.Node, host hostplan.Node, apiServers []netip.Addr, services []*model.ServiceCIDR, endpoints []*model.EndpointSlice) model.Infrastructure {
-	config := model.InfrastructureConfig{NodeSubnet: own.Annotations[annotations.LogicalSwitch], APIServers: apiServers, HostSource: rangesOf(host.Services)}
+// InfrastructureOf returns what the controller reserves, as far as a node knows it: config with the ranges that are
+// written on its own Node, and what objects of the cluster hold.
+func InfrastructureOf(own *model.Node, host hostplan.Node, config model.InfrastructureConfig, services []*model.ServiceCIDR, endpoints []*model.EndpointSlice) model.Infrastructure {
+	config.NodeSubnet, config.HostSource = own.Annotations[annotations.LogicalSwitch], rangesOf(host.Services)
 	return config.With(services, rangesOf(host.Addresses), endpoints)
 }
 

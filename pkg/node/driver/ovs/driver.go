@@ -262,6 +262,16 @@ func (d *Driver) DatapathType(bridge string) (string, error) {
 	return b.DatapathType, nil
 }
 
+// Remote returns external_ids:ovn-remote of the Open_vSwitch row, the southbound database that ovn-controller connects
+// to (ovn-controller(8)); empty if it is not set.
+func (d *Driver) Remote() (string, error) {
+	v, err := d.view()
+	if err != nil || v.root == nil {
+		return "", err
+	}
+	return v.root.ExternalIDs["ovn-remote"], nil
+}
+
 // SystemID returns external_ids:system-id of the Open_vSwitch row, the name of this chassis in OVN.
 func (d *Driver) SystemID() (string, error) {
 	v, err := d.view()

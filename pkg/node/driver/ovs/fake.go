@@ -299,6 +299,9 @@ func (f *Fake) DatapathType(bridge string) (string, error) {
 	return b.DatapathType, nil
 }
 
+// Remote is [Driver.Remote].
+func (*Fake) Remote() (string, error) { return "ssl:192.168.77.2:6642", nil }
+
 // SystemID is [Driver.SystemID].
 func (f *Fake) SystemID() (string, error) {
 	f.mu.Lock()
