@@ -342,9 +342,13 @@ func (c *comparison) filter(node *corev1.Node, h *Host) {
 			}
 		}
 	}
+	apiServers := c.infrastructure().APIServers
 	for _, other := range sortedKeys(c.node) {
 		projected, _ := model.NodeFrom(c.node[other])
 		for _, a := range projected.InternalIPs {
+			if model.PretendsAPIServer(&projected, a, apiServers) {
+				continue
+			}
 			c.element(node.Name, h, "nodes", netip.PrefixFrom(a, a.BitLen()), "InternalIP "+a.String()+" of node "+other)
 		}
 	}

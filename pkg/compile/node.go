@@ -52,7 +52,8 @@ func (c Config) node(ref model.Ref, v *world.View) (r Result) {
 		ExternalIDs: map[string]string{fact.SwitchKey: join.Name, "node": node.Name},
 	})
 	source := c.serviceSource(&r, join, ip)
-	internal, problems := model.HeldInternalIPs(node, c.apiServers(v), v.NodesAt)
+	assigned := append(model.PrefixFamilies(join.CIDR), c.hostSources()...)
+	internal, problems := model.HeldInternalIPs(node, c.apiServers(v), assigned, v.NodesAt)
 	r.Problems = append(r.Problems, problems...)
 	c.toNode(&r, node, ip, append(model.Families(source), internal...))
 	c.egress(&r, node, ip)

@@ -173,14 +173,19 @@ func blockSet(block model.IPBlock) *netipx.IPSet {
 }
 
 // addHosts adds the source addresses of the nodes in a block: the block includes connections from these nodes, which
-// pods see with other addresses.
+// pods see with other addresses. A node that claims the address of another one is not in it.
 func (b *policyBuilder) addHosts(all *netipx.IPSetBuilder, block *netipx.IPSet, cidr netip.Prefix) {
 	within := model.Prefixes{V4: cidr}
 	if cidr.Addr().Is6() {
 		within = model.Prefixes{V6: cidr}
 	}
-	for _, node := range b.v.NodesWithin(within) {
-		if slices.ContainsFunc(node.InternalIPs, block.Contains) {
+	nodes := b.v.NodesWithin(within)
+	if len(nodes) == 0 {
+		return
+	}
+	holders := model.InternalIPHolders(nodes, b.apiServers(b.v))
+	for _, node := range nodes {
+		if slices.ContainsFunc(node.InternalIPs, func(a netip.Addr) bool { return holders[a] == node && block.Contains(a) }) {
 			for _, a := range b.towardsPods(node) {
 				all.Add(a)
 			}

@@ -185,7 +185,7 @@ func TestNodePrecedence(t *testing.T) {
 		{"none works", []*Node{node("b", 1, false, ""), node("a", 1, false, "")}, "a"},
 	} {
 		for _, n := range c.nodes {
-			held, list := HeldInternalIPs(n, nil, func(netip.Addr) []*Node { return c.nodes })
+			held, list := HeldInternalIPs(n, nil, nil, func(netip.Addr) []*Node { return c.nodes })
 			if has := len(held) == 2 && len(list) == 0; has != (n.Name == c.holder) || !has && (len(held) > 0 || len(list) != 2 || !strings.Contains(list[0].Message, "is that of Node "+c.holder)) {
 				t.Errorf("%s: %s has %v, problems %v", c.what, n.Name, held, list)
 			}
@@ -196,7 +196,12 @@ func TestNodePrecedence(t *testing.T) {
 	}
 	leaving := node("a", 1, true, "c2")
 	leaving.Deleting = true
-	if held, _ := HeldInternalIPs(node("b", 2, true, "c3"), nil, func(netip.Addr) []*Node { return []*Node{leaving} }); len(held) != 2 {
+	if held, _ := HeldInternalIPs(node("b", 2, true, "c3"), nil, nil, func(netip.Addr) []*Node { return []*Node{leaving} }); len(held) != 2 {
 		t.Error("a Node that is being deleted keeps its address")
+	}
+	assigned := []netip.Prefix{netip.MustParsePrefix("fd00:77::/64")}
+	held, list := HeldInternalIPs(node("b", 2, true, "c3"), nil, assigned, func(netip.Addr) []*Node { return nil })
+	if len(held) != 1 || len(list) != 1 || !strings.Contains(list[0].Message, "InternalIP fd00:77::c is in fd00:77::/64") {
+		t.Errorf("an InternalIP in a range of ours: %v, %v", held, list)
 	}
 }

@@ -55,7 +55,9 @@ func claimStates(bound state) []state {
 		bound.with("an external address of two Services", cidrs, external("old", 6, "1", "203.0.113.9", "2001:db8::9"), external("young", 7, "2", "203.0.113.9", "2001:db8::9")),
 		bound.with("external addresses of the infrastructure", cidrs, apiServers("192.0.2.6"),
 			external("thief", 7, "2", "192.0.2.6", "192.168.70.10", "192.168.77.12", "10.96.0.80", "10.17.0.200"), service("web", "10.96.0.80", web...)),
-		bound.with("two Nodes with one address", ghost(), chassis2()),
+		bound.with("two Nodes with one address", ghost(), chassis2(), networkPolicy("node2", "app in (a)", func(p *model.Policy) {
+			p.Ingress.Rules = []model.PolicyRule{allow(model.PolicyRule{Blocks: []model.IPBlock{block("192.168.77.12/32")}})}
+		})),
 	}
 }
 
@@ -179,6 +181,10 @@ func TestTwoNodesWithOneAddressAndChassis(t *testing.T) {
 	row, _ := b.db.Peek(nb.ChassisTemplateVarTable, fact.UUIDOf(nb.ChassisTemplateVarTable, "chassis2")).(*nb.ChassisTemplateVar)
 	if row == nil || row.ExternalIDs["node"] != "n2" {
 		t.Errorf("the variables of the chassis are %+v", row)
+	}
+	allowed := strings.Join(aclsOf(b, ref(model.KindNetworkPolicy, "blue", "node2").String()), "\n")
+	if !strings.Contains(allowed, addressOf(t, b, "node-n2")) || strings.Contains(allowed, addressOf(t, b, "node-ghost")) {
+		t.Errorf("a block of the address of n2 allows\n%s", allowed)
 	}
 	b.remove(ref(model.KindNode, "", "n2"))
 	b.converge()
