@@ -101,19 +101,9 @@ func (in *Intake) watch(ctx context.Context) error {
 	if err := in.Ready(ctx); err != nil {
 		return err
 	}
-	var synced []<-chan struct{}
-	for _, k := range in.Kinds {
-		if k.Definition != "" {
-			continue
-		}
-		done, err := in.inform(ctx, k, &handler{in: in, kind: k.Name})
-		if k.IfServed && meta.IsNoMatchError(err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		synced = append(synced, done)
+	synced, err := in.informKinds(ctx)
+	if err != nil {
+		return err
 	}
 	wait, err := in.informOptional(ctx)
 	if err != nil {
@@ -136,6 +126,25 @@ func (in *Intake) watch(ctx context.Context) error {
 		fn()
 	}
 	return nil
+}
+
+// informKinds watches all kinds but those with a definition. Each channel is closed when the objects of a kind are
+// known.
+func (in *Intake) informKinds(ctx context.Context) (synced []<-chan struct{}, err error) {
+	for _, k := range in.Kinds {
+		if k.Definition != "" {
+			continue
+		}
+		done, err := in.inform(ctx, k, &handler{in: in, kind: k.Name})
+		if k.IfServed && meta.IsNoMatchError(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		synced = append(synced, done)
+	}
+	return synced, nil
 }
 
 func (in *Intake) inform(ctx context.Context, k Kind, h *handler) (<-chan struct{}, error) {

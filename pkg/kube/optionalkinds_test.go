@@ -136,6 +136,27 @@ func policyObject(name string) *v1alpha1.AdminNetworkPolicy {
 	}
 }
 
+// unserved is a cache of an API server that serves nothing.
+type unserved struct{ cache.Cache }
+
+func (unserved) GetInformer(context.Context, client.Object, ...cache.InformerGetOption) (cache.Informer, error) {
+	return nil, &meta.NoKindMatchError{}
+}
+
+// A kind that older versions of Kubernetes do not serve is left out; the others are required.
+func TestKindsOfNewerKubernetes(t *testing.T) {
+	in := NewIntake(discard{}, unserved{}, nil, nil, nil)
+	for _, k := range AllKinds() {
+		if k.Definition != "" {
+			continue
+		}
+		in.Kinds = Kinds{k}
+		if synced, err := in.informKinds(t.Context()); k.IfServed != (err == nil) || k.IfServed != (k.Name == model.KindServiceCIDR) || len(synced) > 0 {
+			t.Errorf("%s: %v", k.Name, err)
+		}
+	}
+}
+
 // The objects of an optional kind are known before it counts as followed, and are deleted with its definition.
 func TestOptionalKindIsDefinedAndDeleted(t *testing.T) {
 	b := newOptionalHarness(t, clock.RealClock{}, func() bool { return true })
