@@ -212,6 +212,11 @@ const (
 	//woven:by user
 	//woven:value true or false; on a Subnet also optional
 	PortSecurity = "ovn.kubernetes.io/port_security"
+	// AllowedNamespaces lists further namespaces whose pods may name a Subnet that is private or bound to namespaces.
+	//woven:on Subnet
+	//woven:by user
+	//woven:value names of namespaces, separated by commas, or * for all
+	AllowedNamespaces = "ovn.kubernetes.io/allowed_namespaces"
 	// AAPs names Vip objects whose addresses the pod may send with. There is no kind Vip yet: the pod gets an event.
 	//woven:on Pod
 	//woven:by user

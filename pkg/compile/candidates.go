@@ -3,6 +3,8 @@
 package compile
 
 import (
+	"slices"
+
 	"github.com/wovensdn/woven/api/annotations"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/world"
@@ -20,11 +22,17 @@ type candidate struct {
 // the reason, or nil if there is nothing to report.
 func (c Config) candidates(v *world.View, of string, nic *model.PodNIC) (out []candidate, problem *model.Problem, ok bool) {
 	if nic.Pool != "" && nic.IPs == (model.Addrs{}) {
-		return named(v, nic)
+		if out, problem, ok = named(v, nic); ok {
+			problem = c.refused(v, of, nic, []string{out[0].subnet})
+		}
+		return out, problem, ok && problem == nil
 	}
 	subnets, ok := c.subnets(v, of, nic)
 	if !ok {
 		return nil, nil, false
+	}
+	if problem = c.refused(v, of, nic, subnets); problem != nil {
+		return nil, problem, false
 	}
 	var pools []*model.IPPool
 	if nic.IPs == (model.Addrs{}) && len(nic.List) == 0 {
@@ -42,6 +50,43 @@ func (c Config) candidates(v *world.View, of string, nic *model.PodNIC) (out []c
 		}
 	}
 	return out, nil, true
+}
+
+// refused returns why a NIC of a pod in this namespace may not get an address from one of the subnets; nil if it may.
+func (c Config) refused(v *world.View, of string, nic *model.PodNIC, subnets []string) *model.Problem {
+	suffix := annotations.SuffixLogicalSwitch
+	if nic.Pool != "" {
+		suffix = annotations.SuffixIPPool
+	}
+	field := model.AnnotationField(nic.Provider.Key(suffix))
+	for _, name := range subnets {
+		if name == c.NodeSwitch {
+			problem := model.NodeSubnetProblem(field, name)
+			return &problem
+		}
+	}
+	if c.OpenSubnets || nic.Subnet == "" && nic.Pool == "" {
+		return nil // an administrator chose them
+	}
+	subnet, ok := v.SubnetNetwork(subnets[0])
+	if !ok || subnet.Placement.Permits(of) || slices.Contains(c.permitted(v, of), subnet.Name) {
+		return nil
+	}
+	problem := model.PlacementProblem(field, subnet.Name, of)
+	return &problem
+}
+
+// permitted lists the subnets that administrators chose for a namespace, in whichever way.
+func (c Config) permitted(v *world.View, of string) []string {
+	chosen, _ := v.LogicalSwitches(of)
+	names := append(slices.Clone(chosen), c.DefaultSubnet)
+	for _, s := range v.SubnetsOfNamespace(of) {
+		names = append(names, s.Name)
+	}
+	for _, vpc := range v.VpcsOfNamespace(of) {
+		names = append(names, vpc.DefaultSubnet)
+	}
+	return names
 }
 
 func named(v *world.View, nic *model.PodNIC) ([]candidate, *model.Problem, bool) {

@@ -30,6 +30,10 @@ type Config struct {
 	// PortSecurity is whether ports of Subnets without the annotation port_security may only send with their own
 	// addresses.
 	PortSecurity bool
+	// NamespaceSubnets are the ranges inside which the annotations of a namespace may describe a Subnet; empty for none.
+	NamespaceSubnets []netip.Prefix
+	// OpenSubnets lets pods of all namespaces name any Subnet, as Kube-OVN does.
+	OpenSubnets bool
 	// DNSDomain is the domain of the cluster, without a trailing dot, if OVN responds to queries for the names of
 	// Services; empty if it does not.
 	DNSDomain string

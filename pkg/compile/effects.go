@@ -115,6 +115,8 @@ func (a Annotate) Target() model.Ref { return a.Object }
 type CreateSubnet struct {
 	Name    string
 	Request *model.SubnetRequest
+	// Namespace owns the Subnet, which is deleted with it.
+	Namespace, NamespaceUID string
 }
 
 // Target is the subnet.

@@ -58,7 +58,7 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 		}
 		return nil
 	}
-	if unusable(r, v, pod, ip) {
+	if c.unusable(r, v, pod, ip) {
 		return nil
 	}
 	if !nic.Invalid && (outdated(ip, pod, nic) || !c.inherits(v, pod, nic, ip)) {
@@ -88,7 +88,11 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 }
 
 // unusable reports whether a pod cannot have the address of its record. The problem gives the cause.
-func unusable(r *Result, v *world.View, pod *model.Pod, ip *model.IP) bool {
+func (c Config) unusable(r *Result, v *world.View, pod *model.Pod, ip *model.IP) bool {
+	if ip.Subnet == c.NodeSwitch {
+		r.Problems = append(r.Problems, model.NodeSubnetProblem("", ip.Subnet))
+		return true
+	}
 	if ip.PodName != pod.RecordName() || ip.Namespace != pod.Namespace || pod.VM == "" && ofVM(ip) {
 		r.problem(model.ReasonAddressConflict, "", "IP %s is recorded for %s/%s, not for pod %s/%s", ip.Name, ip.Namespace, ip.PodName, pod.Namespace, pod.Name)
 		return true

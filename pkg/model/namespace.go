@@ -36,8 +36,8 @@ var namespaceAnnotations = []string{
 	annotations.LogicalSwitch, annotations.BoundSwitch, annotations.CIDR, annotations.ExcludeIPs, annotations.IPPool,
 }
 
-// NamespaceFrom projects a namespace. An annotation that does not parse is fatal: its pods must not end up in another
-// subnet than the intended one.
+// NamespaceFrom projects a namespace. It is always valid: what is wrong in an annotation costs what that annotation
+// requests. A subnet whose name cannot exist stays in the list, so that pods wait and do not end up in another one.
 func NamespaceFrom(o *corev1.Namespace) (Namespace, []Problem) {
 	p := problems{reason: ReasonNamespaceInvalid}
 	n := Namespace{Meta: metaOf(o), Labels: cloned(o.Labels), Written: pick(o.Annotations, namespaceAnnotations)}
@@ -47,10 +47,10 @@ func NamespaceFrom(o *corev1.Namespace) (Namespace, []Problem) {
 	}
 	for _, name := range n.LogicalSwitches {
 		if cause := notAName(name); cause != "" {
-			p.fatal(AnnotationField(annotations.LogicalSwitch), "%s is not the name of a Subnet: %s", quote(name), cause)
+			p.warn(AnnotationField(annotations.LogicalSwitch), "%s is not the name of a Subnet: %s", quote(name), cause)
 		}
 	}
-	if len(n.LogicalSwitches) == 1 && o.Annotations[annotations.CIDR] != "" && !Fatal(p.list) {
+	if len(n.LogicalSwitches) == 1 && o.Annotations[annotations.CIDR] != "" && notAName(n.LogicalSwitches[0]) == "" {
 		n.Request = subnetRequest(o, n.LogicalSwitches[0])
 	}
 	return n, p.list
@@ -66,6 +66,22 @@ var requestFields = map[string]string{
 	"spec.allowSubnets": annotations.Allow,
 }
 
+// requestedExcludes reads the annotation exclude_ips of a namespace that describes a Subnet. Where the controller wrote
+// it before, for the Subnet that the namespace had, addresses outside the requested CIDR are not a request.
+func requestedExcludes(a map[string]string) (out []string) {
+	all := csv(strings.ReplaceAll(a[annotations.ExcludeIPs], ";", ","))
+	cidr, err := ParsePrefixes(a[annotations.CIDR])
+	if a[annotations.BoundSwitch] == "" || err != nil {
+		return all
+	}
+	for _, text := range all {
+		if r, err := ParseRange(text); err != nil || cidr.Of(r.First).IsValid() && cidr.Of(r.First).Contains(r.First) {
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
 // subnetRequest reads the annotations with which namespaces requested Subnets before the kind Subnet existed. They
 // describe a Subnet of the default Vpc for this namespace.
 func subnetRequest(o *corev1.Namespace, name string) *SubnetRequest {
@@ -77,7 +93,7 @@ func subnetRequest(o *corev1.Namespace, name string) *SubnetRequest {
 		Gateway:      a[annotations.Gateway],
 		GatewayType:  v1.GatewayType(a[annotations.GatewayType]),
 		GatewayNode:  a[annotations.GatewayNode],
-		ExcludeIPs:   csv(a[annotations.ExcludeIPs]),
+		ExcludeIPs:   requestedExcludes(a),
 		Private:      strings.EqualFold(a[annotations.Private], "true"),
 		AllowSubnets: csv(a[annotations.Allow]),
 		NatOutgoing:  true,

@@ -4,6 +4,7 @@ package model
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -227,7 +228,7 @@ func TestNamespaceFrom(t *testing.T) {
 		t.Errorf("what the controller wrote is taken for a user's choice: %v", got.LogicalSwitches)
 	}
 	o.Annotations[annotations.LogicalSwitch] = "a b"
-	if _, list := NamespaceFrom(o); len(list) != 1 || !list[0].Fatal || !strings.Contains(list[0].Error(), `[ovn.kubernetes.io/logical_switch]: "a b" is not the name of a Subnet`) {
+	if n, list := NamespaceFrom(o); len(list) != 1 || list[0].Fatal || !slices.Equal(n.LogicalSwitches, []string{"a b"}) || n.Labels["team"] != "lab" || !strings.Contains(list[0].Error(), `[ovn.kubernetes.io/logical_switch]: "a b" is not the name of a Subnet`) {
 		t.Errorf("got %v", list)
 	}
 }

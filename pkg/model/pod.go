@@ -96,11 +96,14 @@ func PodFrom(o *corev1.Pod) (Pod, []Problem) {
 		nic.Confirmed = provider == DefaultProvider && confirmed(&nic, o.Status.PodIPs)
 		pod.NICs, p.list = append(pod.NICs, nic), append(p.list, list...)
 	}
-	p.annotation(o.Annotations, annotations.NorthGateway, func(value string) string {
-		var err error
-		pod.NorthGateway, err = parseHostAddrs(value)
-		return errorText(err)
-	})
+	if value := o.Annotations[annotations.NorthGateway]; value != "" {
+		gateway, err := parseHostAddrs(value)
+		if err != nil {
+			p.warn(AnnotationField(annotations.NorthGateway), "%s: %s", quote(value), err)
+		} else {
+			pod.NorthGateway = gateway
+		}
+	}
 	return pod, p.list
 }
 

@@ -81,6 +81,6 @@ func (r *policyReader) policyFor(p *Policy, text string) {
 	}
 	slices.Sort(p.Providers)
 	if p.Providers = slices.Compact(p.Providers); len(p.Providers) == 0 {
-		r.fatal(field, "%s names no NIC", quote(text))
+		r.warn(field, "%s names no NIC; the policy applies to all NICs", quote(text))
 	}
 }

@@ -28,6 +28,7 @@ const (
 	ReasonVpcInUse    = "VpcInUse"
 
 	ReasonNotSupported            = "NotSupported"
+	ReasonSubnetNotPermitted      = "SubnetNotPermitted"
 	ReasonPortSecurityRequired    = "PortSecurityRequired"
 	ReasonNoReadyGateway          = "NoReadyGateway"
 	ReasonNorthGatewayUnreachable = "NorthGatewayUnreachable"

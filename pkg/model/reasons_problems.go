@@ -102,6 +102,11 @@ var problemReasons = []Reason{
 		Remedy:  "Remove the field that the message names, or use another way; the message says what is supported.",
 	},
 	{
+		Name: ReasonSubnetNotPermitted, On: []Kind{KindPod, KindNamespace},
+		Meaning: "The object names a Subnet that is not for its namespace, or describes one that --namespace-subnet-cidrs does not permit. A pod waits for an address; one that has an address keeps it.",
+		Remedy:  "Use a Subnet of the namespace, or have an administrator permit it: spec.namespaces or the annotation ovn.kubernetes.io/allowed_namespaces of the Subnet; for a Subnet that a namespace describes, the flag --namespace-subnet-cidrs of the controller.",
+	},
+	{
 		Name: ReasonPortSecurityRequired, On: []Kind{KindPod, KindNamespace},
 		Meaning: "The object asks that pods may send with other addresses than their own, and the Subnet does not permit it. The pods have port security; the request is ignored.",
 		Remedy:  "Remove the annotation that the message names, or have an administrator set the annotation ovn.kubernetes.io/port_security of the Subnet to optional, or add the address to its spec.vips.",

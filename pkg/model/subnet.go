@@ -48,6 +48,8 @@ type Subnet struct {
 	// NamespaceSelectors are spec.namespaceSelectors as labels.Selector writes them; labels.Parse reads them.
 	NamespaceSelectors []string
 	PortSecurity       PortSecurity
+	// AllowedNamespaces is the annotation allowed_namespaces: further namespaces whose pods may name the subnet. Sorted.
+	AllowedNamespaces []string
 	// VIPs is spec.vips: addresses that are not allocated, and that pods may send with besides their own (annotation
 	// port_vips). Sorted.
 	VIPs []netip.Addr
@@ -56,13 +58,14 @@ type Subnet struct {
 // SubnetNetwork is the part of a Subnet that its pods and nodes depend on: changes of other fields do not compile them
 // again.
 type SubnetNetwork struct {
-	Name     string
-	Vpc      string
-	Provider Provider
-	CIDR     Prefixes
-	Gateway  Addrs
-	Vlan     string
-	DHCP     DHCP
+	Name      string
+	Vpc       string
+	Provider  Provider
+	CIDR      Prefixes
+	Gateway   Addrs
+	Vlan      string
+	DHCP      DHCP
+	Placement Placement
 	// PortSecurity and VIPs are those of the Subnet.
 	PortSecurity PortSecurity
 	VIPs         []netip.Addr
@@ -72,7 +75,7 @@ type SubnetNetwork struct {
 func (s *Subnet) Network() SubnetNetwork {
 	return SubnetNetwork{
 		Name: s.Name, Vpc: s.Vpc, Provider: s.Provider, CIDR: s.CIDR, Gateway: s.Gateway, Vlan: s.Vlan, DHCP: s.DHCP,
-		PortSecurity: s.PortSecurity, VIPs: s.VIPs,
+		PortSecurity: s.PortSecurity, VIPs: s.VIPs, Placement: s.Placement(),
 	}
 }
 
@@ -123,6 +126,7 @@ func SubnetFrom(o *v1.Subnet) (Subnet, []Problem) {
 	s.Gateways = p.gateways(o)
 	s.PortSecurity = p.subnetSecurity(o.Annotations)
 	s.VIPs = p.vips(spec, s)
+	s.AllowedNamespaces = sorted(csv(o.Annotations[annotations.AllowedNamespaces]), strings.Compare)
 	p.interconnection(spec, s)
 	return s, p.list
 }

@@ -25,6 +25,7 @@ func (p Plan) controllerService() Service {
 		"--ovn-nb-addr=" + sslAddr(NBPort), "--ovn-sb-addr=" + sslAddr(SBPort),
 		// One controller: after a restart it renews its own lease and need not wait until that expires.
 		"--leader-elect-identity=sandbox", "--enable-pprof",
+		"--namespace-subnet-cidrs=10.74.0.0/16", // so that it can be tried
 		"--tls-cert=" + p.Paths.PKI("ovn-controller-client.crt"), "--tls-key=" + p.Paths.PKI("ovn-controller-client.key"), "--tls-ca=" + p.Paths.PKI("ovn-ca.crt"),
 	}
 	if p.DualStack {

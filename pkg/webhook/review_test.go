@@ -181,7 +181,7 @@ func TestReview(t *testing.T) {
 		{"such a namespace with an invalid gateway", admissionv1.Create, "", namespaceText("new", `logical_switch: made, ovn.kubernetes.io/cidr: 10.9.0.0/24, ovn.kubernetes.io/gateway: 10.8.0.1`), "metadata.annotations[ovn.kubernetes.io/gateway]: 10.8.0.1 is not in the CIDR 10.9.0.0/24", ""},
 		{"such a namespace of an existing subnet", admissionv1.Create, "", namespaceText("new", `logical_switch: a, ovn.kubernetes.io/cidr: 10.1.0.0/24`), "", ""},
 		{"namespace of a subnet that does not exist", admissionv1.Create, "", namespaceText("new", `logical_switch: later`), "", "there is no Subnet later yet"},
-		{"a policy for invalid NICs", admissionv1.Create, "", policyText("network_policy_for: net1", ""), "NetworkPolicy one/x: metadata.annotations[ovn.kubernetes.io/network_policy_for]: \"net1\" names no NIC", "neither ovn nor"},
+		{"a policy for invalid NICs", admissionv1.Create, "", policyText("network_policy_for: net1", ""), "", "names no NIC; the policy applies to all NICs"},
 		{"the same policy, updated", admissionv1.Update, policyText("network_policy_for: net1", ""), policyText("network_policy_for: net1", "podSelector: {}"), "", "names no NIC"},
 		{"a policy with an invalid peer", admissionv1.Create, "", policyText("enable_log: maybe", "ingress: [{from: [{ipBlock: {cidr: 010.0.0.0/8}}]}]"), "", "it matches nothing"},
 		{"a cluster policy with two invalid selectors", admissionv1.Create, "", clusterPolicyText("{b: '-', a: '-'}"), "ClusterNetworkPolicy x: spec.subject.namespaces: it is not a label selector", ""},

@@ -30,7 +30,7 @@ import (
 )
 
 // config is the cluster that all states are in.
-var config = compile.Config{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default", LoadBalancers: true, PortSecurity: true, ServiceSource: compile.DefaultServiceSource, ServiceRange: model.Prefixes{V4: netip.MustParsePrefix("10.96.0.0/16"), V6: netip.MustParsePrefix("fd00:10:96::/112")}, APIServers: []netip.Addr{netip.MustParseAddr("192.168.70.10")}}
+var config = compile.Config{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default", LoadBalancers: true, PortSecurity: true, NamespaceSubnets: []netip.Prefix{netip.MustParsePrefix("10.44.0.0/15")}, ServiceSource: compile.DefaultServiceSource, ServiceRange: model.Prefixes{V4: netip.MustParsePrefix("10.96.0.0/16"), V6: netip.MustParsePrefix("fd00:10:96::/112")}, APIServers: []netip.Addr{netip.MustParseAddr("192.168.70.10")}}
 
 // database is what a harness needs: the model database or a real one.
 type database interface {

@@ -115,7 +115,9 @@ func (o *options) compile(servers []netip.Addr) compile.Config {
 	if o.enableDNS {
 		domain = o.domain()
 	}
+	permitted, _ := o.namespaceRanges() // validate has refused what does not parse
 	return compile.Config{
+		NamespaceSubnets: permitted, OpenSubnets: !o.restrictSubnets,
 		DNSDomain:     domain,
 		ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS,
 		LoadBalancers: o.enableLB, PortSecurity: o.portSecurity, ServiceSource: ranges(o.serviceSource), ServiceRange: ranges(o.serviceRange), APIServers: servers,

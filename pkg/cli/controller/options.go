@@ -41,6 +41,8 @@ type options struct {
 	serviceRange               string
 	enableLB                   bool
 	portSecurity               bool
+	namespaceSubnets           []string
+	restrictSubnets            bool
 	serviceSource              string
 	enableDNS                  bool
 	clusterDomain              string
@@ -58,7 +60,7 @@ func defaults() *options {
 		nbAddr: "tcp:127.0.0.1:6641", sbAddr: "tcp:127.0.0.1:6642", inactivitySeconds: 10,
 		apiWriters: kube.DefaultWriters, clusterRouter: model.DefaultVpc,
 		defaultLS: "ovn-default", defaultCIDR: "10.16.0.0/16",
-		nodeSwitch: "join", nodeCIDR: "100.64.0.0/16", serviceRange: "10.96.0.0/12", enableLB: true, portSecurity: true,
+		nodeSwitch: "join", nodeCIDR: "100.64.0.0/16", serviceRange: "10.96.0.0/12", enableLB: true, portSecurity: true, restrictSubnets: true,
 		serviceSource: model.PrefixesText(compile.DefaultServiceSource), clusterDomain: "cluster.local",
 		lease: kube.LeaseConfig{
 			Namespace: "kube-system", Name: "woven-controller",
@@ -94,6 +96,8 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	f.StringVar(&o.nodeCIDR, "node-switch-cidr", o.nodeCIDR, "CIDR of the nodes' Subnet; for dual stack an IPv4 and an IPv6 CIDR, separated by a comma.")
 	f.StringVar(&o.nodeGW, "node-switch-gateway", o.nodeGW, "Gateway of the nodes' Subnet; empty: the first address of each family.")
 	f.StringVar(&o.serviceRange, "service-cluster-ip-range", o.serviceRange, "CIDR of ClusterIPs, as kube-apiserver has it; for dual stack a pair. The default Subnet and the nodes' Subnet must not overlap it. In a cluster without ServiceCIDRs (Kubernetes before 1.33) no Subnet may.")
+	f.StringSliceVar(&o.namespaceSubnets, "namespace-subnet-cidrs", o.namespaceSubnets, "CIDRs inside which the annotations of a namespace may describe a Subnet, which is then created; empty: none. 0.0.0.0/0,::/0 permits any, as with Kube-OVN.")
+	f.BoolVar(&o.restrictSubnets, "restrict-subnet-namespaces", o.restrictSubnets, "A pod may name a private Subnet, or one with namespaces in its spec, only if the Subnet is for its namespace; false: it may name any, as with Kube-OVN.")
 	f.BoolVar(&o.portSecurity, "default-port-security", o.portSecurity, "Ports of Subnets without the annotation ovn.kubernetes.io/port_security may only send with their own MAC address and addresses; false: they may send anything, as with Kube-OVN.")
 	f.BoolVar(&o.enableLB, "enable-lb", o.enableLB, "OVN load-balances Services for the nodes and for pods of Subnets that do not set spec.enableLb; false: kube-proxy is needed.")
 	f.StringVar(&o.serviceSource, "node-service-cidr", o.serviceSource, "CIDR of the source addresses of hosts for Services, one address per node; for dual stack a pair. Nothing else may use these addresses.")
@@ -158,8 +162,25 @@ func (o *options) validate() error {
 	if wrong := validation.IsDNS1123Subdomain(o.domain()); len(wrong) > 0 {
 		all = append(all, fmt.Errorf("flag --cluster-domain: %q: %s", o.clusterDomain, strings.Join(wrong, "; ")))
 	}
-	all = append(all, o.defaultsOfCluster().Validate("default-", "node-switch-"), o.validateRanges(), o.webhook.validate())
+	all = append(all, o.defaultsOfCluster().Validate("default-", "node-switch-"), o.validateRanges(), o.validateNamespaceSubnets(), o.webhook.validate())
 	return errors.Join(all...)
+}
+
+// namespaceRanges parses --namespace-subnet-cidrs.
+func (o *options) namespaceRanges() (out []netip.Prefix, err error) {
+	for _, text := range o.namespaceSubnets {
+		p, bad := netip.ParsePrefix(strings.TrimSpace(text))
+		if bad != nil {
+			return nil, fmt.Errorf("--namespace-subnet-cidrs: %w", bad)
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+func (o *options) validateNamespaceSubnets() error {
+	_, err := o.namespaceRanges()
+	return err
 }
 
 // domain returns the cluster's domain without a trailing dot.
