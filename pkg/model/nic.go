@@ -4,8 +4,6 @@ package model
 
 import (
 	"net/netip"
-	"slices"
-	"strings"
 
 	"github.com/wovensdn/woven/api/annotations"
 )
@@ -50,20 +48,6 @@ func parsed[T any](into *T, parse func(string) (T, error)) func(string) string {
 		*into, err = parse(text)
 		return errorText(err)
 	}
-}
-
-// AddressedProviders returns, sorted, the providers of the NICs whose addresses the annotations contain.
-func AddressedProviders(all map[string]string) []Provider {
-	var out []Provider
-	for key := range all {
-		domain, suffix, _ := strings.Cut(key, "/")
-		provider, ok := strings.CutSuffix(domain, annotations.ProviderDomain)
-		if ok && suffix == annotations.SuffixIPAddress {
-			out = append(out, Provider(provider))
-		}
-	}
-	slices.Sort(out)
-	return out
 }
 
 // ReadServiceSource reads the annotation service_source of a Node: the source addresses of its host for Services, each

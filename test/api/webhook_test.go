@@ -190,8 +190,6 @@ func (h *hooked) refused(t *testing.T) {
 		{networkText("IP", "later.default", `subnet: ovn-default, namespace: default, podName: later, v4IpAddress: 10.16.5.5`), "IP later.default: spec.v4IpAddress: " + holder},
 		{networkText("IP", "later.default", `subnet: ovn-default, v4IpAddress: 10.20.0.5`), "spec.v4IpAddress: 10.20.0.5 is not a host address of Subnet ovn-default"},
 		{networkText("IP", "later.default", `subnet: ovn-default`), "spec.ipAddress: it is empty"},
-
-		{`{apiVersion: v1, kind: Namespace, metadata: {name: green, annotations: {ovn.kubernetes.io/logical_switch: "a b"}}}`, "Namespace green: metadata.annotations[ovn.kubernetes.io/logical_switch]: "},
 	} {
 		o := object(t, c.text)
 		err := h.Create(t.Context(), o)
@@ -225,6 +223,7 @@ func (h *hooked) accepted(t *testing.T) {
 		{networkText("IPPool", "early", `subnet: later, ips: [10.21.0.0/28]`), "there is no Subnet later yet; the pool waits for it"},
 		{networkText("IP", "reserved.default", `subnet: ovn-default, namespace: default, podName: reserved, v4IpAddress: 10.16.5.9`), ""},
 		{networkText("Vpc", "red", ``), "there is a Subnet of this name, too"},
+		{`{apiVersion: v1, kind: Namespace, metadata: {name: odd, annotations: {ovn.kubernetes.io/logical_switch: "a b"}}}`, `"a b" is not the name of a Subnet`},
 		{`{apiVersion: v1, kind: Namespace, metadata: {name: green, annotations: {ovn.kubernetes.io/logical_switch: later}}}`, "there is no Subnet later yet; pods wait for it"},
 	} {
 		o := object(t, c.text)

@@ -140,7 +140,7 @@ func (d *daemon) wire(o *options, api *rest.Config, leases gatewayprobe.Leases, 
 		Gateways: d.prober, Heartbeat: d.heart, Clock: clock.RealClock{}, Log: log.WithName("node"), Metrics: counters,
 	})
 	d.pods = &podwaiter.Waiter{
-		Cache: d.mgr.GetCache(), Live: d.mgr.GetAPIReader(), MTU: d.host.MTU, Problem: health.String, NodeName: o.nodeName,
+		Cache: d.mgr.GetCache(), Live: d.mgr.GetAPIReader(), Records: d.mgr.GetAPIReader(), MTU: d.host.MTU, Problem: health.String, NodeName: o.nodeName,
 	}
 	var err error
 	d.server, err = cniserver.New(cniserver.Config{

@@ -317,13 +317,6 @@ func (l *Reconciler) inputs(ctx context.Context) (own *corev1.Node, in hostplan.
 		s.Plan.Invalid = cmp.Or(s.Plan.Invalid, refused[s.Name])
 		in.Subnets = append(in.Subnets, s.Plan)
 	}
-	var pods corev1.PodList // of this node
-	if err := l.e.Cache.List(ctx, &pods); err != nil {
-		return nil, in, fmt.Errorf("list pods: %w", err)
-	}
-	for i := range pods.Items {
-		in.Pods = append(in.Pods, projection.PodsOf(&pods.Items[i])...)
-	}
 	in.MTU = l.chooseMTU(in.Node)
 	datapath, err := l.e.Switch.DatapathType(hostplan.IntegrationBridge)
 	if err != nil {
@@ -335,6 +328,7 @@ func (l *Reconciler) inputs(ctx context.Context) (own *corev1.Node, in hostplan.
 		return nil, in, fmt.Errorf("list OVS ports: %w", err)
 	}
 	in.PodPorts = projection.PodPorts(ports)
+	in.Pods = projection.PodsOf(ports, in.Subnets, in.DefaultVpc)
 	return own, in, nil
 }
 

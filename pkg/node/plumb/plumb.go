@@ -29,7 +29,6 @@ const (
 	keyPodNamespace = "pod_namespace"
 	keyPodProvider  = "pod_provider" // empty for the default NIC
 	keyPodNetNS     = "pod_netns"
-	keyIP           = "ip"
 	// keyGateway and keyMTU are what the NIC has now, for who changes it while the pod runs.
 	keyGateway = "gateway"
 	keyMTU     = "mtu"
@@ -167,16 +166,17 @@ func (p *Plumber) port(req Request) ovs.Port {
 		Bridge: p.cfg.Bridge,
 		Name:   HostName(req.ContainerID, req.IfName),
 		ExternalIDs: map[string]string{
-			ovs.KeyIfaceID:    req.Network.Port,
-			ovs.KeyIfaceIDVer: req.Network.UID,
-			keyContainerID:    req.ContainerID,
-			keyIfName:         req.IfName,
-			keyPodName:        req.Network.Name,
-			keyPodNamespace:   req.Network.Namespace,
-			keyPodNetNS:       req.NetNS,
-			keyIP:             strings.Join(ips, ","),
-			keyGateway:        addressList(req.Network.Gateways),
-			keyMTU:            strconv.Itoa(p.mtu(req.Network)),
+			ovs.KeyIfaceID:       req.Network.Port,
+			ovs.KeyIfaceIDVer:    req.Network.UID,
+			keyContainerID:       req.ContainerID,
+			keyIfName:            req.IfName,
+			keyPodName:           req.Network.Name,
+			keyPodNamespace:      req.Network.Namespace,
+			keyPodNetNS:          req.NetNS,
+			ovs.KeyIP:            strings.Join(ips, ","),
+			ovs.KeyLogicalSwitch: req.Network.LogicalSwitch,
+			keyGateway:           addressList(req.Network.Gateways),
+			keyMTU:               strconv.Itoa(p.mtu(req.Network)),
 		},
 	}
 	if provider := req.Network.Provider; provider != annotations.DefaultProvider {

@@ -6,6 +6,9 @@ package podwaiter
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node/projection"
 	"github.com/wovensdn/woven/pkg/podnet"
 )
@@ -28,6 +33,9 @@ type Waiter struct {
 	Cache client.Reader
 	// Live reads events from the API server itself; nil does without.
 	Live client.Reader
+	// Records reads IP objects from the API server itself. Tenants can write a pod's annotations, but not its record;
+	// nil, in tests, believes the annotations.
+	Records client.Reader
 	// MTU returns the node's MTU in bytes for pods whose subnet names none.
 	MTU func() int
 	// Problem returns why the API server cannot be watched, "" if it can; it may be nil.
@@ -111,8 +119,44 @@ func (p *Waiter) look(ctx context.Context, key types.NamespacedName, ref podnet.
 	if err != nil {
 		return n, "", err
 	}
+	if missing := p.unproven(ctx, n); missing != "" {
+		return podnet.Network{}, missing, nil
+	}
 	n.MTU = projection.SubnetMTU(ctx, p.Cache, n.LogicalSwitch, p.MTU())
 	return n, "", nil
+}
+
+// unproven returns in what the annotations of a NIC differ from its record; empty if they agree. The controller then
+// overwrites the annotations, which wakes the caller.
+func (p *Waiter) unproven(ctx context.Context, n podnet.Network) string {
+	if p.Records == nil {
+		return ""
+	}
+	var o v1.IP
+	if err := p.Records.Get(ctx, types.NamespacedName{Name: n.Port}, &o); err != nil {
+		return fmt.Sprintf("the annotations say that it has %s, and its record IP %s cannot be read: %v", prefixesText(n.Addresses), n.Port, err)
+	}
+	ip, problems := model.IPFrom(&o)
+	var addrs []netip.Addr
+	for _, a := range n.Addresses {
+		addrs = append(addrs, a.Addr())
+	}
+	switch {
+	case model.Fatal(problems) || ip.Namespace != n.Namespace:
+		return fmt.Sprintf("IP %s is not a record of this pod", n.Port)
+	case !slices.Equal(addrs, model.Families(ip.Addrs)) || ip.MAC != n.MAC.String() || ip.Subnet != n.LogicalSwitch:
+		return fmt.Sprintf("the annotations say %s %s of Subnet %s, its record IP %s says %s %s of Subnet %s",
+			prefixesText(n.Addresses), n.MAC, n.LogicalSwitch, n.Port, model.AddrsText(ip.Addrs), ip.MAC, ip.Subnet)
+	}
+	return ""
+}
+
+func prefixesText(list []netip.Prefix) string {
+	var texts []string
+	for _, p := range list {
+		texts = append(texts, p.Addr().String())
+	}
+	return strings.Join(texts, ",")
 }
 
 func (p *Waiter) problem() string {

@@ -154,3 +154,38 @@ func TestBadAnnotation(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A tenant's annotations are not believed: the waiter returns only what the record says, too.
+func TestForgedAnnotationsAreNotBelieved(t *testing.T) {
+	record := func(address, mac, subnet, namespace string) *v1.IP {
+		return &v1.IP{ObjectMeta: metav1.ObjectMeta{Name: "web.default"}, Spec: v1.IPSpec{
+			Namespace: namespace, PodName: "web", Subnet: subnet, IPAddress: address, V4IPAddress: address, MacAddress: mac,
+		}}
+	}
+	for name, c := range map[string]struct {
+		record *v1.IP
+		want   string
+	}{
+		"the record agrees": {record("10.16.0.5", "0a:00:00:00:00:05", "ovn-default", "default"), ""},
+		"no record":         {nil, "its record IP web.default cannot be read"},
+		"another address":   {record("10.16.0.6", "0a:00:00:00:00:05", "ovn-default", "default"), "its record IP web.default says 10.16.0.6"},
+		"another MAC":       {record("10.16.0.5", "0a:00:00:00:00:06", "ovn-default", "default"), "0a:00:00:00:00:06"},
+		"another Subnet":    {record("10.16.0.5", "0a:00:00:00:00:05", "join", "default"), "of Subnet join"},
+		"another namespace": {record("10.16.0.5", "0a:00:00:00:00:05", "ovn-default", "other"), "is not a record of this pod"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := []client.Object{testPod("u2", true), testSubnet("ovn-default", "10.16.0.0/16")}
+			if c.record != nil {
+				objects = append(objects, c.record)
+			}
+			p, api := newWaiter(t, objects...)
+			p.Records = api
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel() // what is there is enough, or never comes
+			_, err := p.Wait(ctx, web)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}

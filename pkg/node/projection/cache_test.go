@@ -52,7 +52,7 @@ var projections = map[string]struct {
 }{
 	"Pod": {&corev1.Pod{}, func(o client.Object) any {
 		pod := o.(*corev1.Pod)
-		out := []any{pod.UID, PodsOf(pod)}
+		out := []any{pod.UID}
 		for _, provider := range providers {
 			ref := podnet.Ref{Namespace: pod.Namespace, Name: pod.Name, Provider: provider}
 			network, err := podnet.Parse(ref, string(pod.UID), pod.Annotations)

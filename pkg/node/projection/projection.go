@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -124,16 +125,53 @@ func SubnetOf(o *v1.Subnet) Subnet {
 	return Subnet{Subnet: s, Plan: h}
 }
 
-// PodsOf reads the addresses of a pod's NICs, one entry for each NIC. What does not
-// parse cannot be in a packet.
-func PodsOf(p *corev1.Pod) (out []hostplan.Pod) {
-	for _, provider := range model.AddressedProviders(p.Annotations) {
-		state, _ := model.ReadNIC(provider, p.Annotations)
-		if addresses := model.Families(state.Addrs); state.Subnet != "" && len(addresses) > 0 {
-			out = append(out, hostplan.Pod{Subnet: state.Subnet, Addresses: addresses})
+// PodsOf returns the addresses of the node's pods, one entry for each port. They come from the node's own Open vSwitch,
+// because tenants can write annotations. What is in no valid subnet cannot be a pod's, and gets no rule. Ports of
+// earlier versions do not name their subnet: it is the one of the default Vpc that contains them.
+func PodsOf(ports []ovs.Port, subnets []hostplan.Subnet, defaultVpc string) (out []hostplan.Pod) {
+	byName := map[string]hostplan.Subnet{}
+	for _, s := range subnets {
+		if s.Invalid == "" {
+			byName[s.Name] = s
+		}
+	}
+	for _, port := range ports {
+		if !isPodPort(port) {
+			continue
+		}
+		addrs, err := model.ParseAddrs(port.ExternalIDs[ovs.KeyIP])
+		addresses := model.Families(addrs)
+		if err != nil || len(addresses) == 0 {
+			continue
+		}
+		subnet, named := byName[port.ExternalIDs[ovs.KeyLogicalSwitch]]
+		if !named && port.ExternalIDs[ovs.KeyLogicalSwitch] == "" {
+			subnet = subnetOf(addresses[0], subnets, defaultVpc)
+		}
+		if containsAll(subnet.CIDRs, addresses) {
+			out = append(out, hostplan.Pod{Subnet: subnet.Name, Addresses: addresses})
 		}
 	}
 	return out
+}
+
+// subnetOf returns the valid subnet of a Vpc that contains an address.
+func subnetOf(addr netip.Addr, subnets []hostplan.Subnet, vpc string) hostplan.Subnet {
+	for _, s := range subnets {
+		if s.Vpc == vpc && s.Invalid == "" && containsAll(s.CIDRs, []netip.Addr{addr}) {
+			return s
+		}
+	}
+	return hostplan.Subnet{}
+}
+
+func containsAll(cidrs []netip.Prefix, addresses []netip.Addr) bool {
+	for _, addr := range addresses {
+		if !slices.ContainsFunc(cidrs, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // SliceOf projects an EndpointSlice. Nodes need addresses only; names and pods, of
@@ -147,7 +185,7 @@ func SliceOf(o *discoveryv1.EndpointSlice) model.EndpointSlice {
 // PodPorts picks the ports of pods out of all that are ours.
 func PodPorts(ports []ovs.Port) (names []string) {
 	for _, p := range ports {
-		if p.Bridge == hostplan.IntegrationBridge && p.Type != hostplan.Internal && p.ExternalIDs[ovs.KeyIfaceID] != "" {
+		if isPodPort(p) {
 			names = append(names, p.Name)
 		}
 	}
@@ -161,4 +199,8 @@ func SubnetMTU(ctx context.Context, cache client.Reader, subnet string, node int
 		return int(s.Spec.Mtu)
 	}
 	return node
+}
+
+func isPodPort(p ovs.Port) bool {
+	return p.Bridge == hostplan.IntegrationBridge && p.Type != hostplan.Internal && p.ExternalIDs[ovs.KeyIfaceID] != ""
 }

@@ -27,6 +27,9 @@ const (
 	KeyIfaceID = "iface-id"
 	// KeyIfaceIDVer must equal the port's options:iface-id-ver, else ovn-controller does not bind it.
 	KeyIfaceIDVer = "iface-id-ver"
+	// KeyIP has the addresses of a pod's NIC, separated by commas, and KeyLogicalSwitch its Subnet.
+	KeyIP            = "ip"
+	KeyLogicalSwitch = "logical_switch"
 	// KeyOVNInstalled is "true" once ovn-controller has installed the flows of the port.
 	KeyOVNInstalled = "ovn-installed"
 	// KeyOVNInstalledTS is when that was, in milliseconds since the epoch.
