@@ -101,7 +101,7 @@ type State struct {
 type Names = compile.Config
 
 // DefaultNames are the defaults of the controller.
-var DefaultNames = Names{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default", LoadBalancers: true, PortSecurity: true, ServiceSource: compile.DefaultServiceSource}
+var DefaultNames = Names{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default", LoadBalancers: true, PortSecurity: true, ServiceSource: compile.DefaultServiceSource, Limits: model.DefaultLimits}
 
 // Controller describes the cluster's controller: the kinds that it reads, and its compile functions.
 type Controller struct {
@@ -113,7 +113,7 @@ type Controller struct {
 
 // NewController returns the controller of this version of the program.
 func NewController(names Names) Controller {
-	return Controller{Names: names, Kinds: kube.AllKinds(), World: world.New, Functions: compile.Functions(names)}
+	return Controller{Names: names, Kinds: kube.LimitedKinds(names.Limits), World: world.New, Functions: compile.Functions(names)}
 }
 
 // Compare lists every difference, sorted by check and message, each once.

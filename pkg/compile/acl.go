@@ -29,6 +29,9 @@ const (
 	priorityPrivateDrop = 1000
 )
 
+// kubeOVNAllowed is the priority of what a NetworkPolicy of Kube-OVN allows.
+const kubeOVNAllowed = 2001
+
 // isolate declares the ACLs that decide which sources reach the pods of a subnet. Every ACL has an identity of its own,
 // so changing one does not touch the others: at no moment is a private subnet open, or allowed traffic blocked.
 func (c Config) isolate(r *Result, v *world.View, s *model.Subnet) {
@@ -38,7 +41,7 @@ func (c Config) isolate(r *Result, v *world.View, s *model.Subnet) {
 	for _, acl := range s.ACLs {
 		sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s %s", acl.Direction, acl.Priority, acl.Action, acl.Match))
 		rule(r, s, "acl/"+hex.EncodeToString(sum[:8]), &nb.ACL{
-			Direction: acl.Direction, Priority: acl.Priority, Action: acl.Action, Match: acl.Match,
+			Direction: acl.Direction, Priority: besidePolicies(acl.Priority), Action: acl.Action, Match: acl.Match,
 		})
 	}
 	if s.AllowEWTraffic && len(s.ACLs) > 0 {
@@ -53,6 +56,19 @@ func (c Config) isolate(r *Result, v *world.View, s *model.Subnet) {
 		}
 	}
 	passTiers(r, s)
+}
+
+// besidePolicies returns the priority of an ACL in the spec of a Subnet. Kube-OVN's NetworkPolicies allow with priority
+// 2001; ours use 2001 to 2003, so that priorities around these keep their order relative to what policies allow.
+func besidePolicies(priority int) int {
+	switch {
+	case priority == kubeOVNAllowed:
+		return priorityAllowed
+	case priority > kubeOVNAllowed && priority <= priorityAllowed:
+		return priorityAllowed + 1
+	default:
+		return priority
+	}
 }
 
 // passTiers adds a "pass" rule to every tier before that of the subnet's rules. Without a matching rule in a tier,

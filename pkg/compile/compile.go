@@ -34,6 +34,8 @@ type Config struct {
 	NamespaceSubnets []netip.Prefix
 	// OpenSubnets lets pods of all namespaces name any Subnet, as Kube-OVN does.
 	OpenSubnets bool
+	// Limits bound the cost of one object.
+	Limits model.Limits
 	// DNSDomain is the domain of the cluster, without a trailing dot, if OVN responds to queries for the names of
 	// Services; empty if it does not.
 	DNSDomain string

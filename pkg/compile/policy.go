@@ -10,18 +10,22 @@ import (
 	"strconv"
 	"strings"
 
+	"go4.org/netipx"
+
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// Priorities of the ACLs of policies; those of a NetworkPolicy are Kube-OVN's.
+// Priorities of the ACLs of policies. What a NetworkPolicy denies has Kube-OVN's priority; see ADR 19 for the others.
 const (
-	priorityAlways  = 32767 // nodes reach their own pods, and pods themselves: before all tiers
-	priorityFirst   = 32766 // the first rule of a policy of priority 0 that has a priority
-	priorityAllowed = 2001
-	priorityDenied  = 2000
+	priorityAlways   = 32767 // nodes reach their own pods, and pods themselves: before all tiers
+	priorityFirst    = 32766 // the first rule of a policy of priority 0 that has a priority
+	priorityAllowed  = 2003  // selectors, blocks without exceptions, everyone
+	priorityExcepted = 2002  // the exceptions of blocks
+	priorityBlocks   = 2001  // blocks with exceptions, including these
+	priorityDenied   = 2000
 )
 
 // policy: a policy is a set of ACLs on the port group of its subject. It declares the port groups that it uses; the
@@ -96,8 +100,11 @@ func joinGroups(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, por
 type policyBuilder struct {
 	Config
 	ruleBuilder
-	v *world.View
-	p *model.Policy
+	v        *world.View
+	p        *model.Policy
+	nodes    *nodeAddresses           // nil until it is read
+	excepted map[string]*netipx.IPSet // by direction; those that are read
+	elements int                      // of the rules so far, see model.Limits
 }
 
 // side creates the ACLs of one direction.
@@ -111,8 +118,13 @@ func (b *policyBuilder) side(side *model.PolicySide, direction string) {
 		if b.p.Tier != model.TierDefault {
 			priority = priorityFirst - model.PolicyLevels*b.p.Priority - levels[i]
 		}
-		for _, match := range b.matches(rule, direction) {
-			b.add(direction, aclRule{name: ruleName(rule, i), action: aclOf(b.p.Tier, rule.Action), priority: priority, match: match})
+		acls := b.aclsOf(rule, direction, priority)
+		if !b.affordable(acls, direction, i) {
+			break
+		}
+		for _, acl := range acls {
+			acl.name = ruleName(rule, i)
+			b.add(direction, acl.aclRule)
 		}
 	}
 	if side.Isolated {
@@ -130,6 +142,23 @@ func (b *policyBuilder) side(side *model.PolicySide, direction string) {
 	if direction == nb.ACLDirectionToLport {
 		b.always()
 	}
+}
+
+// affordable adds the elements of a rule, and reports whether the policy is within the limit. Only policies of tenants
+// have one: rules of administrators may deny, so that leaving one out would allow more.
+func (b *policyBuilder) affordable(acls []sizedACL, direction string, i int) bool {
+	limit := b.Limits.PolicyElements
+	if b.p.Kind != model.KindNetworkPolicy || limit <= 0 {
+		return true
+	}
+	reported := b.elements > limit
+	for _, acl := range acls {
+		b.elements += acl.elements
+	}
+	if b.elements > limit && !reported {
+		b.r.Problems = append(b.r.Problems, model.TooLargePolicy(fmt.Sprintf("spec.%s[%d]", sideName(direction), i), b.elements, limit))
+	}
+	return b.elements <= limit
 }
 
 // always allows a pod's own node, because kubelet probes its pods whatever the policies are (NetworkPolicySpec:

@@ -9,51 +9,88 @@ import (
 	"strconv"
 	"strings"
 
-	"go4.org/netipx"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// matches returns the matches (ovn-sb(5), Logical_Flow:match) of one rule; none if no packet can match it.
-func (b *policyBuilder) matches(rule *model.PolicyRule, direction string) (out []string) {
-	far := b.far(rule, direction)
-	if !far.possible() {
-		return nil
+// sizedACL is an ACL without a name, and its number of elements, see [model.MatchSize].
+type sizedACL struct {
+	aclRule
+	elements int
+}
+
+// aclsOf returns the ACLs of one rule; none if no packet can match it. Blocks with exceptions, which only
+// NetworkPolicies have, take three priorities, so that their cost is linear in the number of exceptions (ADR 19).
+func (b *policyBuilder) aclsOf(rule *model.PolicyRule, direction string, priority int) (out []sizedACL) {
+	far := peers{everyone: rule.Everyone}
+	for _, g := range rule.Groups {
+		far.groups = append(far.groups, portGroup(model.Selection{Group: g}, 0))
 	}
-	subject := portMatch(direction, b.group)
-	if ports, ok := portsMatch(rule.Ports); ok {
-		out = append(out, conjunction(subject, far.match(direction), ports))
-	}
-	for _, port := range rule.NamedPorts() {
-		if direction == nb.ACLDirectionToLport {
-			for _, s := range b.p.Named(port) {
-				for _, number := range meanings(b.v, s) {
-					out = append(out, conjunction(portMatch(direction, portGroup(s, number)), far.match(direction), numberMatch(port, number)))
-				}
-			}
-			continue
+	r := b.ranges(rule, direction)
+	far.ranges = r.allowed.Prefixes()
+	add := func(far peers, action string, priority int) {
+		for _, match := range b.matches(rule, direction, far) {
+			match.action, match.priority = action, priority
+			out = append(out, match)
 		}
-		out = append(out, b.namedEgress(rule, port, far)...)
+	}
+	add(far, aclOf(b.p.Tier, rule.Action), priority)
+	if r.blocks != nil {
+		add(peers{ranges: r.excepted.Prefixes()}, nb.ACLActionDrop, priorityExcepted)
+		add(peers{ranges: r.blocks.Prefixes()}, aclOf(b.p.Tier, rule.Action), priorityBlocks)
 	}
 	return out
 }
 
+// matches returns ACLs with the matches (ovn-sb(5), Logical_Flow:match) of a rule and some peers.
+func (b *policyBuilder) matches(rule *model.PolicyRule, direction string, far peers) (out []sizedACL) {
+	if !far.possible() {
+		return nil
+	}
+	size := far.size()
+	if ports, ok := portsMatch(rule.Ports); ok {
+		match := conjunction(portMatch(direction, b.group), far.match(direction), ports)
+		out = append(out, sizedACL{aclRule{match: match}, size.Elements(rule.Ports)})
+	}
+	for _, port := range rule.NamedPorts() {
+		if direction == nb.ACLDirectionFromLport {
+			out = append(out, b.namedEgress(rule, port, far)...)
+			continue
+		}
+		for _, s := range b.p.Named(port) {
+			for _, number := range meanings(b.v, s) {
+				match := conjunction(portMatch(direction, portGroup(s, number)), far.match(direction), numberMatch(port, number))
+				out = append(out, sizedACL{aclRule{match: match}, size.Elements(onePort)})
+			}
+		}
+	}
+	return out
+}
+
+// onePort stands for any port, to count elements.
+var onePort = []model.PolicyPort{{First: 1, Last: 1}}
+
 // namedEgress: the number of a named port depends on the destination pod.
-func (b *policyBuilder) namedEgress(rule *model.PolicyRule, port model.NamedPort, far peers) (out []string) {
+func (b *policyBuilder) namedEgress(rule *model.PolicyRule, port model.NamedPort, far peers) (out []sizedACL) {
 	direction := nb.ACLDirectionFromLport
 	for _, s := range rule.Named(port) {
 		allowed := peers{everyone: true}
-		if s.Group == (model.Group{}) && !slices.Contains(rule.Groups, s.Group) { // of any pod, restricted to the peers of the rule
+		switch group := portGroup(model.Selection{Group: s.Group}, 0); {
+		case slices.Contains(far.groups, group): // any of its pods
+		case s.Group == (model.Group{}): // of any pod, restricted to the ranges
 			allowed = peers{everyone: far.everyone, ranges: far.ranges}
+		default:
+			continue
 		}
 		if !allowed.possible() {
 			continue
 		}
 		for _, number := range meanings(b.v, s) {
 			named := peers{groups: []string{portGroup(s, number)}}
-			out = append(out, conjunction(portMatch(direction, b.group), named.match(direction), allowed.match(direction), numberMatch(port, number)))
+			match := conjunction(portMatch(direction, b.group), named.match(direction), allowed.match(direction), numberMatch(port, number))
+			out = append(out, sizedACL{aclRule{match: match}, named.size().Elements(onePort) + allowed.size().Elements(nil)})
 		}
 	}
 	return out
@@ -66,13 +103,16 @@ type peers struct {
 	ranges   []netip.Prefix
 }
 
-func (b *policyBuilder) far(rule *model.PolicyRule, direction string) peers {
-	p := peers{everyone: rule.Everyone}
-	for _, g := range rule.Groups {
-		p.groups = append(p.groups, portGroup(model.Selection{Group: g}, 0))
+func (p peers) size() model.MatchSize {
+	s := model.MatchSize{Everyone: p.everyone, V4: model.GroupElements * len(p.groups), V6: model.GroupElements * len(p.groups)}
+	for _, r := range p.ranges {
+		if r.Addr().Is4() {
+			s.V4++
+		} else {
+			s.V6++
+		}
 	}
-	p.ranges = b.ranges(rule, direction)
-	return p
+	return s
 }
 
 func (p peers) possible() bool { return p.everyone || len(p.groups)+len(p.ranges) > 0 }
@@ -132,83 +172,6 @@ func conjunction(parts ...string) string {
 		parts = append(parts, "ip")
 	}
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " && ")
-}
-
-// ranges returns the addresses that a rule contains itself: blocks without their exceptions, nodes, and the source
-// addresses towards pods of nodes inside a block.
-func (b *policyBuilder) ranges(rule *model.PolicyRule, direction string) []netip.Prefix {
-	var all netipx.IPSetBuilder
-	for _, block := range rule.Blocks {
-		set := blockSet(block)
-		all.AddSet(set)
-		if direction == nb.ACLDirectionToLport {
-			b.addHosts(&all, set, block.CIDR)
-		}
-	}
-	if len(rule.Nodes) > 0 {
-		for _, node := range b.v.Nodes() {
-			if selects(rule.Nodes, node) {
-				b.addNode(&all, node)
-			}
-		}
-	}
-	set, err := all.IPSet()
-	if err != nil {
-		return nil // only invalid prefixes are errors, and these are valid
-	}
-	return set.Prefixes()
-}
-
-func blockSet(block model.IPBlock) *netipx.IPSet {
-	var of netipx.IPSetBuilder
-	of.AddPrefix(block.CIDR)
-	for _, except := range block.Except {
-		of.RemovePrefix(except)
-	}
-	set, err := of.IPSet()
-	if err != nil {
-		return &netipx.IPSet{} // as above
-	}
-	return set
-}
-
-// addHosts adds the source addresses of the nodes in a block: the block includes connections from these nodes, which
-// pods see with other addresses. A node that claims the address of another one is not in it.
-func (b *policyBuilder) addHosts(all *netipx.IPSetBuilder, block *netipx.IPSet, cidr netip.Prefix) {
-	within := model.Prefixes{V4: cidr}
-	if cidr.Addr().Is6() {
-		within = model.Prefixes{V6: cidr}
-	}
-	nodes := b.v.NodesWithin(within)
-	if len(nodes) == 0 {
-		return
-	}
-	holders := model.InternalIPHolders(nodes, b.apiServers(b.v))
-	for _, node := range nodes {
-		if slices.ContainsFunc(node.InternalIPs, func(a netip.Addr) bool { return holders[a] == node && block.Contains(a) }) {
-			for _, a := range b.towardsPods(node) {
-				all.Add(a)
-			}
-		}
-	}
-}
-
-func (b *policyBuilder) addNode(all *netipx.IPSetBuilder, node *model.Node) {
-	for _, a := range slices.Concat(node.Addresses, b.towardsPods(node)) {
-		all.Add(a)
-	}
-}
-
-// towardsPods returns the source addresses of a node's connections to pods: the address of its port, and its source
-// address for Services.
-func (b *policyBuilder) towardsPods(node *model.Node) []netip.Addr {
-	ip, ok := b.v.IP(model.NodePortName(node.Name))
-	join, there := b.v.SubnetNetwork(b.NodeSwitch)
-	if !ok || !there {
-		return nil
-	}
-	source := b.serviceSource(&Result{}, join, ip) // compiling the node reports the problems
-	return append(model.Families(ip.Addrs), model.Families(source)...)
 }
 
 func selects(selectors []string, node *model.Node) bool {

@@ -23,6 +23,7 @@ type ruleBuilder struct {
 	group    string    // the port group whose ports the rules are about
 	tier     model.PolicyTier
 	log      model.PolicyLog
+	known    map[string]struct{} // identities of the ACLs
 }
 
 // aclRule is one ACL of a direction.
@@ -60,12 +61,13 @@ func (b *ruleBuilder) floor(direction string) {
 }
 
 func (b *ruleBuilder) acl(id, direction string, row *nb.ACL) {
-	ref := fact.RefTo(nb.ACLTable, id)
-	for i := range b.r.Rows {
-		if b.r.Rows[i].Ref == ref {
-			return // an equal rule exists
-		}
+	if _, exists := b.known[id]; exists {
+		return // an equal rule
 	}
+	if b.known == nil {
+		b.known = map[string]struct{}{}
+	}
+	b.known[id] = struct{}{}
 	row.Direction = direction
 	if direction == nb.ACLDirectionFromLport {
 		row.Options = map[string]string{"apply-after-lb": "true"} // match the backend, not the address of the Service

@@ -25,8 +25,11 @@ import (
 // Kinds is the table of the kinds that are read from the API server, with the status that is written back.
 type Kinds []Kind
 
-// AllKinds returns the table of all kinds. A new kind is one more row here.
-func AllKinds() Kinds {
+// AllKinds returns the table of all kinds, with the default limits.
+func AllKinds() Kinds { return LimitedKinds(model.DefaultLimits) }
+
+// LimitedKinds returns the table of all kinds. A new kind is one more row here.
+func LimitedKinds(limits model.Limits) Kinds {
 	core := corev1.SchemeGroupVersion
 	return Kinds{
 		Row[*v1.Vpc, model.Vpc]{
@@ -62,7 +65,7 @@ func AllKinds() Kinds {
 		}.Kind(),
 		Row[*corev1.Pod, model.Pod]{Name: model.KindPod, Version: core, Project: model.PodFrom}.Kind(),
 		Row[*networkingv1.NetworkPolicy, model.Policy]{
-			Name: model.KindNetworkPolicy, Version: networkingv1.SchemeGroupVersion, Project: model.NetworkPolicyFrom,
+			Name: model.KindNetworkPolicy, Version: networkingv1.SchemeGroupVersion, Project: limits.NetworkPolicy,
 			Admission: &Admission[model.Policy]{},
 		}.Kind(),
 		Row[*v1alpha1.AdminNetworkPolicy, model.Policy]{

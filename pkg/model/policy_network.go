@@ -7,6 +7,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
+// NetworkPolicy projects a NetworkPolicy with at most as many elements as the limit allows.
+func (l Limits) NetworkPolicy(o *networkingv1.NetworkPolicy) (Policy, []Problem) {
+	p, problems := NetworkPolicyFrom(o)
+	return p, append(problems, p.limit(l.PolicyElements)...)
+}
+
 // NetworkPolicyFrom projects a NetworkPolicy. A peer or a port that cannot be read matches nothing: what the policy
 // isolates stays isolated.
 func NetworkPolicyFrom(o *networkingv1.NetworkPolicy) (Policy, []Problem) {

@@ -14,6 +14,8 @@ const (
 	ReasonServiceInvalid       = "ValidateServiceFailed"
 	ReasonEndpointSliceInvalid = "ValidateEndpointSliceFailed"
 	ReasonPolicyInvalid        = "ValidateNetworkPolicyFailed"
+	ReasonPolicyTooLarge       = "PolicyTooLarge"
+	ReasonServiceTooLarge      = "ServiceTooLarge"
 	ReasonVpcInvalid           = "ValidateVpcFailed"
 	ReasonInvalidReference     = "InvalidReference"
 

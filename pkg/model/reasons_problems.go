@@ -52,6 +52,16 @@ var problemReasons = []Reason{
 		Remedy:  "Correct the field that the message names.",
 	},
 	{
+		Name: ReasonPolicyTooLarge, On: []Kind{KindNetworkPolicy},
+		Meaning: "The policy has more elements (addresses, selectors and ports) than --max-policy-elements. The rule that the message names and those after it, ingress before egress, allow nothing; what the policy isolates stays isolated.",
+		Remedy:  "Use shorter prefixes or fewer ports, split the policy, or raise the limit.",
+	},
+	{
+		Name: ReasonServiceTooLarge, On: []Kind{KindService},
+		Meaning: "The Service has more pairs of a port and a backend than --max-service-backends. Each port has only the first backends, in the order of their addresses.",
+		Remedy:  "Find out who creates EndpointSlices for the Service; split the Service, or raise the limit.",
+	},
+	{
 		Name: ReasonInvalidReference, On: []Kind{KindPod, KindSubnet, KindVpc, KindIPPool, KindNamespace, KindNode, KindService},
 		Meaning: "The object depends on another object that is invalid. The rows of this object stay as they are until the other one is valid.",
 		Remedy:  "Look at the events and conditions of the object that the message names, and correct that one.",

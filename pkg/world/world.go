@@ -48,6 +48,7 @@ type World struct {
 	selection    *selection
 	nodePrefixes *nodePrefixes
 	groups       *groups
+	exceptions   *exceptions
 	timed        *anyService
 	local        *anyService
 	podVpcs      *podVpcs
@@ -127,6 +128,7 @@ func New() *World {
 		w.Policies[kind] = AddTable[model.Policy](w, kind)
 	}
 	w.selection, w.nodePrefixes, w.groups = newSelection(w), newNodePrefixes(w), newGroups(w)
+	w.exceptions = newExceptions(w)
 	w.podVpcs = newPodVpcs(w)
 	w.timed = newAnyService(w, indexTimed, func(s *model.Service) bool { return s.Remembered() > 0 })
 	w.local = newAnyService(w, indexLocal, func(s *model.Service) bool { return s.External.Local })

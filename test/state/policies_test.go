@@ -96,6 +96,7 @@ func policyStates(bound state) []state {
 		pods.with("peers, a port of another number", peers, labelled(pod("blue", "a", "n1"), "web", containerPort("http", 9090))),
 		pods.with("peers, the namespace of no team", peers, namespace("blue")),
 		pods.with("blocks", deny, blocks),
+		pods.with("blocks with exceptions of two policies", blocks, excepting("other", "0.0.0.0/0", "10.0.0.0/8")),
 		pods.with("lax and logged", changed(blocks, func(p *model.Policy) { p.Lax, p.Log = true, model.PolicyLog{Allow: true, Deny: true, Rate: 5} })),
 		pods.with("of another NIC", changed(deny, func(p *model.Policy) { p.Providers = []model.Provider{"attach.default.ovn"} })),
 		pods.with("administrators", deny,

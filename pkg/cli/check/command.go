@@ -80,6 +80,8 @@ Exit status: 0 without differences, 1 with differences, 2 if something could not
 	f.StringVar(&o.names.ClusterRouter, "cluster-router", o.names.ClusterRouter, "Name of the default Vpc; the same as that of the controller.")
 	f.StringVar(&o.names.NodeSwitch, "node-switch", o.names.NodeSwitch, "Name of the nodes' Subnet; the same as that of the controller.")
 	f.StringVar(&o.names.DefaultSubnet, "default-ls", o.names.DefaultSubnet, "Name of the default Subnet; the same as that of the controller.")
+	f.IntVar(&o.names.Limits.PolicyElements, "max-policy-elements", o.names.Limits.PolicyElements, "The same as that of the controller.")
+	f.IntVar(&o.names.Limits.ServiceBackends, "max-service-backends", o.names.Limits.ServiceBackends, "The same as that of the controller.")
 	f.BoolVar(&o.names.PortSecurity, "default-port-security", o.names.PortSecurity, "The same as that of the controller.")
 	cmd.AddCommand(newWhy())
 	return cmd

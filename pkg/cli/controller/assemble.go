@@ -79,6 +79,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	servers := model.APIServerAddresses(api.Host, os.Getenv("KUBERNETES_SERVICE_HOST"))
 	sink, cluster := o.sink(r, servers)
 	in = kube.NewIntake(sink, mgr.GetCache(), probe.Wait, health, clk)
+	in.Kinds = kube.LimitedKinds(o.limits)
 	wanted := o.defaultsOfCluster()
 	status := kube.NewStatus(direct, in, mgr.GetEventRecorder("woven-controller"), collectors, wanted.Names, health, clk, log.WithName("status"))
 	writer := kube.NewWriter(direct, in, status, collectors, o.apiWriters)
@@ -117,8 +118,7 @@ func (o *options) compile(servers []netip.Addr) compile.Config {
 	}
 	permitted, _ := o.namespaceRanges() // validate has refused what does not parse
 	return compile.Config{
-		NamespaceSubnets: permitted, OpenSubnets: !o.restrictSubnets,
-		DNSDomain:     domain,
+		NamespaceSubnets: permitted, OpenSubnets: !o.restrictSubnets, DNSDomain: domain, Limits: o.limits,
 		ClusterRouter: o.clusterRouter, NodeSwitch: o.nodeSwitch, DefaultSubnet: o.defaultLS,
 		LoadBalancers: o.enableLB, PortSecurity: o.portSecurity, ServiceSource: ranges(o.serviceSource), ServiceRange: ranges(o.serviceRange), APIServers: servers,
 		Databases: model.DatabaseAddresses(o.nbAddr, o.sbAddr),

@@ -71,7 +71,7 @@ func newManager(o *options, api *rest.Config, health *apihealth.Reporter, ready 
 		return nil, fmt.Errorf("create scheme: %w", err)
 	}
 	mgr, err := ctrl.NewManager(api, ctrl.Options{
-		Scheme: scheme, Logger: log, Cache: kube.CacheOptions(kube.AllKinds(), health), GracefulShutdownTimeout: new(shutdownTimeout),
+		Scheme: scheme, Logger: log, Cache: kube.CacheOptions(kube.LimitedKinds(o.limits), health), GracefulShutdownTimeout: new(shutdownTimeout),
 		HealthProbeBindAddress: "0", // with the metrics, on one port
 		Metrics:                server.Options{BindAddress: o.bind(), ExtraHandlers: handlers(o.enablePprof, ready, engine)},
 	})

@@ -43,6 +43,7 @@ type options struct {
 	portSecurity               bool
 	namespaceSubnets           []string
 	restrictSubnets            bool
+	limits                     model.Limits
 	serviceSource              string
 	enableDNS                  bool
 	clusterDomain              string
@@ -60,7 +61,7 @@ func defaults() *options {
 		nbAddr: "tcp:127.0.0.1:6641", sbAddr: "tcp:127.0.0.1:6642", inactivitySeconds: 10,
 		apiWriters: kube.DefaultWriters, clusterRouter: model.DefaultVpc,
 		defaultLS: "ovn-default", defaultCIDR: "10.16.0.0/16",
-		nodeSwitch: "join", nodeCIDR: "100.64.0.0/16", serviceRange: "10.96.0.0/12", enableLB: true, portSecurity: true, restrictSubnets: true,
+		nodeSwitch: "join", nodeCIDR: "100.64.0.0/16", serviceRange: "10.96.0.0/12", enableLB: true, portSecurity: true, restrictSubnets: true, limits: model.DefaultLimits,
 		serviceSource: model.PrefixesText(compile.DefaultServiceSource), clusterDomain: "cluster.local",
 		lease: kube.LeaseConfig{
 			Namespace: "kube-system", Name: "woven-controller",
@@ -101,6 +102,8 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	f.BoolVar(&o.portSecurity, "default-port-security", o.portSecurity, "Ports of Subnets without the annotation ovn.kubernetes.io/port_security may only send with their own MAC address and addresses; false: they may send anything, as with Kube-OVN.")
 	f.BoolVar(&o.enableLB, "enable-lb", o.enableLB, "OVN load-balances Services for the nodes and for pods of Subnets that do not set spec.enableLb; false: kube-proxy is needed.")
 	f.StringVar(&o.serviceSource, "node-service-cidr", o.serviceSource, "CIDR of the source addresses of hosts for Services, one address per node; for dual stack a pair. Nothing else may use these addresses.")
+	f.IntVar(&o.limits.PolicyElements, "max-policy-elements", o.limits.PolicyElements, "Maximum number of elements (addresses, selectors and ports) of one NetworkPolicy; rules beyond it allow nothing. 0: no limit.")
+	f.IntVar(&o.limits.ServiceBackends, "max-service-backends", o.limits.ServiceBackends, "Maximum number of pairs of a port and a backend of one Service; backends beyond it get no connections. The same as that of woven-cniserver. 0: no limit.")
 	f.BoolVar(&o.enableDNS, "enable-ovn-dns", o.enableDNS, "OVN answers DNS queries of pods for the names of Services (A, AAAA, PTR); all other queries go to the cluster's DNS.")
 	f.StringVar(&o.clusterDomain, "cluster-domain", o.clusterDomain, "DNS domain of the cluster, as the kubelets have it, for --enable-ovn-dns.")
 
@@ -155,6 +158,9 @@ func (o *options) validate() error {
 	}
 	if o.inactivitySeconds <= 0 || o.apiWriters <= 0 {
 		all = append(all, errors.New("flags --ovsdb-inactivity-timeout and --api-writers must be greater than 0"))
+	}
+	if o.limits.PolicyElements < 0 || o.limits.ServiceBackends < 0 {
+		all = append(all, errors.New("flags --max-policy-elements and --max-service-backends must not be negative"))
 	}
 	if o.port < 0 || o.port > 65535 {
 		all = append(all, fmt.Errorf("flag --pprof-port: %d is not a port", o.port))

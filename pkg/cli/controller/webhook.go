@@ -85,7 +85,7 @@ func (o *options) addWebhook(mgr manager.Manager, cluster *webhook.Cluster, api 
 	}
 	server, err := webhook.NewServer(webhook.ServerConfig{
 		BindAddress: o.webhook.bindAddress, CertDir: o.webhook.certDir, Certificate: rotator.Certificate,
-		Reviewer: &webhook.Reviewer{Kinds: kube.AllKinds(), Cluster: cluster, Log: log}, Clock: clk,
+		Reviewer: &webhook.Reviewer{Kinds: kube.LimitedKinds(o.limits), Cluster: cluster, Log: log}, Clock: clk,
 	})
 	if err != nil {
 		return fmt.Errorf("flags --webhook-*: %w", err)
