@@ -5,6 +5,7 @@ package compile
 import (
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -19,6 +20,9 @@ import (
 // ovn-controller searches all rows for each query (ovn_dns_lookup). So would a single row: ovn-northd rewrites all
 // records of a row when one of them changes.
 const dnsParts = 16
+
+// maxHostNames is how many host names of endpoints one Service may have in DNS: the records of many Services share a row.
+const maxHostNames = 1000
 
 // dnsPort is the port of DNS servers.
 const dnsPort = 53
@@ -52,8 +56,13 @@ func (c Config) names(r *Result, v *world.View, s *model.Service) {
 		}
 	}
 	record(r, row, name, all)
-	for hostname, addresses := range named {
-		record(r, row, hostname+"."+name, addresses)
+	hostnames := slices.Sorted(maps.Keys(named))
+	if c.Limits.ServiceBackends > 0 && len(hostnames) > maxHostNames {
+		r.problem(model.ReasonServiceTooLarge, "", "the endpoints of the Service have %d host names: the first %d, in alphabetical order, have a DNS record", len(hostnames), maxHostNames)
+		hostnames = hostnames[:maxHostNames]
+	}
+	for _, hostname := range hostnames {
+		record(r, row, hostname+"."+name, named[hostname])
 	}
 }
 

@@ -28,7 +28,9 @@ func (c Config) service(ref model.Ref, v *world.View) (r Result) {
 	if s.ClusterIPs == (model.Addrs{}) {
 		return r
 	}
-	vpc, endpoints := c.serviceVpc(&r, v, s)
+	s, endpoints, problems := c.Limits.Service(s, v.EndpointSlicesOfService(s.Namespace, s.Name))
+	r.Problems = append(r.Problems, problems...)
+	vpc, endpoints := c.serviceVpc(&r, v, s, endpoints)
 	if s.Vpc != vpc {
 		r.want(Annotate{Object: ref, UID: s.UID, Annotations: map[string]string{annotations.Vpc: vpc}})
 	}

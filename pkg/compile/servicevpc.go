@@ -12,11 +12,10 @@ import (
 	"github.com/wovensdn/woven/pkg/world"
 )
 
-// serviceVpc returns the Vpc of a Service and those of its endpoints that are in it. Addresses of Vpcs may overlap, so
+// serviceVpc returns the Vpc of a Service and those of endpoints that are in it. Addresses of Vpcs may overlap, so
 // an endpoint of another Vpc would be reached as another pod. An endpoint that is not a pod with an address of ours
 // counts as in the Service's Vpc.
-func (c Config) serviceVpc(r *Result, v *world.View, s *model.Service) (vpc string, endpoints []*model.EndpointSlice) {
-	endpoints = v.EndpointSlicesOfService(s.Namespace, s.Name)
+func (c Config) serviceVpc(r *Result, v *world.View, s *model.Service, endpoints []*model.EndpointSlice) (vpc string, inside []*model.EndpointSlice) {
 	where := c.endpointVpcs(v, s.Namespace, endpoints)
 	vpc = c.vpcOf(r, v, s, where)
 	if foreign, elsewhere := firstElsewhere(where, vpc); elsewhere {

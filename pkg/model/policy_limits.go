@@ -11,12 +11,12 @@ import (
 type Limits struct {
 	// PolicyElements is the maximum number of elements of a NetworkPolicy, see [MatchSize].
 	PolicyElements int
-	// ServiceBackends is the maximum number of pairs of a port and a backend of a Service, see [ServiceSize].
+	// ServiceBackends is the maximum number of pairs of a frontend and a backend of a Service, see [ServiceSize].
 	ServiceBackends int
 }
 
 // DefaultLimits are the defaults of the controller and of the CNI server.
-var DefaultLimits = Limits{PolicyElements: 20_000, ServiceBackends: 20_000}
+var DefaultLimits = Limits{PolicyElements: 20_000, ServiceBackends: 50_000}
 
 // GroupElements is how many elements a selector counts for in each IP family. The number of its pods changes without a
 // change of the policy, so the policy's cost cannot depend on it.
@@ -118,12 +118,22 @@ func (r *PolicyRule) elements(egress bool) int {
 	if len(r.Ports) == 0 || slices.ContainsFunc(r.Ports, func(p PolicyPort) bool { return p.Name == "" }) {
 		total = size.Elements(r.Ports)
 	}
+	return total + len(r.NamedPorts())*r.namedElements(egress)
+}
+
+// namedElements is the number of elements for one number of a named port. The destination of egress is a group of the
+// pods that have the port: those of each selector, or of the blocks.
+func (r *PolicyRule) namedElements(egress bool) (total int) {
 	one := []PolicyPort{{First: 1, Last: 1}}
-	perName := size.Elements(one)
-	if egress { // the destination is a group of pods that have the port
-		perName += len(r.Groups) * MatchSize{V4: GroupElements, V6: GroupElements}.Elements(one)
+	if !egress {
+		return r.size().Elements(one)
 	}
-	return total + len(r.NamedPorts())*perName
+	pods := MatchSize{V4: GroupElements, V6: GroupElements}.Elements(one)
+	total = len(r.Groups) * (pods + 1)
+	if others := (&PolicyRule{Everyone: r.Everyone, Blocks: r.Blocks, Nodes: r.Nodes}).size(); others != (MatchSize{}) {
+		total += pods + others.Elements(nil)
+	}
+	return total
 }
 
 func (r *PolicyRule) size() MatchSize {

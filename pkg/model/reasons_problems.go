@@ -58,7 +58,7 @@ var problemReasons = []Reason{
 	},
 	{
 		Name: ReasonServiceTooLarge, On: []Kind{KindService},
-		Meaning: "The Service has more pairs of a port and a backend than --max-service-backends. Each port has only the first backends, in the order of their addresses.",
+		Meaning: "The Service has more pairs of a frontend (address and port) and a backend than --max-service-backends, more than 1,000 external addresses, or more than 1,000 host names of endpoints. External addresses, the last ports and the last backends are left out until the rest is within the limit.",
 		Remedy:  "Find out who creates EndpointSlices for the Service; split the Service, or raise the limit.",
 	},
 	{

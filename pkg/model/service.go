@@ -62,8 +62,8 @@ type ServicePort struct {
 // EndpointSlice contains some of a Service's backends.
 type EndpointSlice struct {
 	Meta
-	Service string // in the same namespace; empty for none
-	Ports   []ServicePort
+	Service string        // in the same namespace; empty for none
+	Ports   []ServicePort // sorted by name and protocol
 	// Ready are the addresses that get new connections, sorted, of one IP family.
 	Ready []netip.Addr
 	// Draining are terminating endpoints that still serve: they get new connections when no endpoint of the Service is

@@ -3,6 +3,7 @@
 package model
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 )
@@ -21,9 +22,12 @@ func Backends(port ServicePort, like netip.Addr, slicesOfService []*EndpointSlic
 
 func backends(port ServicePort, like netip.Addr, list []*EndpointSlice, node string, of func(*EndpointSlice) []netip.Addr) (out []netip.AddrPort) {
 	for _, e := range list {
-		for _, p := range e.Ports {
+		first, _ := slices.BinarySearchFunc(e.Ports, port, func(p, port ServicePort) int {
+			return cmp.Or(cmp.Compare(p.Name, port.Name), cmp.Compare(p.Protocol, port.Protocol))
+		})
+		for _, p := range e.Ports[first:] {
 			if p.Name != port.Name || p.Protocol != port.Protocol {
-				continue
+				break
 			}
 			for _, a := range of(e) {
 				if a.Is4() == like.Is4() && (node == "" || e.Nodes[a] == node) {

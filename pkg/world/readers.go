@@ -65,13 +65,14 @@ func (r *readers) set(owner model.Ref, reads []dep) {
 	if slices.Equal(old, reads) {
 		return
 	}
+	kept, had := contains(reads), contains(old)
 	for _, d := range old {
-		if !slices.Contains(reads, d) {
+		if !kept(d) {
 			r.remove(d, owner)
 		}
 	}
 	for _, d := range reads {
-		if !slices.Contains(old, d) {
+		if !had(d) {
 			r.add(d, owner)
 		}
 	}
@@ -82,11 +83,36 @@ func (r *readers) set(owner model.Ref, reads []dep) {
 	r.byOwner[owner] = slices.Clone(reads)
 }
 
-// unique removes repeated reads and keeps the order. It is quadratic: owners have few reads.
+// fewReads is up to how many reads a search in a list is faster than a map.
+const fewReads = 32
+
+// contains returns a function that reports whether a list contains a dependency.
+func contains(list []dep) func(dep) bool {
+	if len(list) <= fewReads {
+		return func(d dep) bool { return slices.Contains(list, d) }
+	}
+	all := make(map[dep]struct{}, len(list))
+	for _, d := range list {
+		all[d] = struct{}{}
+	}
+	return func(d dep) bool { _, ok := all[d]; return ok }
+}
+
+// unique removes repeated reads and keeps the order.
 func unique(reads []dep) []dep {
 	out := reads[:0]
+	if len(reads) <= fewReads {
+		for _, d := range reads {
+			if !slices.Contains(out, d) {
+				out = append(out, d)
+			}
+		}
+		return out
+	}
+	seen := make(map[dep]struct{}, len(reads))
 	for _, d := range reads {
-		if !slices.Contains(out, d) {
+		if _, ok := seen[d]; !ok {
+			seen[d] = struct{}{}
 			out = append(out, d)
 		}
 	}

@@ -24,6 +24,7 @@ type options struct {
 	clusterRouter         string
 	leaseNamespace        string
 	mtu                   int
+	limits                model.Limits
 	enableMirror          bool
 	mirrorIface           string
 	confDir, confName     string
@@ -36,8 +37,8 @@ type options struct {
 func defaults() *options {
 	return &options{
 		bindSocket: api.DefaultSocket, ovsSocket: "/run/openvswitch/db.sock", clusterRouter: "ovn-cluster",
-		leaseNamespace: model.HeartbeatNamespace,
-		enableMirror:   true, mirrorIface: "mirror0", confDir: "/etc/cni/net.d", confName: "01-woven.conflist", binDir: "/opt/cni/bin",
+		leaseNamespace: model.HeartbeatNamespace, limits: model.DefaultLimits,
+		enableMirror: true, mirrorIface: "mirror0", confDir: "/etc/cni/net.d", confName: "01-woven.conflist", binDir: "/opt/cni/bin",
 		bindAddress: ":10665",
 	}
 }
@@ -50,6 +51,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.clusterRouter, "cluster-router", o.clusterRouter, "Name of the default Vpc, whose Subnets the hosts reach.")
 	f.StringVar(&o.leaseNamespace, "gateway-lease-namespace", o.leaseNamespace, "Namespace of the Lease that this node, if it is a gateway, renews as a heartbeat; the same as that of woven-controller.")
 	f.IntVar(&o.mtu, "mtu", o.mtu, "MTU in bytes of ovn0 and of pods whose Subnet sets none; 0: that of the link with the node's address minus 100, minus 120 if that address is IPv6.")
+	f.IntVar(&o.limits.ServiceBackends, "max-service-backends", o.limits.ServiceBackends, "Maximum number of pairs of a frontend (address and port) and a backend of one Service; the same as that of woven-controller. 0: no limit.")
 	f.BoolVar(&o.enableMirror, "enable-mirror", o.enableMirror, "Copy the packets of this node's pods to a link for tcpdump.")
 	f.StringVar(&o.mirrorIface, "mirror-iface", o.mirrorIface, "Name of the link for --enable-mirror.")
 	f.StringVar(&o.confDir, "cni-conf-dir", o.confDir, "Directory in which the container runtime looks for network configurations.")

@@ -127,7 +127,7 @@ func (d *daemon) wire(o *options, api *rest.Config, leases gatewayprobe.Leases, 
 	}
 	d.services = services.New(services.Edges{
 		Tables: &nft.Driver{}, Flows: conntrack.Linux{}, Datapath: conntrack.Datapath{RunDir: filepath.Dir(o.ovsSocket)}, Health: &healthport.Servers{},
-		Clock: clock.RealClock{}, Log: log.WithName("services"), Changed: counters.Changed,
+		Limits: o.limits, Clock: clock.RealClock{}, Log: log.WithName("services"), Changed: counters.Changed,
 	})
 	d.heart = gatewayprobe.NewHeartbeat(leases, o.nodeName, clock.RealClock{}, log.WithName("gateway"))
 	d.prober = gatewayprobe.New(gatewayprobe.ICMP{Timeout: echoTimeout}, clock.RealClock{}, func() { d.host.Kick() }, d.heart.Answered)

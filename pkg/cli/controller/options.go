@@ -103,7 +103,7 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	f.BoolVar(&o.enableLB, "enable-lb", o.enableLB, "OVN load-balances Services for the nodes and for pods of Subnets that do not set spec.enableLb; false: kube-proxy is needed.")
 	f.StringVar(&o.serviceSource, "node-service-cidr", o.serviceSource, "CIDR of the source addresses of hosts for Services, one address per node; for dual stack a pair. Nothing else may use these addresses.")
 	f.IntVar(&o.limits.PolicyElements, "max-policy-elements", o.limits.PolicyElements, "Maximum number of elements (addresses, selectors and ports) of one NetworkPolicy; rules beyond it allow nothing. 0: no limit.")
-	f.IntVar(&o.limits.ServiceBackends, "max-service-backends", o.limits.ServiceBackends, "Maximum number of pairs of a port and a backend of one Service; backends beyond it get no connections. The same as that of woven-cniserver. 0: no limit.")
+	f.IntVar(&o.limits.ServiceBackends, "max-service-backends", o.limits.ServiceBackends, "Maximum number of pairs of a frontend (address and port) and a backend of one Service; what exceeds it is left out. The same as that of woven-cniserver. 0: no limit.")
 	f.BoolVar(&o.enableDNS, "enable-ovn-dns", o.enableDNS, "OVN answers DNS queries of pods for the names of Services (A, AAAA, PTR); all other queries go to the cluster's DNS.")
 	f.StringVar(&o.clusterDomain, "cluster-domain", o.clusterDomain, "DNS domain of the cluster, as the kubelets have it, for --enable-ovn-dns.")
 

@@ -55,8 +55,10 @@ type Edges struct {
 	// Datapath is what OVN tracks.
 	Datapath Datapath
 	Health   HealthPorts
-	Clock    clock.WithTicker
-	Log      logr.Logger
+	// Limits are those of the controller, which reports what exceeds them.
+	Limits model.Limits
+	Clock  clock.WithTicker
+	Log    logr.Logger
 	// Changed is called with the number of changes made.
 	Changed func(n int)
 }
@@ -281,6 +283,7 @@ func (s *Forwarder) serve(name types.NamespacedName) hostplan.Change {
 		s.udp.set(name, s.e.Clock.Now(), nil)
 		return s.frontends.Set(ref, 0, nil)
 	}
+	service, endpoints, _ = s.e.Limits.Service(service, endpoints)
 	s.udp.set(name, s.e.Clock.Now(), s.context.UDPBackends(service, endpoints))
 	rules := s.context.RulesFor(service, endpoints)
 	if rules.HealthPort != 0 && len(rules.Forwards) > 0 {
