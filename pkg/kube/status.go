@@ -59,10 +59,10 @@ type Status struct {
 	leading bool
 	reports map[model.Ref]engine.Report
 	usage   map[model.Ref]addresses.Usage
-	last    map[model.Ref]time.Time           // of the last write
-	emitted map[model.Ref]map[string]struct{} // present problems that have an event
+	last    map[model.Ref]time.Time // of the last write
 	repairs map[model.Ref]repairCount
 
+	problems     *problemEvents
 	repairEvents flowcontrol.PassiveRateLimiter
 }
 
@@ -74,7 +74,7 @@ func NewStatus(c client.Client, in *Intake, r events.EventRecorder, o Observer, 
 			workqueue.NewTypedItemExponentialFailureRateLimiter[model.Ref](statusInterval, time.Minute),
 			workqueue.TypedRateLimitingQueueConfig[model.Ref]{Clock: clk}),
 		reports: map[model.Ref]engine.Report{}, usage: map[model.Ref]addresses.Usage{},
-		last: map[model.Ref]time.Time{}, emitted: map[model.Ref]map[string]struct{}{},
+		last: map[model.Ref]time.Time{}, problems: newProblemEvents(clk),
 		repairs: map[model.Ref]repairCount{}, repairEvents: newRepairLimiter(clk),
 	}
 	in.onChange(s.changed)
@@ -112,32 +112,10 @@ func (s *Status) Report(r engine.Report) {
 		s.schedule(r.Ref)
 	}
 	if !s.leading {
-		delete(s.emitted, r.Ref)
+		s.problems.forget(r.Ref)
 		return
 	}
 	s.emitProblems(r)
-}
-
-// emitProblems emits events of new problems. The caller holds the lock.
-func (s *Status) emitProblems(r engine.Report) {
-	before := s.emitted[r.Ref]
-	if len(r.Problems) == 0 {
-		delete(s.emitted, r.Ref)
-		return
-	}
-	now := make(map[string]struct{}, len(r.Problems))
-	for _, p := range r.Problems {
-		text := p.Reason + ": " + p.Error()
-		if _, known := before[text]; !known {
-			s.event(r.Ref, p)
-		}
-		now[text] = struct{}{}
-	}
-	s.emitted[r.Ref] = now
-}
-
-func (s *Status) event(ref model.Ref, p model.Problem) {
-	s.warn(ref, p.Reason, "Reconcile", p.Error())
 }
 
 // Usage replaces the counters of a subnet, or of a pool.
@@ -198,14 +176,20 @@ func (s *Status) changed(ref model.Ref, now, before Object) {
 	delete(s.reports, ref)
 	delete(s.usage, ref)
 	delete(s.last, ref)
-	delete(s.emitted, ref)
+	s.problems.forget(ref)
 	delete(s.repairs, ref)
 }
 
 // Start writes until the context ends.
 func (s *Status) Start(ctx context.Context) error {
 	defer context.AfterFunc(ctx, s.queue.ShutDown)()
+	defer context.AfterFunc(ctx, s.problems.queue.ShutDown)()
 	var g errgroup.Group
+	g.Go(func() error {
+		for s.emitWithheld() {
+		}
+		return nil
+	})
 	for range statusWorkers {
 		g.Go(func() error {
 			for s.next(ctx) {
