@@ -156,8 +156,10 @@ func (s *Forwarder) scanUDP(ctx context.Context, backends map[netip.AddrPort][]n
 		}
 	})
 	errs := []error{err}
+	if len(wrong) > 0 { // one line: a pod may have any number of connections
+		s.e.Log.Info("UDP connections to no backend of the Service forgotten", "pairs", len(wrong))
+	}
 	for c := range wrong {
-		s.e.Log.Info("UDP connections to no backend of the Service forgotten", "address", c[0], "repliesFrom", c[1])
 		errs = append(errs, s.e.Datapath.ForgetUDP(ctx, c[0], c[1]))
 	}
 	return errors.Join(errs...)
