@@ -21,7 +21,8 @@ import (
 // records of a row when one of them changes.
 const dnsParts = 16
 
-// maxHostNames is how many host names of endpoints one Service may have in DNS: the records of many Services share a row.
+// maxHostNames is how many host names of endpoints one Service may have in DNS: the records of many Services share a
+// row.
 const maxHostNames = 1000
 
 // dnsPort is the port of DNS servers.

@@ -158,8 +158,8 @@ func TestPoliciesMeanWhatTheySay(t *testing.T) {
 	})
 }
 
-// TestLimitAllowsNoMore: with a limit, policies allow nothing that they do not allow without, and stay within it.
-func TestLimitAllowsNoMore(t *testing.T) {
+// TestLimitOpensNothing: with a limit, policies allow nothing that they do not allow without it.
+func TestLimitOpensNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		policies := drawPolicies(t)
 		limited := smallCfg

@@ -74,8 +74,9 @@ type blockSets struct {
 	part  *netipx.IPSet // with exceptions, without these
 }
 
-// hosts adds to plain, for ingress, the other addresses of the nodes in a block, and removes those of excepted nodes from
-// part. A node of which one InternalIP is excepted is so as a whole, unless a block without exceptions contains it.
+// hosts adds to plain, for ingress, the other addresses of the nodes in a block, and removes those of excepted nodes
+// from part. A node of which one InternalIP is excepted is so as a whole, unless a block without exceptions contains
+// it.
 func (b *policyBuilder) hosts(plain, part *netipx.IPSetBuilder, sets blockSets, direction string) {
 	type member struct {
 		node *model.Node

@@ -36,6 +36,9 @@ var namespaceAnnotations = []string{
 	annotations.LogicalSwitch, annotations.BoundSwitch, annotations.CIDR, annotations.ExcludeIPs, annotations.IPPool,
 }
 
+// maxSubnetsOfNamespace is how many Subnets the annotation of a namespace may name: each of its pods reads all of them.
+const maxSubnetsOfNamespace = 64
+
 // NamespaceFrom projects a namespace. It is always valid: what is wrong in an annotation costs what that annotation
 // requests. A subnet whose name cannot exist stays in the list, so that pods wait and do not end up in another one.
 func NamespaceFrom(o *corev1.Namespace) (Namespace, []Problem) {
@@ -43,7 +46,7 @@ func NamespaceFrom(o *corev1.Namespace) (Namespace, []Problem) {
 	n := Namespace{Meta: metaOf(o), Labels: cloned(o.Labels), Written: pick(o.Annotations, namespaceAnnotations)}
 	n.PortSecurity = p.onOrOff(o.Annotations, annotations.PortSecurity)
 	if text := o.Annotations[annotations.LogicalSwitch]; text != o.Annotations[annotations.BoundSwitch] {
-		n.LogicalSwitches = csv(text)
+		n.LogicalSwitches = p.bounded(annotations.LogicalSwitch, csv(text), maxSubnetsOfNamespace)
 	}
 	for _, name := range n.LogicalSwitches {
 		if cause := notAName(name); cause != "" {

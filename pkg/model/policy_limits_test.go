@@ -5,6 +5,11 @@ package model
 import (
 	"strings"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/wovensdn/woven/api/annotations"
 )
 
 func TestElements(t *testing.T) {
@@ -81,5 +86,27 @@ func TestTooLargePolicySelectsOnlyItsSubject(t *testing.T) {
 	p, problems := Limits{PolicyElements: 100}.NetworkPolicy(networkPolicy(t, spec.String()))
 	if n := len(p.Selections()); n != 1 || len(problems) != 1 {
 		t.Errorf("%d selections, problems %v", n, problems)
+	}
+}
+
+// Lists in annotations have a bound: what exceeds it is ignored and reported.
+func TestListsInAnnotationsAreBounded(t *testing.T) {
+	names := make([]string, maxSubnetsOfNamespace+1)
+	for i := range names {
+		names[i] = "s"
+	}
+	n, problems := NamespaceFrom(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{annotations.LogicalSwitch: strings.Join(names, ",")}}})
+	if len(n.LogicalSwitches) != maxSubnetsOfNamespace || len(problems) != 1 {
+		t.Errorf("%d Subnets, problems %v", len(n.LogicalSwitches), problems)
+	}
+	vips := make([]string, 0, maxPortVIPs+10)
+	for i := range maxPortVIPs + 10 {
+		vips = append(vips, numberedAddr(i%2 == 0, i).String())
+	}
+	pod, problems := PodFrom(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
+		DefaultProvider.Key(annotations.SuffixPortVIPs): strings.Join(vips, ","),
+	}}})
+	if len(pod.NICs[0].Security.VIPs) != maxPortVIPs || len(problems) != 1 || Fatal(problems) {
+		t.Errorf("%d addresses, problems %v", len(pod.NICs[0].Security.VIPs), problems)
 	}
 }

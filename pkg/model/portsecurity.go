@@ -36,13 +36,16 @@ type NICSecurity struct {
 	AAPs []string
 }
 
+// maxPortVIPs is how many further addresses one NIC may send with.
+const maxPortVIPs = 64
+
 // portSecurity reads the annotations of a NIC that are about its port's sources. One that does not parse is reported
 // and has no effect.
 func (p *problems) portSecurity(all map[string]string, nic *PodNIC) {
 	key := func(suffix string) string { return nic.Provider.Key(suffix) }
 	nic.Security.Port = p.onOrOff(all, key(annotations.SuffixPortSecurity))
 	nic.Security.Layer2 = p.onOrOff(all, key(annotations.SuffixLayer2Forward)) == PortSecurityOn
-	for _, text := range csv(all[key(annotations.SuffixPortVIPs)]) {
+	for _, text := range p.bounded(key(annotations.SuffixPortVIPs), csv(all[key(annotations.SuffixPortVIPs)]), maxPortVIPs) {
 		addr, err := parseAddr(text)
 		if err != nil {
 			p.warn(AnnotationField(key(annotations.SuffixPortVIPs)), "%s", err)
@@ -53,7 +56,7 @@ func (p *problems) portSecurity(all map[string]string, nic *PodNIC) {
 	slices.SortFunc(nic.Security.VIPs, netip.Addr.Compare)
 	nic.Security.VIPs = slices.Compact(nic.Security.VIPs)
 	if nic.Provider == DefaultProvider {
-		nic.Security.AAPs = csv(all[annotations.AAPs])
+		nic.Security.AAPs = p.bounded(annotations.AAPs, csv(all[annotations.AAPs]), maxPortVIPs)
 	}
 }
 

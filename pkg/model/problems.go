@@ -45,3 +45,12 @@ func (p *problems) warn(field, format string, args ...any) {
 func Fatal(list []Problem) bool {
 	return slices.ContainsFunc(list, func(p Problem) bool { return p.Fatal && p.NIC == "" })
 }
+
+// bounded returns the first elements of a list in an annotation, and reports if there are more.
+func (p *problems) bounded(key string, list []string, most int) []string {
+	if len(list) <= most {
+		return list
+	}
+	p.warn(AnnotationField(key), "it has %d elements: those after the first %d are ignored", len(list), most)
+	return list[:most]
+}

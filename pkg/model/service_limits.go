@@ -14,8 +14,8 @@ const MaxExternalAddresses = 1000
 
 // Service returns what of a Service and of its endpoints is within the limit, and a problem if that is not all. A
 // tenant chooses the number of ports, external addresses, source ranges and endpoints, and OVN and the nodes need their
-// product. In this order, what exceeds the limit is left out: all external addresses, the last ports, the last endpoints
-// in the order of their addresses.
+// product. In this order, what exceeds the limit is left out: all external addresses, the last ports, the last
+// endpoints in the order of their addresses.
 func (l Limits) Service(s *Service, endpoints []*EndpointSlice) (*Service, []*EndpointSlice, []Problem) {
 	external := len(s.External.IPs) + len(s.External.Ingress)
 	size := ServiceSize(s, endpoints)

@@ -24,7 +24,7 @@ import (
 	"github.com/wovensdn/woven/pkg/plan"
 )
 
-var config = compile.Config{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default", PortSecurity: true}
+var config = compile.Config{ClusterRouter: "ovn-cluster", NodeSwitch: "join", DefaultSubnet: "ovn-default", PortSecurity: true, Limits: model.DefaultLimits}
 
 var kinds = kube.AllKinds()
 
