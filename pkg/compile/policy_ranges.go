@@ -113,9 +113,11 @@ func (b *policyBuilder) exceptions(direction string) *netipx.IPSet {
 	if s, ok := b.excepted[direction]; ok {
 		return s
 	}
-	s := b.v.Exceptions(b.p.Namespace, direction == nb.ACLDirectionToLport)
 	var all netipx.IPSetBuilder
-	all.AddSet(s)
+	for _, prefix := range b.v.Exceptions(b.p.Namespace, direction == nb.ACLDirectionToLport) {
+		all.AddPrefix(prefix)
+	}
+	s := ipSet(&all)
 	for _, host := range *b.nodesOf() {
 		if s.Contains(host.addr) {
 			addAll(&all, ofFamily(b.towardsPods(host.node), host.addr.Is4()))

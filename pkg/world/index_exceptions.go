@@ -3,9 +3,9 @@
 package world
 
 import (
+	"maps"
 	"net/netip"
-
-	"go4.org/netipx"
+	"slices"
 
 	"github.com/wovensdn/woven/pkg/model"
 )
@@ -17,12 +17,12 @@ const indexExceptions = "exceptions"
 // the readers only if it adds the first or removes the last use of a prefix.
 type exceptions struct {
 	uses    map[Key]map[netip.Prefix]int // by namespace and direction
-	sets    map[Key]*netipx.IPSet        // of the prefixes; missing after a change, until it is read
+	lists   map[Key][]netip.Prefix       // of the prefixes; missing after a change, until it is read
 	readers *readers
 }
 
 func newExceptions(w *World) *exceptions {
-	x := &exceptions{uses: map[Key]map[netip.Prefix]int{}, sets: map[Key]*netipx.IPSet{}, readers: &w.readers}
+	x := &exceptions{uses: map[Key]map[netip.Prefix]int{}, lists: map[Key][]netip.Prefix{}, readers: &w.readers}
 	for _, t := range w.Policies {
 		t.listeners = append(t.listeners, x.policy)
 	}
@@ -52,7 +52,7 @@ func (x *exceptions) policy(key Key, old, now *model.Policy) (woken []model.Ref)
 			}
 		}
 		if changed {
-			delete(x.sets, at)
+			delete(x.lists, at)
 			woken = append(woken, x.readers.of(x.readers.dep(model.KindNetworkPolicy, indexExceptions, at))...)
 		}
 	}
@@ -94,23 +94,15 @@ func exceptionsOf(p *model.Policy, ingress bool) set[netip.Prefix] {
 	return out
 }
 
-// Exceptions returns the addresses that policies of a namespace except from their blocks in one direction.
-func (v *View) Exceptions(namespace string, ingress bool) *netipx.IPSet {
+// Exceptions returns the prefixes that policies of a namespace except from their blocks in one direction, in no
+// particular order. The caller must not change the list.
+func (v *View) Exceptions(namespace string, ingress bool) []netip.Prefix {
 	x, at := v.w.exceptions, directionKey(namespace, ingress)
 	v.reads = append(v.reads, v.w.readers.dep(model.KindNetworkPolicy, indexExceptions, at))
-	if s, ok := x.sets[at]; ok {
-		return s
+	list, ok := x.lists[at]
+	if !ok && len(x.uses[at]) > 0 {
+		list = slices.Collect(maps.Keys(x.uses[at]))
+		x.lists[at] = list
 	}
-	var all netipx.IPSetBuilder
-	for prefix := range x.uses[at] {
-		all.AddPrefix(prefix)
-	}
-	s, err := all.IPSet()
-	if err != nil {
-		s = &netipx.IPSet{} // only invalid prefixes are errors, and model validates these
-	}
-	if len(x.uses[at]) > 0 {
-		x.sets[at] = s
-	}
-	return s
+	return list
 }

@@ -201,3 +201,26 @@ func TestGroupIsRepaired(t *testing.T) {
 func loadBalancers(vpc string) string {
 	return fact.UUIDOf(nb.LoadBalancerGroupTable, "woven."+vpc)
 }
+
+// What exceeds the limit of a Service is left out, and the Service has a problem.
+func TestServiceTooLarge(t *testing.T) {
+	b := newModelHarness(t)
+	b.config.Limits.ServiceBackends = 5
+	b.restart()
+	b.become(named(t, "services"))
+	b.set(ref(model.KindEndpointSlice, "default", "web-1"), slice("web-1", "web", back, "10.16.0.5", "10.16.0.6", "10.16.0.7", "10.16.0.8"))
+	b.converge()
+	web := ref(model.KindService, "default", "web")
+	if !hasProblem(b, web, "2 of 2 ports are served, by at most 2 backends each") {
+		t.Errorf("problems are %v", b.reports[web].Problems)
+	}
+	lb, _ := b.db.Peek(nb.LoadBalancerTable, fact.UUIDOf(nb.LoadBalancerTable, "service/default/web/tcp")).(*nb.LoadBalancer)
+	if want := "10.16.0.5:8080,10.16.0.6:8080"; lb == nil || lb.Vips["10.96.0.80:80"] != want {
+		t.Errorf("the load balancer is %+v, want %s", lb, want)
+	}
+	b.set(ref(model.KindEndpointSlice, "default", "web-1"), slice("web-1", "web", back, "10.16.0.5", "10.16.0.6"))
+	b.converge()
+	if len(b.reports[web].Problems) > 0 {
+		t.Errorf("problems of a Service that is within the limit: %v", b.reports[web].Problems)
+	}
+}

@@ -159,16 +159,13 @@ func (o *options) validate() error {
 	if o.inactivitySeconds <= 0 || o.apiWriters <= 0 {
 		all = append(all, errors.New("flags --ovsdb-inactivity-timeout and --api-writers must be greater than 0"))
 	}
-	if o.limits.PolicyElements < 0 || o.limits.ServiceBackends < 0 {
-		all = append(all, errors.New("flags --max-policy-elements and --max-service-backends must not be negative"))
-	}
 	if o.port < 0 || o.port > 65535 {
 		all = append(all, fmt.Errorf("flag --pprof-port: %d is not a port", o.port))
 	}
 	if wrong := validation.IsDNS1123Subdomain(o.domain()); len(wrong) > 0 {
 		all = append(all, fmt.Errorf("flag --cluster-domain: %q: %s", o.clusterDomain, strings.Join(wrong, "; ")))
 	}
-	all = append(all, o.defaultsOfCluster().Validate("default-", "node-switch-"), o.validateRanges(), o.validateNamespaceSubnets(), o.webhook.validate())
+	all = append(all, o.defaultsOfCluster().Validate("default-", "node-switch-"), o.validateRanges(), o.validateNamespaceSubnets(), o.validateLimits(), o.webhook.validate())
 	return errors.Join(all...)
 }
 
@@ -187,6 +184,13 @@ func (o *options) namespaceRanges() (out []netip.Prefix, err error) {
 func (o *options) validateNamespaceSubnets() error {
 	_, err := o.namespaceRanges()
 	return err
+}
+
+func (o *options) validateLimits() error {
+	if o.limits.PolicyElements < 0 || o.limits.ServiceBackends < 0 {
+		return errors.New("flags --max-policy-elements and --max-service-backends must not be negative")
+	}
+	return nil
 }
 
 // domain returns the cluster's domain without a trailing dot.
