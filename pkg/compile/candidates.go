@@ -68,11 +68,11 @@ func (c Config) refused(v *world.View, of string, nic *model.PodNIC, subnets []s
 	if c.OpenSubnets || nic.Subnet == "" && nic.Pool == "" {
 		return nil // an administrator chose them
 	}
-	subnet, ok := v.SubnetNetwork(subnets[0])
-	if !ok || subnet.Placement.Permits(of) || slices.Contains(c.permitted(v, of), subnet.Name) {
+	placement, ok := v.Placement(subnets[0])
+	if !ok || placement.Permits(of) || slices.Contains(c.permitted(v, of), subnets[0]) {
 		return nil
 	}
-	problem := model.PlacementProblem(field, subnet.Name, of)
+	problem := model.PlacementProblem(field, subnets[0], of)
 	return &problem
 }
 

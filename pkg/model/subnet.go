@@ -65,7 +65,6 @@ type SubnetNetwork struct {
 	Gateway   Addrs
 	Vlan      string
 	DHCP      DHCP
-	Placement Placement
 	// PortSecurity and VIPs are those of the Subnet.
 	PortSecurity PortSecurity
 	VIPs         []netip.Addr
@@ -75,7 +74,7 @@ type SubnetNetwork struct {
 func (s *Subnet) Network() SubnetNetwork {
 	return SubnetNetwork{
 		Name: s.Name, Vpc: s.Vpc, Provider: s.Provider, CIDR: s.CIDR, Gateway: s.Gateway, Vlan: s.Vlan, DHCP: s.DHCP,
-		PortSecurity: s.PortSecurity, VIPs: s.VIPs, Placement: s.Placement(),
+		PortSecurity: s.PortSecurity, VIPs: s.VIPs,
 	}
 }
 

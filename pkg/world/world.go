@@ -68,6 +68,7 @@ const (
 	indexAddress    = "address"    // Nodes and Services by their addresses
 	indexChassis    = "chassis"    // Nodes by their chassis
 	facetNetwork    = "network"    // of a subnet: what its pods depend on
+	facetPlacement  = "placement"  // of a subnet: which namespaces may name it
 	facetSwitches   = "switches"   // of a namespace: the subnets that a user chose for it
 	facetSecurity   = "security"   // of a namespace: its port security
 )
@@ -93,7 +94,10 @@ func New() *World {
 		}},
 		Index[model.Subnet]{indexNamespace, func(s *model.Subnet) []Key { return named(s.Namespaces) }},
 	)
-	w.Subnets.facets = []facet[model.Subnet]{{facetNetwork, func(s *model.Subnet) any { return s.Network() }}}
+	w.Subnets.facets = []facet[model.Subnet]{
+		{facetNetwork, func(s *model.Subnet) any { return s.Network() }},
+		{facetPlacement, func(s *model.Subnet) any { return s.Placement() }},
+	}
 	w.Nodes = AddTable(w, model.KindNode,
 		Index[model.Node]{indexAll, everything[model.Node]},
 		Index[model.Node]{indexAddress, func(o *model.Node) []Key { return addressed(o.Addresses) }},
@@ -261,6 +265,16 @@ func (v *View) SubnetCIDR(name string) model.Prefixes {
 		return s.CIDR
 	}
 	return model.Prefixes{}
+}
+
+// Placement reads which namespaces' pods may name a Subnet.
+func (v *View) Placement(subnet string) (model.Placement, bool) {
+	v.reads = append(v.reads, v.w.readers.dep(model.KindSubnet, facetPlacement, Key{Name: subnet}))
+	s, ok := v.w.Subnets.read(v, Key{Name: subnet})
+	if !ok {
+		return model.Placement{}, false
+	}
+	return s.Placement(), true
 }
 
 // SubnetsOfVpc lists the subnets of a Vpc by name.

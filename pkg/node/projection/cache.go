@@ -47,6 +47,7 @@ func Mapper() meta.RESTMapper {
 	m.Add(discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"), meta.RESTScopeNamespace)
 	m.Add(networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR"), meta.RESTScopeRoot)
 	m.Add(v1.GroupVersion.WithKind("Subnet"), meta.RESTScopeRoot)
+	m.Add(v1.GroupVersion.WithKind("IP"), meta.RESTScopeRoot)
 	return m
 }
 
