@@ -30,7 +30,8 @@ type Config struct {
 	// PortSecurity is whether ports of Subnets without the annotation port_security may only send with their own
 	// addresses.
 	PortSecurity bool
-	// NamespaceSubnets are the ranges inside which the annotations of a namespace may describe a Subnet; empty for none.
+	// NamespaceSubnets are the ranges inside which the annotations of a namespace may describe a Subnet; empty for
+	// none.
 	NamespaceSubnets []netip.Prefix
 	// OpenSubnets lets pods of all namespaces name any Subnet, as Kube-OVN does.
 	OpenSubnets bool

@@ -263,8 +263,8 @@ func (c Config) choose(v *world.View, of string, nic *model.PodNIC, chosen []str
 	return model.ChooseSubnets(*nic, chosen, bound, vpcDefault, c.DefaultSubnet)
 }
 
-// requestOf returns what a NIC requests. A running pod that lost its record requests the addresses that are kept for it,
-// in their subnet.
+// requestOf returns what a NIC requests. A running pod that lost its record requests the addresses that are kept for
+// it, in their subnet.
 func requestOf(nic *model.PodNIC, name string, kept *model.IP) (request ipam.Request, subnet string) {
 	request = ipam.Request{Owner: ipRef(name), IPs: nic.IPs, MAC: nic.MAC, Family: nic.Family}
 	if kept == nil {

@@ -54,8 +54,8 @@ type PodNIC struct {
 	Security NICSecurity
 	// Invalid NICs have requests that cannot be parsed: they get no address, and keep a recorded one.
 	Invalid bool
-	// Written are the present values of the annotations that the controller owns; nil until it has written them. Tenants
-	// can forge them.
+	// Written are the present values of the annotations that the controller owns; nil until it has written them.
+	// Tenants can forge them.
 	Written map[string]string
 	// Confirmed means that status.podIPs, which only the kubelet writes, has the addresses in Written.
 	Confirmed bool

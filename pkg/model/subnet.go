@@ -48,7 +48,8 @@ type Subnet struct {
 	// NamespaceSelectors are spec.namespaceSelectors as labels.Selector writes them; labels.Parse reads them.
 	NamespaceSelectors []string
 	PortSecurity       PortSecurity
-	// AllowedNamespaces is the annotation allowed_namespaces: further namespaces whose pods may name the subnet. Sorted.
+	// AllowedNamespaces is the annotation allowed_namespaces: further namespaces whose pods may name the subnet.
+	// Sorted.
 	AllowedNamespaces []string
 	// VIPs is spec.vips: addresses that are not allocated, and that pods may send with besides their own (annotation
 	// port_vips). Sorted.
@@ -58,13 +59,13 @@ type Subnet struct {
 // SubnetNetwork is the part of a Subnet that its pods and nodes depend on: changes of other fields do not compile them
 // again.
 type SubnetNetwork struct {
-	Name      string
-	Vpc       string
-	Provider  Provider
-	CIDR      Prefixes
-	Gateway   Addrs
-	Vlan      string
-	DHCP      DHCP
+	Name     string
+	Vpc      string
+	Provider Provider
+	CIDR     Prefixes
+	Gateway  Addrs
+	Vlan     string
+	DHCP     DHCP
 	// PortSecurity and VIPs are those of the Subnet.
 	PortSecurity PortSecurity
 	VIPs         []netip.Addr
