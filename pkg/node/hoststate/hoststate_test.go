@@ -242,22 +242,31 @@ func typical() []client.Object {
 	}
 }
 
-// external is a subnet that leaves through a router outside, with a pod on this node.
+// external is a subnet that leaves through a router outside.
 func external() []client.Object {
 	s := testSubnet("external", "10.40.0.0/24", false)
 	s.Spec.ExternalEgressGateway, s.Spec.PolicyRoutingTableID, s.Spec.PolicyRoutingPriority = "100.64.0.9", 1000, 1500
-	return []client.Object{s, addressedPod("p1", "external", "10.40.0.5")}
+	return []client.Object{s}
 }
 
-func addressedPod(name, subnet, ip string) *corev1.Pod {
-	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Annotations: map[string]string{
-		annotations.LogicalSwitch: subnet, annotations.IPAddress: ip,
-	}}}
+// podPort is the OVS port of a pod on this node.
+func podPort(name, subnet, ip string) ovs.Port {
+	return ovs.Port{Bridge: hostplan.IntegrationBridge, Name: name, ExternalIDs: map[string]string{
+		ovs.KeyIfaceID: name + ".default", ovs.KeyIP: ip, ovs.KeyLogicalSwitch: subnet,
+	}}
+}
+
+func (h *host) addPort(t *testing.T, p ovs.Port) {
+	t.Helper()
+	if err := h.ovs.EnsurePort(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Routing rules follow the pods of this node, and for centralized subnets the choice of the gateway.
 func TestExternalEgress(t *testing.T) {
 	h := newHost(t, append(typical(), external()...)...)
+	h.addPort(t, podPort("p1", "external", "10.40.0.5"))
 	check := func(step string, want ...hostplan.PolicyRule) {
 		t.Helper()
 		if _, err := h.pass(); err != nil {
@@ -279,13 +288,13 @@ func TestExternalEgress(t *testing.T) {
 	if r := h.routes.Routes[def]; r.Gateway != netip.MustParseAddr("100.64.0.9") {
 		t.Errorf("default route %+v", r)
 	}
-	other := addressedPod("p2", "external", "10.40.0.6,fd00::6")
-	other.Annotations["net1.default.ovn.kubernetes.io/logical_switch"] = "external"
-	other.Annotations["net1.default.ovn.kubernetes.io/ip_address"] = "10.40.0.7"
-	_ = h.objects.Create(t.Context(), other)
-	_ = h.objects.Create(t.Context(), addressedPod("p3", "ovn-default", "10.16.0.9"))
-	check("two pods", from("10.40.0.5/32"), from("10.40.0.6/32"), from("10.40.0.7/32"))
-	_ = h.objects.Delete(t.Context(), other)
+	h.addPort(t, podPort("p2", "external", "10.40.0.6"))
+	h.addPort(t, podPort("p3", "ovn-default", "10.16.0.9"))
+	h.addPort(t, podPort("p4", "external", "192.168.77.11")) // not in its subnet: the node's own
+	check("two pods", from("10.40.0.5/32"), from("10.40.0.6/32"))
+	if err := h.ovs.DeletePort(t.Context(), hostplan.IntegrationBridge, "p2"); err != nil {
+		t.Fatal(err)
+	}
 	check("one gone", from("10.40.0.5/32"))
 
 	var s v1.Subnet
