@@ -80,8 +80,8 @@ func (c Config) outsideRanges(request *model.SubnetRequest) (outside string, ok 
 		return "", len(c.NamespaceSubnets) > 0 // the problems of the request name it
 	}
 	for _, p := range model.PrefixFamilies(cidr) {
-		within := func(permitted netip.Prefix) bool { return permitted.Contains(p.Addr()) && permitted.Bits() <= p.Bits() }
-		if !slices.ContainsFunc(c.NamespaceSubnets, within) {
+		permits := func(r netip.Prefix) bool { return r.Contains(p.Addr()) && r.Bits() <= p.Bits() }
+		if !slices.ContainsFunc(c.NamespaceSubnets, permits) {
 			return p.String(), false
 		}
 	}

@@ -78,6 +78,18 @@ type Network struct {
 	DefaultRoute bool
 }
 
+// Addrs returns the addresses without their prefix lengths.
+func (n Network) Addrs() (out model.Addrs) {
+	for _, p := range n.Addresses {
+		if p.Addr().Is4() {
+			out.V4 = p.Addr()
+		} else {
+			out.V6 = p.Addr()
+		}
+	}
+	return out
+}
+
 // Gateway returns the gateway of the IP family of addr; the zero Addr if there is none.
 func (n Network) Gateway(addr netip.Addr) netip.Addr {
 	for _, gw := range n.Gateways {

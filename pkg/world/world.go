@@ -248,14 +248,20 @@ func (v *View) Vpc(name string) (*model.Vpc, bool) { return v.w.Vpcs.Read(v, Key
 // Subnet reads a whole Subnet: any change of its projection wakes the reader.
 func (v *View) Subnet(name string) (*model.Subnet, bool) { return v.w.Subnets.Read(v, Key{Name: name}) }
 
+// readFacet reads a part of an object: the reader of the view is woken when that part changes. The name is that of the
+// facet in the table.
+func readFacet[T, F any](v *View, t *Table[T], name string, key Key, part func(*T) F) (f F, ok bool) {
+	v.reads = append(v.reads, t.readers.dep(t.kind, name, key))
+	o, ok := t.read(v, key)
+	if !ok {
+		return f, false
+	}
+	return part(o), true
+}
+
 // SubnetNetwork reads the facet of a Subnet that its pods depend on.
 func (v *View) SubnetNetwork(name string) (model.SubnetNetwork, bool) {
-	v.reads = append(v.reads, v.w.readers.dep(model.KindSubnet, facetNetwork, Key{Name: name}))
-	s, ok := v.w.Subnets.read(v, Key{Name: name})
-	if !ok {
-		return model.SubnetNetwork{}, false
-	}
-	return s.Network(), true
+	return readFacet(v, v.w.Subnets, facetNetwork, Key{Name: name}, (*model.Subnet).Network)
 }
 
 // SubnetCIDR reads the addresses of a Subnet. An owner that reads them does not wait for an invalid Subnet.
@@ -269,12 +275,7 @@ func (v *View) SubnetCIDR(name string) model.Prefixes {
 
 // Placement reads which namespaces' pods may name a Subnet.
 func (v *View) Placement(subnet string) (model.Placement, bool) {
-	v.reads = append(v.reads, v.w.readers.dep(model.KindSubnet, facetPlacement, Key{Name: subnet}))
-	s, ok := v.w.Subnets.read(v, Key{Name: subnet})
-	if !ok {
-		return model.Placement{}, false
-	}
-	return s.Placement(), true
+	return readFacet(v, v.w.Subnets, facetPlacement, Key{Name: subnet}, (*model.Subnet).Placement)
 }
 
 // SubnetsOfVpc lists the subnets of a Vpc by name.
@@ -345,22 +346,13 @@ func (v *View) Namespace(name string) (*model.Namespace, bool) {
 
 // LogicalSwitches reads the subnets that a user chose for a namespace.
 func (v *View) LogicalSwitches(namespace string) ([]string, bool) {
-	v.reads = append(v.reads, v.w.readers.dep(model.KindNamespace, facetSwitches, Key{Name: namespace}))
-	n, ok := v.w.Namespaces.read(v, Key{Name: namespace})
-	if !ok {
-		return nil, false
-	}
-	return n.LogicalSwitches, true
+	return readFacet(v, v.w.Namespaces, facetSwitches, Key{Name: namespace}, func(n *model.Namespace) []string { return n.LogicalSwitches })
 }
 
 // PortSecurityOfNamespace reads the port security that a namespace sets for its pods.
 func (v *View) PortSecurityOfNamespace(namespace string) model.PortSecurity {
-	v.reads = append(v.reads, v.w.readers.dep(model.KindNamespace, facetSecurity, Key{Name: namespace}))
-	n, ok := v.w.Namespaces.read(v, Key{Name: namespace})
-	if !ok {
-		return model.PortSecurityUnset
-	}
-	return n.PortSecurity
+	s, _ := readFacet(v, v.w.Namespaces, facetSecurity, Key{Name: namespace}, func(n *model.Namespace) model.PortSecurity { return n.PortSecurity })
+	return s
 }
 
 // Pod reads a pod.

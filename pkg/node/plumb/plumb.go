@@ -11,12 +11,12 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
 
 	"github.com/wovensdn/woven/api/annotations"
+	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/podnet"
 )
@@ -158,10 +158,6 @@ func routes(req Request) []podnet.Route {
 
 // port is the OVS port of the NIC.
 func (p *Plumber) port(req Request) ovs.Port {
-	var ips []string
-	for _, a := range req.Network.Addresses {
-		ips = append(ips, a.Addr().String())
-	}
 	port := ovs.Port{
 		Bridge: p.cfg.Bridge,
 		Name:   HostName(req.ContainerID, req.IfName),
@@ -173,7 +169,7 @@ func (p *Plumber) port(req Request) ovs.Port {
 			keyPodName:           req.Network.Name,
 			keyPodNamespace:      req.Network.Namespace,
 			keyPodNetNS:          req.NetNS,
-			ovs.KeyIP:            strings.Join(ips, ","),
+			ovs.KeyIP:            model.AddrsText(req.Network.Addrs()),
 			ovs.KeyLogicalSwitch: req.Network.LogicalSwitch,
 			keyGateway:           addressList(req.Network.Gateways),
 			keyMTU:               strconv.Itoa(p.mtu(req.Network)),

@@ -6,9 +6,6 @@ package podwaiter
 import (
 	"context"
 	"fmt"
-	"net/netip"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -134,29 +131,17 @@ func (p *Waiter) unproven(ctx context.Context, n podnet.Network) string {
 	}
 	var o v1.IP
 	if err := p.Records.Get(ctx, types.NamespacedName{Name: n.Port}, &o); err != nil {
-		return fmt.Sprintf("the annotations say that it has %s, and its record IP %s cannot be read: %v", prefixesText(n.Addresses), n.Port, err)
+		return fmt.Sprintf("the annotations say that it has %s, and its record IP %s cannot be read: %v", model.AddrsText(n.Addrs()), n.Port, err)
 	}
 	ip, problems := model.IPFrom(&o)
-	var addrs []netip.Addr
-	for _, a := range n.Addresses {
-		addrs = append(addrs, a.Addr())
-	}
 	switch {
 	case model.Fatal(problems) || ip.Namespace != n.Namespace:
 		return fmt.Sprintf("IP %s is not a record of this pod", n.Port)
-	case !slices.Equal(addrs, model.Families(ip.Addrs)) || ip.MAC != n.MAC.String() || ip.Subnet != n.LogicalSwitch:
+	case n.Addrs() != ip.Addrs || ip.MAC != n.MAC.String() || ip.Subnet != n.LogicalSwitch:
 		return fmt.Sprintf("the annotations say %s %s of Subnet %s, its record IP %s says %s %s of Subnet %s",
-			prefixesText(n.Addresses), n.MAC, n.LogicalSwitch, n.Port, model.AddrsText(ip.Addrs), ip.MAC, ip.Subnet)
+			model.AddrsText(n.Addrs()), n.MAC, n.LogicalSwitch, n.Port, model.AddrsText(ip.Addrs), ip.MAC, ip.Subnet)
 	}
 	return ""
-}
-
-func prefixesText(list []netip.Prefix) string {
-	var texts []string
-	for _, p := range list {
-		texts = append(texts, p.Addr().String())
-	}
-	return strings.Join(texts, ",")
 }
 
 func (p *Waiter) problem() string {
