@@ -34,6 +34,10 @@ func (c Config) namespace(ref model.Ref, v *world.View) (r Result) {
 			c.requestSubnet(&r, n, name)
 			return r // the annotations do not hold yet
 		}
+		if n.PortSecurity == model.PortSecurityOff && c.levelOf(s.Network()) == model.PortSecurityOn {
+			r.problem(model.ReasonPortSecurityRequired, model.AnnotationField(annotations.PortSecurity),
+				"namespace %s: Subnet %s requires port security, so the annotation has no effect on pods there", n.Name, s.Name)
+		}
 		cidrs = append(cidrs, model.PrefixesText(s.CIDR))
 		excluded = append(excluded, strings.Join(model.RangeTexts(s.Exclude), ","))
 	}
