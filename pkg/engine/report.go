@@ -158,6 +158,7 @@ func (c *Core) report(owner fact.Owner, s *ownerState) {
 	case !c.leading || !exists:
 		return
 	}
+	r.UID = meta.UID
 	s.reported, s.reportedUID = &r, meta.UID
 	c.cfg.Writer.Report(r)
 }

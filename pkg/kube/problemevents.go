@@ -34,6 +34,7 @@ type problemEvents struct {
 // eventLimiter limits the events of one object.
 type eventLimiter struct {
 	flowcontrol.PassiveRateLimiter
+	uid  string
 	used time.Time
 }
 
@@ -52,7 +53,7 @@ func (p *problemEvents) due(r engine.Report) (due []model.Problem) {
 		text := problem.Reason + ": " + problem.Error()
 		_, known := before[text]
 		if !known {
-			if held = held || !p.allow(r.Ref); held {
+			if held = held || !p.allow(r.Ref, r.UID); held {
 				continue
 			}
 			due = append(due, problem)
@@ -76,13 +77,14 @@ func (p *problemEvents) forget(ref model.Ref) {
 	delete(p.withheld, ref)
 }
 
-// allow reports whether an object may have an event now, and counts it.
-func (p *problemEvents) allow(ref model.Ref) bool {
+// allow reports whether an object may have an event now, and counts it. An object that was created again under its name
+// is another object.
+func (p *problemEvents) allow(ref model.Ref, uid string) bool {
 	now := p.clock.Now()
 	l, known := p.limiters[ref]
-	if !known {
+	if !known || l.uid != uid {
 		p.expire(now)
-		l = &eventLimiter{PassiveRateLimiter: flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(
+		l = &eventLimiter{uid: uid, PassiveRateLimiter: flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(
 			float32(1/problemEventInterval.Seconds()), problemEventBurst, p.clock)}
 		p.limiters[ref] = l
 	}

@@ -115,3 +115,23 @@ func TestLimitersExpire(t *testing.T) {
 		t.Errorf("%d limiters", n)
 	}
 }
+
+// An object that is created again under its name does not inherit the limit of its predecessor.
+func TestEventsOfARecreatedObject(t *testing.T) {
+	s, recorder, _ := troubled(t)
+	of := func(uid, text string) engine.Report {
+		r := report("asks", text)
+		r.UID = uid
+		return r
+	}
+	for i := range 2 * problemEventBurst {
+		s.Report(of("1", fmt.Sprint("bad ", i)))
+	}
+	if got := len(drain(recorder)); got != problemEventBurst {
+		t.Errorf("%d events of the first object, want %d", got, problemEventBurst)
+	}
+	s.Report(of("2", "bad again"))
+	if got := len(drain(recorder)); got != 1 {
+		t.Errorf("%d events of its successor, want 1", got)
+	}
+}
