@@ -244,7 +244,8 @@ func (l *Reconciler) pass(ctx context.Context) (o outcome, err error) {
 		return o, nil
 	}
 	if l.e.Publish != nil {
-		l.e.Publish(in)
+		guarded, _ := hostplan.Guard(in) // the plan has the problems
+		l.e.Publish(guarded)
 	}
 	plan := hostplan.Make(in)
 	waiting := slices.Clone(plan.Waiting)
@@ -358,6 +359,12 @@ func (l *Reconciler) addInfrastructure(ctx context.Context, own *model.Node, in 
 	}
 	config := model.InfrastructureConfig{APIServers: l.cfg.APIServers, Databases: model.DatabaseAddresses(remote)}
 	in.Infrastructure = projection.InfrastructureOf(own, in.Node, config, cidrs, endpoints)
+	outside := model.APIServersOf(nil, endpoints)
+	for _, a := range l.cfg.APIServers {
+		if inServices := slices.ContainsFunc(in.Services, func(p netip.Prefix) bool { return p.Contains(a) }); inServices && !slices.Contains(outside, a) {
+			in.APIServerClusterIPs = append(in.APIServerClusterIPs, a)
+		}
+	}
 	return nil
 }
 
