@@ -38,7 +38,7 @@ func (l *Reconciler) reconfigure(ctx context.Context) (busy bool, errs []error) 
 		if err != nil {
 			errs = append(errs, err)
 		}
-		if !known || nic.Fits(want) {
+		if !known || !nic.Is(want) || nic.Fits(want) {
 			continue
 		}
 		err = l.e.NICs.Reconfigure(ctx, nic, want)

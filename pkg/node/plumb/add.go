@@ -4,6 +4,7 @@ package plumb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/vishvananda/netlink"
@@ -83,7 +84,7 @@ func (a *add) steps() []step.Step {
 	steps := []step.Step{
 		{Name: "configure the pod's kernel", Do: a.kernel},
 		{Name: "make veth pair", Do: a.veth},
-		{Name: "configure the kernel for the pod's end", Do: a.kernelOfLink},
+		{Name: "configure the pod's kernel for other links", Do: a.kernelForOthers},
 		{Name: "configure the node's end", Do: a.hostEnd},
 	}
 	if a.userspace {
@@ -100,12 +101,13 @@ func (a *add) steps() []step.Step {
 	)
 }
 
-// kernel comes before the pair is made, which inherits the settings.
+// kernel comes before the pair is made, which inherits the settings. So no name from a request is part of a path.
 func (a *add) kernel(context.Context) (step.Undo, error) {
-	if err := a.pod.setSysctls(guards("all", "0")); err != nil {
-		return nil, err
+	acceptRA := "0"
+	if a.req.Network.RouterAdvertisements {
+		acceptRA = "1"
 	}
-	if err := a.pod.setSysctls(guards("default", "0")); err != nil {
+	if err := errors.Join(a.pod.setSysctls(guards("all", "0")), a.pod.setSysctls(guards("default", acceptRA))); err != nil {
 		return nil, err
 	}
 	for _, addr := range a.req.Network.Addresses {
@@ -116,25 +118,20 @@ func (a *add) kernel(context.Context) (step.Undo, error) {
 	return nil, nil
 }
 
-// kernelOfLink differs from what the pair inherited if the subnet sends router advertisements, or if the pair was made
-// by an earlier ADD.
-func (a *add) kernelOfLink(context.Context) (step.Undo, error) {
-	acceptRA := "0"
-	if a.req.Network.RouterAdvertisements {
-		acceptRA = "1"
-	}
-	return nil, a.pod.setSysctls(guards(a.podLink.Attrs().Name, acceptRA))
+// kernelForOthers keeps router advertisements from links that are made later.
+func (a *add) kernelForOthers(context.Context) (step.Undo, error) {
+	return nil, a.pod.setSysctls(guards("default", "0"))
 }
 
-// guards are the settings of a link of a pod by which no neighbour changes its routes: it takes neither redirects nor,
-// if acceptRA is "0", router advertisements, and sends no redirects (ip-sysctl in the documentation of Linux). For
-// IPv4 a link's value counts together with that of "all".
-func guards(link, acceptRA string) map[string]string {
+// guards are the settings of links of a pod by which no neighbour changes its routes: they take neither redirects nor,
+// if acceptRA is "0", router advertisements, and send no redirects (ip-sysctl in the documentation of Linux). Links is
+// "all" or "default"; for IPv4 a link's value counts together with that of "all".
+func guards(links, acceptRA string) map[string]string {
 	return map[string]string{
-		"net/ipv4/conf/" + link + "/accept_redirects": "0",
-		"net/ipv4/conf/" + link + "/send_redirects":   "0",
-		"net/ipv6/conf/" + link + "/accept_redirects": "0",
-		"net/ipv6/conf/" + link + "/accept_ra":        acceptRA,
+		"net/ipv4/conf/" + links + "/accept_redirects": "0",
+		"net/ipv4/conf/" + links + "/send_redirects":   "0",
+		"net/ipv6/conf/" + links + "/accept_redirects": "0",
+		"net/ipv6/conf/" + links + "/accept_ra":        acceptRA,
 	}
 }
 

@@ -69,13 +69,12 @@ func (p *podNS) do(f func() error) error {
 }
 
 // setSysctls writes kernel settings of the namespace that differ. Missing ones are left out: a kernel may have been
-// started without IPv6. The paths are constant but for the name of a
-// link that exists in the namespace.
+// started without IPv6. The paths are constant: no name from a request is part of them.
 func (p *podNS) setSysctls(values map[string]string) error {
 	return p.do(func() error {
 		for path, value := range values {
 			file := filepath.Join("/proc/sys", path)
-			text, err := os.ReadFile(file) //nolint:gosec // see above
+			text, err := os.ReadFile(file) //nolint:gosec // constants of this package
 			if os.IsNotExist(err) {
 				continue
 			}

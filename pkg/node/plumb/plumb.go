@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -158,10 +157,6 @@ func routes(req Request) []podnet.Route {
 
 // port is the OVS port of the NIC. The node knows from its external_ids which addresses run here.
 func (p *Plumber) port(req Request, name string) ovs.Port {
-	var ips []string
-	for _, a := range req.Network.Addresses {
-		ips = append(ips, a.Addr().String())
-	}
 	port := ovs.Port{
 		Bridge: p.cfg.Bridge,
 		Name:   name,
@@ -173,7 +168,7 @@ func (p *Plumber) port(req Request, name string) ovs.Port {
 			keyPodName:           req.Network.Name,
 			keyPodNamespace:      req.Network.Namespace,
 			keyPodNetNS:          req.NetNS,
-			ovs.KeyIP:            strings.Join(ips, ","),
+			ovs.KeyIP:            ipList(req.Network.Addresses),
 			ovs.KeyLogicalSwitch: req.Network.LogicalSwitch,
 			keyGateway:           addressList(req.Network.Gateways),
 			keyMTU:               strconv.Itoa(p.mtu(req.Network)),
