@@ -291,6 +291,7 @@ func TestExternalEgress(t *testing.T) {
 		t.Errorf("default route %+v", r)
 	}
 	h.plug(podPort("p2", "external", "10.40.0.6"), podPort("p3", "", "10.40.0.7"), podPort("p4", "ovn-default", "10.16.0.9"))
+	h.plug(podPort("p5", "external", "192.168.77.11"), podPort("p6", "", "192.168.77.11")) // the node's own, in no subnet
 	check("more pods, one of an earlier version", from("10.40.0.5/32"), from("10.40.0.6/32"), from("10.40.0.7/32"))
 	for _, name := range []string{"p2", "p3"} {
 		if err := h.ovs.DeletePort(t.Context(), hostplan.IntegrationBridge, name); err != nil {

@@ -53,4 +53,3 @@ func (l *Reconciler) Release(ctx context.Context) error {
 	}
 	return nil
 }
-

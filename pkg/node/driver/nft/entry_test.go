@@ -31,8 +31,8 @@ func (w *wire) drops() (counts []string) {
 	return counts
 }
 
-// send sends a packet from the pod and returns when the node's kernel has decided on it: what was sent after it has been
-// answered.
+// send sends a packet from the pod and returns when the node's kernel has decided on it: what was sent after it has
+// been answered.
 func (w *wire) send(source netip.Addr, to netip.AddrPort) {
 	w.t.Helper()
 	w.pod.Do(func() {
