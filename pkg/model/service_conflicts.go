@@ -108,6 +108,9 @@ func special(a netip.Addr) bool {
 	return a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
+// GenevePort is the UDP port of tunnels between nodes (RFC 8926).
+const GenevePort = 6081
+
 // nodePorts are ports at which nodes serve what the cluster depends on.
 var nodePorts = map[Protocol]map[uint16]string{
 	TCP: {
@@ -115,7 +118,7 @@ var nodePorts = map[Protocol]map[uint16]string{
 		6641: "OVN's northbound database", 6642: "OVN's southbound database",
 		6643: "OVN's northbound database", 6644: "OVN's southbound database",
 	},
-	UDP: {6081: "Geneve"},
+	UDP: {GenevePort: "Geneve"},
 }
 
 // nodePortHolder describes what nodes use a port for; empty if it is free. It matters only if kube-apiserver's
@@ -124,7 +127,7 @@ func nodePortHolder(protocol Protocol, port uint16) string { return nodePorts[pr
 
 // IsTunnel reports whether nodes use a port for tunnels between them. The addresses of tunnels are not known, so nodes
 // forward this port at no external address.
-func IsTunnel(protocol Protocol, port uint16) bool { return protocol == UDP && port == 6081 }
+func IsTunnel(protocol Protocol, port uint16) bool { return protocol == UDP && port == GenevePort }
 
 // HasFrontend reports whether a Service claims an external address and port in a Vpc. The oldest Service that does has
 // it, see [Older]; others may have the same address with other ports.

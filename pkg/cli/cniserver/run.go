@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -26,7 +27,6 @@ import (
 
 	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/cniserver"
-	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node"
 	"github.com/wovensdn/woven/pkg/node/driver/conntrack"
 	"github.com/wovensdn/woven/pkg/node/driver/link"
@@ -125,18 +125,22 @@ func (d *daemon) wire(o *options, api *rest.Config, leases gatewayprobe.Leases, 
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return fmt.Errorf("set up: %w", err)
 	}
+	forwards := &nft.Driver{}
 	d.services = services.New(services.Edges{
-		Tables: &nft.Driver{}, Flows: conntrack.Linux{}, Datapath: conntrack.Datapath{RunDir: filepath.Dir(o.ovsSocket)}, Health: &healthport.Servers{},
+		Tables: forwards, Flows: conntrack.Linux{}, Datapath: conntrack.Datapath{RunDir: filepath.Dir(o.ovsSocket)}, Health: &healthport.Servers{},
 		Limits: o.limits, Clock: clock.RealClock{}, Log: log.WithName("services"), Changed: counters.Changed,
 	})
 	d.heart = gatewayprobe.NewHeartbeat(leases, o.nodeName, clock.RealClock{}, log.WithName("gateway"))
 	d.prober = gatewayprobe.New(gatewayprobe.ICMP{Timeout: echoTimeout}, clock.RealClock{}, func() { d.host.Kick() }, d.heart.Answered)
+	servers := apiServers(api.Host, os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"))
 	d.host = hoststate.New(hoststate.Config{
-		NodeName: o.nodeName, DefaultVpc: o.clusterRouter, APIServers: model.APIServerAddresses(api.Host, os.Getenv("KUBERNETES_SERVICE_HOST")), MTU: o.mtu, Mirror: o.enableMirror, MirrorLink: o.mirrorIface,
+		NodeName: o.nodeName, DefaultVpc: o.clusterRouter, MTU: o.mtu, Mirror: o.enableMirror, MirrorLink: o.mirrorIface,
+		APIServers: servers.addresses, APIServerClusterIP: servers.clusterIP, APIServerPorts: servers.ports,
 		Conf: hoststate.ConfFile{Dir: o.confDir, Name: o.confName, Socket: o.bindSocket, BinDir: o.binDir},
 	}, hoststate.Edges{
 		Cache: d.mgr.GetCache(), API: d.mgr.GetClient(), Switch: d.ovs, Links: links, Ingress: plumb.Userspace{},
-		Routes: routes, Rules: rules, Tables: &nft.Driver{}, Publish: d.services.SetInputs, NICs: plumber,
+		Routes: routes, Rules: rules, Tables: &nft.Driver{}, Forwards: forwards, Addresses: net.InterfaceAddrs,
+		Publish: d.services.SetInputs, NICs: plumber,
 		Gateways: d.prober, Heartbeat: d.heart, Clock: clock.RealClock{}, Log: log.WithName("node"), Metrics: counters,
 	})
 	d.pods = &podwaiter.Waiter{
@@ -169,8 +173,11 @@ func (d *daemon) start(ctx context.Context) error {
 }
 
 // runNode starts the loops of the node once all objects are known: a plan from incomplete objects would remove state
-// that is still needed.
+// that is still needed. Only what keeps the objects from being known is removed before.
 func (d *daemon) runNode(ctx context.Context) error {
+	if err := d.host.Release(ctx); err != nil {
+		d.log.Error(err, "what an earlier process left may take traffic to the API server")
+	}
 	var g errgroup.Group
 	g.Go(func() error { return node.WatchCluster(ctx, d.mgr.GetCache(), d.host, d.pods, d.services) })
 	g.Go(func() error { return d.resumeMoves(ctx) })

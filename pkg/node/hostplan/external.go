@@ -31,12 +31,14 @@ type PolicyRules struct {
 	Want []PolicyRule
 	// KeepOthers has the meaning of that in [Routes].
 	KeepOthers bool
+	// Never has the sources that no rule of ours may select, wanted or kept.
+	Never []netip.Addr `json:",omitempty"`
 }
 
 // makeExternal gives the subnets that leave through routers outside the cluster
 // their routing tables and the rules that select them.
 func makeExternal(in Inputs, p *Plan) {
-	rules := &PolicyRules{KeepOthers: p.Routes.KeepOthers}
+	rules := &PolicyRules{KeepOthers: p.Routes.KeepOthers, Never: ruleSources(in)}
 	inside := insidePrefixes(in)
 	owners := map[uint32]string{}
 	for _, s := range externalSubnets(in) {
@@ -56,6 +58,10 @@ func makeExternal(in Inputs, p *Plan) {
 			}
 			p.Routes.Want = append(p.Routes.Want, externalRoutes(e.Table, gateway, inside)...)
 			for _, prefix := range from {
+				if a, taken := Taken(prefix, rules.Never); taken {
+					p.Problems = append(p.Problems, fmt.Sprintf("subnet %s: no routing rule from %s: it would select %s of the node or its network", s.Name, prefix, a))
+					continue
+				}
 				rules.Want = append(rules.Want, PolicyRule{Priority: e.Priority, From: prefix, Table: e.Table})
 			}
 		}
@@ -83,7 +89,7 @@ func egressSources(in Inputs, s Subnet, f family) []netip.Prefix {
 	} else {
 		for _, pod := range in.Pods {
 			for _, a := range pod.Addresses {
-				if pod.Subnet == s.Name {
+				if pod.Subnet == s.Name && slices.ContainsFunc(s.CIDRs, func(p netip.Prefix) bool { return p.Contains(a) }) {
 					out = append(out, netip.PrefixFrom(a, a.BitLen()))
 				}
 			}

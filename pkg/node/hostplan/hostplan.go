@@ -87,6 +87,8 @@ type Inputs struct {
 	NodeNames map[netip.Addr]string
 	// Infrastructure holds addresses that no Service may have from outside.
 	Infrastructure model.Infrastructure
+	// APIServerClusterIPs are addresses of API servers in Infrastructure that are reached through OVN.
+	APIServerClusterIPs []netip.Addr
 	// DefaultVpc is the Vpc whose subnets the hosts can reach ("ovn-cluster").
 	DefaultVpc string
 	// MTU in bytes of ovn0 and of pods whose subnet names none; see [MTU].
@@ -185,6 +187,8 @@ type Routes struct {
 	// KeepOthers leaves routes of ours that are not wanted: set while some subnet
 	// cannot be understood, so that a slip in its text does not cut its pods off.
 	KeepOthers bool
+	// Never has the addresses outside of OVN to which no route of ours may lead, wanted or kept.
+	Never []netip.Addr `json:",omitempty"`
 }
 
 // Plan is the wanted state of the node. A nil part must be left as it is.
@@ -209,11 +213,13 @@ type Plan struct {
 	Problems []string
 }
 
-// Make returns the plan for the inputs.
+// Make returns the plan for the inputs, which it guards first (see [Guard]).
 func Make(in Inputs) Plan {
+	in, problems := Guard(in)
 	p := Plan{
-		Sysctls: forwarding(in),
-		Table:   makeTable(in),
+		Sysctls:  forwarding(in),
+		Table:    makeTable(in),
+		Problems: problems,
 	}
 	if in.MirrorLink != "" {
 		planMirror(in, &p)

@@ -140,7 +140,7 @@ func makeTable(in Inputs) Table {
 		})
 	}
 	leave.Rules = append(leave.Rules, Rule{Text: "masquerade fully-random", Comment: "else the node's own address"})
-	t.Chains = slices.Concat(t.Chains, []Chain{leave, stray}, policyChains(in), []Chain{forward, post})
+	t.Chains = slices.Concat([]Chain{entryChain()}, t.Chains, []Chain{leave, stray}, policyChains(in), []Chain{forward, post})
 	return t
 }
 

@@ -16,7 +16,7 @@ func routed(in Inputs, s Subnet) bool {
 // makeRoutes gives one route per CIDR of each subnet that hosts reach through
 // ovn0. The join subnet itself is connected and needs none.
 func makeRoutes(in Inputs, p *Plan) *Routes {
-	r := &Routes{}
+	r := &Routes{Never: vital(in)}
 	seen := map[netip.Prefix]bool{}
 	for _, s := range in.Subnets {
 		if s.Invalid != "" {

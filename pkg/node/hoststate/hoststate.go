@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -86,6 +87,10 @@ type Config struct {
 	DefaultVpc string
 	// APIServers are the addresses by which the node reaches the API server: nothing is made for a subnet that has one.
 	APIServers []netip.Addr
+	// APIServerClusterIP is the one of APIServers that may be a ClusterIP, reached through OVN; the zero Addr for none.
+	APIServerClusterIP netip.Addr
+	// APIServerPorts are the addresses of API servers with their ports.
+	APIServerPorts []netip.AddrPort
 	// MTU in bytes of ovn0 and of pods; 0 takes it from the tunnel's link.
 	MTU int
 	// Mirror copies the packets of this node's pods to MirrorLink.
@@ -108,6 +113,10 @@ type Edges struct {
 	Routes  route.Kernel
 	Rules   rule.Kernel
 	Tables  Tables
+	// Forwards are those of package services.
+	Forwards Forwards
+	// Addresses lists the node's addresses, as [net.InterfaceAddrs] does.
+	Addresses func() ([]net.Addr, error)
 	// Publish gets the inputs of each plan; nil for nobody.
 	Publish func(hostplan.Inputs)
 	// NICs changes running pods; see [plumb.Plumber].
@@ -244,7 +253,8 @@ func (l *Reconciler) pass(ctx context.Context) (o outcome, err error) {
 		return o, nil
 	}
 	if l.e.Publish != nil {
-		l.e.Publish(in)
+		guarded, _ := hostplan.Guard(in) // the plan has the problems
+		l.e.Publish(guarded)
 	}
 	plan := hostplan.Make(in)
 	waiting := slices.Clone(plan.Waiting)
@@ -358,6 +368,12 @@ func (l *Reconciler) addInfrastructure(ctx context.Context, own *model.Node, in 
 	}
 	config := model.InfrastructureConfig{APIServers: l.cfg.APIServers, Databases: model.DatabaseAddresses(remote)}
 	in.Infrastructure = projection.InfrastructureOf(own, in.Node, config, cidrs, endpoints)
+	outside := model.APIServersOf(nil, endpoints)
+	for _, a := range l.cfg.APIServers {
+		if inServices := slices.ContainsFunc(in.Services, func(p netip.Prefix) bool { return p.Contains(a) }); inServices && !slices.Contains(outside, a) {
+			in.APIServerClusterIPs = append(in.APIServerClusterIPs, a)
+		}
+	}
 	return nil
 }
 

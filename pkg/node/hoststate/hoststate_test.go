@@ -243,30 +243,32 @@ func typical() []client.Object {
 }
 
 // external is a subnet that leaves through a router outside.
-func external() []client.Object {
+func external() client.Object {
 	s := testSubnet("external", "10.40.0.0/24", false)
 	s.Spec.ExternalEgressGateway, s.Spec.PolicyRoutingTableID, s.Spec.PolicyRoutingPriority = "100.64.0.9", 1000, 1500
-	return []client.Object{s}
+	return s
 }
 
-// podPort is the OVS port of a pod on this node.
+// podPort is the Open vSwitch port of a pod's NIC; subnet is empty for ports of earlier versions.
 func podPort(name, subnet, ip string) ovs.Port {
 	return ovs.Port{Bridge: hostplan.IntegrationBridge, Name: name, ExternalIDs: map[string]string{
 		ovs.KeyIfaceID: name + ".default", ovs.KeyIP: ip, ovs.KeyLogicalSwitch: subnet,
 	}}
 }
 
-func (h *host) addPort(t *testing.T, p ovs.Port) {
-	t.Helper()
-	if err := h.ovs.EnsurePort(t.Context(), p); err != nil {
-		t.Fatal(err)
+func (h *host) plug(ports ...ovs.Port) {
+	h.t.Helper()
+	for _, p := range ports {
+		if err := h.ovs.EnsurePort(h.t.Context(), p); err != nil {
+			h.t.Fatal(err)
+		}
 	}
 }
 
 // Routing rules follow the pods of this node, and for centralized subnets the choice of the gateway.
 func TestExternalEgress(t *testing.T) {
-	h := newHost(t, append(typical(), external()...)...)
-	h.addPort(t, podPort("p1", "external", "10.40.0.5"))
+	h := newHost(t, append(typical(), external())...)
+	h.plug(podPort("p1", "external", "10.40.0.5"))
 	check := func(step string, want ...hostplan.PolicyRule) {
 		t.Helper()
 		if _, err := h.pass(); err != nil {
@@ -288,12 +290,13 @@ func TestExternalEgress(t *testing.T) {
 	if r := h.routes.Routes[def]; r.Gateway != netip.MustParseAddr("100.64.0.9") {
 		t.Errorf("default route %+v", r)
 	}
-	h.addPort(t, podPort("p2", "external", "10.40.0.6"))
-	h.addPort(t, podPort("p3", "ovn-default", "10.16.0.9"))
-	h.addPort(t, podPort("p4", "external", "192.168.77.11")) // not in its subnet: the node's own
-	check("two pods", from("10.40.0.5/32"), from("10.40.0.6/32"))
-	if err := h.ovs.DeletePort(t.Context(), hostplan.IntegrationBridge, "p2"); err != nil {
-		t.Fatal(err)
+	h.plug(podPort("p2", "external", "10.40.0.6"), podPort("p3", "", "10.40.0.7"), podPort("p4", "ovn-default", "10.16.0.9"))
+	h.plug(podPort("p5", "external", "192.168.77.11"), podPort("p6", "", "192.168.77.11")) // the node's own, in no subnet
+	check("more pods, one of an earlier version", from("10.40.0.5/32"), from("10.40.0.6/32"), from("10.40.0.7/32"))
+	for _, name := range []string{"p2", "p3"} {
+		if err := h.ovs.DeletePort(t.Context(), hostplan.IntegrationBridge, name); err != nil {
+			t.Fatal(err)
+		}
 	}
 	check("one gone", from("10.40.0.5/32"))
 
@@ -313,6 +316,24 @@ func TestExternalEgress(t *testing.T) {
 	check("not here any more")
 	if _, there := h.routes.Routes[def]; there {
 		t.Error("the default route stays")
+	}
+}
+
+// A tenant's annotations give the node no routing rules, whatever addresses they name and of whichever provider.
+func TestForgedAnnotationsRouteNothing(t *testing.T) {
+	forged := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "red", Name: "a1", Annotations: map[string]string{}}}
+	for domain, address := range map[string]string{
+		"evil.kubernetes.io/": "10.16.0.8", "ovn.kubernetes.io/": "192.168.77.11", "net1.red.ovn.kubernetes.io/": "10.40.0.8,2001:db8::11",
+	} {
+		forged.Annotations[domain+"ip_address"], forged.Annotations[domain+"logical_switch"] = address, "external"
+		forged.Annotations[domain+"allocated"], forged.Annotations[domain+"routed"] = "true", "true"
+	}
+	h := newHost(t, append(typical(), external(), forged)...)
+	if _, err := h.pass(); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.rules.Rules) > 0 {
+		t.Errorf("routing rules %v", h.rules.Rules)
 	}
 }
 

@@ -78,8 +78,8 @@ func probe(t *testing.T) string {
 
 // What somebody takes away from a real host comes back because the kernel reports it: nothing else wakes the loop here.
 func TestOnLinux(t *testing.T) {
-	h := newHost(t, append(typical(), external()...)...)
-	h.addPort(t, podPort("p1", "external", "10.40.0.5"))
+	h := newHost(t, append(typical(), external())...)
+	h.plug(podPort("p1", "external", "10.40.0.5"))
 	links, err := link.NewLinux()
 	if err != nil {
 		t.Fatal(err)

@@ -38,7 +38,7 @@ func (l *Reconciler) reconfigure(ctx context.Context) (busy bool, errs []error) 
 		if err != nil {
 			errs = append(errs, err)
 		}
-		if !known || nic.Fits(want) {
+		if !known || !nic.Is(want) || nic.Fits(want) {
 			continue
 		}
 		err = l.e.NICs.Reconfigure(ctx, nic, want)
@@ -68,7 +68,7 @@ func (l *Reconciler) network(ctx context.Context, ref podnet.Ref) (n podnet.Netw
 	if n, err = podnet.Parse(ref, ref.UID, pod.Annotations); err != nil {
 		return n, false, err
 	}
-	n.MTU = projection.SubnetMTU(ctx, l.e.Cache, n.LogicalSwitch, l.MTU())
+	projection.Complete(ctx, l.e.Cache, &n, l.MTU())
 	return n, true, nil
 }
 

@@ -118,6 +118,17 @@ func TestRunningPods(t *testing.T) {
 	if _, err = h.pass(); err == nil || !strings.Contains(err.Error(), `annotation ovn.kubernetes.io/gateway: "10.16.0.x"`) {
 		t.Errorf("a gateway that is none: %v", err)
 	}
+	h.plug(ovs.Port{Bridge: hostplan.IntegrationBridge, Name: "web_h", ExternalIDs: map[string]string{ovs.KeyIP: "10.16.0.5", ovs.KeyLogicalSwitch: "ovn-default"}})
+	h.change(pod, func() { pod.Annotations[annotations.Gateway] = "10.16.0.7" })
+	n.expect("the port's own address", first+"[10.16.0.7] 1400")
+	h.change(pod, func() {
+		pod.Annotations[annotations.Gateway], pod.Annotations[annotations.IPAddress] = "10.16.0.8", "10.16.0.66"
+	})
+	n.expect("a forged address")
+	h.change(pod, func() {
+		pod.Annotations[annotations.IPAddress], pod.Annotations[annotations.LogicalSwitch] = "10.16.0.5", "other"
+	})
+	n.expect("a forged Subnet")
 	if err := h.objects.Delete(t.Context(), &corev1.Pod{ObjectMeta: pod.ObjectMeta}); err != nil {
 		t.Fatal(err)
 	}

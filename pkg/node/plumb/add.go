@@ -4,6 +4,7 @@ package plumb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/vishvananda/netlink"
@@ -18,6 +19,8 @@ type add struct {
 	req  Request
 	host *netlink.Handle
 	pod  *podNS
+	// name is that of the node's end and of the OVS port.
+	name string
 	// hostLink and podLink are set by the step that makes the pair.
 	hostLink, podLink netlink.Link
 	userspace         bool
@@ -55,6 +58,10 @@ func (p *Plumber) newAdd(req Request) (*add, error) {
 	if err != nil {
 		return nil, fmt.Errorf("integration bridge: %w", err)
 	}
+	ports, err := p.cfg.Switch.Ports()
+	if err != nil {
+		return nil, fmt.Errorf("list OVS ports: %w", err)
+	}
 	host, err := netlink.NewHandle()
 	if err != nil {
 		return nil, fmt.Errorf("open netlink socket: %w", err)
@@ -64,7 +71,7 @@ func (p *Plumber) newAdd(req Request) (*add, error) {
 		host.Close()
 		return nil, err
 	}
-	return &add{p: p, req: req, host: host, pod: pod, userspace: datapath == ovs.UserspaceDatapath}, nil
+	return &add{p: p, req: req, host: host, pod: pod, name: req.linkName(ports), userspace: datapath == ovs.UserspaceDatapath}, nil
 }
 
 func (a *add) close() {
@@ -75,8 +82,9 @@ func (a *add) close() {
 // steps is ADD. The OVS port comes before the pod's end is configured, so that ovn-controller works meanwhile.
 func (a *add) steps() []step.Step {
 	steps := []step.Step{
-		{Name: "enable IPv6 in the pod", Do: a.ipv6},
+		{Name: "configure the pod's kernel", Do: a.kernel},
 		{Name: "make veth pair", Do: a.veth},
+		{Name: "configure the pod's kernel for other links", Do: a.kernelForOthers},
 		{Name: "configure the node's end", Do: a.hostEnd},
 	}
 	if a.userspace {
@@ -93,13 +101,38 @@ func (a *add) steps() []step.Step {
 	)
 }
 
-func (a *add) ipv6(context.Context) (step.Undo, error) {
+// kernel comes before the pair is made, which inherits the settings. So no name from a request is part of a path.
+func (a *add) kernel(context.Context) (step.Undo, error) {
+	acceptRA := "0"
+	if a.req.Network.RouterAdvertisements {
+		acceptRA = "1"
+	}
+	if err := errors.Join(a.pod.setSysctls(guards("all", "0")), a.pod.setSysctls(guards("default", acceptRA))); err != nil {
+		return nil, err
+	}
 	for _, addr := range a.req.Network.Addresses {
 		if addr.Addr().Is6() {
 			return nil, a.pod.enableIPv6()
 		}
 	}
 	return nil, nil
+}
+
+// kernelForOthers keeps router advertisements from links that are made later.
+func (a *add) kernelForOthers(context.Context) (step.Undo, error) {
+	return nil, a.pod.setSysctls(guards("default", "0"))
+}
+
+// guards are the settings of links of a pod by which no neighbour changes its routes: they take neither redirects nor,
+// if acceptRA is "0", router advertisements, and send no redirects (ip-sysctl in the documentation of Linux). Links is
+// "all" or "default"; for IPv4 a link's value counts together with that of "all".
+func guards(links, acceptRA string) map[string]string {
+	return map[string]string{
+		"net/ipv4/conf/" + links + "/accept_redirects": "0",
+		"net/ipv4/conf/" + links + "/send_redirects":   "0",
+		"net/ipv6/conf/" + links + "/accept_redirects": "0",
+		"net/ipv6/conf/" + links + "/accept_ra":        acceptRA,
+	}
 }
 
 // checksums needs no undo: the links go.
@@ -117,15 +150,17 @@ func (a *add) dropIngress(context.Context) (step.Undo, error) {
 }
 
 // takeOver removes ports of other sandboxes that claim the same logical port. The runtime makes a new sandbox when the
-// old one is dead, but its DEL may come late or never, and ovn-controller would bind now the one, now the other.
+// old one is dead, but its DEL may come late or never, and ovn-controller would bind now the one, now the other. Ports
+// of pods of other namespaces stay: names of logical ports are not unique between namespaces.
 func (a *add) takeOver(ctx context.Context) (step.Undo, error) {
 	ports, err := a.p.cfg.Switch.Ports()
 	if err != nil {
 		return nil, err
 	}
-	own := HostName(a.req.ContainerID, a.req.IfName)
 	for _, port := range ports {
-		if _, pods := portAttachment(port); !pods || port.Name == own || port.ExternalIDs[ovs.KeyIfaceID] != a.req.Network.Port {
+		whose, pods := portAttachment(port)
+		if !pods || whose == a.req.Attachment || port.ExternalIDs[ovs.KeyIfaceID] != a.req.Network.Port ||
+			port.ExternalIDs[keyPodNamespace] != a.req.Network.Namespace {
 			continue
 		}
 		a.p.cfg.Log.Info("removing the port of an older sandbox", "port", port.Name, "logicalPort", a.req.Network.Port,
@@ -138,7 +173,7 @@ func (a *add) takeOver(ctx context.Context) (step.Undo, error) {
 }
 
 func (a *add) ovsPort(ctx context.Context) (step.Undo, error) {
-	port := a.p.port(a.req)
+	port := a.p.port(a.req, a.name)
 	ports, err := a.p.cfg.Switch.Ports()
 	if err != nil {
 		return nil, err

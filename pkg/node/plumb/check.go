@@ -27,11 +27,11 @@ func (p *Plumber) Check(ctx context.Context, req Request) error {
 		return err
 	}
 	defer a.close()
-	return errors.Join(a.checkLinks(), p.checkPort(req))
+	return errors.Join(a.checkLinks(), p.checkPort(req, a.name))
 }
 
 func (a *add) checkLinks() error {
-	if err := a.find(HostName(a.req.ContainerID, a.req.IfName)); err != nil {
+	if err := a.find(a.name); err != nil {
 		return err
 	}
 	var errs []error
@@ -82,12 +82,12 @@ func (a *add) checkRoutes() error {
 	return errors.Join(errs...)
 }
 
-func (p *Plumber) checkPort(req Request) error {
+func (p *Plumber) checkPort(req Request, name string) error {
 	ports, err := p.cfg.Switch.Ports()
 	if err != nil {
 		return fmt.Errorf("list OVS ports: %w", err)
 	}
-	want := p.port(req)
+	want := p.port(req, name)
 	i := slices.IndexFunc(ports, func(port ovs.Port) bool { return port.Name == want.Name })
 	if i < 0 {
 		return fmt.Errorf("OVS port %q: is missing on bridge %q", want.Name, want.Bridge)

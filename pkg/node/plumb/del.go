@@ -30,40 +30,51 @@ func (p *Plumber) remove(ctx context.Context, a Attachment) error {
 	if err != nil {
 		return fmt.Errorf("list OVS ports: %w", err)
 	}
-	var errs []error
-	name := HostName(a.ContainerID, a.IfName)
+	host, err := netlink.NewHandle()
+	if err != nil {
+		return fmt.Errorf("open netlink socket: %w", err)
+	}
+	defer host.Close()
+	names, err := linksOf(host, a)
+	errs := []error{err}
 	for _, port := range ports {
 		if whose, ok := portAttachment(port); ok && whose == a {
 			errs = append(errs, p.cfg.Switch.DeletePort(ctx, port.Bridge, port.Name))
 		}
 	}
-	errs = append(errs, p.removeLink(name, a))
-	if p.onUserspace() {
-		errs = append(errs, p.userspace.Release(name))
+	if name := HostName(a.ContainerID, a.IfName); !slices.Contains(names, name) {
+		names = append(names, name) // without an alias, if ADD was killed
+	}
+	if name := a.linkName(ports); !slices.Contains(names, name) {
+		names = append(names, name) // its chain may be there although the link is gone
+	}
+	for _, name := range names {
+		errs = append(errs, deleteLink(host, name, a))
+		if p.onUserspace() {
+			errs = append(errs, p.userspace.Release(name))
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// linksOf lists the node's ends whose aliases name the attachment, whatever their names are.
+func linksOf(host *netlink.Handle, a Attachment) (names []string, err error) {
+	links, err := host.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list links: %w", err)
+	}
+	for _, link := range links {
+		if whose, marked := attachmentOf(link.Attrs().Alias); marked && whose == a && link.Type() == "veth" {
+			names = append(names, link.Attrs().Name)
+		}
+	}
+	return names, nil
 }
 
 // onUserspace reports whether ports may have userspace leftovers; an unknown bridge has no ports.
 func (p *Plumber) onUserspace() bool {
 	datapath, err := p.cfg.Switch.DatapathType(p.cfg.Bridge)
 	return err == nil && datapath == ovs.UserspaceDatapath
-}
-
-// removeLink deletes the pair unless its name, which holds only a part of the container id, belongs to another sandbox.
-func (p *Plumber) removeLink(name string, a Attachment) error {
-	host, err := netlink.NewHandle()
-	if err != nil {
-		return fmt.Errorf("open netlink socket: %w", err)
-	}
-	defer host.Close()
-	link, err := host.LinkByName(name)
-	if err == nil {
-		if whose, marked := attachmentOf(link.Attrs().Alias); marked && whose != a {
-			return nil
-		}
-	}
-	return deleteLink(host, name)
 }
 
 // GC removes every attachment that Woven made and that is not in valid. Attachments on which an operation is under way

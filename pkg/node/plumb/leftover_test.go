@@ -49,7 +49,7 @@ func TestForeignLinksStay(t *testing.T) {
 	if err := h.LinkSetAlias(theirs, "someone else's"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Add(t.Context(), request(pod)); err == nil || !strings.Contains(err.Error(), "is not Woven's (type veth, alias \"someone else's\"") {
+	if _, err := p.Add(t.Context(), request(pod)); err == nil || !strings.Contains(err.Error(), "is not Woven's for container ") {
 		t.Fatalf("add: %v", err)
 	}
 	if err := p.Del(t.Context(), request(pod).Attachment); err == nil || !strings.Contains(err.Error(), "is not Woven's") {
@@ -107,7 +107,7 @@ func TestNewSandboxTakesThePortOver(t *testing.T) {
 	req.ContainerID = "fedcba9876543210"
 	mustAdd(t, p, req)
 	ports, _ := sw.Ports()
-	if len(ports) != 1 || ports[0].Name != "fedcba987654_h" {
+	if len(ports) != 1 || ports[0].Name != "aaea8d1e87888_h" {
 		t.Fatalf("ports %+v", ports)
 	}
 	if err := p.Del(t.Context(), request(old).Attachment); err != nil {
@@ -120,6 +120,94 @@ func TestNewSandboxTakesThePortOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	assertNothing(t, fresh, sw)
+}
+
+// TestContainerIDsWithOnePrefix: neither ADD nor DEL of a sandbox touches another one whose id begins alike.
+func TestContainerIDsWithOnePrefix(t *testing.T) {
+	victim, attacker := plumbtest.NewPod(t, "victim"), plumbtest.NewPod(t, "attacker")
+	p, sw := newPlumber(t, "")
+	autoInstall(t, sw)
+	req, other := request(victim), request(attacker)
+	other.ContainerID = containerID[:12] + "ffffffff"
+	other.Network.Name, other.Network.Port, other.Network.UID = "web-1", "web-1.shop", "uid-2"
+	mustAdd(t, p, req)
+	mustAdd(t, p, other)
+	if err := p.Check(t.Context(), req); err != nil {
+		t.Fatalf("after the other's ADD: %v", err)
+	}
+	if err := p.Del(t.Context(), other.Attachment); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Check(t.Context(), req); err != nil {
+		t.Fatalf("after the other's DEL: %v", err)
+	}
+	if err := p.Del(t.Context(), req.Attachment); err != nil {
+		t.Fatal(err)
+	}
+	assertNothing(t, victim, sw)
+}
+
+// TestPortsOfOtherNamespacesStay: "a.b" in "c" and the provider "c" of "a" in "b" have one name of a logical port.
+func TestPortsOfOtherNamespacesStay(t *testing.T) {
+	victim, attacker := plumbtest.NewPod(t, "victim"), plumbtest.NewPod(t, "attacker")
+	p, sw := newPlumber(t, "")
+	autoInstall(t, sw)
+	req, other := request(victim), request(attacker)
+	other.ContainerID, other.Network.Namespace = "fedcba9876543210", "red"
+	mustAdd(t, p, req)
+	mustAdd(t, p, other)
+	if err := p.Check(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []Attachment{req.Attachment, other.Attachment} {
+		if err := p.Del(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	assertNothing(t, victim, sw)
+}
+
+// TestNICOfAnEarlierVersion: its name has the first characters of the container id.
+func TestNICOfAnEarlierVersion(t *testing.T) {
+	pod := plumbtest.NewPod(t, "earlier")
+	p, sw := newPlumber(t, ovs.UserspaceDatapath)
+	autoInstall(t, sw)
+	req := request(pod)
+	mustAdd(t, p, req)
+	h := hostHandle(t)
+	was, old := HostName(containerID, "eth0"), "0123456789ab_h"
+	ports, _ := sw.Ports()
+	if err := sw.DeletePort(t.Context(), "br-int", was); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Userspace{}).Release(was); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.LinkSetName(link(t, h, was), old); err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]string{}
+	for key, value := range ports[0].ExternalIDs {
+		if !strings.HasPrefix(key, "ovn-") {
+			ids[key] = value
+		}
+	}
+	if err := sw.EnsurePort(t.Context(), ovs.Port{Bridge: "br-int", Name: old, ExternalIDs: ids}); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Userspace{}).DropIngress(old); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Check(t.Context(), req); err != nil {
+		t.Fatalf("check: %v", err)
+	}
+	if res := mustAdd(t, p, req); res.HostIf != old {
+		t.Errorf("a repeated ADD made %s", res.HostIf)
+	}
+	if err := p.Del(t.Context(), req.Attachment); err != nil {
+		t.Fatal(err)
+	}
+	assertNothing(t, pod, sw)
 }
 
 func TestGCRemovesOnlyWhatIsOursAndUnknown(t *testing.T) {
@@ -158,7 +246,7 @@ func TestGCRemovesOnlyWhatIsOursAndUnknown(t *testing.T) {
 		t.Fatal(err)
 	}
 	ports, _ := sw.Ports()
-	if len(ports) != 2 || ports[0].Name != "0123456789ab_h" || ports[1].Name != "ovn0" {
+	if len(ports) != 2 || ports[0].Name != "6ee0b8e0319de_h" || ports[1].Name != "ovn0" {
 		t.Fatalf("ports %+v", ports)
 	}
 	if _, err := h.LinkByName(attrs.Name); !isNotFound(err) {

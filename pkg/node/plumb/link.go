@@ -25,7 +25,7 @@ const addrGenNone = 1
 // veth makes the pair with the pod's end directly in the pod's namespace and under its final name, so that there is
 // no moment at which half a pair lies in the node's namespace under a temporary name.
 func (a *add) veth(context.Context) (step.Undo, error) {
-	name := HostName(a.req.ContainerID, a.req.IfName)
+	name := a.name
 	if err := a.reuse(name); err != nil || a.hostLink != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (a *add) veth(context.Context) (step.Undo, error) {
 	if err := a.host.LinkAdd(veth); err != nil {
 		return nil, fmt.Errorf("add link %q with peer %q in %q: %w", name, a.req.IfName, a.req.NetNS, err)
 	}
-	back := func(context.Context) error { return deleteLink(a.host, name) }
+	back := func(context.Context) error { return deleteLink(a.host, name, a.req.Attachment) }
 	return back, a.find(name)
 }
 
@@ -64,22 +64,22 @@ func (a *add) reuse(name string) error {
 	if err != nil {
 		return fmt.Errorf("find link %q: %w", name, err)
 	}
-	if !ours(host) {
-		return fmt.Errorf("link %q exists already and is not Woven's (type %s, alias %q)", name, host.Type(), host.Attrs().Alias)
+	if !ours(host, a.req.Attachment) {
+		return fmt.Errorf("link %q exists already and is not Woven's for %s (type %s, alias %q)", name, a.req.Attachment, host.Type(), host.Attrs().Alias)
 	}
 	pod, err := a.pod.handle.LinkByName(a.req.IfName)
 	if err == nil && arePeers(host, pod) {
 		a.hostLink, a.podLink = host, pod
 		return nil
 	}
-	return deleteLink(a.host, name)
+	return deleteLink(a.host, name, a.req.Attachment)
 }
 
-// ours reports whether the node's end may be removed: a veth whose alias is ours, or that has none yet because ADD was
-// killed between two steps; its name alone is derived from the container id.
-func ours(link netlink.Link) bool {
-	_, marked := attachmentOf(link.Attrs().Alias)
-	return link.Type() == "veth" && (marked || link.Attrs().Alias == "")
+// ours reports whether the node's end belongs to the attachment: a veth whose alias names it, or that has no alias yet
+// because ADD was killed between two steps; its name is derived from the whole container id.
+func ours(link netlink.Link, a Attachment) bool {
+	whose, marked := attachmentOf(link.Attrs().Alias)
+	return link.Type() == "veth" && (marked && whose == a || link.Attrs().Alias == "")
 }
 
 func arePeers(host, pod netlink.Link) bool {
@@ -204,8 +204,8 @@ func isRoute(have netlink.Route, want podnet.Route) bool {
 	return toPrefix(have.Dst) == want.Dst
 }
 
-// deleteLink removes the node's end and with it the pod's; it is no error if there is none.
-func deleteLink(h *netlink.Handle, name string) error {
+// deleteLink removes the node's end and with it the pod's; it is no error if there is none, or another attachment's.
+func deleteLink(h *netlink.Handle, name string, a Attachment) error {
 	link, err := h.LinkByName(name)
 	if isNotFound(err) {
 		return nil
@@ -213,8 +213,11 @@ func deleteLink(h *netlink.Handle, name string) error {
 	if err != nil {
 		return fmt.Errorf("find link %q: %w", name, err)
 	}
-	if !ours(link) {
-		return fmt.Errorf("delete link %q: it is not Woven's (type %s, alias %q)", name, link.Type(), link.Attrs().Alias)
+	if whose, marked := attachmentOf(link.Attrs().Alias); marked && whose != a {
+		return nil
+	}
+	if !ours(link, a) {
+		return fmt.Errorf("delete link %q: it is not Woven's for %s (type %s, alias %q)", name, a, link.Type(), link.Attrs().Alias)
 	}
 	if err := h.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("delete link %q: %w", name, err)

@@ -6,31 +6,32 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+
+	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 )
 
 const (
 	maxIfName   = 15 // IFNAMSIZ - 1
 	maxAlias    = 255
 	hostSuffix  = "_h"
-	shortID     = 12
-	minIDPart   = 5
 	aliasPrefix = "woven "
-	primaryIf   = "eth0"
 )
 
-// HostName is the node's end of a NIC: the first 12 characters of the container id and "_h" for eth0; for another
-// interface the container id is cut so that "<id>_<interface>_h" has 15 characters. Where that leaves too little of
-// the id to tell sandboxes apart, a hash stands for both.
+// HostName is the name of the node's end of a NIC: a hash of the whole container id and the interface, and "_h".
 func HostName(containerID, ifName string) string {
-	if ifName == primaryIf {
-		return containerID[:min(shortID, len(containerID))] + hostSuffix
-	}
-	tail := "_" + ifName + hostSuffix
-	if room := maxIfName - len(tail); room >= minIDPart {
-		return containerID[:min(room, len(containerID))] + tail
-	}
 	sum := sha256.Sum256([]byte(containerID + "/" + ifName))
-	return hex.EncodeToString(sum[:])[:shortID] + hostSuffix
+	return hex.EncodeToString(sum[:])[:maxIfName-len(hostSuffix)] + hostSuffix
+}
+
+// linkName is the name of the node's end of an attachment. Earlier versions made it of the first characters of the
+// container id: the OVS port of such a NIC has the name still.
+func (a Attachment) linkName(ports []ovs.Port) string {
+	for _, port := range ports {
+		if whose, ok := portAttachment(port); ok && whose == a {
+			return port.Name
+		}
+	}
+	return HostName(a.ContainerID, a.IfName)
 }
 
 // alias marks the node's end: whose it is and for people, which pod it belongs to.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/containernetworking/plugins/pkg/ns"
@@ -67,22 +68,38 @@ func (p *podNS) do(f func() error) error {
 	return p.ns.Do(func(ns.NetNS) error { return f() })
 }
 
-// enableIPv6 turns IPv6 on in the namespace where the runtime turned it off. It comes before the interface is made,
-// which inherits the setting. The paths are constant: no name from a request is part of them.
-func (p *podNS) enableIPv6() error {
+// setSysctls writes kernel settings of the namespace that differ. Missing ones are left out: a kernel may have been
+// started without IPv6. The paths are constant: no name from a request is part of them.
+func (p *podNS) setSysctls(values map[string]string) error {
 	return p.do(func() error {
-		for _, file := range []string{"/proc/sys/net/ipv6/conf/default/disable_ipv6", "/proc/sys/net/ipv6/conf/all/disable_ipv6"} {
-			text, err := os.ReadFile(file) //nolint:gosec // one of the two names above
-			if err != nil {
-				return fmt.Errorf("the pod has an IPv6 address: %w", err)
-			}
-			if strings.TrimSpace(string(text)) == "0" {
+		for path, value := range values {
+			file := filepath.Join("/proc/sys", path)
+			text, err := os.ReadFile(file) //nolint:gosec // constants of this package
+			if os.IsNotExist(err) {
 				continue
 			}
-			if err := os.WriteFile(file, []byte("0"), 0o600); err != nil {
-				return fmt.Errorf("turn on IPv6: %w", err)
+			if err != nil {
+				return fmt.Errorf("read kernel setting %s: %w", path, err)
+			}
+			if strings.TrimSpace(string(text)) == value {
+				continue
+			}
+			if err := os.WriteFile(file, []byte(value), 0o600); err != nil {
+				return fmt.Errorf("set kernel setting %s to %s: %w", path, value, err)
 			}
 		}
 		return nil
+	})
+}
+
+// enableIPv6 turns IPv6 on in the namespace where the runtime turned it off. It comes before the interface is made,
+// which inherits the setting.
+func (p *podNS) enableIPv6() error {
+	if _, err := os.Stat("/proc/sys/net/ipv6"); err != nil {
+		return fmt.Errorf("the pod has an IPv6 address: %w", err)
+	}
+	return p.setSysctls(map[string]string{
+		"net/ipv6/conf/default/disable_ipv6": "0",
+		"net/ipv6/conf/all/disable_ipv6":     "0",
 	})
 }

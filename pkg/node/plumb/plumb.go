@@ -156,11 +156,11 @@ func routes(req Request) []podnet.Route {
 	return out
 }
 
-// port is the OVS port of the NIC.
-func (p *Plumber) port(req Request) ovs.Port {
+// port is the OVS port of the NIC. The node knows from its external_ids which addresses run here.
+func (p *Plumber) port(req Request, name string) ovs.Port {
 	port := ovs.Port{
 		Bridge: p.cfg.Bridge,
-		Name:   HostName(req.ContainerID, req.IfName),
+		Name:   name,
 		ExternalIDs: map[string]string{
 			ovs.KeyIfaceID:       req.Network.Port,
 			ovs.KeyIfaceIDVer:    req.Network.UID,

@@ -140,7 +140,7 @@ func TestAddPlumbs(t *testing.T) {
 	autoInstall(t, sw)
 	req := request(pod)
 	res := mustAdd(t, p, req)
-	if res.HostIf != "0123456789ab_h" || res.MTU != 1400 || len(res.HostMAC) != 6 || len(res.Routes) != 4 {
+	if res.HostIf != "6ee0b8e0319de_h" || res.MTU != 1400 || len(res.HostMAC) != 6 || len(res.Routes) != 4 {
 		t.Fatalf("result %+v", res)
 	}
 	host := link(t, hostHandle(t), res.HostIf).Attrs()
@@ -158,7 +158,7 @@ func TestAddPlumbs(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"iface-id": "web-0.shop", "iface-id-ver": "uid-1", "vendor": "woven", "pod_name": "web-0", "pod_namespace": "shop",
-		"pod_netns": pod.Path, "ip": "10.16.0.5,fd00::5", "container_id": containerID, "if_name": "eth0",
+		"pod_netns": pod.Path, "ip": "10.16.0.5,fd00::5", "logical_switch": "ovn-default", "container_id": containerID, "if_name": "eth0",
 	} {
 		if got := ports[0].ExternalIDs[key]; got != want {
 			t.Errorf("external_ids:%s is %q, want %q", key, got, want)
@@ -289,15 +289,15 @@ func TestCheckFindsEveryDifference(t *testing.T) {
 	if err := pod.Handle.AddrDel(eth0, addr); err != nil { // the kernel drops the IPv4 routes with it
 		t.Fatal(err)
 	}
-	if err := hostHandle(t).LinkSetMTU(link(t, hostHandle(t), "0123456789ab_h"), 1280); err != nil {
+	if err := hostHandle(t).LinkSetMTU(link(t, hostHandle(t), "6ee0b8e0319de_h"), 1280); err != nil {
 		t.Fatal(err)
 	}
-	if err := sw.DeletePort(t.Context(), "br-int", "0123456789ab_h"); err != nil {
+	if err := sw.DeletePort(t.Context(), "br-int", "6ee0b8e0319de_h"); err != nil {
 		t.Fatal(err)
 	}
 	err := p.Check(t.Context(), req)
 	for _, want := range []string{
-		"mtu is 1280, want 1400", "address 10.16.0.5/16 is missing", "route 0.0.0.0/0 via 10.16.0.1 is missing", `OVS port "0123456789ab_h": is missing`,
+		"mtu is 1280, want 1400", "address 10.16.0.5/16 is missing", "route 0.0.0.0/0 via 10.16.0.1 is missing", `OVS port "6ee0b8e0319de_h": is missing`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
@@ -342,18 +342,44 @@ func TestNetNSMustBeAnotherNetworkNamespace(t *testing.T) {
 }
 
 func TestHostName(t *testing.T) {
-	for _, tc := range []struct{ id, ifName, want string }{
-		{containerID, "eth0", "0123456789ab_h"},
-		{"abc", "eth0", "abc_h"},
-		{containerID, "net1", "01234567_net1_h"},
-		{containerID, "abcdefghijklmno", "11d27d0b6c1d_h"},
+	seen := map[string]string{}
+	for _, a := range []Attachment{
+		{containerID, "eth0"}, {containerID, "net1"}, {containerID, "abcdefghijklmno"}, {containerID + "0", "eth0"}, {"abc", "eth0"},
 	} {
-		got := HostName(tc.id, tc.ifName)
-		if len(got) > 15 || (got != tc.want && tc.ifName != "abcdefghijklmno") {
-			t.Errorf("HostName(%s, %s) = %s, want %s", tc.id, tc.ifName, got, tc.want)
+		name := HostName(a.ContainerID, a.IfName)
+		if len(name) > 15 || seen[name] != "" {
+			t.Errorf("%s: name %q, which is that of %q too", a, name, seen[name])
 		}
+		seen[name] = a.String()
 	}
-	if HostName(containerID, "abcdefghijklmno") == HostName(containerID+"0", "abcdefghijklmno") {
-		t.Error("two containers share a name")
+}
+
+// TestPodsTakeNoRoutesFromNeighbours: router advertisements and redirects have no effect, unless the subnet sends
+// advertisements.
+func TestPodsTakeNoRoutesFromNeighbours(t *testing.T) {
+	for want, advertised := range map[string]bool{"0": false, "1": true} {
+		pod := plumbtest.NewPod(t, "guards"+want)
+		p, sw := newPlumber(t, "")
+		autoInstall(t, sw)
+		req := request(pod)
+		req.Network.RouterAdvertisements = advertised
+		mustAdd(t, p, req)
+		for path, want := range map[string]string{
+			"ipv6/conf/eth0/accept_ra": want, "ipv6/conf/default/accept_ra": "0",
+			"ipv6/conf/eth0/accept_redirects": "0", "ipv4/conf/eth0/accept_redirects": "0", "ipv4/conf/all/accept_redirects": "0",
+			"ipv4/conf/eth0/send_redirects": "0", "ipv4/conf/all/send_redirects": "0",
+		} {
+			inside(t, pod, func() error {
+				text, err := os.ReadFile("/proc/sys/net/" + path)
+				if got := strings.TrimSpace(string(text)); got != want {
+					t.Errorf("advertised %v: %s is %s, want %s", advertised, path, got, want)
+				}
+				return err
+			})
+		}
+		if err := p.Del(t.Context(), req.Attachment); err != nil {
+			t.Fatal(err)
+		}
+		assertNothing(t, pod, sw)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/containernetworking/plugins/pkg/ns"
 	"github.com/vishvananda/netlink"
 
+	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 	"github.com/wovensdn/woven/pkg/podnet"
@@ -31,6 +32,8 @@ type NIC struct {
 	Ref podnet.Ref
 
 	netNS, bridge, kind, ifaceID string
+	// subnet and addresses are those that ADD gave the NIC; empty if an earlier version did not record them.
+	subnet, addresses string
 	// gateways are those that routes of ours may go through, mtu is in bytes; 0 if not known.
 	gateways []netip.Addr
 	mtu      int
@@ -43,6 +46,7 @@ func NICOf(port ovs.Port) (n NIC, ok bool) {
 	n.Port, n.bridge, n.kind, n.netNS = port.Name, port.Bridge, port.Type, ids[keyPodNetNS]
 	n.Ref = podnet.Ref{Namespace: ids[keyPodNamespace], Name: ids[keyPodName], UID: ids[ovs.KeyIfaceIDVer], IfName: n.IfName}
 	n.Ref.Provider, n.ifaceID = ids[keyPodProvider], ids[ovs.KeyIfaceID]
+	n.subnet, n.addresses = ids[ovs.KeyLogicalSwitch], ids[ovs.KeyIP]
 	n.mtu, _ = strconv.Atoi(ids[keyMTU])
 	for _, text := range strings.Split(ids[keyGateway], ",") {
 		if a, err := netip.ParseAddr(text); err == nil {
@@ -50,6 +54,11 @@ func NICOf(port ovs.Port) (n NIC, ok bool) {
 		}
 	}
 	return n, ok
+}
+
+// Is reports whether the network is that of the NIC: tenants can write the annotations that it was read from.
+func (n NIC) Is(network podnet.Network) bool {
+	return (n.subnet == "" || n.subnet == network.LogicalSwitch) && (n.addresses == "" || n.addresses == model.AddrsText(network.Addrs()))
 }
 
 // Fits reports whether the NIC has the gateways and the MTU of the network, as far as its port remembers.

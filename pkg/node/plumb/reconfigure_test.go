@@ -96,7 +96,7 @@ func assertGateways(t *testing.T, pod *plumbtest.Pod, v4, v6 string) {
 
 func assertMTU(t *testing.T, pod *plumbtest.Pod, want int) {
 	t.Helper()
-	inPod, onNode := link(t, pod.Handle, "eth0").Attrs().MTU, link(t, hostHandle(t), "0123456789ab_h").Attrs().MTU
+	inPod, onNode := link(t, pod.Handle, "eth0").Attrs().MTU, link(t, hostHandle(t), "6ee0b8e0319de_h").Attrs().MTU
 	if inPod != want || onNode != want {
 		t.Errorf("mtu is %d in the pod and %d on the node, want %d", inPod, onNode, want)
 	}

@@ -119,7 +119,7 @@ func (p *Waiter) look(ctx context.Context, key types.NamespacedName, ref podnet.
 	if missing := p.unproven(ctx, n); missing != "" {
 		return podnet.Network{}, missing, nil
 	}
-	n.MTU = projection.SubnetMTU(ctx, p.Cache, n.LogicalSwitch, p.MTU())
+	projection.Complete(ctx, p.Cache, &n, p.MTU())
 	return n, "", nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 // What a node knows of the cluster is projected here, and nowhere else: package model
@@ -192,13 +193,18 @@ func PodPorts(ports []ovs.Port) (names []string) {
 	return names
 }
 
-// SubnetMTU returns the MTU in bytes of pods of a subnet: the one that it names, else the node's.
-func SubnetMTU(ctx context.Context, cache client.Reader, subnet string, node int) int {
+// Complete adds to the network of a NIC what its Subnet says: the MTU in bytes, else the node's, and whether the Subnet
+// sends router advertisements.
+func Complete(ctx context.Context, cache client.Reader, n *podnet.Network, mtu int) {
+	n.MTU = mtu
 	var s v1.Subnet
-	if err := cache.Get(ctx, types.NamespacedName{Name: subnet}, &s); err == nil && s.Spec.Mtu > 0 {
-		return int(s.Spec.Mtu)
+	if err := cache.Get(ctx, types.NamespacedName{Name: n.LogicalSwitch}, &s); err != nil {
+		return
 	}
-	return node
+	n.RouterAdvertisements = s.Spec.EnableIPv6RA
+	if s.Spec.Mtu > 0 {
+		n.MTU = int(s.Spec.Mtu)
+	}
 }
 
 func isPodPort(p ovs.Port) bool {

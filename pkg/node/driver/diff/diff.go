@@ -22,9 +22,9 @@ type Kind[T, K comparable] struct {
 	Delete  func(T) error
 }
 
-// Apply adds and replaces what is wanted, and then removes what is left unless keepOthers is set. It returns a
-// sentence for each change. A failed change does not stop the others; the errors are joined.
-func (k Kind[T, K]) Apply(have, want []T, keepOthers bool) (changes []string, err error) {
+// Apply adds and replaces what is wanted, and then removes what is left and keep does not keep. It
+// returns a sentence for each change. A failed change does not stop the others; the errors are joined.
+func (k Kind[T, K]) Apply(have, want []T, keep func(T) bool) (changes []string, err error) {
 	left := make(map[K]T, len(have))
 	for _, o := range have {
 		left[k.Key(o)] = o
@@ -49,7 +49,7 @@ func (k Kind[T, K]) Apply(have, want []T, keepOthers bool) (changes []string, er
 		delete(left, k.Key(o))
 	}
 	for _, o := range have {
-		if _, extra := left[k.Key(o)]; extra && !keepOthers {
+		if _, extra := left[k.Key(o)]; extra && !keep(o) {
 			try("remove", o, k.Delete)
 		}
 	}

@@ -38,7 +38,7 @@ func TestApply(t *testing.T) {
 			Name: "item", Text: func(i item) string { return string(i) }, Add: change, Replace: change, Delete: change,
 			Key: func(i item) string { key, _, _ := strings.Cut(string(i), "="); return key },
 		}
-		changes, err := kind.Apply(c.have, c.want, c.keepOthers)
+		changes, err := kind.Apply(c.have, c.want, func(item) bool { return c.keepOthers })
 		if !slices.Equal(changes, c.changes) {
 			t.Errorf("%s: changes %q, want %q", c.name, changes, c.changes)
 		}

@@ -56,5 +56,8 @@ func Apply(k Kernel, want hostplan.Routes) (changes []string, err error) {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
 	kind := diff.Kind[hostplan.Route, Key]{Name: "route", Key: KeyOf, Text: text, Add: k.Add, Replace: k.Replace, Delete: k.Delete}
-	return kind.Apply(have, want.Want, want.KeepOthers)
+	return kind.Apply(have, want.Want, func(r hostplan.Route) bool {
+		_, taken := hostplan.Taken(r.Dst, want.Never)
+		return want.KeepOthers && (r.Table != 0 || !taken)
+	})
 }

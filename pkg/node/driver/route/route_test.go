@@ -56,6 +56,10 @@ func scenario(t *testing.T, k route.Kernel) {
 		{"again", hostplan.Routes{Want: []hostplan.Route{a, b, c}}, 0, []hostplan.Route{a, b, c}},
 		{"other source", hostplan.Routes{Want: []hostplan.Route{a2, b, c}}, 1, []hostplan.Route{a2, b, c}},
 		{"keep others", hostplan.Routes{Want: []hostplan.Route{a2}, KeepOthers: true}, 0, []hostplan.Route{a2, b, c}},
+		{"keep none to the API server", hostplan.Routes{
+			Want: []hostplan.Route{a2}, KeepOthers: true, Never: []netip.Addr{b.Dst.Addr(), c.Dst.Addr()},
+		}, 2, []hostplan.Route{a2}},
+		{"others again", hostplan.Routes{Want: []hostplan.Route{a2, b, c}}, 2, []hostplan.Route{a2, b, c}},
 		{"one less per family", hostplan.Routes{Want: []hostplan.Route{a2}}, 2, []hostplan.Route{a2}},
 		{"another table", hostplan.Routes{Want: []hostplan.Route{a2, def, throw, def6, throw6}}, 4, []hostplan.Route{def, throw, a2, def6, throw6}},
 		{"again", hostplan.Routes{Want: []hostplan.Route{a2, def, throw, def6, throw6}}, 0, []hostplan.Route{def, throw, a2, def6, throw6}},

@@ -35,7 +35,10 @@ func Apply(k Kernel, want hostplan.PolicyRules) (changes []string, err error) {
 	kind := diff.Kind[hostplan.PolicyRule, hostplan.PolicyRule]{
 		Name: "routing rule", Key: func(r hostplan.PolicyRule) hostplan.PolicyRule { return r }, Text: text, Add: k.Add, Delete: k.Delete,
 	}
-	return kind.Apply(have, want.Want, want.KeepOthers)
+	return kind.Apply(have, want.Want, func(r hostplan.PolicyRule) bool {
+		_, taken := hostplan.Taken(r.From, want.Never)
+		return want.KeepOthers && r.From.IsValid() && !taken
+	})
 }
 
 // text is a rule in the notation of ip-rule(8).

@@ -36,6 +36,10 @@ func scenario(t *testing.T, k rule.Kernel) {
 		{"again", hostplan.PolicyRules{Want: []hostplan.PolicyRule{c, b, a}}, 0, []hostplan.PolicyRule{a, b, c}},
 		{"another table", hostplan.PolicyRules{Want: []hostplan.PolicyRule{b, c, d}}, 2, []hostplan.PolicyRule{d, b, c}},
 		{"keep others", hostplan.PolicyRules{Want: []hostplan.PolicyRule{b}, KeepOthers: true}, 0, []hostplan.PolicyRule{d, b, c}},
+		{"keep none of the node", hostplan.PolicyRules{
+			Want: []hostplan.PolicyRule{b}, KeepOthers: true, Never: []netip.Addr{netip.MustParseAddr("10.16.0.5"), netip.MustParseAddr("fd00:10:16::5")},
+		}, 2, []hostplan.PolicyRule{b}},
+		{"others again", hostplan.PolicyRules{Want: []hostplan.PolicyRule{b, c, d}}, 2, []hostplan.PolicyRule{d, b, c}},
 		{"one", hostplan.PolicyRules{Want: []hostplan.PolicyRule{b}}, 2, []hostplan.PolicyRule{b}},
 	} {
 		changes, err := rule.Apply(k, step.want)
