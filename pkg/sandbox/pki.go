@@ -185,7 +185,7 @@ func certificates(p Plan) []certificate {
 		list = append(list,
 			client(name, "system:node:"+name, "system:nodes"),
 			certificate{"ca", name + "-serving", certRequest{commonName: "system:node:" + name, groups: []string{"system:nodes"}, server: true, dnsNames: []string{name}, addrs: addrs}, false},
-			client("woven-cniserver-"+name, "woven-cniserver"),
+			client("woven-cniserver-"+name, "woven:cniserver:"+name, "woven:cniservers"),
 			certificate{"ovn-ca", name + "-ovn", certRequest{commonName: name, client: true, server: true, dnsNames: []string{name}, addrs: addrs}, false},
 		)
 	}

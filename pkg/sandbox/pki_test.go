@@ -44,7 +44,7 @@ func TestPKI(t *testing.T) {
 		{"n2-serving", "ca", "system:node:n2", "system:nodes", "192.168.77.12", x509.ExtKeyUsageServerAuth},
 		{"ovn-central", "ovn-ca", "ovn-central", "", "192.168.77.1", x509.ExtKeyUsageServerAuth},
 		{"n1-ovn", "ovn-ca", "n1", "", "", x509.ExtKeyUsageClientAuth},
-		{"woven-cniserver-n1", "ca", "woven-cniserver", "", "", x509.ExtKeyUsageClientAuth},
+		{"woven-cniserver-n1", "ca", "woven:cniserver:n1", "woven:cniservers", "", x509.ExtKeyUsageClientAuth},
 	}
 	for _, test := range tests {
 		t.Run(test.file+" "+test.server, func(t *testing.T) {
