@@ -41,7 +41,7 @@ type Engine struct {
 	ctx       context.Context //nolint:containedctx // of Run, for the goroutines that it starts
 	leading   bool            // this process holds the lease
 	connected bool            // the cache is complete
-	lease     Lease // nil: always held
+	lease     Lease           // nil: always held
 	fence     commit.Fence
 	fenced    bool      // fence holds the present epoch
 	began     time.Time // of the present epoch
