@@ -285,7 +285,7 @@ func TestCompare(t *testing.T) {
 			func(s *State) { s.Objects.IPs = slices.Delete(s.Objects.IPs, 1, 2) },
 			[]string{
 				"api: pod default/web-0: address 10.16.0.5 is in no IP object: web-0.default is missing",
-				"counter: Subnet ovn-default: status.v4availableIPs is 65531, CIDR, excludeIps and IP objects leave 65532",
+				"counter: Subnet ovn-default: status.v4availableIPs is 65531, CIDR, excludeIps, vips and IP objects leave 65532",
 				"counter: Subnet ovn-default: status.v4usingIPs is 2, IP objects use 1",
 			},
 		},
@@ -313,6 +313,13 @@ func TestCompare(t *testing.T) {
 					Meta: model.Meta{Name: "reserved"}, Subnet: "ovn-default", Reserved: true, Addrs: model.Addrs{V4: netip.MustParseAddr("10.16.0.50")},
 				}))
 				s.Objects.Subnets[0].Status.V4UsingIPs, s.Objects.Subnets[0].Status.V4AvailableIPs = v1.BigIntOf(3), v1.BigIntOf(65530)
+			},
+			nil,
+		},
+		"addresses for VIPs are not available, once each": {
+			func(s *State) {
+				s.Objects.Subnets[0].Spec.Vips = []string{"10.16.0.200", "10.16.0.1", "10.16.0.200"}
+				s.Objects.Subnets[0].Status.V4AvailableIPs = v1.BigIntOf(65530)
 			},
 			nil,
 		},

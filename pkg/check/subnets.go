@@ -46,13 +46,14 @@ func (c *comparison) counters(s *model.Subnet, cidr netip.Prefix, used []netip.A
 	if cidr.IsValid() {
 		hosts := model.HostRange(cidr)
 		free = size(hosts)
-		for _, r := range s.Exclude {
+		excluded := unallocated(s)
+		for _, r := range excluded {
 			if cidr.Contains(r.First) {
 				free.Sub(free, size(clip(r, hosts)))
 			}
 		}
 		for _, a := range used {
-			if hosts.Contains(a) && !slices.ContainsFunc(s.Exclude, func(r model.Range) bool { return r.Contains(a) }) {
+			if hosts.Contains(a) && !inRanges(excluded, a) {
 				want++
 			}
 		}
@@ -62,8 +63,22 @@ func (c *comparison) counters(s *model.Subnet, cidr netip.Prefix, used []netip.A
 		c.differ(checkCounter, "Subnet %s: status.%susingIPs is %s, IP objects use %d", s.Name, family, using.String(), want)
 	}
 	if !sameCount(available.Int(), free) {
-		c.differ(checkCounter, "Subnet %s: status.%savailableIPs is %s, CIDR, excludeIps and IP objects leave %s", s.Name, family, available.String(), free)
+		c.differ(checkCounter, "Subnet %s: status.%savailableIPs is %s, CIDR, excludeIps, vips and IP objects leave %s", s.Name, family, available.String(), free)
 	}
+}
+
+// unallocated are spec.excludeIps and the spec.vips outside of them: ranges that do not overlap.
+func unallocated(s *model.Subnet) (out []model.Range) {
+	for _, r := range s.Unallocated() {
+		if !inRanges(out, r.First) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func inRanges(ranges []model.Range, a netip.Addr) bool {
+	return slices.ContainsFunc(ranges, func(r model.Range) bool { return r.Contains(a) })
 }
 
 // sameCount reports whether a count in a status is want. The API server keeps a number of a custom resource above 2^63 as
