@@ -32,6 +32,9 @@ func TestAttacks(t *testing.T) {
 		run  func(*test)
 	}{
 		{"ForgedSources", (*test).forgedSources},
+		{"ForgedRecords", (*test).forgedRecords},
+		{"SteeredEgress", (*test).steeredEgress},
+		{"Quarantine", (*test).quarantine},
 	} {
 		t.Run(attack.name, func(t *testing.T) {
 			te := begin(t, e)
