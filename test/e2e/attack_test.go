@@ -35,6 +35,11 @@ func TestAttacks(t *testing.T) {
 		{"ForgedRecords", (*test).forgedRecords},
 		{"SteeredEgress", (*test).steeredEgress},
 		{"Quarantine", (*test).quarantine},
+		{"DescribedSubnets", (*test).describedSubnets},
+		{"Placements", (*test).placements},
+		{"ReservedSubnets", (*test).reservedSubnets},
+		{"TakenAddresses", (*test).takenAddresses},
+		{"ManyExceptions", (*test).manyExceptions},
 	} {
 		t.Run(attack.name, func(t *testing.T) {
 			te := begin(t, e)

@@ -76,6 +76,7 @@ func (n *tenant) makes(name, node string, set map[string]string) {
 	pod := n.newPod(n.namespace, name, node, set)
 	pod.Labels["app"] = name
 	n.must(n.as.Create(n.Context(), pod), "create pod %s as tenant", name)
+	n.made = append(n.made, pod) // the kubelet ends a pod without addresses late
 }
 
 // sets changes annotations of a pod as the tenant.
