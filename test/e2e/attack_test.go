@@ -40,6 +40,8 @@ func TestAttacks(t *testing.T) {
 		{"ReservedSubnets", (*test).reservedSubnets},
 		{"TakenAddresses", (*test).takenAddresses},
 		{"ManyExceptions", (*test).manyExceptions},
+		{"NodeCredentials", (*test).nodeCredentials},
+		{"Observed", (*test).observed},
 	} {
 		t.Run(attack.name, func(t *testing.T) {
 			te := begin(t, e)

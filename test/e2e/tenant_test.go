@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -93,16 +92,6 @@ func annotationPatch(set map[string]string) []byte {
 	return []byte(`{"metadata":{"annotations":{` + strings.Join(list, ",") + `}}}`)
 }
 
-// refused fails the test unless an error says that the user may not do that.
-func (t *test) refused(what string, err error) {
-	t.Helper()
-	if !apierrors.IsForbidden(err) {
-		t.Errorf("%s: error %v, want it forbidden", what, err)
-		return
-	}
-	t.say("%s: %v", what, err)
-}
-
 // record is what the controller writes on a pod with the addresses of another one.
 func record(provider string, victim *corev1.Pod, subnet string) map[string]string {
 	set := map[string]string{}
@@ -133,6 +122,8 @@ func (t *test) forgedRecords() {
 		"twin": record("ovn", victim, defaultSubnet), "gateway": gateway, "mac": macOnly,
 		"other": record("evil", victim, defaultSubnet), "routed": {annotations.Routed: "true", annotations.Allocated: "true"},
 	}
+	red.reservedKeys(victim, forged)
+	red.withoutPolicy()
 	for name, set := range forged {
 		red.makes(name, "n2", set)
 	}
@@ -189,6 +180,7 @@ func (t *test) steeredEgress() {
 	join := map[string]string{annotations.IPAddress: "100.64.0.2,fd00:100:64::2"}
 	node := map[string]string{annotations.IPAddress: sandbox.NodeAddr(1, false).String() + "," + sandbox.NodeAddr(1, true).String()}
 	api := map[string]string{annotations.IPAddress: sandbox.ControlAddr().String() + ",fd00:77::1"}
+	red.withoutPolicy()
 	claims := map[string]string{victim.Annotations[annotations.IPAddress]: ""}
 	for i, claimed := range []map[string]string{victim.Annotations, node, api, join} {
 		claims[claimed[annotations.IPAddress]] = ""
