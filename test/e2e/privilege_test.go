@@ -119,7 +119,7 @@ func (t *test) certificateOfNode() {
 	t.Helper()
 	control := sandbox.ControlAddr().String()
 	run := func(tool, port string, args ...string) error {
-		connection := []string{tool, "--private-key=/etc/ovn/key.pem", "--certificate=/etc/ovn/cert.pem", "--ca-cert=/etc/ovn/ca.pem", "--timeout=5", "--db=ssl:" + control + ":" + port}
+		connection := []string{tool, "--private-key=/etc/ovn/node-key.pem", "--certificate=/etc/ovn/node-cert.pem", "--ca-cert=none", "--timeout=5", "--db=ssl:" + control + ":" + port}
 		_, err := t.cluster.NodeExec(t.Context(), 1, append(connection, args...)...)
 		return err
 	}
@@ -130,25 +130,28 @@ func (t *test) certificateOfNode() {
 			t.Errorf("%s: error %v, want one with %q", what, err, texts)
 			return
 		}
-		t.say("%s: %v", what, err)
+		t.say("%s: %s", what, tail(err.Error(), 1))
 	}
 	const permission = "permission"
 	tunnel, port := t.southboundID("Encap", "chassis_name=n2"), t.southboundID("Port_Binding", "logical_port=node-n2")
-	fails("n1 reads the northbound database", run("ovn-nbctl", sandbox.NBPort, "show"))
-	fails("n1 writes the northbound database", run("ovn-nbctl", sandbox.NBPort, "ls-add", "forged"))
+	fails("n1 reads the northbound database", run("ovn-nbctl", sandbox.NBPort, "show"), "connection failed")
+	fails("n1 writes the northbound database", run("ovn-nbctl", sandbox.NBPort, "ls-add", "forged"), "connection failed")
 	t.must(southbound("set", "Chassis", "n1", "external_ids:attack=own"), "n1 writes its own Chassis")
 	t.must(southbound("remove", "Chassis", "n1", "external_ids", "attack"), "n1 writes its own Chassis")
 	for what, args := range map[string][]string{
 		"the Chassis of n2":           {"set", "Chassis", "n2", "external_ids:attack=other"},
+		"the end of n2":               {"chassis-del", "n2"},
+		"a Chassis without a node":    {"chassis-add", "n9", "geneve", "192.0.2.1"},
 		"the private Chassis of n2":   {"set", "Chassis_Private", "n2", "external_ids:attack=other"},
-		"the tunnel of n2":            {"set", "Encap", tunnel, "options:csum=false"},
+		"the tunnel of n2":            {"set", "Encap", tunnel, "ip=192.0.2.1"},
 		"logical flows":               {"--all", "destroy", "Logical_Flow"},
 		"datapaths":                   {"--all", "destroy", "Datapath_Binding"},
 		"ports":                       {"--all", "destroy", "Port_Binding"},
-		"the addresses of a port":     {"set", "Port_Binding", port, `mac="02\:00\:00\:00\:00\:01"`},
+		"the addresses of a port":     {"set", "Port_Binding", port, `mac="02:00:00:00:00:01"`},
 		"the numbers of the database": {"set", "SB_Global", ".", "nb_cfg=1000000"},
-		"who may connect":             {"--", "--id=@c", "create", "Connection", `target="ptcp:6699"`, "--", "add", "SB_Global", ".", "connections", "@c"},
+		"who may connect":             {"set-connection", "ptcp:6650"},
 		"what nodes may":              {"--all", "destroy", "RBAC_Role"},
+		"backends of Services":        {"--all", "destroy", "Load_Balancer"},
 		"address sets":                {"--all", "destroy", "Address_Set"},
 	} {
 		fails("n1 writes "+what, southbound(args...), permission)
