@@ -316,13 +316,6 @@ func TestCompare(t *testing.T) {
 			},
 			nil,
 		},
-		"addresses for VIPs are not available, once each": {
-			func(s *State) {
-				s.Objects.Subnets[0].Spec.Vips = []string{"10.16.0.200", "10.16.0.1", "10.16.0.200"}
-				s.Objects.Subnets[0].Status.V4AvailableIPs = v1.BigIntOf(65530)
-			},
-			nil,
-		},
 		"a VM keeps its address while it is stopped": {
 			func(s *State) {
 				s.Objects.Others = append(s.Objects.Others, &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "kubevirt.io/v1", Kind: "VirtualMachine"}, ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db"}})

@@ -28,3 +28,13 @@ func TestCountsOfIPv6Subnets(t *testing.T) {
 		t.Error("numbers that the API server keeps are not compared exactly")
 	}
 }
+
+// Addresses of spec.vips are not available, once each.
+func TestVIPsAreNotAvailable(t *testing.T) {
+	s := healthy(t)
+	s.Objects.Subnets[0].Spec.Vips = []string{"10.16.0.200", "10.16.0.1", "10.16.0.200"}
+	s.Objects.Subnets[0].Status.V4AvailableIPs = v1.BigIntOf(65530)
+	if found := compared(t, s); len(found) > 0 {
+		t.Errorf("differences: %v", found)
+	}
+}

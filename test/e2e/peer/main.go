@@ -52,37 +52,48 @@ var sending = map[string]func(ctx context.Context, address string, out io.Writer
 	"associate":  func(ctx context.Context, address string, _ io.Writer) error { return wire.Associate(ctx, address) },
 }
 
+// withOne are the commands with one argument, besides [sending].
+var withOne = map[string]func(ctx context.Context, argument string) error{"check": check, "forge": forgeFrames, "steady": steady}
+
 func run(ctx context.Context) error {
 	switch args := os.Args[1:]; {
-	case len(args) == 2 && args[0] == "check":
-		var targets []wire.Target
-		if err := json.Unmarshal([]byte(args[1]), &targets); err != nil {
-			return fmt.Errorf("parse targets: %w", err)
-		}
-		return json.NewEncoder(os.Stdout).Encode(wire.Ask(ctx, targets))
-	case len(args) == 3 && args[0] == "relay":
-		return relay(ctx, args[1], args[2])
-	case len(args) == 2 && args[0] == "forge":
-		var frames []forge.Frame
-		if err := json.Unmarshal([]byte(args[1]), &frames); err != nil {
-			return fmt.Errorf("parse frames: %w", err)
-		}
-		return forge.Send("eth0", frames)
-	case len(args) >= 2 && args[0] == "listen":
-		return listen(ctx, args[1:])
-	case len(args) == 2 && args[0] == "steady":
-		sent, lost := wire.Steady(ctx, args[1])
-		fmt.Printf("%d of %d lost", lost, sent)
-		if lost > sent/10 {
-			return fmt.Errorf("%d of %d echo requests were lost", lost, sent)
-		}
-		return nil
+	case len(args) == 2 && withOne[args[0]] != nil:
+		return withOne[args[0]](ctx, args[1])
 	case len(args) == 2 && sending[args[0]] != nil:
 		return sending[args[0]](ctx, args[1], os.Stdout)
+	case len(args) == 3 && args[0] == "relay":
+		return relay(ctx, args[1], args[2])
+	case len(args) >= 2 && args[0] == "listen":
+		return listen(ctx, args[1:])
 	case len(args) == 1 && args[0] == "serve":
 		return serve(ctx)
 	}
 	return errors.New("usage: peer serve | peer check TARGETS | peer relay POD TARGETS | peer forge FRAMES | peer listen PORT... | peer steady POD | peer stream ADDRESS | peer one-stream ADDRESS | peer associate ADDRESS")
+}
+
+func check(ctx context.Context, list string) error {
+	var targets []wire.Target
+	if err := json.Unmarshal([]byte(list), &targets); err != nil {
+		return fmt.Errorf("parse targets: %w", err)
+	}
+	return json.NewEncoder(os.Stdout).Encode(wire.Ask(ctx, targets))
+}
+
+func forgeFrames(_ context.Context, list string) error {
+	var frames []forge.Frame
+	if err := json.Unmarshal([]byte(list), &frames); err != nil {
+		return fmt.Errorf("parse frames: %w", err)
+	}
+	return forge.Send("eth0", frames)
+}
+
+func steady(ctx context.Context, address string) error {
+	sent, lost := wire.Steady(ctx, address)
+	fmt.Printf("%d of %d lost", lost, sent)
+	if lost > sent/10 {
+		return fmt.Errorf("%d of %d echo requests were lost", lost, sent)
+	}
+	return nil
 }
 
 func listen(ctx context.Context, args []string) error {
