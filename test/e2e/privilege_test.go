@@ -23,6 +23,12 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
+// Ports of metrics and profiles, and those of health checks.
+const (
+	controllerPort, controllerHealthPort = 10660, 10662
+	cniServerPort, cniServerHealthPort   = 10665, 10666
+)
+
 // podPolicy is the ValidatingAdmissionPolicy that reserves annotations of pods, and its binding.
 const podPolicy = "woven-pods"
 
@@ -170,36 +176,42 @@ func (t *test) southboundID(table, condition string) string {
 func (t *test) observed() {
 	red := t.tenant("curious")
 	pod := red.runs("reader", "n1", nil)
-	var addresses []string
+	addresses := []string{"100.64.0.2", "100.64.0.3", "fd00:100:64::2", "fd00:100:64::3", sandbox.ControlAddr().String(), "fd00:77::1"}
 	for n := 1; n <= t.cluster.Nodes(); n++ {
 		for _, v6 := range both {
 			addresses = append(addresses, sandbox.NodeAddr(n, v6).String())
 		}
 	}
-	addresses = append(addresses, "100.64.0.2", "100.64.0.3", "fd00:100:64::2", "fd00:100:64::3", sandbox.ControlAddr().String(), "fd00:77::1")
-	var script strings.Builder
+	var closed []wire.Target
 	for _, a := range addresses {
-		for _, port := range []int{10660, 10665, 10662, 10666} {
-			for _, scheme := range []string{"http", "https"} {
-				for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/woven/"} {
-					fmt.Fprintf(&script, "wget -q -T 1 --no-check-certificate -O - %s://%s%s | grep -q -i 'woven\\|profile' && echo %s %d %s\n", scheme, hostPort(a, port), path, a, port, path)
-				}
+		for _, port := range []int{controllerPort, cniServerPort} {
+			closed = append(closed, wire.Target{How: wire.Connect, Address: hostPort(a, port), Refused: true})
+		}
+	}
+	answers, err := t.ask(t.Context(), pod, closed)
+	t.must(err, "connect from a pod")
+	for _, a := range answers {
+		if a.Error != "" {
+			t.Errorf("a pod connects to %s: %s", a.Address, a.Error)
+		}
+	}
+	read := func(address string) string {
+		out, _ := t.inPod(t.Context(), pod, "wget", "-q", "-T", "3", "-O", "-", "http://"+address) // an error for status 404
+		return out
+	}
+	for _, health := range []string{hostPort(sandbox.ControlAddr().String(), controllerHealthPort), hostPort(sandbox.NodeAddr(2, true).String(), cniServerHealthPort)} {
+		if out := read(health + "/healthz"); !strings.Contains(out, "ok") {
+			t.Errorf("%s/healthz, which everybody may read: %q", health, out)
+		}
+		for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/woven/"} {
+			if out := read(health + path); out != "" {
+				t.Errorf("a pod reads %s%s: %q", health, path, tail(out, 5))
 			}
 		}
 	}
-	out, err := t.inPod(t.Context(), pod, "sh", "-c", script.String()+"true")
-	t.must(err, "read metrics from a pod")
-	if out != "" {
-		t.Errorf("a pod reads\n%s", out)
-	}
-	local, err := t.cluster.NodeExec(t.Context(), 1, "curl", "-s", "http://127.0.0.1:10665/metrics")
+	local, err := t.cluster.NodeExec(t.Context(), 1, "curl", "-s", fmt.Sprintf("http://127.0.0.1:%d/metrics", cniServerPort))
 	if err != nil || !strings.Contains(local, "woven_") {
 		t.Errorf("the node itself reads no metrics: %v", err)
-	}
-	answers, err := t.ask(t.Context(), pod, []wire.Target{{How: wire.Connect, Address: hostPort(sandbox.NodeAddr(1, false).String(), 10666)}})
-	t.must(err, "connect to the health checks")
-	if answers[0].Error != "" {
-		t.Errorf("the health checks of n1, which everybody may read: %s", answers[0].Error)
 	}
 	t.say("metrics and profiles of controller and cniservers are closed to pods, at %d addresses", len(addresses))
 }
