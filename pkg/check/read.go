@@ -95,19 +95,26 @@ func Differences(ctx context.Context, from Sources) ([]Difference, error) {
 	return Compare(names, state)
 }
 
-// Persistent repeats [Differences] every interval until there is none, or until ctx ends; it returns the last result.
-func Persistent(ctx context.Context, from Sources, interval time.Duration) ([]Difference, error) {
+// Persistent repeats [Differences] every interval until there is none, or until the time settle is over; it returns the
+// last result. The end of settle does not interrupt a reading: its differences count.
+func Persistent(ctx context.Context, from Sources, settle, interval time.Duration) ([]Difference, error) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
+	over, cancel := context.WithTimeout(ctx, settle)
+	defer cancel()
+	return persistent(over.Done(), ticker.C, func() ([]Difference, error) { return Differences(ctx, from) })
+}
+
+func persistent(over <-chan struct{}, again <-chan time.Time, read func() ([]Difference, error)) ([]Difference, error) {
 	for {
-		found, err := Differences(ctx, from)
+		found, err := read()
 		if err != nil || len(found) == 0 {
 			return found, err
 		}
 		select {
-		case <-ctx.Done():
+		case <-over:
 			return found, nil
-		case <-ticker.C:
+		case <-again:
 		}
 	}
 }

@@ -24,8 +24,9 @@ type DB interface {
 	Each(table string, fn func(uuid string, row model.Model) bool)
 }
 
-// ErrFenced means that another leader has taken over: this one must not write any more.
-var ErrFenced = errors.New("another controller has taken over the northbound database")
+// ErrFenced means that the database does not have this leader's epoch: another one has taken over, or the database was
+// wiped or restored from an older copy, see [Fence.Relation].
+var ErrFenced = errors.New("the northbound database does not have the epoch of this controller")
 
 // Failure is a unit that the database refused.
 type Failure struct {
@@ -134,7 +135,7 @@ func (c *committer) transact(ctx context.Context, ops []plan.Op) (result, error)
 	for i, r := range results {
 		switch {
 		case r.Error != "" && i == 0:
-			return result{}, fmt.Errorf("%w: epoch %d has ended (%s)", ErrFenced, c.fence.Epoch, r.Error)
+			return result{}, fmt.Errorf("%w: %d (%s)", ErrFenced, c.fence.Epoch, r.Error)
 		case r.Error != "":
 			v.err = resultError(r)
 			if i-1 < len(ops) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
@@ -34,7 +33,7 @@ type harness struct {
 func newHarness(t *testing.T) *harness {
 	t.Helper()
 	db := nbtest.Connect(t, client.Config{Database: client.NB, Endpoints: []string{nbtest.Start(t).Endpoint()}, Tables: commit.Tables()})
-	fence, err := commit.TakeOver(t.Context(), db)
+	fence, err := commit.TakeOver(t.Context(), db, commit.Claim{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +186,7 @@ func TestEpochs(t *testing.T) {
 	h := newHarness(t)
 	h.declareSwitch("ls")
 	units := h.units()
-	next, err := commit.TakeOver(t.Context(), h.db)
+	next, err := commit.TakeOver(t.Context(), h.db, commit.Claim{})
 	if err != nil || next.Epoch != h.fence.Epoch+1 {
 		t.Fatalf("%+v %v", next, err)
 	}
@@ -201,7 +200,7 @@ func TestEpochs(t *testing.T) {
 	epochs := make(chan int64, 8)
 	for range cap(epochs) {
 		go func() {
-			fence, err := commit.TakeOver(t.Context(), h.db)
+			fence, err := commit.TakeOver(t.Context(), h.db, commit.Claim{})
 			if err != nil {
 				t.Error(err)
 			}
@@ -285,18 +284,104 @@ func TestDroppedWeakReferenceIsNoticed(t *testing.T) {
 	}
 }
 
-// An epoch that does not parse is an error, and TakeOver does not retry.
-func TestEpochThatDoesNotParse(t *testing.T) {
-	h := newHarness(t)
-	nonsense := ovsdb.OvsMap{GoMap: map[any]any{commit.EpochKey: "nonsense"}}
-	if err := nbtest.Commit(t.Context(), h.db, ovsdb.Operation{
-		Op: "update", Table: nb.NBGlobalTable, Where: []ovsdb.Condition{}, Row: ovsdb.Row{"external_ids": nonsense},
+// global writes the external_ids of NB_Global.
+func (h *harness) global(ids map[any]any) {
+	h.t.Helper()
+	if err := nbtest.Commit(h.t.Context(), h.db, ovsdb.Operation{
+		Op: "update", Table: nb.NBGlobalTable, Where: []ovsdb.Condition{}, Row: ovsdb.Row{"external_ids": ovsdb.OvsMap{GoMap: ids}},
 	}); err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	if _, err := commit.TakeOver(ctx, h.db); err == nil || !strings.Contains(err.Error(), commit.EpochKey) {
+}
+
+// No former leader can write after the epoch was lost and another leader has begun one, whatever number that one has.
+func TestLostEpochs(t *testing.T) {
+	for name, ids := range map[string]map[any]any{
+		"missing":   {},
+		"no number": {commit.EpochKey: "nonsense"},
+		"negative":  {commit.EpochKey: "-1"},
+		"too large": {commit.EpochKey: "9223372036854775807"},
+		"older":     {commit.EpochKey: "0", commit.LeaderKey: "1b2c3d4e-0000-4000-8000-000000000000", "x": "y"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t)
+			former := h.fence
+			if former.Relation(h.db) != commit.Current {
+				t.Error("the leader's own epoch is not current")
+			}
+			h.global(ids)
+			if former.Relation(h.db) != commit.Lost {
+				t.Error("the epoch is not lost")
+			}
+			fresh, err := commit.TakeOver(t.Context(), h.db, commit.Claim{}) // of a process that knows no epoch
+			if err != nil || fresh.Epoch != former.Epoch {
+				t.Fatalf("%+v %v", fresh, err)
+			}
+			h.declareSwitch("ls")
+			units := h.units()
+			if out := h.commit(h.db, units); !errors.Is(out.Err, commit.ErrFenced) {
+				t.Errorf("the former leader with the same number was not refused: %+v", out)
+			}
+			if former.Relation(h.db) != commit.Passed {
+				t.Error("the former leader does not see that another one leads")
+			}
+			known, err := commit.TakeOver(t.Context(), h.db, commit.Claim{Above: 41})
+			if err != nil || known.Epoch != 42 || fresh.Relation(h.db) != commit.Passed {
+				t.Errorf("%+v %v", known, err)
+			}
+			h.fence = known
+			if out := h.commit(h.db, units); out.Err != nil {
+				t.Error(out.Err)
+			}
+		})
+	}
+}
+
+// A database that was wiped has no NB_Global row either. Of several leaders one inserts it.
+func TestTakeOverOfAnEmptyDatabase(t *testing.T) {
+	server := nbtest.Start(t)
+	server.Restore(nil)
+	db := nbtest.Connect(t, client.Config{Database: client.NB, Endpoints: []string{server.Endpoint()}, Tables: commit.Tables()})
+	fences := make(chan commit.Fence, 4)
+	for range cap(fences) {
+		go func() {
+			fence, err := commit.TakeOver(t.Context(), db, commit.Claim{})
+			if err != nil {
+				t.Error(err)
+			}
+			fences <- fence
+		}()
+	}
+	current := 0
+	for range cap(fences) {
+		if f := <-fences; f.Epoch == int64(cap(fences)) && f.Relation(db) == commit.Current {
+			current++
+		}
+	}
+	if current != 1 || db.Len(nb.NBGlobalTable) != 1 {
+		t.Errorf("%d leaders, %d rows, want one of each", current, db.Len(nb.NBGlobalTable))
+	}
+}
+
+// A process that lost the lease while it was paused between its read and its write is refused.
+func TestTakeOverNeedsTheLease(t *testing.T) {
+	h := newHarness(t)
+	if _, err := commit.TakeOver(t.Context(), h.db, commit.Claim{Permit: func() bool { return false }}); !errors.Is(err, commit.ErrNotPermitted) {
+		t.Errorf("got %v", err)
+	}
+	answers := []bool{true, false}
+	_, err := commit.TakeOver(t.Context(), h.db, commit.Claim{Permit: func() bool {
+		answer := answers[0]
+		answers = answers[1:]
+		if answer {
+			var err error
+			if h.fence, err = commit.TakeOver(t.Context(), h.db, commit.Claim{}); err != nil {
+				t.Error(err)
+			}
+		}
+		return answer
+	}})
+	if !errors.Is(err, commit.ErrNotPermitted) || h.fence.Relation(h.db) != commit.Current {
 		t.Errorf("got %v", err)
 	}
 }

@@ -4,90 +4,173 @@ package commit
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
 
+	"github.com/google/uuid"
 	"github.com/ovn-kubernetes/libovsdb/model"
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
 
-// EpochKey in NB_Global.external_ids is the number of leaders so far.
-const EpochKey = "woven/epoch"
+// Keys in NB_Global.external_ids.
+const (
+	// EpochKey is the number of leaders so far.
+	EpochKey = "woven/epoch"
+	// LeaderKey is a random UUID that each leader creates when its epoch begins. The number alone is not enough: it
+	// begins at 1 again after a wipe, so that a former leader could have it.
+	LeaderKey = "woven/leader"
+)
 
-// Fence lets only the current leader write: every transaction begins with a wait on the leader's epoch (RFC 7047
-// §5.2.6, with timeout 0), so a leader that was paused and comes back can change nothing.
+// takeOverAttempts limits how often one TakeOver retries because another client was faster.
+const takeOverAttempts = 20
+
+// maxEpoch is the largest number that counts as an epoch. A larger one is not ours.
+const maxEpoch = math.MaxInt64 / 2
+
+// ErrNotPermitted means that Claim.Permit did not permit to take over.
+var ErrNotPermitted = errors.New("this controller may not take over the northbound database")
+
+// Fence lets only the current leader write: every transaction begins with a wait on the leader's epoch and UUID (RFC
+// 7047 §5.2.6, with timeout 0), so a leader that was paused and comes back can change nothing.
 type Fence struct {
 	Global string // UUID of the NB_Global row
 	Epoch  int64
+	Leader string // see [LeaderKey]
+}
+
+// Claim says which epoch may begin.
+type Claim struct {
+	// Above is the largest epoch that this process has had: the new one is larger than it and than the database's.
+	Above int64
+	// Permit reports whether this process holds the lease. It is called after the database was read and before it is
+	// written; a write of another leader between the two refuses ours. nil permits.
+	Permit func() bool
 }
 
 // TakeOver begins a new epoch. Of two concurrent attempts one fails its wait and retries.
-func TakeOver(ctx context.Context, db DB) (Fence, error) {
-	for ctx.Err() == nil {
-		old, seeded, err := current(db)
+func TakeOver(ctx context.Context, db DB, claim Claim) (Fence, error) {
+	next := Fence{Leader: uuid.NewString()}
+	for range takeOverAttempts {
+		old := read(db)
+		if claim.Permit != nil && !claim.Permit() {
+			return Fence{}, ErrNotPermitted
+		}
+		next.Global, next.Epoch = old.global, max(old.epoch, claim.Above)+1
+		results, err := db.Transact(ctx, old.wait(), next.write())
 		if err != nil {
 			return Fence{}, fmt.Errorf("take over the northbound database: %w", err)
 		}
-		ops := []ovsdb.Operation{old.wait(), old.next().write()}
-		if !seeded {
-			ops = old.seed()
-		}
-		results, err := db.Transact(ctx, ops...)
-		if err != nil {
-			return Fence{}, fmt.Errorf("take over the northbound database: %w", err)
-		}
-		failed := firstError(results)
-		switch {
-		case failed == nil && seeded:
-			return old.next(), nil
-		case failed != nil && (!seeded || results[0].Error == ""): // not the wait, whose failure only means that another leader was faster
+		switch failed := firstError(results); {
+		case failed == nil && len(results) < 2:
+			return Fence{}, fmt.Errorf("take over the northbound database: %d results for 2 operations", len(results))
+		case failed == nil:
+			if next.Global == "" {
+				next.Global = results[1].UUID.GoUUID
+			}
+			return next, nil
+		case results[0].Error == "": // not the wait, whose failure only means that the row has changed
 			return Fence{}, fmt.Errorf("take over the northbound database: %w", failed)
 		}
 	}
-	return Fence{}, fmt.Errorf("take over the northbound database: %w", ctx.Err())
+	return Fence{}, errors.New("take over the northbound database: NB_Global changes all the time")
 }
 
-// current reads the epoch from the cache; seeded is false where there is none. An epoch that does not parse is an
-// error: no controller can lead until it is removed.
-func current(db DB) (fence Fence, seeded bool, err error) {
+// Relation compares the epoch in the database with a leader's.
+type Relation int
+
+// The values of [Relation].
+const (
+	Current Relation = iota // the leader's epoch is in the database
+	Lost                    // the database has none or a lower one: it was wiped or restored from an older copy
+	Passed                  // another leader has begun an epoch
+)
+
+// Relation compares the epoch in the cache with f.
+func (f Fence) Relation(db DB) Relation {
+	switch now := read(db); {
+	case now.global == f.Global && now.epoch == f.Epoch && now.leader == f.Leader:
+		return Current
+	case now.epoch < f.Epoch || now.leader == f.Leader:
+		return Lost
+	}
+	return Passed
+}
+
+// state is what NB_Global has.
+type state struct {
+	global string // UUID of the row; empty if there is none
+	ids    map[string]string
+	epoch  int64 // 0 without one, and if it is not a number
+	leader string
+}
+
+// read reads the epoch from the cache.
+func read(db DB) (s state) {
 	db.Each(nb.NBGlobalTable, func(uuid string, row model.Model) bool {
 		global, ok := row.(*nb.NBGlobal)
 		if !ok {
 			return false
 		}
-		fence.Global = uuid
-		text, found := global.ExternalIDs[EpochKey]
-		if !found {
-			return false
+		s.global, s.ids, s.leader = uuid, global.ExternalIDs, global.ExternalIDs[LeaderKey]
+		if n, err := strconv.ParseInt(s.ids[EpochKey], 10, 64); err == nil && n >= 0 && n <= maxEpoch {
+			s.epoch = n
 		}
-		if fence.Epoch, err = strconv.ParseInt(text, 10, 64); err != nil {
-			err = fmt.Errorf("NB_Global external_ids:%s is not a number: %w", EpochKey, err)
-		}
-		seeded = err == nil
 		return false
 	})
-	return fence, seeded, err
+	return s
 }
 
-func (f Fence) next() Fence { return Fence{Global: f.Global, Epoch: f.Epoch + 1} }
-
-// seed writes epoch 0 where there is none; "insert" keeps an existing key as it is. It also inserts a missing NB_Global
-// row, as `ovn-nbctl init` does.
-func (f Fence) seed() []ovsdb.Operation {
-	zero := ovsdb.OvsMap{GoMap: map[any]any{EpochKey: "0"}}
-	if f.Global == "" {
-		return []ovsdb.Operation{{Op: ovsdb.OperationInsert, Table: nb.NBGlobalTable, Row: ovsdb.Row{"external_ids": zero}}}
+// wait succeeds while the row is as it was read.
+func (s state) wait() ovsdb.Operation {
+	if s.global == "" {
+		return waitFor([]ovsdb.Condition{}, []string{"_uuid"})
 	}
-	return []ovsdb.Operation{{
-		Op: ovsdb.OperationMutate, Table: nb.NBGlobalTable, Where: f.global(),
-		Mutations: []ovsdb.Mutation{*ovsdb.NewMutation("external_ids", ovsdb.MutateOperationInsert, zero)},
-	}}
+	ids := map[any]any{}
+	for k, v := range s.ids {
+		ids[k] = v
+	}
+	return waitFor(byUUID(s.global), []string{"external_ids"}, ovsdb.Row{"external_ids": ovsdb.OvsMap{GoMap: ids}})
 }
 
-func (f Fence) global() []ovsdb.Condition {
-	return []ovsdb.Condition{ovsdb.NewCondition("_uuid", ovsdb.ConditionEqual, ovsdb.UUID{GoUUID: f.Global})}
+// wait succeeds while the epoch is ours.
+func (f Fence) wait() ovsdb.Operation {
+	where := []ovsdb.Condition{ovsdb.NewCondition("external_ids", ovsdb.ConditionIncludes, f.ids())}
+	return waitFor(where, []string{"_uuid"}, ovsdb.Row{"_uuid": ovsdb.UUID{GoUUID: f.Global}})
+}
+
+// write writes the epoch. It inserts the NB_Global row if it is missing, as `ovn-nbctl init` does.
+func (f Fence) write() ovsdb.Operation {
+	if f.Global == "" {
+		return ovsdb.Operation{Op: ovsdb.OperationInsert, Table: nb.NBGlobalTable, Row: ovsdb.Row{"external_ids": f.ids()}}
+	}
+	keys := ovsdb.OvsSet{GoSet: []any{EpochKey, LeaderKey}}
+	return ovsdb.Operation{
+		Op: ovsdb.OperationMutate, Table: nb.NBGlobalTable, Where: byUUID(f.Global),
+		Mutations: []ovsdb.Mutation{
+			*ovsdb.NewMutation("external_ids", ovsdb.MutateOperationDelete, keys),
+			*ovsdb.NewMutation("external_ids", ovsdb.MutateOperationInsert, f.ids()),
+		},
+	}
+}
+
+func (f Fence) ids() ovsdb.OvsMap {
+	return ovsdb.OvsMap{GoMap: map[any]any{EpochKey: strconv.FormatInt(f.Epoch, 10), LeaderKey: f.Leader}}
+}
+
+func waitFor(where []ovsdb.Condition, columns []string, rows ...ovsdb.Row) ovsdb.Operation {
+	timeout := 0
+	return ovsdb.Operation{
+		Op: ovsdb.OperationWait, Table: nb.NBGlobalTable, Timeout: &timeout, Until: string(ovsdb.WaitConditionEqual),
+		Where: where, Columns: columns, Rows: rows,
+	}
+}
+
+func byUUID(uuid string) []ovsdb.Condition {
+	return []ovsdb.Condition{ovsdb.NewCondition("_uuid", ovsdb.ConditionEqual, ovsdb.UUID{GoUUID: uuid})}
 }
 
 func firstError(results []ovsdb.OperationResult) error {
@@ -97,28 +180,4 @@ func firstError(results []ovsdb.OperationResult) error {
 		}
 	}
 	return nil
-}
-
-// wait succeeds while the epoch is ours.
-func (f Fence) wait() ovsdb.Operation {
-	timeout := 0
-	ours := ovsdb.OvsMap{GoMap: map[any]any{EpochKey: strconv.FormatInt(f.Epoch, 10)}}
-	return ovsdb.Operation{
-		Op: ovsdb.OperationWait, Table: nb.NBGlobalTable, Timeout: &timeout, Until: string(ovsdb.WaitConditionEqual),
-		Where:   []ovsdb.Condition{ovsdb.NewCondition("external_ids", ovsdb.ConditionIncludes, ours)},
-		Columns: []string{"_uuid"},
-		Rows:    []ovsdb.Row{{"_uuid": ovsdb.UUID{GoUUID: f.Global}}},
-	}
-}
-
-func (f Fence) write() ovsdb.Operation {
-	key := ovsdb.OvsSet{GoSet: []any{EpochKey}}
-	pair := ovsdb.OvsMap{GoMap: map[any]any{EpochKey: strconv.FormatInt(f.Epoch, 10)}}
-	return ovsdb.Operation{
-		Op: ovsdb.OperationMutate, Table: nb.NBGlobalTable, Where: f.global(),
-		Mutations: []ovsdb.Mutation{
-			*ovsdb.NewMutation("external_ids", ovsdb.MutateOperationDelete, key),
-			*ovsdb.NewMutation("external_ids", ovsdb.MutateOperationInsert, pair),
-		},
-	}
 }

@@ -3,6 +3,8 @@
 package engine
 
 import (
+	"time"
+
 	"github.com/wovensdn/woven/pkg/addresses"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/model"
@@ -44,4 +46,12 @@ type Report struct {
 	Problems []model.Problem // empty if the object is valid and everything that it needs is available
 	// Programmed means that all facts of the object's present state are committed.
 	Programmed bool
+}
+
+// Lease reports whether this process is the leader according to the API server.
+type Lease interface {
+	// Holds reports whether this process certainly holds the lease now.
+	Holds() bool
+	// RenewedSince reports whether a request that began after t has acquired or renewed the lease.
+	RenewedSince(t time.Time) bool
 }

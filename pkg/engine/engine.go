@@ -21,9 +21,9 @@ const usageInterval = time.Second
 // takeOverPause is the time between two attempts to begin an epoch.
 const takeOverPause = time.Second
 
-// fencedPause is how long a leader that finds another epoch does not try to begin one: the duration of a lease, so that
-// it notices the loss of its lease first.
-const fencedPause = 30 * time.Second
+// contestPause is how long a leader does not try to begin an epoch if another one ended its epoch within this time after
+// its begin: two clusters that use one database must not take it from each other all the time.
+const contestPause = 30 * time.Second
 
 // Engine runs a [Core] in one goroutine. Its other methods are safe for concurrent use and do not block: they queue
 // calls in an inbox.
@@ -41,9 +41,12 @@ type Engine struct {
 	ctx       context.Context //nolint:containedctx // of Run, for the goroutines that it starts
 	leading   bool            // this process holds the lease
 	connected bool            // the cache is complete
+	lease     Lease           // nil: always held
 	fence     commit.Fence
-	fenced    bool // fence holds the present epoch
-	busy      bool // a transaction or a take-over is under way
+	fenced    bool      // fence holds the present epoch
+	began     time.Time // of the present epoch
+	passedAt  time.Time // when another leader's epoch was found; zero if none was
+	busy      bool      // a transaction or a take-over is under way
 	pauseTill time.Time
 	audited   bool // since the last full comparison
 }
@@ -90,10 +93,16 @@ func (e *Engine) Apply(changes ...Change) {
 // KubeSynced reports that the initial lists of all kinds have been applied.
 func (e *Engine) KubeSynced() { e.post(func() { e.core.KubeSynced() }) }
 
+// HoldWhile sets the lease that is checked before each write, so that a process that was paused for long writes nothing
+// when it resumes. Call it before Run.
+func (e *Engine) HoldWhile(lease Lease) { e.lease = lease }
+
+func (e *Engine) holds() bool { return e.lease == nil || e.lease.Holds() }
+
 // Lead sets whether this process holds the lease.
 func (e *Engine) Lead(leading bool) {
 	e.post(func() {
-		e.leading = leading
+		e.leading, e.passedAt, e.pauseTill = leading, time.Time{}, time.Time{}
 		if !leading {
 			e.fenced = false
 			e.core.Lead(false)
@@ -149,6 +158,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 		// Not only when the timer expires: it is reset on each turn, so that under steady load it never does.
 		e.core.Retry()
+		e.checkFence()
 		e.takeOver()
 		e.core.Step()
 		e.commit()
@@ -164,27 +174,58 @@ func (e *Engine) setTimer(retry *time.Timer) {
 	retry.Reset(wait)
 }
 
-// takeOver begins an epoch once this process holds the lease and the database is connected.
+// checkFence ends the epoch if the database does not have it. A database that was wiped, or restored from an older copy,
+// is taken over at once.
+func (e *Engine) checkFence() {
+	if !e.fenced || !e.connected || e.busy {
+		return
+	}
+	relation := e.fence.Relation(e.db)
+	if relation == commit.Current {
+		return
+	}
+	e.fenced = false
+	e.core.Lead(false)
+	now := e.cfg.Now()
+	if relation == commit.Lost {
+		e.cfg.Log.Info("the northbound database has lost the epoch of this controller: it was wiped or restored", "epoch", e.fence.Epoch)
+		return
+	}
+	e.passedAt = now
+	if now.Sub(e.began) < contestPause {
+		e.pauseTill = now.Add(contestPause)
+	}
+	e.cfg.Log.Info("another controller leads: writes of this one are refused", "epoch", e.fence.Epoch)
+}
+
+// takeOver begins an epoch once this process holds the lease and the database is connected. If another leader's epoch
+// was found, the lease must have been renewed since: the database may be a restored one.
 func (e *Engine) takeOver() {
-	if !e.leading || !e.connected || e.fenced || e.busy || e.cfg.Now().Before(e.pauseTill) {
+	if !e.leading || !e.connected || e.fenced || e.busy || e.cfg.Now().Before(e.pauseTill) || !e.holds() {
+		return
+	}
+	if e.lease != nil && !e.passedAt.IsZero() && !e.lease.RenewedSince(e.passedAt) {
 		return
 	}
 	e.busy = true
-	ctx := e.ctx
+	ctx, claim := e.ctx, commit.Claim{Above: e.fence.Epoch, Permit: e.holds}
 	go func() {
-		fence, err := commit.TakeOver(ctx, e.db)
+		fence, err := commit.TakeOver(ctx, e.db, claim)
 		e.post(func() { e.tookOver(fence, err) })
 	}()
 }
 
 func (e *Engine) tookOver(fence commit.Fence, err error) {
 	e.busy = false
+	if errors.Is(err, commit.ErrNotPermitted) {
+		return
+	}
 	if err != nil {
 		e.pauseTill = e.cfg.Now().Add(takeOverPause)
 		e.cfg.Log.Error(err, "cannot begin a new epoch, retrying")
 		return
 	}
-	e.fence, e.fenced = fence, true
+	e.fence, e.fenced, e.began, e.passedAt = fence, e.leading, e.cfg.Now(), time.Time{}
 	e.core.cfg.Observer.Epoch(fence.Epoch)
 	e.cfg.Log.Info("this controller leads", "epoch", fence.Epoch)
 	e.core.Lead(e.leading)
@@ -193,7 +234,7 @@ func (e *Engine) tookOver(fence commit.Fence, err error) {
 // commit sends the next transaction. While a transaction is under way, the changes for the next one gather: group
 // commit without a timer.
 func (e *Engine) commit() {
-	if e.busy || !e.connected || !e.fenced || !e.leading {
+	if e.busy || !e.connected || !e.fenced || !e.leading || !e.holds() {
 		return
 	}
 	units := e.core.Next()
@@ -254,10 +295,7 @@ func (e *Engine) committed(units []plan.Unit, out commit.Outcome, took time.Dura
 	e.core.Committed(units, out, took)
 	switch {
 	case errors.Is(out.Err, commit.ErrFenced):
-		e.fenced = false
-		e.core.Lead(false)
-		e.pauseTill = e.cfg.Now().Add(fencedPause)
-		e.cfg.Log.Info("another controller leads: writes of this one are refused", "reason", out.Err.Error())
+		e.checkFence() // the cache has the epoch that refused the transaction
 	case out.Err != nil:
 		// The client calls Lost if the connection is closed; until then the batch is tried again.
 		e.cfg.Log.Error(fmt.Errorf("commit %d changes: %w", len(units), out.Err), "commit failed, retrying")

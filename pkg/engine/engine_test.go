@@ -105,12 +105,20 @@ func (h *handler) Lost(err error)             { h.engine.Lost(err) }
 
 func run(t *testing.T, a *api, endpoint string) *controller {
 	t.Helper()
+	return runWith(t, a, endpoint, nil, time.Now)
+}
+
+func runWith(t *testing.T, a *api, endpoint string, lease engine.Lease, now func() time.Time) *controller {
+	t.Helper()
 	h := &handler{}
 	db, err := client.New(client.Config{Database: client.NB, Endpoints: []string{endpoint}, Tables: commit.Tables(), Handler: h})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.engine = engine.New(engine.Config{Functions: compile.Functions(config), Writer: a, Log: logr.Discard(), Now: time.Now}, db)
+	h.engine = engine.New(engine.Config{Functions: compile.Functions(config), Writer: a, Log: logr.Discard(), Now: now}, db)
+	if lease != nil {
+		h.engine.HoldWhile(lease)
+	}
 	a.mu.Lock()
 	a.engines = append(a.engines, h.engine)
 	a.mu.Unlock()

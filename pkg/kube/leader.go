@@ -86,6 +86,13 @@ func (l *Leader) Holds() bool {
 	return renewed != nil && l.lock.clock.Since(*renewed) < l.config.RenewDeadline+l.config.RetryPeriod
 }
 
+// RenewedSince reports whether a request that began after t has acquired or renewed the lease, and no later one has found
+// another holder.
+func (l *Leader) RenewedSince(t time.Time) bool {
+	renewed := l.lock.renewed.Load()
+	return renewed != nil && renewed.After(t)
+}
+
 // Start acquires and renews the lease until the context ends; then it releases the lease, so that the next leader need
 // not wait.
 func (l *Leader) Start(ctx context.Context) error {

@@ -147,7 +147,7 @@ func TestAnyDesiredFromAnyActual(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		db := modeldb.New(t)
 		foreign(rt, db)
-		fence, err := commit.TakeOver(t.Context(), db)
+		fence, err := commit.TakeOver(t.Context(), db, commit.Claim{})
 		if err != nil {
 			rt.Fatal(err)
 		}

@@ -31,8 +31,14 @@ func wovenManifests(source string) ([]string, error) {
 	if len(files) == 0 {
 		return nil, fmt.Errorf("no CRDs in %s", filepath.Join(source, "config", "crd"))
 	}
-	rbac := filepath.Join(source, "config", "rbac")
-	return append(files, filepath.Join(rbac, "controller.yaml"), filepath.Join(rbac, "cniserver.yaml"), filepath.Join(rbac, "gateways.yaml")), nil
+	for _, part := range []string{"rbac", "admission"} {
+		more, err := filepath.Glob(filepath.Join(source, "config", part, "*.yaml"))
+		if err != nil {
+			return nil, fmt.Errorf("find Woven's manifests: %w", err)
+		}
+		files = append(files, more...)
+	}
+	return files, nil
 }
 
 // readManifests decodes files of YAML documents.

@@ -28,7 +28,7 @@ func TestWovenManifests(t *testing.T) {
 	for _, object := range objects {
 		kinds[object.GetKind()]++
 	}
-	if kinds["CustomResourceDefinition"] < 6 || kinds["ClusterRole"] < 2 {
+	if kinds["CustomResourceDefinition"] < 6 || kinds["ClusterRole"] < 2 || kinds["ValidatingAdmissionPolicy"] < 2 {
 		t.Errorf("kinds %v", kinds)
 	}
 	if _, err := wovenManifests(t.TempDir()); err == nil {

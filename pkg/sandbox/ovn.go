@@ -22,8 +22,11 @@ const (
 	ovsSocket = "/run/openvswitch/db.sock"
 )
 
-// ovnTLS name a capsule's own key, certificate and CA, below /etc/ovn in its Debian root.
-var ovnTLS = []string{"--private-key=/etc/ovn/key.pem", "--certificate=/etc/ovn/cert.pem", "--ca-cert=/etc/ovn/ca.pem"}
+// ovnTLS name the key, certificate and CA of a program, below /etc/ovn in its Debian root.
+func ovnTLS(program string) []string {
+	dir := "/etc/ovn/" + program
+	return []string{"--private-key=" + dir + "-key.pem", "--certificate=" + dir + "-cert.pem", "--ca-cert=" + dir + "-ca.pem"}
+}
 
 // quiet turns the syslog output of OVS programs off; their standard error goes to the service's log file.
 const quiet = "-vsyslog:off"
@@ -38,22 +41,27 @@ func (p Plan) ovnCentralServices() []Service {
 		"--pidfile=/run/ovn/ovn-northd.pid", "--unixctl=/run/ovn/ovn-northd.ctl",
 	}
 	return []Service{
-		p.ovnDatabase(svcOVNNB, "nb", NBPort, nbSocket, []string{"ovn-nbctl", "--db=unix:" + nbSocket, "init"}),
-		p.ovnDatabase(svcOVNSB, "sb", SBPort, sbSocket, []string{"ovn-sbctl", "--db=unix:" + sbSocket, "init"}),
+		// Only controllers have a certificate of the northbound's CA.
+		p.ovnDatabase(svcOVNNB, "nb", "--remote=pssl:"+NBPort+":0.0.0.0", nbSocket, []string{"ovn-nbctl", "--db=unix:" + nbSocket, "init"}),
+		// A node may write what the role ovn-controller permits: its own Chassis, its ports, and what it learns
+		// (ovn-sb(5), RBAC). It is known by the common name of its certificate, which is its system-id.
+		p.ovnDatabase(svcOVNSB, "sb", "--remote=db:OVN_Southbound,SB_Global,connections", sbSocket, []string{
+			"ovn-sbctl", "--db=unix:" + sbSocket, "init", "--", "set-connection", "role=ovn-controller", "pssl:" + SBPort + ":0.0.0.0",
+		}),
 		{Name: svcOVNNorthd, Chroot: true, After: []string{svcOVNNB, svcOVNSB}, Argv: northd},
 	}
 }
 
-func (p Plan) ovnDatabase(service, db, port, socket string, initialize []string) Service {
+func (p Plan) ovnDatabase(service, db, remote, socket string, initialize []string) Service {
 	file := "/etc/ovn/ovn" + db + ".db"
 	create := Hook{
 		Argv: []string{"ovsdb-tool", "create", file, "/usr/share/ovn/ovn-" + db + ".ovsschema"}, Chroot: true,
 		Unless: filepath.Join(p.Artifacts.Root, file),
 	}
 	argv := append([]string{
-		"ovsdb-server", quiet, file, "--remote=punix:" + socket, "--remote=pssl:" + port + ":0.0.0.0",
+		"ovsdb-server", quiet, file, "--remote=punix:" + socket, remote,
 		"--pidfile=/run/ovn/ovn" + db + "_db.pid", "--unixctl=/run/ovn/ovn" + db + "_db.ctl",
-	}, ovnTLS...)
+	}, ovnTLS(db)...)
 	return Service{
 		Name: service, Chroot: true, Argv: argv, Before: []Hook{create}, Ready: Probe{Unix: socket},
 		Then: []Hook{{Argv: initialize, Chroot: true}},
@@ -81,7 +89,7 @@ func (p Plan) ovsServices(n int) []Service {
 	}
 	controller := Service{
 		Name: svcOVNController, Chroot: true, After: []string{svcVSwitchd},
-		Argv: append([]string{"ovn-controller", quiet, "unix:" + ovsSocket, "--pidfile=/run/ovn/ovn-controller.pid"}, ovnTLS...),
+		Argv: append([]string{"ovn-controller", quiet, "unix:" + ovsSocket, "--pidfile=/run/ovn/ovn-controller.pid"}, ovnTLS("node")...),
 	}
 	return []Service{db, vswitchd, controller}
 }

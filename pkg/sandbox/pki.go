@@ -123,11 +123,12 @@ type pkiFiles struct {
 }
 
 // newPKI issues all certificates and kubeconfigs of a sandbox. Each trust domain has its own CA: a client of the API
-// server is thereby not a client of etcd or of OVN's databases.
+// server is thereby not a client of etcd or of OVN's databases, and a node, which is a client of the southbound
+// database, is not one of the northbound database.
 func newPKI(p Plan, now time.Time) (map[string][]byte, error) {
 	pki := &pkiFiles{files: map[string][]byte{}, now: now}
 	cas := map[string]*authority{}
-	for _, name := range []string{"ca", "etcd-ca", "front-proxy-ca", "ovn-ca"} {
+	for _, name := range []string{"ca", "etcd-ca", "front-proxy-ca", "ovn-nb-ca", "ovn-sb-ca"} {
 		ca, err := newAuthority("woven-sandbox-"+name, now)
 		if err != nil {
 			return nil, err
@@ -159,6 +160,7 @@ func certificates(p Plan) []certificate {
 	loopback := netip.MustParseAddr("127.0.0.1")
 	apiNames := []string{"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost"}
 	apiAddrs := []netip.Addr{loopback, ControlAddr(), hostAddr(serviceNet4, 1), hostAddr(nodeNet6, controlHost), hostAddr(serviceNet6, 1)}
+	central := []netip.Addr{ControlAddr(), loopback, hostAddr(nodeNet6, controlHost)}
 	client := func(file, user string, groups ...string) certificate {
 		return certificate{"ca", file, certRequest{commonName: user, groups: groups, client: true}, true}
 	}
@@ -168,8 +170,9 @@ func certificates(p Plan) []certificate {
 		{"etcd-ca", "etcd", certRequest{commonName: "etcd", server: true, client: true, dnsNames: []string{"localhost"}, addrs: []netip.Addr{loopback}}, false},
 		{"etcd-ca", "apiserver-etcd", certRequest{commonName: "apiserver-etcd", client: true}, false},
 		{"front-proxy-ca", "front-proxy", certRequest{commonName: "front-proxy-client", client: true}, false},
-		{"ovn-ca", "ovn-central", certRequest{commonName: "ovn-central", server: true, client: true, dnsNames: []string{"localhost"}, addrs: []netip.Addr{ControlAddr(), loopback, hostAddr(nodeNet6, controlHost)}}, false},
-		{"ovn-ca", "ovn-controller-client", certRequest{commonName: "woven-controller", client: true}, false},
+		{"ovn-nb-ca", "ovn-nb", certRequest{commonName: "ovn-nb", server: true, dnsNames: []string{"localhost"}, addrs: central}, false},
+		{"ovn-sb-ca", "ovn-sb", certRequest{commonName: "ovn-sb", server: true, dnsNames: []string{"localhost"}, addrs: central}, false},
+		{"ovn-nb-ca", "ovn-nb-client", certRequest{commonName: "woven-controller", client: true}, false},
 		client("admin", "admin", "system:masters"),
 		client("kube-controller-manager", "system:kube-controller-manager"),
 		client("kube-scheduler", "system:kube-scheduler"),
@@ -185,8 +188,8 @@ func certificates(p Plan) []certificate {
 		list = append(list,
 			client(name, "system:node:"+name, "system:nodes"),
 			certificate{"ca", name + "-serving", certRequest{commonName: "system:node:" + name, groups: []string{"system:nodes"}, server: true, dnsNames: []string{name}, addrs: addrs}, false},
-			client("woven-cniserver-"+name, "woven-cniserver"),
-			certificate{"ovn-ca", name + "-ovn", certRequest{commonName: name, client: true, server: true, dnsNames: []string{name}, addrs: addrs}, false},
+			client("woven-cniserver-"+name, "woven:cniserver:"+name, "woven:cniservers"),
+			certificate{"ovn-sb-ca", name + "-ovn", certRequest{commonName: name, client: true}, false},
 		)
 	}
 	return list

@@ -42,9 +42,11 @@ func TestPKI(t *testing.T) {
 		{"admin", "ca", "admin", "system:masters", "", x509.ExtKeyUsageClientAuth},
 		{"n2", "ca", "system:node:n2", "system:nodes", "", x509.ExtKeyUsageClientAuth},
 		{"n2-serving", "ca", "system:node:n2", "system:nodes", "192.168.77.12", x509.ExtKeyUsageServerAuth},
-		{"ovn-central", "ovn-ca", "ovn-central", "", "192.168.77.1", x509.ExtKeyUsageServerAuth},
-		{"n1-ovn", "ovn-ca", "n1", "", "", x509.ExtKeyUsageClientAuth},
-		{"woven-cniserver-n1", "ca", "woven-cniserver", "", "", x509.ExtKeyUsageClientAuth},
+		{"ovn-nb", "ovn-nb-ca", "ovn-nb", "", "192.168.77.1", x509.ExtKeyUsageServerAuth},
+		{"ovn-sb", "ovn-sb-ca", "ovn-sb", "", "192.168.77.1", x509.ExtKeyUsageServerAuth},
+		{"ovn-nb-client", "ovn-nb-ca", "woven-controller", "", "", x509.ExtKeyUsageClientAuth},
+		{"n1-ovn", "ovn-sb-ca", "n1", "", "", x509.ExtKeyUsageClientAuth},
+		{"woven-cniserver-n1", "ca", "woven:cniserver:n1", "woven:cniservers", "", x509.ExtKeyUsageClientAuth},
 	}
 	for _, test := range tests {
 		t.Run(test.file+" "+test.server, func(t *testing.T) {
@@ -73,11 +75,15 @@ func TestAuthoritiesAreSeparate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := x509.NewCertPool()
-	pool.AddCert(parseCertificate(t, files["ovn-ca.crt"]))
-	admin := parseCertificate(t, files["admin.crt"])
-	if _, err := admin.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: testTime, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err == nil {
-		t.Error("OVN's databases would accept a certificate made for the API server")
+	for ca, others := range map[string][]string{"ovn-nb-ca": {"admin", "n1-ovn", "ovn-sb"}, "ovn-sb-ca": {"admin", "ovn-nb-client"}, "ca": {"n1-ovn"}} {
+		pool := x509.NewCertPool()
+		pool.AddCert(parseCertificate(t, files[ca+".crt"]))
+		for _, other := range others {
+			cert := parseCertificate(t, files[other+".crt"])
+			if _, err := cert.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: testTime, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err == nil {
+				t.Errorf("the servers of %s accept the certificate %s", ca, other)
+			}
+		}
 	}
 }
 

@@ -126,15 +126,16 @@ func findService(t *testing.T, spec CapsuleSpec, name string) Service {
 
 func TestOVNListensOnTLSOnly(t *testing.T) {
 	spec := testPlan(1).controlSpec()
-	for service, port := range map[string]string{svcOVNNB: "6641", svcOVNSB: "6642"} {
-		argv := findService(t, spec, service).Argv
-		if !slices.Contains(argv, "--remote=pssl:"+port+":0.0.0.0") {
-			t.Errorf("%s does not listen on TLS: %q", service, argv)
-		}
-		for _, arg := range argv {
-			if strings.Contains(arg, "ptcp:") {
-				t.Errorf("%s listens without TLS: %s", service, arg)
-			}
+	nb, sb := findService(t, spec, svcOVNNB), findService(t, spec, svcOVNSB)
+	if !slices.Contains(nb.Argv, "--remote=pssl:6641:0.0.0.0") || !slices.Contains(nb.Argv, "--ca-cert=/etc/ovn/nb-ca.pem") {
+		t.Errorf("the northbound does not listen on TLS with its own CA: %q", nb.Argv)
+	}
+	if !slices.Contains(sb.Argv, "--ca-cert=/etc/ovn/sb-ca.pem") || !slices.Contains(sb.Then[0].Argv, "role=ovn-controller") || !slices.Contains(sb.Then[0].Argv, "pssl:6642:0.0.0.0") {
+		t.Errorf("the southbound does not listen on TLS with the role of nodes: %q, %q", sb.Argv, sb.Then[0].Argv)
+	}
+	for _, arg := range slices.Concat(nb.Argv, sb.Argv, sb.Then[0].Argv) {
+		if strings.Contains(arg, "ptcp:") || strings.Contains(arg, "pssl:6642") && arg != "pssl:6642:0.0.0.0" {
+			t.Errorf("a database listens without TLS or role: %s", arg)
 		}
 	}
 }

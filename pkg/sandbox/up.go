@@ -158,8 +158,10 @@ func (u *starter) writeFiles() error {
 	if err := writeFiles(p.Paths.PKI(""), pki); err != nil {
 		return err
 	}
-	if err := writeOVNTLS(p, controlCapsule, "ovn-central", pki); err != nil {
-		return err
+	for _, db := range []string{"nb", "sb"} {
+		if err := writeOVNTLS(p, controlCapsule, db, "ovn-"+db, pki["ovn-"+db+"-ca.crt"], pki); err != nil {
+			return err
+		}
 	}
 	for _, spec := range p.specs() {
 		for _, dir := range []string{"run/openvswitch", "run/ovn", "run/lock"} {
@@ -176,15 +178,16 @@ func (u *starter) writeFiles() error {
 	return nil
 }
 
-func writeOVNTLS(p Plan, capsule, certificate string, pki map[string][]byte) error {
+// writeOVNTLS writes the files that [ovnTLS] names.
+func writeOVNTLS(p Plan, capsule, program, certificate string, ca []byte, pki map[string][]byte) error {
 	return writeFiles(p.ownDir(capsule, "/etc/ovn"), map[string][]byte{
-		"key.pem": pki[certificate+".key"], "cert.pem": pki[certificate+".crt"], "ca.pem": pki["ovn-ca.crt"],
+		program + "-key.pem": pki[certificate+".key"], program + "-cert.pem": pki[certificate+".crt"], program + "-ca.pem": ca,
 	})
 }
 
 func writeNodeFiles(p Plan, n int, pki map[string][]byte) error {
 	name := NodeName(n)
-	if err := writeOVNTLS(p, name, name+"-ovn", pki); err != nil {
+	if err := writeOVNTLS(p, name, "node", name+"-ovn", pki["ovn-sb-ca.crt"], pki); err != nil {
 		return err
 	}
 	kubelet, err := p.kubeletConfig(n)

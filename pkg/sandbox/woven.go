@@ -26,7 +26,7 @@ func (p Plan) controllerService() Service {
 		// One controller: after a restart it renews its own lease and need not wait until that expires.
 		"--leader-elect-identity=sandbox", "--enable-pprof",
 		"--namespace-subnet-cidrs=10.74.0.0/16", // so that it can be tried
-		"--tls-cert=" + p.Paths.PKI("ovn-controller-client.crt"), "--tls-key=" + p.Paths.PKI("ovn-controller-client.key"), "--tls-ca=" + p.Paths.PKI("ovn-ca.crt"),
+		"--tls-cert=" + p.Paths.PKI("ovn-nb-client.crt"), "--tls-key=" + p.Paths.PKI("ovn-nb-client.key"), "--tls-ca=" + p.Paths.PKI("ovn-nb-ca.crt"),
 	}
 	if p.DualStack {
 		argv = append(argv,

@@ -26,7 +26,7 @@ func StartController(t testing.TB, s *Server, program, nbEndpoint string, flags 
 	port := strconv.Itoa(freePort(t))
 	args := append([]string{
 		"--kubeconfig=" + s.Kubeconfig(Controller), "--ovn-nb-addr=" + nbEndpoint,
-		"--bind-address=127.0.0.1", "--pprof-port=" + port, "--enable-pprof", "--namespace-subnet-cidrs=10.44.0.0/16",
+		"--bind-address=127.0.0.1", "--pprof-port=" + port, "--health-probe-bind-address=0", "--enable-pprof", "--namespace-subnet-cidrs=10.44.0.0/16",
 		"--leader-elect-lease-duration=6s", "--leader-elect-renew-deadline=4s", "--leader-elect-retry-period=1s",
 	}, flags...)
 	log := filepath.Join(t.TempDir(), "controller.log")

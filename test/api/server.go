@@ -38,7 +38,8 @@ import (
 const (
 	Admin      = "admin"
 	Controller = "woven-controller"
-	CNIServer  = "woven-cniserver"
+	CNIServer  = "woven:cniserver:n1"
+	Tenant     = "tenant" // has no rights until a test binds them
 )
 
 const startTime = 2 * time.Minute // on a busy machine
@@ -127,7 +128,8 @@ func (s *Server) writeFiles() {
 		s.t.Fatal(err)
 	}
 	block := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	tokens := fmt.Sprintf("%[1]s-token,%[1]s,1,\"system:masters\"\n%[2]s-token,%[2]s,2,\n%[3]s-token,%[3]s,3,\n", Admin, Controller, CNIServer)
+	tokens := fmt.Sprintf("%[1]s-token,%[1]s,1,\"system:masters\"\n%[2]s-token,%[2]s,2,\n%[3]s-token,%[3]s,3,\"woven:cniservers\"\n%[4]s-token,%[4]s,4,\nowner-token,owner,5,\n",
+		Admin, Controller, CNIServer, Tenant)
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(s.dir, "sa.key"), block, 0o600),
 		os.WriteFile(filepath.Join(s.dir, "tokens.csv"), []byte(tokens), 0o600),

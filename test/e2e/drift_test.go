@@ -5,6 +5,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,7 +20,6 @@ import (
 	"github.com/wovensdn/woven/pkg/check"
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
-	"github.com/wovensdn/woven/pkg/sandbox"
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
@@ -199,9 +200,15 @@ func (t *test) aclComesBack() {
 // repairs reads the controller's counter of repaired rows in a table.
 func (t *test) repairs(table string) int {
 	t.Helper()
-	out, err := t.cluster.NodeExec(t.Context(), 1, "curl", "-s", "http://"+hostPort(sandbox.ControlAddr().String(), 10660)+"/metrics")
+	client := http.Client{Transport: &http.Transport{DialContext: t.cluster.DialControl}}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:10660/metrics", nil)
 	t.must(err, "read the controller's metrics")
-	for line := range strings.Lines(out) {
+	response, err := client.Do(request)
+	t.must(err, "read the controller's metrics")
+	defer func() { _ = response.Body.Close() }()
+	out, err := io.ReadAll(response.Body)
+	t.must(err, "read the controller's metrics")
+	for line := range strings.Lines(string(out)) {
 		if value, ok := strings.CutPrefix(line, `woven_drift_repairs_total{table="`+table+`"} `); ok {
 			count, err := strconv.Atoi(strings.TrimSpace(value))
 			t.must(err, "read the counter of repairs")

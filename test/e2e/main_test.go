@@ -131,7 +131,7 @@ func endAbandoned(ctx context.Context) error {
 	for _, name := range names {
 		prefix, text, _ := strings.Cut(name, "-")
 		pid, err := strconv.Atoi(text)
-		if err != nil || prefix != "e2e" && prefix != "e2e6" && prefix != "e2es" && prefix != "e2en" || syscall.Kill(pid, 0) == nil {
+		if err != nil || prefix != "e2e" && prefix != "e2e6" && prefix != "e2es" && prefix != "e2en" && prefix != "e2ea" || syscall.Kill(pid, 0) == nil {
 			continue
 		}
 		if err := sandbox.Down(ctx, home, name, sandbox.NewProgress(os.Stderr, time.Now)); err != nil {

@@ -265,6 +265,32 @@ func (s *Server) Stop() {
 	<-gone
 }
 
+// Copy returns the database file, for Restore.
+func (s *Server) Copy() []byte {
+	s.t.Helper()
+	raw, err := os.ReadFile(s.path("db"))
+	if err != nil {
+		s.t.Fatalf("copy the database: %v", err)
+	}
+	return raw
+}
+
+// Restore replaces the database by a copy of an earlier state and starts the server. nil makes an empty database, also
+// without its root row.
+func (s *Server) Restore(copied []byte) {
+	s.t.Helper()
+	s.Stop()
+	if err := os.Remove(s.path("db")); err != nil {
+		s.t.Fatalf("remove the database: %v", err)
+	}
+	if copied == nil {
+		s.tool("create", s.path("db"), s.path("schema"))
+	} else if err := os.WriteFile(s.path("db"), copied, 0o600); err != nil {
+		s.t.Fatalf("restore the database: %v", err)
+	}
+	s.Restart()
+}
+
 // Pause stops the server's process (SIGSTOP), so that it hangs.
 func (s *Server) Pause() { s.t.Helper(); s.signal(syscall.SIGSTOP) }
 

@@ -47,7 +47,7 @@ func (c *controller) start(objects ...[]engine.Change) {
 	}
 	c.core.KubeSynced()
 	c.core.NBSynced()
-	fence, err := commit.TakeOver(c.t.Context(), c.db)
+	fence, err := commit.TakeOver(c.t.Context(), c.db, commit.Claim{})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func (b *harness) start() {
 
 func (b *harness) lead() {
 	b.t.Helper()
-	fence, err := commit.TakeOver(b.t.Context(), b.db)
+	fence, err := commit.TakeOver(b.t.Context(), b.db, commit.Claim{})
 	if err != nil {
 		b.t.Fatal(err)
 	}

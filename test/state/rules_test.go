@@ -180,7 +180,7 @@ func TestBadFactDoesNotStopTheRest(t *testing.T) {
 func TestFence(t *testing.T) {
 	b := newModelHarness(t)
 	old := b.fence
-	if _, err := commit.TakeOver(t.Context(), b.db); err != nil {
+	if _, err := commit.TakeOver(t.Context(), b.db, commit.Claim{}); err != nil {
 		t.Fatal(err)
 	}
 	b.become(named(t, "base"))

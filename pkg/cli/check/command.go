@@ -140,9 +140,7 @@ func (o *options) compare(ctx context.Context, sources check.Sources) ([]check.D
 	if o.settle <= 0 {
 		return check.Differences(ctx, sources)
 	}
-	settling, cancel := context.WithTimeout(ctx, o.settle)
-	defer cancel()
-	return check.Persistent(settling, sources, time.Second)
+	return check.Persistent(ctx, sources, o.settle, time.Second)
 }
 
 func report(out io.Writer, found []check.Difference) error {

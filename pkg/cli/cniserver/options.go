@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/wovensdn/woven/pkg/cli"
 	"github.com/wovensdn/woven/pkg/cniserver/api"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
@@ -30,6 +31,7 @@ type options struct {
 	confDir, confName     string
 	binDir                string
 	bindAddress           string
+	observation           cli.Observation
 	verbosity             int
 	logJSON               bool
 }
@@ -39,7 +41,7 @@ func defaults() *options {
 		bindSocket: api.DefaultSocket, ovsSocket: "/run/openvswitch/db.sock", clusterRouter: "ovn-cluster",
 		leaseNamespace: model.HeartbeatNamespace, limits: model.DefaultLimits,
 		enableMirror: true, mirrorIface: "mirror0", confDir: "/etc/cni/net.d", confName: "01-woven.conflist", binDir: "/opt/cni/bin",
-		bindAddress: ":10665",
+		bindAddress: "127.0.0.1:10665", observation: cli.Observation{HealthAddress: ":10666"},
 	}
 }
 
@@ -57,7 +59,8 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.confDir, "cni-conf-dir", o.confDir, "Directory in which the container runtime looks for network configurations.")
 	f.StringVar(&o.confName, "cni-conf-name", o.confName, "Name of the network configuration file, which is written once the node is ready.")
 	f.StringVar(&o.binDir, "cni-bin-dir", o.binDir, "Directory in which the container runtime looks for plugins; if portmap is there, pods may have a hostPort.")
-	f.StringVar(&o.bindAddress, "metrics-bind-address", o.bindAddress, "Address (HOST:PORT, or :PORT for all addresses) on which /metrics, /healthz and /readyz are served; 0: not served.")
+	f.StringVar(&o.bindAddress, "metrics-bind-address", o.bindAddress, "Address (HOST:PORT, or :PORT for all addresses) on which /metrics, /healthz and /readyz are served; 0: not served. Beyond loopback it needs TLS and a token with the ClusterRole woven-metrics-reader.")
+	o.observation.Flags(f)
 	f.IntVarP(&o.verbosity, "verbosity", "v", o.verbosity, "Log verbosity; 0: what an operator needs, higher: more detail for debugging.")
 	f.BoolVar(&o.logJSON, "log-json", o.logJSON, "Log one JSON object per line.")
 }
@@ -86,6 +89,9 @@ func (o *options) complete(nodeName string) error {
 	}
 	if o.confName != filepath.Base(o.confName) || !strings.HasSuffix(o.confName, ".conflist") {
 		return fmt.Errorf("--cni-conf-name %q: want a file name that ends in .conflist", o.confName)
+	}
+	if err := o.observation.Validate(); err != nil {
+		return err
 	}
 	o.ovsSocket = strings.TrimPrefix(o.ovsSocket, "unix:")
 	for flag, path := range map[string]string{"--ovs-socket": o.ovsSocket, "--bind-socket": o.bindSocket, "--cni-conf-dir": o.confDir, "--cni-bin-dir": o.binDir} {

@@ -21,9 +21,9 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/cniserver"
@@ -95,19 +95,25 @@ func newManager(cfg *rest.Config, o *options, d *daemon, health *apihealth.Repor
 	if err != nil {
 		return nil, fmt.Errorf("register kinds: %w", err)
 	}
+	ready := func() error { return health.Explain(d.host.Ready()) }
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
-		Scheme:         scheme,
-		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return projection.Mapper(), nil },
-		Cache:          cache.Options{ByObject: projection.CacheByObject(o.nodeName), DefaultWatchErrorHandler: health.WatchError},
-		Metrics: metricsserver.Options{BindAddress: o.bindAddress, ExtraHandlers: map[string]http.Handler{
+		Scheme:                 scheme,
+		MapperProvider:         func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return projection.Mapper(), nil },
+		Cache:                  cache.Options{ByObject: projection.CacheByObject(o.nodeName), DefaultWatchErrorHandler: health.WatchError},
+		HealthProbeBindAddress: o.observation.HealthAddress,
+		Metrics: o.observation.Server(o.bindAddress, map[string]http.Handler{
 			"/healthz": hoststate.Probe(func() error { return nil }),
-			"/readyz":  hoststate.Probe(func() error { return health.Explain(d.host.Ready()) }),
-		}},
+			"/readyz":  hoststate.Probe(ready),
+		}),
 		GracefulShutdownTimeout: new(shutdownTimeout),
 		Logger:                  log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up client of %s: %w", cfg.Host, err)
+	}
+	err = errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ready", func(*http.Request) error { return ready() }))
+	if err != nil {
+		return nil, fmt.Errorf("set up health checks: %w", err)
 	}
 	return mgr, nil
 }

@@ -92,6 +92,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 		return nil, err
 	}
 	writer.HoldWhile(leader.Holds)
+	r.HoldWhile(leader)
 	heartbeats, err := kube.NewHeartbeats(clientset, o.gatewayLeases, in, health, log.WithName("heartbeats"))
 	if err != nil {
 		return nil, err

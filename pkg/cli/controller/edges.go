@@ -4,6 +4,7 @@ package controller
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -16,7 +17,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/commit"
@@ -72,9 +72,12 @@ func newManager(o *options, api *rest.Config, health *apihealth.Reporter, ready 
 	}
 	mgr, err := ctrl.NewManager(api, ctrl.Options{
 		Scheme: scheme, Logger: log, Cache: kube.CacheOptions(kube.LimitedKinds(o.limits), health), GracefulShutdownTimeout: new(shutdownTimeout),
-		HealthProbeBindAddress: "0", // with the metrics, on one port
-		Metrics:                server.Options{BindAddress: o.bind(), ExtraHandlers: handlers(o.enablePprof, ready, engine)},
+		HealthProbeBindAddress: o.healthBind(), Metrics: o.observation.Server(o.bind(), handlers(o.enablePprof, ready, engine)),
 	})
+	if err != nil {
+		return nil, fmt.Errorf("create manager: %w", err)
+	}
+	err = errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ready", func(*http.Request) error { return ready() }))
 	if err != nil {
 		return nil, fmt.Errorf("create manager: %w", err)
 	}

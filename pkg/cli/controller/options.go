@@ -20,6 +20,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/wovensdn/woven/pkg/cli"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/model"
@@ -51,6 +52,7 @@ type options struct {
 	bindHost                   string
 	port                       int
 	enableMetrics, enablePprof bool
+	observation                cli.Observation
 	logLevel, logFormat        string
 	webhook                    webhookOptions
 	gatewayLeases              string // namespace
@@ -67,7 +69,8 @@ func defaults() *options {
 			Namespace: "kube-system", Name: "woven-controller",
 			Duration: 30 * time.Second, RenewDeadline: 20 * time.Second, RetryPeriod: 6 * time.Second,
 		},
-		port: 10660, enableMetrics: true, logLevel: "info", logFormat: "console",
+		bindHost: "127.0.0.1", port: 10660, enableMetrics: true, observation: cli.Observation{HealthAddress: ":10662"},
+		logLevel: "info", logFormat: "console",
 		webhook: webhookDefaults(), gatewayLeases: model.HeartbeatNamespace,
 	}
 }
@@ -117,10 +120,11 @@ func (o *options) flags() cliflag.NamedFlagSets {
 	f.DurationVar(&o.lease.RetryPeriod, "leader-elect-retry-period", o.lease.RetryPeriod, "Time between two attempts to take or renew the Lease.")
 
 	f = sets.FlagSet("observation")
-	f.StringVar(&o.bindHost, "bind-address", o.bindHost, "Address on which /metrics, /healthz, /readyz and profiles are served; empty: all addresses.")
+	f.StringVar(&o.bindHost, "bind-address", o.bindHost, "Address on which /metrics, /healthz, /readyz and profiles are served; empty: all addresses. Beyond loopback it needs TLS and a token with the ClusterRole woven-metrics-reader.")
 	f.IntVar(&o.port, "pprof-port", o.port, "Port on which /metrics, /healthz, /readyz and profiles are served; 0: any free port.")
 	f.BoolVar(&o.enableMetrics, "enable-metrics", o.enableMetrics, "Serve /metrics, /healthz and /readyz; false: nothing is served, not even profiles.")
 	f.BoolVar(&o.enablePprof, "enable-pprof", o.enablePprof, "Serve profiles under /debug/pprof, and what the controller knows of each object under /debug/woven (woven-check why).")
+	o.observation.Flags(f)
 	f.StringVar(&o.logLevel, "log-level", o.logLevel, "Lowest level that is logged: debug, info or error.")
 	f.StringVar(&o.logFormat, "log-format", o.logFormat, "Format of the log: console or json.")
 
@@ -165,7 +169,7 @@ func (o *options) validate() error {
 	if wrong := validation.IsDNS1123Subdomain(o.domain()); len(wrong) > 0 {
 		all = append(all, fmt.Errorf("flag --cluster-domain: %q: %s", o.clusterDomain, strings.Join(wrong, "; ")))
 	}
-	all = append(all, o.defaultsOfCluster().Validate("default-", "node-switch-"), o.validateRanges(), o.validateNamespaceSubnets(), o.validateLimits(), o.webhook.validate())
+	all = append(all, o.defaultsOfCluster().Validate("default-", "node-switch-"), o.validateRanges(), o.validateNamespaceSubnets(), o.validateLimits(), o.webhook.validate(), o.observation.Validate())
 	return errors.Join(all...)
 }
 
@@ -232,6 +236,14 @@ func overlapping(a, b model.Prefixes) (of, with netip.Prefix, overlap bool) {
 		}
 	}
 	return of, with, false
+}
+
+// healthBind is where only health checks are served.
+func (o *options) healthBind() string {
+	if !o.enableMetrics {
+		return "0"
+	}
+	return o.observation.HealthAddress
 }
 
 func (o *options) bind() string {

@@ -33,7 +33,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := o.bind(); got != ":10660" {
+	if got := o.bind(); got != "127.0.0.1:10660" {
 		t.Errorf("bind address is %q", got)
 	}
 }

@@ -31,7 +31,7 @@ const (
 	minProbe = 100 * time.Millisecond
 	// firstPause and lastPause bound the back-off after all endpoints have failed.
 	firstPause = 100 * time.Millisecond
-	lastPause  = 3 * time.Second
+	lastPause  = time.Second
 	// stable is the minimum duration of a session whose end does not count as a failure.
 	stable = 10 * time.Second
 )

@@ -9,6 +9,8 @@
 // peer stream ADDRESS   send a datagram every 50 ms to a server that replies with the source address; print the replies
 // peer one-stream ADDRESS   the same from one port
 // peer associate ADDRESS   send SCTP INIT packets to an address, until interrupted
+// peer forge FRAMES     send FRAMES, a JSON list, on eth0
+// peer listen PORT...   print the datagrams that arrive on UDP ports
 // peer steady POD       ping POD a hundred times in ten seconds; fail if more than one in ten is lost
 package main
 
@@ -29,6 +31,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/wovensdn/woven/test/e2e/peer/forge"
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
@@ -49,29 +52,60 @@ var sending = map[string]func(ctx context.Context, address string, out io.Writer
 	"associate":  func(ctx context.Context, address string, _ io.Writer) error { return wire.Associate(ctx, address) },
 }
 
+// withOne are the commands with one argument, besides [sending].
+var withOne = map[string]func(ctx context.Context, argument string) error{"check": check, "forge": forgeFrames, "steady": steady}
+
 func run(ctx context.Context) error {
 	switch args := os.Args[1:]; {
-	case len(args) == 2 && args[0] == "check":
-		var targets []wire.Target
-		if err := json.Unmarshal([]byte(args[1]), &targets); err != nil {
-			return fmt.Errorf("parse targets: %w", err)
-		}
-		return json.NewEncoder(os.Stdout).Encode(wire.Ask(ctx, targets))
-	case len(args) == 3 && args[0] == "relay":
-		return relay(ctx, args[1], args[2])
-	case len(args) == 2 && args[0] == "steady":
-		sent, lost := wire.Steady(ctx, args[1])
-		fmt.Printf("%d of %d lost", lost, sent)
-		if lost > sent/10 {
-			return fmt.Errorf("%d of %d echo requests were lost", lost, sent)
-		}
-		return nil
+	case len(args) == 2 && withOne[args[0]] != nil:
+		return withOne[args[0]](ctx, args[1])
 	case len(args) == 2 && sending[args[0]] != nil:
 		return sending[args[0]](ctx, args[1], os.Stdout)
+	case len(args) == 3 && args[0] == "relay":
+		return relay(ctx, args[1], args[2])
+	case len(args) >= 2 && args[0] == "listen":
+		return listen(ctx, args[1:])
 	case len(args) == 1 && args[0] == "serve":
 		return serve(ctx)
 	}
-	return errors.New("usage: peer serve | peer check TARGETS | peer relay POD TARGETS | peer steady POD | peer stream ADDRESS | peer one-stream ADDRESS | peer associate ADDRESS")
+	return errors.New("usage: peer serve | peer check TARGETS | peer relay POD TARGETS | peer forge FRAMES | peer listen PORT... | peer steady POD | peer stream ADDRESS | peer one-stream ADDRESS | peer associate ADDRESS")
+}
+
+func check(ctx context.Context, list string) error {
+	var targets []wire.Target
+	if err := json.Unmarshal([]byte(list), &targets); err != nil {
+		return fmt.Errorf("parse targets: %w", err)
+	}
+	return json.NewEncoder(os.Stdout).Encode(wire.Ask(ctx, targets))
+}
+
+func forgeFrames(_ context.Context, list string) error {
+	var frames []forge.Frame
+	if err := json.Unmarshal([]byte(list), &frames); err != nil {
+		return fmt.Errorf("parse frames: %w", err)
+	}
+	return forge.Send("eth0", frames)
+}
+
+func steady(ctx context.Context, address string) error {
+	sent, lost := wire.Steady(ctx, address)
+	fmt.Printf("%d of %d lost", lost, sent)
+	if lost > sent/10 {
+		return fmt.Errorf("%d of %d echo requests were lost", lost, sent)
+	}
+	return nil
+}
+
+func listen(ctx context.Context, args []string) error {
+	var ports []int
+	for _, arg := range args {
+		port, err := strconv.Atoi(arg)
+		if err != nil {
+			return fmt.Errorf("parse a port: %w", err)
+		}
+		ports = append(ports, port)
+	}
+	return wire.Listen(ctx, ports, os.Stdout)
 }
 
 func relay(ctx context.Context, pod, targets string) error {
