@@ -23,6 +23,9 @@ const (
 	// LeaderKey is a random UUID that each leader creates when its epoch begins. The number alone is not enough: it
 	// begins at 1 again after a wipe, so that a former leader could have it.
 	LeaderKey = "woven/leader"
+	// CompleteKey is true when everything that the leader knew at the begin of its epoch is in the database. Who starts
+	// with empty databases can wait for it before the nodes see the southbound database.
+	CompleteKey = "woven/complete"
 )
 
 // takeOverAttempts limits how often one TakeOver retries because another client was faster.
@@ -147,12 +150,29 @@ func (f Fence) write() ovsdb.Operation {
 	if f.Global == "" {
 		return ovsdb.Operation{Op: ovsdb.OperationInsert, Table: nb.NBGlobalTable, Row: ovsdb.Row{"external_ids": f.ids()}}
 	}
-	keys := ovsdb.OvsSet{GoSet: []any{EpochKey, LeaderKey}}
+	return replaceIDs(f.Global, ovsdb.OvsSet{GoSet: []any{EpochKey, LeaderKey, CompleteKey}}, f.ids())
+}
+
+// Complete writes that the database has everything, see [CompleteKey].
+func (f Fence) Complete(ctx context.Context, db DB) error {
+	set := ovsdb.OvsMap{GoMap: map[any]any{CompleteKey: "true"}}
+	results, err := db.Transact(ctx, f.wait(), replaceIDs(f.Global, ovsdb.OvsSet{GoSet: []any{CompleteKey}}, set))
+	if err == nil {
+		err = firstError(results)
+	}
+	if err != nil {
+		return fmt.Errorf("write that the northbound database is complete: %w", err)
+	}
+	return nil
+}
+
+// replaceIDs writes keys of NB_Global.external_ids.
+func replaceIDs(global string, remove ovsdb.OvsSet, insert ovsdb.OvsMap) ovsdb.Operation {
 	return ovsdb.Operation{
-		Op: ovsdb.OperationMutate, Table: nb.NBGlobalTable, Where: byUUID(f.Global),
+		Op: ovsdb.OperationMutate, Table: nb.NBGlobalTable, Where: byUUID(global),
 		Mutations: []ovsdb.Mutation{
-			*ovsdb.NewMutation("external_ids", ovsdb.MutateOperationDelete, keys),
-			*ovsdb.NewMutation("external_ids", ovsdb.MutateOperationInsert, f.ids()),
+			*ovsdb.NewMutation("external_ids", ovsdb.MutateOperationDelete, remove),
+			*ovsdb.NewMutation("external_ids", ovsdb.MutateOperationInsert, insert),
 		},
 	}
 }

@@ -49,6 +49,7 @@ type Engine struct {
 	busy      bool      // a transaction or a take-over is under way
 	pauseTill time.Time
 	audited   bool // since the last full comparison
+	complete  bool // the database says that it has everything
 }
 
 // New returns an engine. It sets cfg.Actual and cfg.Deliver.
@@ -113,7 +114,7 @@ func (e *Engine) Lead(leading bool) {
 // Synced reports that the cache of the northbound database is complete.
 func (e *Engine) Synced() {
 	e.post(func() {
-		e.connected, e.audited = true, false
+		e.connected, e.audited, e.complete = true, false, false
 		e.view.Reset()
 		e.core.NBSynced()
 	})
@@ -225,7 +226,7 @@ func (e *Engine) tookOver(fence commit.Fence, err error) {
 		e.cfg.Log.Error(err, "cannot begin a new epoch, retrying")
 		return
 	}
-	e.fence, e.fenced, e.began, e.passedAt = fence, e.leading, e.cfg.Now(), time.Time{}
+	e.fence, e.fenced, e.began, e.passedAt, e.complete = fence, e.leading, e.cfg.Now(), time.Time{}, false
 	e.core.cfg.Observer.Epoch(fence.Epoch)
 	e.cfg.Log.Info("this controller leads", "epoch", fence.Epoch)
 	e.core.Lead(e.leading)
@@ -239,6 +240,7 @@ func (e *Engine) commit() {
 	}
 	units := e.core.Next()
 	if len(units) == 0 {
+		e.markComplete()
 		e.audit()
 		return
 	}
@@ -250,9 +252,27 @@ func (e *Engine) commit() {
 	}()
 }
 
+// markComplete writes, once after each full comparison, that nothing of it is left to write.
+func (e *Engine) markComplete() {
+	if e.complete || !e.core.Active() {
+		return
+	}
+	e.complete, e.busy = true, true
+	ctx, fence := e.ctx, e.fence
+	go func() {
+		err := fence.Complete(ctx, e.db)
+		e.post(func() {
+			e.busy = false
+			if err != nil { // the connection is lost or the epoch has ended: either leads to another comparison
+				e.cfg.Log.Error(err, "the northbound database is not marked as complete")
+			}
+		})
+	}()
+}
+
 // audit reads, once after each full comparison, the columns that are not monitored.
 func (e *Engine) audit() {
-	if e.audited || !e.core.Active() {
+	if e.audited || e.busy || !e.core.Active() {
 		return
 	}
 	e.audited, e.busy = true, true

@@ -10,6 +10,7 @@ import (
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
 	"github.com/wovensdn/woven/pkg/commit"
+	"github.com/wovensdn/woven/pkg/ovsdb/client"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 	"github.com/wovensdn/woven/test/nbtest"
 )
@@ -30,10 +31,12 @@ func newLease() *lease {
 func (l *lease) Holds() bool                 { return l.held.Load() }
 func (l *lease) RenewedSince(time.Time) bool { return l.renewed.Load() }
 
-// epochs reads the epoch in the database.
-func (c *controller) global() *nb.NBGlobal {
-	for _, uuid := range c.db.UUIDs(nb.NBGlobalTable) {
-		if row, ok := c.db.Peek(nb.NBGlobalTable, uuid).(*nb.NBGlobal); ok {
+// global is the row with the epoch in the database, as the controller knows it.
+func (c *controller) global() *nb.NBGlobal { return globalOf(c.db) }
+
+func globalOf(db *client.DB) *nb.NBGlobal {
+	for _, uuid := range db.UUIDs(nb.NBGlobalTable) {
+		if row, ok := db.Peek(nb.NBGlobalTable, uuid).(*nb.NBGlobal); ok {
 			return row
 		}
 	}
@@ -53,7 +56,12 @@ func TestLostDatabaseIsRefilledAtOnce(t *testing.T) {
 	for name, database := range map[string][]byte{"without any row": nil, "before the first epoch": empty, "of this epoch": server.Copy()} {
 		server.Restore(database)
 		admin := server.Client(t)
-		eventually(t, "20 ports in a database "+name, func() bool { return admin.Len(nb.LogicalSwitchPortTable) == 22 })
+		eventually(t, "the mark in a database "+name, func() bool {
+			return globalOf(admin).ExternalIDs[commit.CompleteKey] == "true"
+		})
+		if got := admin.Len(nb.LogicalSwitchPortTable); got != 22 {
+			t.Errorf("a database %s is marked as complete and has %d ports, want 22", name, got)
+		}
 	}
 }
 
