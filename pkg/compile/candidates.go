@@ -3,8 +3,6 @@
 package compile
 
 import (
-	"slices"
-
 	"github.com/wovensdn/woven/api/annotations"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/world"
@@ -22,7 +20,7 @@ type candidate struct {
 // the reason, or nil if there is nothing to report.
 func (c Config) candidates(v *world.View, of string, nic *model.PodNIC) (out []candidate, problem *model.Problem, ok bool) {
 	if nic.Pool != "" && nic.IPs == (model.Addrs{}) {
-		if out, problem, ok = named(v, nic); ok {
+		if out, problem, ok = c.named(v, of, nic); ok {
 			problem = c.refused(v, of, nic, []string{out[0].subnet})
 		}
 		return out, problem, ok && problem == nil
@@ -52,44 +50,8 @@ func (c Config) candidates(v *world.View, of string, nic *model.PodNIC) (out []c
 	return out, nil, true
 }
 
-// refused returns why a NIC of a pod in this namespace may not get an address from one of the subnets; nil if it may.
-func (c Config) refused(v *world.View, of string, nic *model.PodNIC, subnets []string) *model.Problem {
-	suffix := annotations.SuffixLogicalSwitch
-	if nic.Pool != "" {
-		suffix = annotations.SuffixIPPool
-	}
-	field := model.AnnotationField(nic.Provider.Key(suffix))
-	for _, name := range subnets {
-		if name == c.NodeSwitch {
-			problem := model.NodeSubnetProblem(field, name)
-			return &problem
-		}
-	}
-	if c.OpenSubnets || nic.Subnet == "" && nic.Pool == "" {
-		return nil // an administrator chose them
-	}
-	placement, ok := v.Placement(subnets[0])
-	if !ok || placement.Permits(of) || slices.Contains(c.permitted(v, of), subnets[0]) {
-		return nil
-	}
-	problem := model.PlacementProblem(field, subnets[0], of)
-	return &problem
-}
-
-// permitted lists the subnets that administrators chose for a namespace, in whichever way.
-func (c Config) permitted(v *world.View, of string) []string {
-	chosen, _ := v.LogicalSwitches(of)
-	names := append(slices.Clone(chosen), c.DefaultSubnet)
-	for _, s := range v.SubnetsOfNamespace(of) {
-		names = append(names, s.Name)
-	}
-	for _, vpc := range v.VpcsOfNamespace(of) {
-		names = append(names, vpc.DefaultSubnet)
-	}
-	return names
-}
-
-func named(v *world.View, nic *model.PodNIC) ([]candidate, *model.Problem, bool) {
+// named returns the pool that a NIC names.
+func (c Config) named(v *world.View, of string, nic *model.PodNIC) ([]candidate, *model.Problem, bool) {
 	pool, ok := v.IPPool(nic.Pool)
 	problem := &model.Problem{
 		Reason: model.ReasonAcquireAddressFailed, Field: model.AnnotationField(nic.Provider.Key(annotations.SuffixIPPool)),
@@ -101,6 +63,8 @@ func named(v *world.View, nic *model.PodNIC) ([]candidate, *model.Problem, bool)
 		problem.Message = "IPPool " + pool.Name + " is being deleted"
 	case nic.Subnet != "" && nic.Subnet != pool.Subnet:
 		problem.Message = "IPPool " + pool.Name + " is of Subnet " + pool.Subnet + ", but the annotation logical_switch names " + nic.Subnet
+	case !c.OpenSubnets && !pool.Permits(of):
+		*problem = model.PoolPlacementProblem(problem.Field, pool, of)
 	default:
 		return []candidate{{pool.Subnet, pool}}, nil, true
 	}

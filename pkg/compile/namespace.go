@@ -3,7 +3,6 @@
 package compile
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -64,10 +63,8 @@ func (c Config) requestSubnet(r *Result, n *model.Namespace, name string) {
 		}
 		return
 	}
-	if cidr, ok := c.outsideRanges(n.Request); !ok {
-		r.problem(model.ReasonSubnetNotPermitted, model.AnnotationField(annotations.CIDR),
-			"there is no Subnet %s, and namespace %s may not create one with %s: the flag --namespace-subnet-cidrs of the controller permits %s; pods of the namespace wait",
-			name, n.Name, cidr, rangesText(c.NamespaceSubnets))
+	if problem, outside := c.Placement().RequestProblem(n, name, model.AnnotationField(annotations.CIDR)); outside {
+		r.Problems = append(r.Problems, problem)
 		return
 	}
 	r.Problems = append(r.Problems, n.Request.Problems...)
@@ -75,30 +72,4 @@ func (c Config) requestSubnet(r *Result, n *model.Namespace, name string) {
 		return
 	}
 	r.want(CreateSubnet{Name: name, Request: n.Request, Namespace: n.Name, NamespaceUID: n.UID})
-}
-
-// outsideRanges returns a CIDR of a request that is in none of the permitted ranges; ok is true if there is none.
-func (c Config) outsideRanges(request *model.SubnetRequest) (outside string, ok bool) {
-	cidr, err := model.ParsePrefixes(request.Spec.CIDRBlock)
-	if err != nil {
-		return "", len(c.NamespaceSubnets) > 0 // the problems of the request name it
-	}
-	for _, p := range model.PrefixFamilies(cidr) {
-		permits := func(r netip.Prefix) bool { return r.Contains(p.Addr()) && r.Bits() <= p.Bits() }
-		if !slices.ContainsFunc(c.NamespaceSubnets, permits) {
-			return p.String(), false
-		}
-	}
-	return "", true
-}
-
-func rangesText(ranges []netip.Prefix) string {
-	if len(ranges) == 0 {
-		return "none"
-	}
-	var texts []string
-	for _, r := range ranges {
-		texts = append(texts, r.String())
-	}
-	return strings.Join(texts, ", ")
 }

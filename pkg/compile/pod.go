@@ -50,6 +50,9 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 	ip, recorded := v.IP(name)
 	if !recorded {
 		kept, ok := v.Kept(ipRef(name))
+		if ok && kept.Subnet == c.NodeSwitch {
+			kept, ok = nil, false
+		}
 		if ok {
 			c.unrecorded(r, v, pod, nic, kept)
 		}
@@ -59,6 +62,10 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 		return nil
 	}
 	if c.unusable(r, v, pod, ip) {
+		return nil
+	}
+	if c.evicted(r, v, pod, nic, ip) {
+		r.want(Release{IP: ip.Name, UID: ip.UID})
 		return nil
 	}
 	if !nic.Invalid && (outdated(ip, pod, nic) || !c.inherits(v, pod, nic, ip)) {

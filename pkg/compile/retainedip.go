@@ -25,7 +25,8 @@ func (c Config) gone(r *Result, v *world.View, records []*model.IP, onHost bool)
 	}
 }
 
-// keeps reports whether a StatefulSet will recreate the pod of a record, and in the same subnet.
+// keeps reports whether a StatefulSet will recreate the pod of a record, and in the same subnet, which must be for its
+// namespace.
 func (c Config) keeps(v *world.View, ip *model.IP) bool {
 	if ip.PodType != model.PodTypeStatefulSet {
 		return false
@@ -35,6 +36,9 @@ func (c Config) keeps(v *world.View, ip *model.IP) bool {
 		return false
 	}
 	set, ok := v.StatefulSet(ip.Namespace, name)
+	if c.misplaced(v, ip.Namespace, "", ip.Subnet) != nil {
+		return false
+	}
 	if !ok || set.Deleting || !set.Makes(ordinal) || ip.OwnerUID != "" && ip.OwnerUID != set.UID {
 		return false
 	}

@@ -30,7 +30,7 @@ func (c Config) vm(ref model.Ref, v *world.View) (r Result) {
 			r.want(Release{IP: ip.Name, UID: ip.UID})
 		case ip.Reserved:
 			adopt(&r, ip, "", true)
-		case !exists:
+		case !exists || c.misplaced(v, ref.Namespace, "", ip.Subnet) != nil:
 			r.want(Release{IP: ip.Name, UID: ip.UID})
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/wovensdn/woven/pkg/desired"
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/plan"
 	"github.com/wovensdn/woven/pkg/world"
 )
 
@@ -57,12 +58,12 @@ func (c *Core) pause(owner fact.Owner, problems []model.Problem) {
 }
 
 func (c *Core) accept(owner fact.Owner, result compile.Result) {
-	if c.paused(owner) {
-		c.resume(owner)
-	}
 	d := desired.NewDirty()
 	before := c.desired.Facts(owner)
 	c.desired.Set(owner, c.age(owner), result.Set, d)
+	if c.paused(owner) {
+		c.resume(owner)
+	}
 	if d.Len() > 0 {
 		c.awaitKeys(owner, d)
 		c.dirty.addAll(d)
@@ -88,12 +89,15 @@ func (c *Core) accept(owner fact.Owner, result compile.Result) {
 	c.toReconcile.add(owner)
 }
 
-// resume ends a pause that has lasted since the start: the owner's rows are compared again.
+// resume ends a pause that has lasted since the start: what the last full comparison spared because of the owner is
+// compared with its facts. Any tenant can make an object that is paused, so this costs no more than the owner's rows.
 func (c *Core) resume(owner fact.Owner) {
 	delete(c.neverCompiled, owner)
-	if c.active {
-		c.active = false // the next step makes a full comparison
+	d := desired.NewDirty()
+	for _, ref := range c.spared.release(owner) {
+		plan.Recheck(c.desired, c.cfg.Actual, ref, c.spared.plan(), d)
 	}
+	c.dirty.addAll(d)
 }
 
 // recheckRivals updates the conflicts of the other owners of the same rows: one may have begun or ended.

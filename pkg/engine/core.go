@@ -60,6 +60,7 @@ type Core struct {
 	waiters       map[key][]fact.Owner // owners that are not programmed before this key is
 	quarantine    map[fact.Owner]*quarantine
 	neverCompiled map[fact.Owner]struct{} // paused since the start: the facts of their rows are not known
+	spared        spared
 	retrying      map[fact.Owner]struct{} // a write failed: see ownerState.retryAt
 	writing       map[writeKey]compile.Want
 
@@ -96,7 +97,7 @@ func NewCore(cfg Config) *Core {
 		drifted: map[key]struct{}{}, retrying: map[fact.Owner]struct{}{},
 		owners: map[fact.Owner]*ownerState{}, waiters: map[key][]fact.Owner{},
 		quarantine: map[fact.Owner]*quarantine{}, neverCompiled: map[fact.Owner]struct{}{},
-		writing: map[writeKey]compile.Want{},
+		writing: map[writeKey]compile.Want{}, spared: newSpared(),
 	}
 	c.addresses = addresses.New(c.world, addressEvents{c})
 	return c
@@ -135,7 +136,7 @@ func (c *Core) NBChanged(ref fact.Ref) {
 		return // a full comparison follows
 	}
 	d := desired.NewDirty()
-	plan.Drift(c.desired, c.cfg.Actual, ref, c.paused, len(c.neverCompiled) > 0, d)
+	plan.Drift(c.desired, c.cfg.Actual, ref, c.spared.plan(), d)
 	each(d, c.recompare)
 }
 
@@ -200,9 +201,14 @@ func (c *Core) Step() {
 // is an orphan.
 func (c *Core) activate() {
 	c.active = true
+	c.cfg.Observer.Compared()
 	d := desired.NewDirty()
 	c.desired.All(d)
-	plan.Sweep(c.desired, c.cfg.Actual, c.paused, len(c.neverCompiled) > 0, d)
+	c.spared = newSpared()
+	for owner := range c.neverCompiled {
+		c.spared.rows[owner] = nil
+	}
+	plan.Sweep(c.desired, c.cfg.Actual, c.spared.plan(), d)
 	c.blocked, c.blockedOn, c.drifted = map[fact.Ref]map[key]struct{}{}, map[key]fact.Ref{}, map[key]struct{}{}
 	c.dirty.addAll(d)
 	for _, q := range c.quarantine {

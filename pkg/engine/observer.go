@@ -12,6 +12,8 @@ type Observer interface {
 	Drift(table string)
 	Connected(connected bool)
 	Epoch(epoch int64)
+	// Compared reports a full comparison with the database.
+	Compared()
 }
 
 type noObserver struct{}
@@ -22,3 +24,4 @@ func (noObserver) Committed(int, int, float64, error) {}
 func (noObserver) Drift(string)                       {}
 func (noObserver) Connected(bool)                     {}
 func (noObserver) Epoch(int64)                        {}
+func (noObserver) Compared()                          {}

@@ -23,6 +23,7 @@ type Metrics struct {
 	ops       prometheus.Counter
 	batch     prometheus.Histogram
 	drift     *prometheus.CounterVec
+	compared  prometheus.Counter
 	connected prometheus.Gauge
 	epoch     prometheus.Gauge
 	leading   prometheus.Gauge
@@ -43,6 +44,7 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 			Namespace: namespace, Name: "drift_repairs_total",
 			Help: "Changes to our rows of this table by other clients, which the controller reverted.",
 		}, []string{"table"}),
+		compared:  counter("full_comparisons_total", "Full comparisons with the northbound database: after a start, a reconnect and a change of leader."),
 		connected: gauge("nb_connected", "1 while the cache of the northbound database is synced and connected."),
 		epoch:     gauge("epoch", "Epoch with which this process fences its writes to the northbound database."),
 		leading:   gauge("leading", "1 while this process is the leader (holds the Lease)."),
@@ -55,7 +57,7 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 	}
 	var all error
 	for _, c := range []prometheus.Collector{
-		m.woken, m.compile, m.commits, m.ops, m.batch, m.drift, m.connected, m.epoch, m.leading, m.writes, m.used, m.available,
+		m.woken, m.compile, m.commits, m.ops, m.batch, m.drift, m.compared, m.connected, m.epoch, m.leading, m.writes, m.used, m.available,
 	} {
 		all = errors.Join(all, registry.Register(c))
 	}
@@ -103,6 +105,9 @@ func (m *Metrics) Committed(ops, units int, seconds float64, err error) {
 
 // Drift counts a change by another client that must be reverted.
 func (m *Metrics) Drift(table string) { m.drift.WithLabelValues(table).Inc() }
+
+// Compared counts a full comparison with the northbound database.
+func (m *Metrics) Compared() { m.compared.Inc() }
 
 // Connected records whether the northbound database is connected.
 func (m *Metrics) Connected(connected bool) { m.connected.Set(number(connected)) }

@@ -34,6 +34,7 @@ func TestEveryMetricIsExported(t *testing.T) {
 	m.Connected(true)
 	m.Lead(true)
 	m.Epoch(7)
+	m.Compared()
 	m.Wrote("IP", "create", "ok")
 	m.SubnetUsed("a", "IPv4", "10.0.0.0/24", 4, 249)
 	m.SubnetUsed("b", "IPv4", "10.0.1.0/24", 1, 252)
@@ -48,12 +49,15 @@ woven_api_writes_total{kind="IP",result="ok",verb="create"} 1
 # HELP woven_commit_operations_total Operations sent to the northbound database.
 # TYPE woven_commit_operations_total counter
 woven_commit_operations_total 13
+# HELP woven_full_comparisons_total Full comparisons with the northbound database: after a start, a reconnect and a change of leader.
+# TYPE woven_full_comparisons_total counter
+woven_full_comparisons_total 1
 # HELP woven_epoch Epoch with which this process fences its writes to the northbound database.
 # TYPE woven_epoch gauge
 woven_epoch 7
 `
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want),
-		"subnet_available_ip_count", "woven_api_writes_total", "woven_commit_operations_total", "woven_epoch"); err != nil {
+		"subnet_available_ip_count", "woven_api_writes_total", "woven_commit_operations_total", "woven_epoch", "woven_full_comparisons_total"); err != nil {
 		t.Error(err)
 	}
 	problems, err := testutil.GatherAndLint(registry)

@@ -33,8 +33,8 @@ type AdmissionView interface {
 	// Holder returns the record with an address of a subnet, HolderOfMAC the record with a MAC.
 	Holder(subnet string, addr netip.Addr) (*IP, bool)
 	HolderOfMAC(subnet, mac string) (*IP, bool)
-	// DefaultSubnet is the name of the subnet of namespaces that are bound to no other.
-	DefaultSubnet() string
+	// Placement returns the rules that decide which Subnets a pod may be in.
+	Placement() PlacementRules
 	// Infrastructure holds addresses that no Subnet may have.
 	Infrastructure() Infrastructure
 }
@@ -200,6 +200,11 @@ func NamespaceProblems(n *Namespace, c AdmissionView) []Problem {
 			p.missing(AnnotationField(annotations.LogicalSwitch), "there is no Subnet %s yet; pods wait for it", name)
 			continue
 		}
+		if problem, outside := c.Placement().RequestProblem(n, name, AnnotationField(annotations.CIDR)); outside {
+			problem.Fatal = true
+			p.list = append(p.list, problem)
+			continue
+		}
 		p.list = append(p.list, n.Request.Problems...)
 		if !Fatal(p.list) {
 			p.requested(name, n.Request, c)
@@ -251,7 +256,7 @@ func subnetsFor(nic *PodNIC, namespace string, c AdmissionView) (found []*Subnet
 			vpcDefault = vpc.DefaultSubnet
 		}
 	}
-	for _, name := range ChooseSubnets(*nic, ns.LogicalSwitches, bound, vpcDefault, c.DefaultSubnet()) {
+	for _, name := range ChooseSubnets(*nic, ns.LogicalSwitches, bound, vpcDefault, c.Placement().DefaultSubnet) {
 		if s, known := c.Subnet(name); known {
 			found = append(found, s)
 		} else {

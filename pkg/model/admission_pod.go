@@ -17,7 +17,8 @@ func PodProblems(pod *Pod, c AdmissionView) []Problem {
 	mine := func(ip *IP) bool { return ip.Namespace == pod.Namespace && ip.PodName == pod.Name }
 	list := nicProblems(pod, c, mine)
 	for i := range list {
-		if list[i].Reason == ReasonAddressConflict && pod.Owner.Kind != "" {
+		temporary := list[i].Reason == ReasonAddressConflict || list[i].Reason == ReasonSubnetNotPermitted
+		if temporary && pod.Owner.Kind != "" {
 			list[i].Fatal = false
 		}
 	}
@@ -45,7 +46,7 @@ func nicProblems(pod *Pod, c AdmissionView, mine func(*IP) bool) []Problem {
 func (p *problems) nicConflicts(nic *PodNIC, namespace string, c AdmissionView, mine func(*IP) bool) {
 	field := func(suffix string) string { return AnnotationField(nic.Provider.Key(suffix)) }
 	if nic.Pool != "" && nic.IPs == (Addrs{}) {
-		p.pool(nic, field(annotations.SuffixIPPool), c)
+		p.pool(nic, namespace, field(annotations.SuffixIPPool), c)
 		return
 	}
 	subnets, missing, ok := subnetsFor(nic, namespace, c)
@@ -58,12 +59,59 @@ func (p *problems) nicConflicts(nic *PodNIC, namespace string, c AdmissionView, 
 	case len(missing) > 0 || len(subnets) == 0:
 		return
 	}
+	if nic.Subnet != "" && !p.placed(field(annotations.SuffixLogicalSwitch), subnets[0], namespace, c) {
+		return
+	}
+	requested := field(annotations.SuffixIPAddress)
+	if nic.IPs == (Addrs{}) {
+		requested = field(annotations.SuffixIPPool)
+	}
+	p.notOfOthers(nic, namespace, requested, subnets, c)
 	for _, addr := range Families(nic.IPs) {
 		p.wanted(field(annotations.SuffixIPAddress), subnets, addr, c, mine)
 	}
 	p.inSubnets(field(annotations.SuffixIPPool), nic.List, subnets)
 	if nic.MAC != "" && len(subnets) == 1 {
 		p.freeMAC(field(annotations.SuffixMACAddress), subnets[0], nic.MAC, c, mine)
+	}
+}
+
+// placed checks that pods of a namespace may be in a subnet that they name.
+func (p *problems) placed(field string, subnet *Subnet, namespace string, c AdmissionView) bool {
+	rules := c.Placement()
+	problem := PlacementProblem(field, subnet.Name, namespace)
+	switch {
+	case subnet.Name == rules.NodeSubnet:
+		problem = NodeSubnetProblem(field, subnet.Name)
+	case rules.Open || subnet.Placement().Permits(namespace) || chosenFor(namespace, subnet, c):
+		return true
+	}
+	problem.Fatal = true
+	p.list = append(p.list, problem)
+	return false
+}
+
+// chosenFor reports whether an administrator chose a subnet for a namespace, in any way.
+func chosenFor(namespace string, subnet *Subnet, c AdmissionView) bool {
+	ns, ok := c.Namespace(namespace)
+	return !ok || subnet.Name == c.Placement().DefaultSubnet || slices.Contains(ns.LogicalSwitches, subnet.Name) || binds(subnet, ns) ||
+		slices.ContainsFunc(c.Vpcs(), func(vpc *Vpc) bool {
+			return vpc.DefaultSubnet == subnet.Name && slices.Contains(vpc.Namespaces, namespace)
+		})
+}
+
+// notOfOthers checks that no address that a NIC requests is in a pool for pods of other namespaces.
+func (p *problems) notOfOthers(nic *PodNIC, namespace, field string, subnets []*Subnet, c AdmissionView) {
+	if c.Placement().Open {
+		return
+	}
+	pools := slices.DeleteFunc(c.IPPools(), func(pool *IPPool) bool {
+		return !slices.ContainsFunc(subnets, func(s *Subnet) bool { return s.Name == pool.Subnet })
+	})
+	if pool := PoolOfOthers(pools, nic.Requested(), namespace); pool != nil {
+		problem := PoolPlacementProblem(field, pool, namespace)
+		problem.Fatal = true
+		p.list = append(p.list, problem)
 	}
 }
 
@@ -79,13 +127,21 @@ func (p *problems) inSubnets(field string, list AddressList, subnets []*Subnet) 
 	}
 }
 
-func (p *problems) pool(nic *PodNIC, field string, c AdmissionView) {
+func (p *problems) pool(nic *PodNIC, namespace, field string, c AdmissionView) {
 	pool, ok := c.IPPool(nic.Pool)
 	switch {
 	case !ok:
 		p.missing(field, "there is no IPPool %s yet; the pod waits for it", nic.Pool)
 	case nic.Subnet != "" && nic.Subnet != pool.Subnet:
 		p.fatal(field, "IPPool %s is of Subnet %s, but the annotation logical_switch names %s", pool.Name, pool.Subnet, nic.Subnet)
+	case !c.Placement().Open && !pool.Permits(namespace):
+		problem := PoolPlacementProblem(field, pool, namespace)
+		problem.Fatal = true
+		p.list = append(p.list, problem)
+	default:
+		if subnet, known := c.Subnet(pool.Subnet); known {
+			p.placed(field, subnet, namespace, c)
+		}
 	}
 }
 
@@ -141,6 +197,11 @@ func IPProblems(ip *IP, c AdmissionView) []Problem {
 	if !ok {
 		p.missing("spec.subnet", "there is no Subnet %s yet; the address waits for it", ip.Subnet)
 		return p.list
+	}
+	if ip.Namespace != "" && ip.Subnet == c.Placement().NodeSubnet {
+		problem := NodeSubnetProblem("spec.subnet", ip.Subnet)
+		problem.Fatal = true
+		p.list = append(p.list, problem)
 	}
 	mine := func(other *IP) bool { return other.Name == ip.Name }
 	for _, addr := range Families(ip.Addrs) {

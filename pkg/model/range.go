@@ -18,6 +18,11 @@ func (r Range) Contains(addr netip.Addr) bool {
 	return r.First.Compare(addr) <= 0 && addr.Compare(r.Last) <= 0
 }
 
+// overlaps reports whether two ranges share an address.
+func (r Range) overlaps(other Range) bool {
+	return r.First.Compare(other.Last) <= 0 && other.First.Compare(r.Last) <= 0
+}
+
 // String formats a range as in specs: "10.0.0.5" or "10.0.0.5..10.0.0.9".
 func (r Range) String() string {
 	if r.First == r.Last {

@@ -113,8 +113,8 @@ var problemReasons = []Reason{
 	},
 	{
 		Name: ReasonSubnetNotPermitted, On: []Kind{KindPod, KindNamespace},
-		Meaning: "The object names a Subnet that is not for its namespace, or describes one that --namespace-subnet-cidrs does not permit. A pod waits for an address; one that has an address keeps it.",
-		Remedy:  "Use a Subnet of the namespace, or have an administrator permit it: spec.namespaces or the annotation ovn.kubernetes.io/allowed_namespaces of the Subnet; for a Subnet that a namespace describes, the flag --namespace-subnet-cidrs of the controller.",
+		Meaning: "The object names a Subnet or an IPPool that is not for its namespace, or describes a Subnet that --namespace-subnet-cidrs does not permit. A pod waits for an address; one that has an address keeps it.",
+		Remedy:  "Use a Subnet of the namespace, or have an administrator permit it: spec.namespaces of the Subnet or IPPool, or the annotation ovn.kubernetes.io/allowed_namespaces of the Subnet; for a Subnet that a namespace describes, the flag --namespace-subnet-cidrs of the controller.",
 	},
 	{
 		Name: ReasonPortSecurityRequired, On: []Kind{KindPod, KindNamespace},

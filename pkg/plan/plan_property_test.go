@@ -190,7 +190,7 @@ func full(db *modeldb.DB, state *desired.State) (plan.Result, *commit.View) {
 	view.Reset()
 	d := desired.NewDirty()
 	state.All(d)
-	plan.Sweep(state, view, func(fact.Owner) bool { return false }, false, d)
+	plan.Sweep(state, view, sparing(""), d)
 	return plan.Plan(state, view, d), view
 }
 

@@ -10,26 +10,47 @@ import (
 	"github.com/wovensdn/woven/pkg/fact"
 )
 
+// Spared describes what stays in the database although no object wants it: the facts of some owners are not known.
+type Spared struct {
+	// Paused reports whether an owner has not been compiled since the start: its rows stay, and so do references from
+	// and to them.
+	Paused func(fact.Owner) bool
+	// Values keeps elements that do not refer to a row: a paused owner may want them, and the database does not record
+	// the owner of an element.
+	Values bool
+	// Left is called for each row that something stays in. [Recheck] looks at the row again once the owner is
+	// compiled; for elements that do not refer to a row the owner is empty.
+	Left func(owner fact.Owner, row fact.Ref)
+}
+
 // Sweep marks dirty what has our marker in the database and no owner in desired state. It belongs to the full
-// comparison after the start barrier and after a reconnect. Rows of a paused owner stay, and so do references from and
-// to them. While keepMembers is set, plain elements stay, too: an owner that was never compiled since the start may
-// want them, and the database does not record the owner of an element.
-func Sweep(d *desired.State, a Actual, paused func(fact.Owner) bool, keepMembers bool, dirty *desired.Dirty) {
+// comparison after the start barrier and after a reconnect.
+func Sweep(d *desired.State, a Actual, s Spared, dirty *desired.Dirty) {
 	for _, table := range fact.Tables() {
 		a.Each(table.Name, func(uuid string, row any) bool {
-			ref := fact.Ref{Table: table.Name, UUID: uuid}
-			owner, ours := table.OwnerOf(row)
-			if _, wanted := d.Row(ref); ours && !wanted && !paused(owner) {
-				dirty.Row(ref)
-			}
-			orphans(d, a, table, ref, row, paused, keepMembers, dirty)
+			s.row(d, a, table, fact.Ref{Table: table.Name, UUID: uuid}, row, dirty)
 			return true
 		})
 	}
 }
 
+// Recheck is [Sweep] for one row.
+func Recheck(d *desired.State, a Actual, ref fact.Ref, s Spared, dirty *desired.Dirty) {
+	if row := a.Row(ref.Table, ref.UUID); row != nil {
+		s.row(d, a, fact.TableOf(ref.Table), ref, row, dirty)
+	}
+}
+
+func (s Spared) row(d *desired.State, a Actual, table *fact.Table, ref fact.Ref, row any, dirty *desired.Dirty) {
+	owner, ours := table.OwnerOf(row)
+	if _, wanted := d.Row(ref); ours && !wanted && !s.Paused(owner) {
+		dirty.Row(ref)
+	}
+	s.elements(d, a, table, ref, row, dirty)
+}
+
 // Drift marks dirty everything that a changed row may affect.
-func Drift(d *desired.State, a Actual, ref fact.Ref, paused func(fact.Owner) bool, keepMembers bool, dirty *desired.Dirty) {
+func Drift(d *desired.State, a Actual, ref fact.Ref, s Spared, dirty *desired.Dirty) {
 	table := fact.TableOf(ref.Table)
 	if table == nil {
 		return
@@ -41,15 +62,16 @@ func Drift(d *desired.State, a Actual, ref fact.Ref, paused func(fact.Owner) boo
 		dirty.Member(k)
 	}
 	if row := a.Row(ref.Table, ref.UUID); row != nil {
-		orphans(d, a, table, ref, row, paused, keepMembers, dirty)
+		s.elements(d, a, table, ref, row, dirty)
 	}
 }
 
-// orphans marks elements of shared columns that are ours and have no owner in desired state: plain values in our own
+// elements marks elements of shared columns that are ours and have no owner in desired state: plain values in our own
 // rows, keys with our prefix, and references to our own rows. Other elements belong to other clients.
-func orphans(d *desired.State, a Actual, table *fact.Table, ref fact.Ref, row any, paused func(fact.Owner) bool, keepMembers bool, dirty *desired.Dirty) {
-	owner, oursRow := table.OwnerOf(row)
-	if oursRow && paused(owner) {
+func (s Spared) elements(d *desired.State, a Actual, table *fact.Table, ref fact.Ref, row any, dirty *desired.Dirty) {
+	rowOwner, oursRow := table.OwnerOf(row)
+	if oursRow && s.Paused(rowOwner) {
+		s.Left(rowOwner, ref)
 		return
 	}
 	for name, column := range table.Members {
@@ -58,26 +80,31 @@ func orphans(d *desired.State, a Actual, table *fact.Table, ref fact.Ref, row an
 			if _, wanted := d.Member(k); wanted {
 				return
 			}
-			if orphan(a, column, key, value, paused, oursRow && !keepMembers) {
+			owner, ours := ownerOfElement(a, column, key, value, oursRow)
+			switch {
+			case !ours:
+			case column.Refers == "" && s.Values || column.Refers != "" && s.Paused(owner):
+				s.Left(owner, ref)
+			default:
 				dirty.Member(k)
 			}
 		})
 	}
 }
 
-func orphan(a Actual, column fact.MemberColumn, key, value string, paused func(fact.Owner) bool, plain bool) bool {
+// ownerOfElement reports whether an element is ours. Its owner is known only if it refers to a row.
+func ownerOfElement(a Actual, column fact.MemberColumn, key, value string, oursRow bool) (owner fact.Owner, ours bool) {
 	switch {
 	case column.Refers != "":
 		target := a.Row(column.Refers, value)
 		if target == nil {
-			return false
+			return fact.Owner{}, false
 		}
-		owner, ours := fact.TableOf(column.Refers).OwnerOf(target)
-		return ours && !paused(owner)
+		return fact.TableOf(column.Refers).OwnerOf(target)
 	case key != "":
-		return column.AllKeys && plain || column.Prefix != "" && strings.HasPrefix(key, column.Prefix)
+		return fact.Owner{}, column.AllKeys && oursRow || column.Prefix != "" && strings.HasPrefix(key, column.Prefix)
 	default:
-		return plain
+		return fact.Owner{}, oursRow
 	}
 }
 

@@ -22,6 +22,7 @@ func TestSweep(t *testing.T) {
 		paused      string // an owner whose rows stay
 		keepMembers bool
 		want        []string
+		left        []string // by owner, rows that something stays in
 	}{
 		{
 			name:    "a row of ours that is wanted is not dirty",
@@ -42,6 +43,7 @@ func TestSweep(t *testing.T) {
 			actual: rows(
 				ours("blue", nb.AddressSetTable, "set", &nb.AddressSet{Name: "set", Addresses: []string{"10.0.0.1"}})),
 			paused: "blue",
+			left:   []string{"blue: Address_Set/set"},
 		},
 		{
 			name:    "a plain element in a row of ours that nobody wants is dirty",
@@ -54,6 +56,7 @@ func TestSweep(t *testing.T) {
 			desired:     by("blue", row(nb.AddressSetTable, "set", &nb.AddressSet{Name: "set"})),
 			actual:      rows(ours("blue", nb.AddressSetTable, "set", &nb.AddressSet{Name: "set", Addresses: []string{"10.0.0.1"}})),
 			keepMembers: true,
+			left:        []string{": Address_Set/set"},
 		},
 		{
 			name:   "a plain element in a foreign row stays",
@@ -74,6 +77,7 @@ func TestSweep(t *testing.T) {
 				ours("web", nb.LogicalSwitchPortTable, "web", &nb.LogicalSwitchPort{Name: "web"}).in("blue"),
 			),
 			paused: "web",
+			left:   []string{"web: Port_Group/group", "web: Logical_Switch_Port/web"},
 		},
 		{
 			name: "a key with our prefix is ours, in a foreign row, too; other keys stay",
@@ -85,8 +89,12 @@ func TestSweep(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := desired.NewDirty()
-			paused := func(owner fact.Owner) bool { return owner == ownerOf(tt.paused) }
-			plan.Sweep(stateOf(tt.desired), tt.actual, paused, tt.keepMembers, d)
+			spared := sparing(tt.paused)
+			spared.Values = tt.keepMembers
+			var left []string
+			spared.Left = func(owner fact.Owner, row fact.Ref) { left = append(left, owner.Name+": "+refText(row)) }
+			plan.Sweep(stateOf(tt.desired), tt.actual, spared, d)
+			sameSet(t, left, tt.left)
 			sameSet(t, dirtyText(d), tt.want)
 		})
 	}
@@ -123,7 +131,7 @@ func TestDrift(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := desired.NewDirty()
-			plan.Drift(stateOf(tt.desired), tt.actual, tt.ref, func(fact.Owner) bool { return false }, false, d)
+			plan.Drift(stateOf(tt.desired), tt.actual, tt.ref, sparing(""), d)
 			sameSet(t, dirtyText(d), tt.want)
 		})
 	}
@@ -158,6 +166,14 @@ func TestAudit(t *testing.T) {
 			found := plan.Audit(stateOf(tt.desired), tt.actual, fact.TableOf(nb.LogicalSwitchPortTable), nb.LogicalSwitchTable, parents)
 			sameLines(t, lines(plan.Result{Units: found}), tt.want)
 		})
+	}
+}
+
+// sparing spares the rows of one owner.
+func sparing(paused string) plan.Spared {
+	return plan.Spared{
+		Paused: func(owner fact.Owner) bool { return paused != "" && owner == ownerOf(paused) },
+		Left:   func(fact.Owner, fact.Ref) {},
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // Cluster contains the objects of the cluster: it receives the same events as the engine, and shares its projections.
 // It adds an index of the addresses in use. Its methods may be called from any goroutine.
 type Cluster struct {
-	defaultSubnet  string
+	placement      model.PlacementRules
 	infrastructure model.InfrastructureConfig
 
 	mu         sync.RWMutex
@@ -45,12 +45,11 @@ var (
 	_ kube.Listener       = (*Cluster)(nil)
 )
 
-// NewCluster returns a Cluster without objects. defaultSubnet is the name of the subnet of namespaces that are bound to
-// no other.
-func NewCluster(defaultSubnet string, infrastructure model.InfrastructureConfig) *Cluster {
+// NewCluster returns a Cluster without objects.
+func NewCluster(placement model.PlacementRules, infrastructure model.InfrastructureConfig) *Cluster {
 	w := world.Bare()
 	c := &Cluster{
-		defaultSubnet: defaultSubnet, infrastructure: infrastructure, world: w, holders: map[held]*model.IP{},
+		placement: placement, infrastructure: infrastructure, world: w, holders: map[held]*model.IP{},
 		subnets:    world.AddTable[model.Subnet](w, model.KindSubnet),
 		namespaces: world.AddTable[model.Namespace](w, model.KindNamespace),
 		vpcs:       world.AddTable[model.Vpc](w, model.KindVpc),
@@ -122,8 +121,8 @@ func (c *Cluster) Known() model.AdmissionView {
 	return c
 }
 
-// DefaultSubnet is the argument of [NewCluster].
-func (c *Cluster) DefaultSubnet() string { return c.defaultSubnet }
+// Placement is the argument of [NewCluster].
+func (c *Cluster) Placement() model.PlacementRules { return c.placement }
 
 // Infrastructure holds the addresses that no Subnet may have.
 func (c *Cluster) Infrastructure() model.Infrastructure {

@@ -24,7 +24,7 @@ import (
 
 // testCluster is a cluster with a dual-stack subnet, and pods with addresses.
 func testCluster() *Cluster {
-	c := NewCluster("main", model.InfrastructureConfig{
+	c := NewCluster(model.PlacementRules{DefaultSubnet: "main", NodeSubnet: "join", NamespaceSubnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/12")}}, model.InfrastructureConfig{
 		NodeSubnet: "join", APIServers: []netip.Addr{netip.MustParseAddr("10.96.0.1")},
 		HostSource: model.Prefixes{V4: netip.MustParsePrefix("169.254.64.0/18"), V6: netip.MustParsePrefix("fd69:254:64::/112")},
 	})
@@ -206,7 +206,7 @@ func TestReview(t *testing.T) {
 
 // Before the cluster is known, only the object itself is validated.
 func TestUnknownCluster(t *testing.T) {
-	r := &Reviewer{Kinds: kube.AllKinds(), Cluster: NewCluster("main", model.InfrastructureConfig{}), Log: testr.New(t)}
+	r := &Reviewer{Kinds: kube.AllKinds(), Cluster: NewCluster(model.PlacementRules{DefaultSubnet: "main"}, model.InfrastructureConfig{}), Log: testr.New(t)}
 	for text, allowed := range map[string]bool{
 		pod("one", "x", wants+"10.9.0.5"):              true,
 		pod("one", "x", wants+"nonsense"):              false,
@@ -273,7 +273,7 @@ func FuzzReview(f *testing.F) {
 
 // The index of addresses follows IP objects that change, are deleted, or have the same address.
 func TestHolders(t *testing.T) {
-	c := NewCluster("main", model.InfrastructureConfig{})
+	c := NewCluster(model.PlacementRules{DefaultSubnet: "main"}, model.InfrastructureConfig{})
 	one, two := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	expect := func(subnet string, addr netip.Addr, want string) {
 		t.Helper()

@@ -110,6 +110,7 @@ func (c *counter) Committed(int, int, float64, error) {}
 func (c *counter) Drift(string)                       {}
 func (c *counter) Connected(bool)                     {}
 func (c *counter) Epoch(int64)                        {}
+func (c *counter) Compared()                          {}
 
 // loaded returns an idle core with the cluster's pods.
 func loaded(t testing.TB, c *cluster) (*engine.Core, *fakeDB, *counter) {

@@ -62,6 +62,7 @@ type harness struct {
 	refuse  func([]ovsdb.Operation) int // index of an operation that the database refuses
 	// compiled counts the runs of compile functions by kind.
 	compiled map[model.Kind]int
+	compared int // full comparisons
 	ops      int // at the database
 	txns     int
 	echo     *echo // of a real database
@@ -195,6 +196,7 @@ func (b *harness) Committed(int, int, float64, error) {}
 func (b *harness) Drift(table string)                 { b.drift = append(b.drift, table) }
 func (b *harness) Connected(bool)                     {}
 func (b *harness) Epoch(int64)                        {}
+func (b *harness) Compared()                          { b.compared++ }
 
 // refusing is a database that refuses some operations.
 type refusing struct {

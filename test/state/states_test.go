@@ -155,5 +155,5 @@ func states() []state {
 		pods.with("a second NIC that asks for nonsense", attached("net1", "10.20.0.0/24"), twoNICs(model.PodNIC{Invalid: true})),
 		pods.with("full subnet", changed(subnet("tiny", "10.19.0.0/30"), func(s *model.Subnet) { s.Namespaces = []string{"tiny"} }),
 			namespace("tiny"), pod("tiny", "a", "n1"), pod("tiny", "b", "n1")),
-	}, slices.Concat(addressStates(pods), serviceStates(bound), placeStates(bound), policyStates(bound), claimStates(bound))...)
+	}, slices.Concat(addressStates(pods), serviceStates(bound), placeStates(bound), policyStates(bound), claimStates(bound), placementStates(pods))...)
 }

@@ -171,7 +171,7 @@ func testWidgetStatus(t *testing.T) {
 }
 
 func testWidgetReview(t *testing.T) {
-	cluster := webhook.NewCluster("ovn-default", model.InfrastructureConfig{})
+	cluster := webhook.NewCluster(model.PlacementRules{DefaultSubnet: "ovn-default"}, model.InfrastructureConfig{})
 	cluster.Apply(ref(model.KindSubnet, "", "blue"), subnet("blue", "10.17.0.0/24"))
 	cluster.Synced()
 	reviewer := &webhook.Reviewer{Kinds: widgetKinds(), Cluster: cluster, Log: logr.Discard()}

@@ -70,7 +70,8 @@ func (o *options) sink(engine kube.Sink, apiServers []netip.Addr) (kube.Sink, *w
 	if !o.webhook.enabled() {
 		return engine, nil
 	}
-	cluster := webhook.NewCluster(o.defaultLS, o.compile(apiServers).Infrastructure())
+	config := o.compile(apiServers)
+	cluster := webhook.NewCluster(config.Placement(), config.Infrastructure())
 	return kube.FanOut(engine, cluster), cluster
 }
 
