@@ -33,6 +33,9 @@ func (c Config) namespace(ref model.Ref, v *world.View) (r Result) {
 			c.requestSubnet(&r, n, name)
 			return r // the annotations do not hold yet
 		}
+		if problem := c.misplaced(v, n.Name, model.AnnotationField(annotations.LogicalSwitch), name); problem != nil {
+			r.Problems = append(r.Problems, *problem)
+		}
 		if n.PortSecurity == model.PortSecurityOff && c.levelOf(s.Network()) == model.PortSecurityOn {
 			r.problem(model.ReasonPortSecurityRequired, model.AnnotationField(annotations.PortSecurity),
 				"namespace %s: Subnet %s requires port security, so the annotation has no effect on pods there", n.Name, s.Name)

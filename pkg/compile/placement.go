@@ -26,11 +26,13 @@ func (c Config) refused(v *world.View, of string, nic *model.PodNIC, subnets []s
 		problem := model.NodeSubnetProblem(field(suffix), c.NodeSwitch)
 		return &problem
 	}
-	if nic.Subnet != "" || nic.Pool != "" { // else an administrator chose the subnets
-		for _, name := range subnets {
-			if problem := c.misplaced(v, of, field(suffix), name); problem != nil {
-				return problem
-			}
+	for _, name := range subnets {
+		problem := c.misplaced(v, of, field(suffix), name)
+		if problem != nil && nic.Subnet == "" && nic.Pool == "" { // all else that chooses Subnets is permitted
+			problem.Field, problem.Message = "", "the annotation logical_switch of the namespace: "+problem.Message
+		}
+		if problem != nil {
+			return problem
 		}
 	}
 	addresses := nic.Requested()
@@ -66,19 +68,17 @@ func (c Config) misplaced(v *world.View, of, field, subnet string) *model.Proble
 	return &problem
 }
 
-// chosen reports whether an administrator chose a subnet for a namespace, in any way.
+// chosen reports whether an administrator chose a subnet for a namespace, in any way. The annotation of the namespace
+// is none: its tenant may be able to write it.
 func (c Config) chosen(v *world.View, of, subnet string) bool {
-	if names, _ := v.LogicalSwitches(of); slices.Contains(names, subnet) {
-		return true
-	}
 	if slices.ContainsFunc(v.VpcsOfNamespace(of), func(vpc *model.Vpc) bool { return vpc.DefaultSubnet == subnet }) {
 		return true
 	}
 	return slices.ContainsFunc(v.SubnetsOfNamespace(of), func(s *model.Subnet) bool { return s.Name == subnet })
 }
 
-// ofOthers returns why pods of a namespace may not have some addresses of a subnet: they are in a pool for pods of other
-// namespaces.
+// ofOthers returns why pods of a namespace may not have some addresses of a subnet: they are in a pool for pods of
+// other namespaces.
 func (c Config) ofOthers(v *world.View, of, field, subnet string, addresses model.AddressList) *model.Problem {
 	if c.OpenSubnets {
 		return nil

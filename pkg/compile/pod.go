@@ -49,32 +49,10 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 	name := pod.PortName(nic.Provider)
 	ip, recorded := v.IP(name)
 	if !recorded {
-		kept, ok := v.Kept(ipRef(name))
-		if ok && kept.Subnet == c.NodeSwitch {
-			kept, ok = nil, false
-		}
-		if ok {
-			c.unrecorded(r, v, pod, nic, kept)
-		}
-		if ok || !nic.Invalid {
-			c.claim(r, v, pod, nic, name, kept)
-		}
+		c.record(r, v, pod, nic, name)
 		return nil
 	}
-	if c.unusable(r, v, pod, ip) {
-		return nil
-	}
-	if c.evicted(r, v, pod, nic, ip) {
-		r.want(Release{IP: ip.Name, UID: ip.UID})
-		return nil
-	}
-	if !nic.Invalid && (outdated(ip, pod, nic) || !c.inherits(v, pod, nic, ip)) {
-		if ip.Reserved && !ip.Deleting {
-			r.problem(model.ReasonAddressConflict, "", "IP %s reserves %s in Subnet %s for pod %s/%s, which requests something else; change one of them",
-				name, model.AddrsText(ip.Addrs), ip.Subnet, pod.Namespace, pod.Name)
-			return nil
-		}
-		r.want(Release{IP: ip.Name, UID: ip.UID})
+	if !c.usable(r, v, pod, nic, ip) {
 		return nil
 	}
 	adopt(r, ip, pod.Node, len(nic.Written) == 0)
@@ -92,6 +70,39 @@ func (c Config) nic(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC)
 		return want
 	}
 	return nil
+}
+
+// record requests a record for a NIC that has none.
+func (c Config) record(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, name string) {
+	kept, ok := v.Kept(ipRef(name))
+	if ok && kept.Subnet == c.NodeSwitch {
+		kept, ok = nil, false
+	}
+	if ok {
+		c.unrecorded(r, v, pod, nic, kept)
+	}
+	if ok || !nic.Invalid {
+		c.claim(r, v, pod, nic, name, kept)
+	}
+}
+
+// usable reports whether a pod can have the address of its record. It releases a record that is left over from another
+// request.
+func (c Config) usable(r *Result, v *world.View, pod *model.Pod, nic *model.PodNIC, ip *model.IP) bool {
+	if c.unusable(r, v, pod, ip) {
+		return false
+	}
+	changed := !nic.Invalid && (outdated(ip, pod, nic) || !c.inherits(v, pod, nic, ip))
+	switch {
+	case c.evicted(r, v, pod, nic, ip), changed && (!ip.Reserved || ip.Deleting):
+		r.want(Release{IP: ip.Name, UID: ip.UID})
+		return false
+	case changed:
+		r.problem(model.ReasonAddressConflict, "", "IP %s reserves %s in Subnet %s for pod %s/%s, which requests something else; change one of them",
+			ip.Name, model.AddrsText(ip.Addrs), ip.Subnet, pod.Namespace, pod.Name)
+		return false
+	}
+	return true
 }
 
 // unusable reports whether a pod cannot have the address of its record. The problem gives the cause.

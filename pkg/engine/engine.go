@@ -21,8 +21,8 @@ const usageInterval = time.Second
 // takeOverPause is the time between two attempts to begin an epoch.
 const takeOverPause = time.Second
 
-// contestPause is how long a leader does not try to begin an epoch if another one ended its epoch within this time after
-// its begin: two clusters that use one database must not take it from each other all the time.
+// contestPause is how long a leader does not try to begin an epoch if another one ended its epoch within this time
+// after its begin: two clusters that use one database must not take it from each other all the time.
 const contestPause = 30 * time.Second
 
 // Engine runs a [Core] in one goroutine. Its other methods are safe for concurrent use and do not block: they queue
@@ -175,8 +175,8 @@ func (e *Engine) setTimer(retry *time.Timer) {
 	retry.Reset(wait)
 }
 
-// checkFence ends the epoch if the database does not have it. A database that was wiped, or restored from an older copy,
-// is taken over at once.
+// checkFence ends the epoch if the database does not have it. A database that was wiped, or restored from an older
+// copy, is taken over at once.
 func (e *Engine) checkFence() {
 	if !e.fenced || !e.connected || e.busy {
 		return

@@ -86,8 +86,8 @@ func (l *Leader) Holds() bool {
 	return renewed != nil && l.lock.clock.Since(*renewed) < l.config.RenewDeadline+l.config.RetryPeriod
 }
 
-// RenewedSince reports whether a request that began after t has acquired or renewed the lease, and no later one has found
-// another holder.
+// RenewedSince reports whether a request that began after t has acquired or renewed the lease, and no later one has
+// found another holder.
 func (l *Leader) RenewedSince(t time.Time) bool {
 	renewed := l.lock.renewed.Load()
 	return renewed != nil && renewed.After(t)

@@ -193,7 +193,8 @@ func VpcProblems(vpc *Vpc, c AdmissionView) []Problem {
 func NamespaceProblems(n *Namespace, c AdmissionView) []Problem {
 	p := problems{reason: ReasonNamespaceInvalid}
 	for _, name := range n.LogicalSwitches {
-		if _, ok := c.Subnet(name); ok {
+		if s, ok := c.Subnet(name); ok {
+			p.placedFor(AnnotationField(annotations.LogicalSwitch), s, n, c)
 			continue
 		}
 		if n.Request == nil {

@@ -78,12 +78,17 @@ func (p *problems) nicConflicts(nic *PodNIC, namespace string, c AdmissionView, 
 
 // placed checks that pods of a namespace may be in a subnet that they name.
 func (p *problems) placed(field string, subnet *Subnet, namespace string, c AdmissionView) bool {
+	ns, ok := c.Namespace(namespace)
+	return !ok || p.placedFor(field, subnet, ns, c)
+}
+
+func (p *problems) placedFor(field string, subnet *Subnet, ns *Namespace, c AdmissionView) bool {
 	rules := c.Placement()
-	problem := PlacementProblem(field, subnet.Name, namespace)
+	problem := PlacementProblem(field, subnet.Name, ns.Name)
 	switch {
 	case subnet.Name == rules.NodeSubnet:
 		problem = NodeSubnetProblem(field, subnet.Name)
-	case rules.Open || subnet.Placement().Permits(namespace) || chosenFor(namespace, subnet, c):
+	case rules.Open || subnet.Placement().Permits(ns.Name) || chosenFor(ns, subnet, c):
 		return true
 	}
 	problem.Fatal = true
@@ -92,11 +97,10 @@ func (p *problems) placed(field string, subnet *Subnet, namespace string, c Admi
 }
 
 // chosenFor reports whether an administrator chose a subnet for a namespace, in any way.
-func chosenFor(namespace string, subnet *Subnet, c AdmissionView) bool {
-	ns, ok := c.Namespace(namespace)
-	return !ok || subnet.Name == c.Placement().DefaultSubnet || slices.Contains(ns.LogicalSwitches, subnet.Name) || binds(subnet, ns) ||
+func chosenFor(ns *Namespace, subnet *Subnet, c AdmissionView) bool {
+	return subnet.Name == c.Placement().DefaultSubnet || binds(subnet, ns) ||
 		slices.ContainsFunc(c.Vpcs(), func(vpc *Vpc) bool {
-			return vpc.DefaultSubnet == subnet.Name && slices.Contains(vpc.Namespaces, namespace)
+			return vpc.DefaultSubnet == subnet.Name && slices.Contains(vpc.Namespaces, ns.Name)
 		})
 }
 

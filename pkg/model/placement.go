@@ -16,12 +16,13 @@ type PlacementRules struct {
 	NodeSubnet string
 	// Open lets pods of all namespaces name any other Subnet or IPPool, as Kube-OVN does.
 	Open bool
-	// NamespaceSubnets are the ranges inside which the annotations of a namespace may describe a Subnet; empty for none.
+	// NamespaceSubnets are the ranges inside which the annotations of a namespace may describe a Subnet; empty for
+	// none.
 	NamespaceSubnets []netip.Prefix
 }
 
 // Placement is which namespaces' pods may be in a subnet. What an administrator chose for a namespace in another way
-// (its annotation, a selector of the Subnet, the spec of the Vpc, the cluster's default) is always permitted.
+// (a selector of the Subnet, the spec of the Vpc, the cluster's default) is always permitted.
 type Placement struct {
 	// Restricted subnets are private, or bound to namespaces by their spec.
 	Restricted bool

@@ -101,7 +101,7 @@ func (t *test) placements() {
 		t.Errorf("a pod outside of the private Subnet reaches one inside: %s", text)
 	}
 	// A namespace chooses Subnets for its pods, too, and tenants may have the right to annotate it.
-	for _, choice := range []string{"join"} {
+	for _, choice := range []string{"join", vault.Name} {
 		t.must(red.as.Patch(t.Context(), namespaceObject(red.namespace), patchOf(annotationPatch(map[string]string{annotations.LogicalSwitch: choice}))), "annotate the namespace")
 		red.makes("by-namespace-"+choice, "n1", nil)
 		t.neverIn(red.namespace, "by-namespace-"+choice, choice)

@@ -90,10 +90,11 @@ func (o *options) complete(nodeName string) error {
 	if o.confName != filepath.Base(o.confName) || !strings.HasSuffix(o.confName, ".conflist") {
 		return fmt.Errorf("--cni-conf-name %q: want a file name that ends in .conflist", o.confName)
 	}
-	if err := o.observation.Validate(); err != nil {
-		return err
-	}
 	o.ovsSocket = strings.TrimPrefix(o.ovsSocket, "unix:")
+	return errors.Join(o.observation.Validate(), o.validatePaths())
+}
+
+func (o *options) validatePaths() error {
 	for flag, path := range map[string]string{"--ovs-socket": o.ovsSocket, "--bind-socket": o.bindSocket, "--cni-conf-dir": o.confDir, "--cni-bin-dir": o.binDir} {
 		if !filepath.IsAbs(path) {
 			return fmt.Errorf("%s %q: want an absolute path", flag, path)
