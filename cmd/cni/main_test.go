@@ -38,7 +38,7 @@ func TestMain(m *testing.M) { os.Exit(plumbtest.Main(m)) }
 
 const (
 	containerID = "0123456789abcdef0123"
-	hostIf      = "0123456789ab_h"
+	hostIf      = "6ee0b8e0319de_h" // see plumb.HostName
 	waitTimeout = 60 * time.Second
 )
 

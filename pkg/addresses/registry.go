@@ -9,7 +9,6 @@
 package addresses
 
 import (
-	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/ipam"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/world"
@@ -149,4 +148,4 @@ func add[K comparable](sets map[string]map[K]struct{}, name string, k K) {
 }
 
 // gatewayMAC is the MAC of OVN's router port on a subnet.
-func gatewayMAC(subnet *model.Subnet) string { return compile.GatewayMAC(subnet.Vpc, subnet.Name) }
+func gatewayMAC(subnet *model.Subnet) string { return model.GatewayMAC(subnet.Vpc, subnet.Name) }

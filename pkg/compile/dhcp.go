@@ -16,7 +16,7 @@ func (c Config) dhcp(r *Result, s *model.Subnet) {
 		if options := s.DHCP.In(f); options != nil {
 			r.Row(nb.DHCPOptionsTable, s.Name+"/"+f.Match(), &nb.DHCPOptions{
 				Cidr:        cidr.String(),
-				Options:     model.DHCPOptions(s, f, GatewayMAC(s.Vpc, s.Name), options),
+				Options:     model.DHCPOptions(s, f, model.GatewayMAC(s.Vpc, s.Name), options),
 				ExternalIDs: map[string]string{fact.SwitchKey: s.Name},
 			})
 		}
@@ -45,7 +45,7 @@ func portDHCP(r *Result, v *world.View, network model.SubnetNetwork, nic *model.
 	}
 	ref := r.Row(nb.DHCPOptionsTable, port+"/"+f.Match(), &nb.DHCPOptions{
 		Cidr:        s.CIDR.In(f).String(),
-		Options:     model.DHCPOptions(s, f, GatewayMAC(s.Vpc, s.Name), s.DHCP.In(f), own),
+		Options:     model.DHCPOptions(s, f, model.GatewayMAC(s.Vpc, s.Name), s.DHCP.In(f), own),
 		ExternalIDs: map[string]string{fact.SwitchKey: s.Name, "port": port},
 	})
 	return &ref.UUID

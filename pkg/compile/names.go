@@ -3,7 +3,6 @@
 package compile
 
 import (
-	"crypto/sha256"
 	"net/netip"
 	"strings"
 
@@ -25,20 +24,8 @@ func router(vpc string) fact.Ref { return fact.RefTo(nb.LogicalRouterTable, vpc)
 
 func logicalSwitch(subnet string) fact.Ref { return fact.RefTo(nb.LogicalSwitchTable, subnet) }
 
-// RouterPort is the name of the router's port in a subnet.
-func RouterPort(vpc, subnet string) string { return vpc + "-" + subnet }
-
 // SwitchPort is the name of a subnet's port to its router.
 func SwitchPort(vpc, subnet string) string { return subnet + "-" + vpc }
-
-// GatewayMAC is the MAC of a subnet's router port: locally administered and derived from the names, so that it never
-// changes.
-func GatewayMAC(vpc, subnet string) string {
-	sum := sha256.Sum256([]byte("Logical_Router_Port/" + RouterPort(vpc, subnet)))
-	mac := [6]byte(sum[:6])
-	mac[0] = mac[0]&^0x01 | 0x02
-	return model.MACText(mac)
-}
 
 // distributedSet is the name of the address set with the CIDRs of a Vpc's distributed subnets, whose egress traffic
 // leaves through the node of each pod. Address set names match [a-zA-Z_.][a-zA-Z_.0-9]* (ovn-nb(5), Address_Set). "-"

@@ -90,10 +90,10 @@ func (c Config) connect(r *Result, s *model.Subnet) {
 	if c.balanced(s) {
 		r.Member(ls, "load_balancer_group", fact.UUIDOf(nb.LoadBalancerGroupTable, loadBalancerGroup(s.Vpc)))
 	}
-	port := RouterPort(s.Vpc, s.Name)
+	port := model.RouterPort(s.Vpc, s.Name)
 	row := &nb.LogicalRouterPort{
 		Name:        port,
-		MAC:         GatewayMAC(s.Vpc, s.Name),
+		MAC:         model.GatewayMAC(s.Vpc, s.Name),
 		Networks:    gatewayNetworks(s),
 		ExternalIDs: map[string]string{"lr": s.Vpc, "subnet": s.Name},
 	}

@@ -72,9 +72,9 @@ type Network struct {
 	// MTU is in bytes; 0 means the node's default. It is not in the annotations: the caller that knows the subnet sets
 	// it.
 	MTU int
-	// RouterAdvertisements is whether the subnet sends router advertisements (RFC 4861). It is not in the annotations
-	// either.
-	RouterAdvertisements bool
+	// Advertiser is the source of the subnet's router advertisements (RFC 4861); the zero Addr if it sends none. It is
+	// not in the annotations either.
+	Advertiser netip.Addr
 	// Routes are those of the routes annotation.
 	Routes []Route
 	// DefaultRoute is whether this NIC has the pod's default routes.

@@ -18,7 +18,7 @@ import (
 
 	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
-	"github.com/wovensdn/woven/pkg/compile"
+	"github.com/wovensdn/woven/pkg/model"
 	ovsdbclient "github.com/wovensdn/woven/pkg/ovsdb/client"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
 )
@@ -341,7 +341,7 @@ func (b *rows) refused(t *testing.T) {
 	b.served(t, holder)
 	for _, tt := range []struct{ suffix, value, text string }{
 		{annotations.SuffixIPAddress, "10.46.0.1", "address 10.46.0.1 belongs to the gateway of subnet refused"},
-		{annotations.SuffixMACAddress, compile.GatewayMAC("ovn-cluster", "refused"), "belongs to the gateway of subnet refused"},
+		{annotations.SuffixMACAddress, model.GatewayMAC("ovn-cluster", "refused"), "belongs to the gateway of subnet refused"},
 		{annotations.SuffixIPAddress, "10.47.0.9", "address 10.47.0.9 is not a host address of subnet refused (10.46.0.0/24)"},
 		{annotations.SuffixIPAddress, holder.Annotations[annotations.IPAddress], "belongs to IP holder.refused"},
 		{annotations.SuffixMACAddress, "02:00:00:00:46:46", "MAC 02:00:00:00:46:46 of subnet refused belongs to IP holder.refused"},

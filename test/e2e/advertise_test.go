@@ -3,8 +3,10 @@
 package e2e
 
 import (
+	"context"
 	"net/netip"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -13,10 +15,25 @@ import (
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
 )
 
-// advertises sends router advertisements from red, and checks that other pods do not use them.
+// advertises sends router advertisements from red, and checks that other pods do not use them: neither those of a
+// Subnet without advertisements nor, if the Subnet sends its own, a pod that listens to those.
 func (l *lan) advertises() {
 	l.Helper()
 	l.advertisesTo(l.near, l.green)
+	l.patch(l.name, `{"enableIPv6RA":true}`)
+	l.create(l.newPod("green", "listens", "n1", nil))
+	listens := l.becomes("green", "listens", 40*time.Second)
+	l.advertisesTo(listens)
+	router := "default via " + l.linkLocal(l.router).String()
+	l.wait(time.Minute, "the advertisement of the router", func(ctx context.Context) string {
+		out, err := l.inPod(ctx, listens, "ip", "-6", "route")
+		l.must(err, "read routes of %s", listens.Name)
+		if strings.Contains(out, router) {
+			return ""
+		}
+		return "no route begins with " + router + ":\n" + out
+	})
+	l.say("a pod that listens uses the advertisement of the router")
 }
 
 func (l *lan) advertisesTo(victims ...*corev1.Pod) {

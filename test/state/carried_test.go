@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/wovensdn/woven/api/annotations"
-	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
@@ -252,7 +251,7 @@ func forged(address, mac string) *model.Pod {
 // gets another address, and its annotations are overwritten, also if the controller is restarted meanwhile.
 func TestForgedAnnotationsProveNothing(t *testing.T) {
 	victim := record(t, harnessIn(t, "pods"), "a.default")
-	router := compile.GatewayMAC("ovn-cluster", "ovn-default")
+	router := model.GatewayMAC("ovn-cluster", "ovn-default")
 	for name, forgery := range map[string]*model.Pod{
 		"gateway":                 forged("10.16.0.1", "02:00:00:00:00:01"),
 		"MAC of the router":       forged("10.16.0.77", router),

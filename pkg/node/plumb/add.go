@@ -9,7 +9,9 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/wovensdn/woven/pkg/node/driver/nft"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
+	"github.com/wovensdn/woven/pkg/node/hostplan"
 	"github.com/wovensdn/woven/pkg/node/step"
 )
 
@@ -85,6 +87,7 @@ func (a *add) steps() []step.Step {
 		{Name: "configure the pod's kernel", Do: a.kernel},
 		{Name: "make veth pair", Do: a.veth},
 		{Name: "configure the pod's kernel for other links", Do: a.kernelForOthers},
+		{Name: "drop router advertisements of others", Do: a.onlyRouter},
 		{Name: "configure the node's end", Do: a.hostEnd},
 	}
 	if a.userspace {
@@ -104,7 +107,7 @@ func (a *add) steps() []step.Step {
 // kernel comes before the pair is made, which inherits the settings. So no name from a request is part of a path.
 func (a *add) kernel(context.Context) (step.Undo, error) {
 	acceptRA := "0"
-	if a.req.Network.RouterAdvertisements {
+	if a.req.Network.Advertiser.IsValid() {
 		acceptRA = "1"
 	}
 	if err := errors.Join(a.pod.setSysctls(guards("all", "0")), a.pod.setSysctls(guards("default", acceptRA))); err != nil {
@@ -121,6 +124,27 @@ func (a *add) kernel(context.Context) (step.Undo, error) {
 // kernelForOthers keeps router advertisements from links that are made later.
 func (a *add) kernelForOthers(context.Context) (step.Undo, error) {
 	return nil, a.pod.setSysctls(guards("default", "0"))
+}
+
+// onlyRouter makes the pod take advertisements of the subnet's router only, by whose link-local address no other port
+// may send. OVN cannot: it allows neighbour discovery before all ACLs (ovn-northd(8), "Ingress Table 8", priority 65532
+// with nd_ra). The rule goes with the namespace.
+func (a *add) onlyRouter(ctx context.Context) (step.Undo, error) {
+	router := a.req.Network.Advertiser
+	if !router.IsValid() {
+		return nil, nil
+	}
+	index := a.podLink.Attrs().Index
+	table := hostplan.Table{Name: fmt.Sprintf("woven_link%d", index), Chains: []hostplan.Chain{{
+		Name: "advertisements", Type: "filter", Hook: "input", Priority: "filter", Rules: []hostplan.Rule{{
+			Text:    fmt.Sprintf("iif %d icmpv6 type nd-router-advert ip6 saddr != %s counter drop", index, router),
+			Comment: "only the router of the Subnet sends advertisements",
+		}},
+	}}}
+	return nil, a.pod.do(func() error {
+		_, err := new(nft.Driver).Apply(ctx, table) // nft runs in the namespace of this thread
+		return err
+	})
 }
 
 // guards are the settings of links of a pod by which no neighbour changes its routes: they take neither redirects nor,

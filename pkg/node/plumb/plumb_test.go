@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/plumb/plumbtest"
 	"github.com/wovensdn/woven/pkg/node/step"
@@ -357,12 +359,12 @@ func TestHostName(t *testing.T) {
 // TestPodsTakeNoRoutesFromNeighbours: router advertisements and redirects have no effect, unless the subnet sends
 // advertisements.
 func TestPodsTakeNoRoutesFromNeighbours(t *testing.T) {
-	for want, advertised := range map[string]bool{"0": false, "1": true} {
+	for want, router := range map[string]netip.Addr{"0": {}, "1": model.GatewayLinkLocal("ovn-cluster", "ovn-default")} {
 		pod := plumbtest.NewPod(t, "guards"+want)
 		p, sw := newPlumber(t, "")
 		autoInstall(t, sw)
 		req := request(pod)
-		req.Network.RouterAdvertisements = advertised
+		req.Network.Advertiser = router
 		mustAdd(t, p, req)
 		for path, want := range map[string]string{
 			"ipv6/conf/eth0/accept_ra": want, "ipv6/conf/default/accept_ra": "0",
@@ -372,11 +374,18 @@ func TestPodsTakeNoRoutesFromNeighbours(t *testing.T) {
 			inside(t, pod, func() error {
 				text, err := os.ReadFile("/proc/sys/net/" + path)
 				if got := strings.TrimSpace(string(text)); got != want {
-					t.Errorf("advertised %v: %s is %s, want %s", advertised, path, got, want)
+					t.Errorf("advertiser %v: %s is %s, want %s", router, path, got, want)
 				}
 				return err
 			})
 		}
+		inside(t, pod, func() error {
+			out, err := exec.CommandContext(t.Context(), "nft", "list", "ruleset").CombinedOutput()
+			if has := strings.Contains(string(out), "nd-router-advert ip6 saddr != "+router.String()); has != router.IsValid() {
+				t.Errorf("advertiser %v: the rules are:\n%s", router, out)
+			}
+			return err
+		})
 		if err := p.Del(t.Context(), req.Attachment); err != nil {
 			t.Fatal(err)
 		}

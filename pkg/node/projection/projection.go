@@ -193,15 +193,17 @@ func PodPorts(ports []ovs.Port) (names []string) {
 	return names
 }
 
-// Complete adds to the network of a NIC what its Subnet says: the MTU in bytes, else the node's, and whether the Subnet
-// sends router advertisements.
+// Complete adds to the network of a NIC what its Subnet says: the MTU in bytes, else the node's, and who
+// sends its router advertisements.
 func Complete(ctx context.Context, cache client.Reader, n *podnet.Network, mtu int) {
 	n.MTU = mtu
 	var s v1.Subnet
 	if err := cache.Get(ctx, types.NamespacedName{Name: n.LogicalSwitch}, &s); err != nil {
 		return
 	}
-	n.RouterAdvertisements = s.Spec.EnableIPv6RA
+	if subnet, _ := model.SubnetFrom(&s); s.Spec.EnableIPv6RA && subnet.Vpc != "" {
+		n.Advertiser = model.GatewayLinkLocal(subnet.Vpc, subnet.Name)
+	}
 	if s.Spec.Mtu > 0 {
 		n.MTU = int(s.Spec.Mtu)
 	}
