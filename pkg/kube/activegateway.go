@@ -70,9 +70,9 @@ func (w *Writer) moved(ref model.Ref, before *v1.Subnet, nodes string) {
 		text += ": " + strings.Join(causes, ", ")
 	}
 	k := w.kinds[ref.Kind]
-	w.events.Eventf(&corev1.ObjectReference{
+	w.events.Event(&corev1.ObjectReference{
 		Kind: string(ref.Kind), APIVersion: apiVersionOf(k), Name: ref.Name, UID: before.UID,
-	}, nil, eventType, model.ReasonGatewayMoved, "SetGateway", "%s", clip(text))
+	}, eventType, model.ReasonGatewayMoved, clip(text))
 }
 
 // cause returns why a node is no longer the gateway, and whether that is a failure of the node.

@@ -50,7 +50,7 @@ func (s *Status) Repaired(r engine.Repair) {
 		text += fmt.Sprintf("; %d changes of this object were repaired since the last event", count.changes)
 	}
 	s.repairs[r.Ref] = repairCount{since: now}
-	s.warn(r.Ref, model.ReasonDriftRepaired, "Repair", text)
+	s.warn(r.Ref, model.ReasonDriftRepaired, text)
 }
 
 // forgetRepairs deletes expired entries if there are too many.
@@ -66,7 +66,7 @@ func (s *Status) forgetRepairs(now time.Time) {
 }
 
 // warn emits an event of type Warning.
-func (s *Status) warn(ref model.Ref, reason, action, text string) {
+func (s *Status) warn(ref model.Ref, reason, text string) {
 	k, ok := s.kinds[ref.Kind]
 	if !ok {
 		return
@@ -75,7 +75,7 @@ func (s *Status) warn(ref model.Ref, reason, action, text string) {
 		Kind: string(ref.Kind), APIVersion: apiVersionOf(k),
 		Namespace: ref.Namespace, Name: ref.Name, UID: s.in.uid(ref),
 	}
-	s.events.Eventf(about, nil, corev1.EventTypeWarning, reason, action, "%s", clip(text))
+	s.events.Event(about, corev1.EventTypeWarning, reason, clip(text))
 }
 
 func newRepairLimiter(clk clock.PassiveClock) flowcontrol.PassiveRateLimiter {

@@ -8,23 +8,23 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/tools/record"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/wovensdn/woven/pkg/engine"
 	"github.com/wovensdn/woven/pkg/model"
 )
 
-func repairing(size int) (*Status, *events.FakeRecorder, *clocktesting.FakeClock) {
+func repairing(size int) (*Status, *record.FakeRecorder, *clocktesting.FakeClock) {
 	clk := clocktesting.NewFakeClock(time.Unix(1_700_000_000, 0))
-	recorder := events.NewFakeRecorder(size)
+	recorder := record.NewFakeRecorder(size)
 	return &Status{
 		clock: clk, events: recorder, kinds: AllKinds().byName(), in: &Intake{}, leading: true,
 		repairs: map[model.Ref]repairCount{}, repairEvents: newRepairLimiter(clk),
 	}, recorder, clk
 }
 
-func drain(r *events.FakeRecorder) (out []string) {
+func drain(r *record.FakeRecorder) (out []string) {
 	for len(r.Events) > 0 {
 		out = append(out, <-r.Events)
 	}

@@ -123,6 +123,6 @@ func (s *Status) emitWithheld() bool {
 // emitProblems emits events of new problems. The caller holds the lock.
 func (s *Status) emitProblems(r engine.Report) {
 	for _, problem := range s.problems.due(r) {
-		s.warn(r.Ref, problem.Reason, "Reconcile", problem.Error())
+		s.warn(r.Ref, problem.Reason, problem.Error())
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/tools/record"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/wovensdn/woven/pkg/engine"
@@ -16,10 +16,10 @@ import (
 )
 
 // troubled is a Status that writes events only.
-func troubled(t *testing.T) (*Status, *events.FakeRecorder, *clocktesting.FakeClock) {
+func troubled(t *testing.T) (*Status, *record.FakeRecorder, *clocktesting.FakeClock) {
 	t.Helper()
 	clk := clocktesting.NewFakeClock(time.Unix(1_700_000_000, 0))
-	recorder := events.NewFakeRecorder(1000)
+	recorder := record.NewFakeRecorder(1000)
 	s := &Status{clock: clk, events: recorder, kinds: AllKinds().byName(), in: &Intake{}, leading: true, problems: newProblemEvents(clk)}
 	t.Cleanup(s.problems.queue.ShutDown)
 	return s, recorder, clk

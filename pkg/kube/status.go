@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -46,7 +46,7 @@ type Names struct {
 type Status struct {
 	client   client.Client
 	in       *Intake
-	events   events.EventRecorder
+	events   record.EventRecorder
 	observer Observer
 	clock    clock.WithTicker
 	health   *apihealth.Reporter
@@ -67,7 +67,7 @@ type Status struct {
 }
 
 // NewStatus returns a Status that queues its input until [Status.Start].
-func NewStatus(c client.Client, in *Intake, r events.EventRecorder, o Observer, names Names, health *apihealth.Reporter, clk clock.WithTicker, log logr.Logger) *Status {
+func NewStatus(c client.Client, in *Intake, r record.EventRecorder, o Observer, names Names, health *apihealth.Reporter, clk clock.WithTicker, log logr.Logger) *Status {
 	s := &Status{
 		client: c, in: in, events: r, observer: o, clock: clk, health: health, log: log, names: names, kinds: in.Kinds.byName(),
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(

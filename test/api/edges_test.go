@@ -13,7 +13,7 @@ import (
 	"github.com/go-logr/logr/testr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -76,7 +76,7 @@ type edges struct {
 	writer       *kube.Writer
 	status       *kube.Status
 	bootstrapper *kube.Bootstrapper
-	events       *events.FakeRecorder
+	events       *record.FakeRecorder
 }
 
 var plans = kube.Defaults{
@@ -87,7 +87,7 @@ var plans = kube.Defaults{
 // startEdges runs with the RBAC rules of config/rbac/controller.yaml.
 func startEdges(t *testing.T, s *Server) *edges {
 	t.Helper()
-	e := &edges{world: newWorld(), server: s, client: s.Client(Admin), events: events.NewFakeRecorder(100)}
+	e := &edges{world: newWorld(), server: s, client: s.Client(Admin), events: record.NewFakeRecorder(100)}
 	config, log, clk := s.Config(Controller), testr.New(t), clock.RealClock{}
 	outage := &apihealth.Reporter{Server: config.Host, Log: log, Clock: clk}
 	options := kube.CacheOptions(kube.AllKinds(), outage)

@@ -51,8 +51,10 @@ func (t *test) takenAddresses() {
 	for name, a := range attacks {
 		red.exposes(name, a.port, append(slices.Clone(a.targets), free...))
 	}
-	for name := range attacks {
-		t.warning(20*time.Second, red.namespace, name, model.ReasonAddressConflict, "is not programmed")
+	for name, a := range attacks {
+		for _, target := range a.targets {
+			t.warning(20*time.Second, red.namespace, name, model.ReasonAddressConflict, target, "is not programmed")
+		}
 	}
 	for name, a := range attacks {
 		t.notProgrammed("service/"+red.namespace+"/"+name, a.targets)

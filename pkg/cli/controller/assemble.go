@@ -81,7 +81,8 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	in = kube.NewIntake(sink, mgr.GetCache(), probe.Wait, health, clk)
 	in.Kinds = kube.LimitedKinds(o.limits)
 	wanted := o.defaultsOfCluster()
-	status := kube.NewStatus(direct, in, mgr.GetEventRecorder("woven-controller"), collectors, wanted.Names, health, clk, log.WithName("status"))
+	events := kube.NewEvents(clientset)
+	status := kube.NewStatus(direct, in, events, collectors, wanted.Names, health, clk, log.WithName("status"))
 	writer := kube.NewWriter(direct, in, status, collectors, o.apiWriters)
 	bootstrapper := kube.NewBootstrapper(direct, in, collectors, wanted, health, clk, log.WithName("bootstrapper"))
 	r.Engine = engine.New(engine.Config{
@@ -101,7 +102,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	if err := o.addWebhook(mgr, cluster, clientset, health, clk, log); err != nil {
 		return nil, err
 	}
-	return mgr, add(mgr, always(db.Run), always(r.Run), in, writer, status, bootstrapper, heartbeats, leader)
+	return mgr, add(mgr, always(db.Run), always(r.Run), in, writer, events, status, bootstrapper, heartbeats, leader)
 }
 
 // compile returns the configuration of the compile functions.
