@@ -12,18 +12,20 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/wovensdn/woven/pkg/events"
 )
 
 // Problems of one object with the same reason have an event each, and so has a problem that comes later.
 func TestEventsWithTheSameReason(t *testing.T) {
 	s, _, _ := troubled(t)
 	client := fake.NewClientset()
-	events := NewEvents(client)
-	s.events = events
+	writer := events.NewWriter(client, "test")
+	s.events = writer
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := events.Start(ctx); err != nil {
+		if err := writer.Start(ctx); err != nil {
 			t.Error(err)
 		}
 	})

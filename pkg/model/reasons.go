@@ -59,6 +59,8 @@ const (
 	ReasonResolved        = "Resolved"
 	ReasonNodeReachable   = "JoinSubnetGatewayReachable"
 	ReasonNodeUnreachable = "JoinSubnetGatewayUnreachable"
+
+	ReasonHostNetworkIncomplete = "HostNetworkIncomplete"
 )
 
 // ReasonClass is where a reason appears.

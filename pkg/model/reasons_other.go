@@ -51,6 +51,11 @@ var otherReasons = []Reason{
 		Remedy:  "Check on the node that ovn-controller and ovs-vswitchd run and are connected to the southbound database, and that the controller has created the port node-NAME (ovn-nbctl show join). The log of woven-cniserver names what is missing.",
 	},
 	{
+		Name: ReasonHostNetworkIncomplete, Class: ReasonOfEvent, On: []Kind{KindNode},
+		Meaning: "This node leaves out a part of what Subnets, ServiceCIDRs or annotations describe; the message names the object and the cause. Among others, a node never makes a route, routing rule or NAT that takes traffic between it and its API servers, its own addresses or OVN's databases.",
+		Remedy:  "Correct the object. What worked before stays.",
+	},
+	{
 		Name: ReasonGatewayMoved, Class: ReasonOfEvent, On: []Kind{KindSubnet},
 		Meaning: "Traffic of a centralized Subnet now leaves through other gateway nodes; the message names the nodes and the cause. The event is a Warning if a node failed, else Normal.",
 		Remedy:  "For a lost heartbeat or a node that is not ready, check that node and its woven-cniserver. Established connections through the old node have to be opened again.",

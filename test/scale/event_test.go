@@ -142,8 +142,18 @@ func drain(core *engine.Core, m *fakeDB) (units int) {
 
 // BenchmarkPodEvent measures adding and deleting one pod: two events, each compiled, compared and encoded.
 func BenchmarkPodEvent(b *testing.B) {
-	for _, size := range []struct{ pods, subnets int }{{1_000, 1}, {10_000, 1}, {100_000, 1}, {100_000, 1_000}} {
-		b.Run(fmt.Sprintf("pods=%d/subnets=%d", size.pods, size.subnets), func(b *testing.B) {
+	for _, size := range []struct {
+		pods, subnets int
+		open          bool // without port security
+	}{{1_000, 1, false}, {1_000, 1, true}, {10_000, 1, false}, {100_000, 1, false}, {100_000, 1_000, false}} {
+		name := fmt.Sprintf("pods=%d/subnets=%d", size.pods, size.subnets)
+		if size.open {
+			name += "/port-security=false"
+		}
+		b.Run(name, func(b *testing.B) {
+			before := config.PortSecurity
+			config.PortSecurity = !size.open
+			defer func() { config.PortSecurity = before }()
 			pods := size.pods
 			c := manySubnets(100, pods, size.subnets)
 			if size.subnets == 1 {
@@ -161,7 +171,7 @@ func BenchmarkPodEvent(b *testing.B) {
 			runtime.GC() // collect the garbage of loading
 			b.ReportAllocs()
 			b.ResetTimer()
-			before := processorTime()
+			start := processorTime()
 			for i := range b.N {
 				for _, event := range changes[i%1000*2 : i%1000*2+2] {
 					apply(b, core, event)
@@ -174,7 +184,7 @@ func BenchmarkPodEvent(b *testing.B) {
 				}
 			}
 			events := float64(2 * b.N)
-			b.ReportMetric(float64((processorTime()-before).Nanoseconds())/1000/events, "cpu-µs/event")
+			b.ReportMetric(float64((processorTime()-start).Nanoseconds())/1000/events, "cpu-µs/event")
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/1000/events, "µs/event")
 			b.ReportMetric(float64(count.woken)/events, "woken/event")
 			b.ReportMetric(float64(units)/events, "units/event")

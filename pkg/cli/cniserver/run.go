@@ -16,6 +16,7 @@ import (
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/clock"
@@ -27,6 +28,7 @@ import (
 
 	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/cniserver"
+	"github.com/wovensdn/woven/pkg/events"
 	"github.com/wovensdn/woven/pkg/node"
 	"github.com/wovensdn/woven/pkg/node/driver/conntrack"
 	"github.com/wovensdn/woven/pkg/node/driver/link"
@@ -61,6 +63,7 @@ type daemon struct {
 	server *cniserver.Server
 	// services forwards traffic from outside of OVN to Services.
 	services *services.Forwarder
+	events   *events.Writer
 	log      logr.Logger
 }
 
@@ -137,6 +140,11 @@ func (d *daemon) wire(o *options, api *rest.Config, leases gatewayprobe.Leases, 
 		Limits: o.limits, Clock: clock.RealClock{}, Log: log.WithName("services"), Changed: counters.Changed,
 	})
 	d.heart = gatewayprobe.NewHeartbeat(leases, o.nodeName, clock.RealClock{}, log.WithName("gateway"))
+	clientset, err := kubernetes.NewForConfigAndClient(api, d.mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("create API client: %w", err)
+	}
+	d.events = events.NewWriter(clientset, "woven-cniserver")
 	d.prober = gatewayprobe.New(gatewayprobe.ICMP{Timeout: echoTimeout}, clock.RealClock{}, func() { d.host.Kick() }, d.heart.Answered)
 	servers := apiServers(api.Host, os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"))
 	d.host = hoststate.New(hoststate.Config{
@@ -147,12 +155,11 @@ func (d *daemon) wire(o *options, api *rest.Config, leases gatewayprobe.Leases, 
 		Cache: d.mgr.GetCache(), API: d.mgr.GetClient(), Switch: d.ovs, Links: links, Ingress: plumb.Userspace{},
 		Routes: routes, Rules: rules, Tables: &nft.Driver{}, Forwards: forwards, Addresses: net.InterfaceAddrs,
 		Publish: d.services.SetInputs, NICs: plumber,
-		Gateways: d.prober, Heartbeat: d.heart, Clock: clock.RealClock{}, Log: log.WithName("node"), Metrics: counters,
+		Gateways: d.prober, Heartbeat: d.heart, Clock: clock.RealClock{}, Log: log.WithName("node"), Metrics: counters, Events: d.events,
 	})
 	d.pods = &podwaiter.Waiter{
 		Cache: d.mgr.GetCache(), Live: d.mgr.GetAPIReader(), Records: d.mgr.GetAPIReader(), MTU: d.host.MTU, Problem: health.String, NodeName: o.nodeName,
 	}
-	var err error
 	d.server, err = cniserver.New(cniserver.Config{
 		Socket: o.bindSocket, Pods: d.pods, Plumber: plumber, Ready: d.host.Ready,
 		Registerer: metrics.Registry, Clock: clock.RealClock{}, Log: log.WithName("cni"),
@@ -170,6 +177,7 @@ func (d *daemon) start(ctx context.Context) error {
 		d.server.Run,
 		func(ctx context.Context) error { d.host.WatchSocket(ctx); return nil },
 		d.runNode,
+		d.events.Start,
 	} {
 		if err := d.mgr.Add(f); err != nil {
 			return fmt.Errorf("start: %w", err)

@@ -22,6 +22,7 @@ import (
 	"github.com/wovensdn/woven/pkg/apihealth"
 	"github.com/wovensdn/woven/pkg/compile"
 	"github.com/wovensdn/woven/pkg/engine"
+	"github.com/wovensdn/woven/pkg/events"
 	"github.com/wovensdn/woven/pkg/kube"
 	"github.com/wovensdn/woven/pkg/metrics"
 	"github.com/wovensdn/woven/pkg/model"
@@ -81,8 +82,8 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	in = kube.NewIntake(sink, mgr.GetCache(), probe.Wait, health, clk)
 	in.Kinds = kube.LimitedKinds(o.limits)
 	wanted := o.defaultsOfCluster()
-	events := kube.NewEvents(clientset)
-	status := kube.NewStatus(direct, in, events, collectors, wanted.Names, health, clk, log.WithName("status"))
+	recorder := events.NewWriter(clientset, "woven-controller")
+	status := kube.NewStatus(direct, in, recorder, collectors, wanted.Names, health, clk, log.WithName("status"))
 	writer := kube.NewWriter(direct, in, status, collectors, o.apiWriters)
 	bootstrapper := kube.NewBootstrapper(direct, in, collectors, wanted, health, clk, log.WithName("bootstrapper"))
 	r.Engine = engine.New(engine.Config{
@@ -102,7 +103,7 @@ func assemble(o *options, log logr.Logger) (manager.Manager, error) {
 	if err := o.addWebhook(mgr, cluster, clientset, health, clk, log); err != nil {
 		return nil, err
 	}
-	return mgr, add(mgr, always(db.Run), always(r.Run), in, writer, events, status, bootstrapper, heartbeats, leader)
+	return mgr, add(mgr, always(db.Run), always(r.Run), in, writer, recorder, status, bootstrapper, heartbeats, leader)
 }
 
 // compile returns the configuration of the compile functions.

@@ -23,6 +23,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -125,6 +126,8 @@ type Edges struct {
 	Heartbeat Heartbeat
 	Clock     clock.WithTicker
 	Log       logr.Logger
+	// Events gets problems of the plan, as events about the Node.
+	Events record.EventRecorder
 	// Metrics counts passes and repairs; see [NewMetrics].
 	Metrics *Metrics
 }
@@ -148,8 +151,9 @@ type Reconciler struct {
 	pending []string // why the node is not ready; empty if it is
 
 	// What follows belongs to the goroutine of Run alone.
-	lastTable  string
-	lastLogged string
+	lastTable    string
+	lastLogged   string
+	lastProblems []string
 }
 
 // New returns a reconciler; [Reconciler.Run] starts it.
@@ -262,6 +266,7 @@ func (l *Reconciler) pass(ctx context.Context) (o outcome, err error) {
 	for _, name := range missing {
 		waiting = append(waiting, "link "+name+" does not exist yet")
 	}
+	l.emitProblems(own, plan.Problems)
 	for _, p := range plan.Problems {
 		errs = append(errs, errors.New(p))
 	}

@@ -22,6 +22,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -55,6 +56,7 @@ type host struct {
 	rules   *rule.Fake
 	tables  *knftables.Fake
 	echo    func() error
+	events  *record.FakeRecorder
 	patches atomic.Int32
 	reads   int // of the NAT table
 	dir     string
@@ -147,7 +149,7 @@ func newHost(t *testing.T, objects ...client.Object) *host {
 	h := &host{
 		t: t, ovs: ovs.NewFake(hostplan.IntegrationBridge, ovs.UserspaceDatapath), links: link.NewFake(), routes: route.NewFake(), rules: rule.NewFake(),
 		tables: knftables.NewFake(knftables.InetFamily, hostplan.TableName),
-		echo:   func() error { return nil }, dir: t.TempDir(),
+		echo:   func() error { return nil }, dir: t.TempDir(), events: record.NewFakeRecorder(100),
 	}
 	h.objects = fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).WithStatusSubresource(&corev1.Node{}).
 		WithInterceptorFuncs(interceptor.Funcs{
@@ -171,7 +173,7 @@ func newHost(t *testing.T, objects ...client.Object) *host {
 	}, Edges{
 		Cache: h.objects, API: h.objects, Switch: hostSwitch{h.ovs, h}, Links: hostLinks{h.links},
 		Routes: hostRoutes{h.routes, h.links}, Rules: h.rules, Tables: &hostTables{nft.Driver{Tables: h.tables}, h},
-		Gateways: h.prober, Heartbeat: &h.heart, Clock: clock.RealClock{}, Log: testr.New(t), Metrics: metrics,
+		Gateways: h.prober, Heartbeat: &h.heart, Clock: clock.RealClock{}, Log: testr.New(t), Metrics: metrics, Events: h.events,
 	})
 	h.state.SetServing(true)
 	return h

@@ -43,6 +43,18 @@ func TestInfrastructure(t *testing.T) {
 	if _, err := h.pass(); err == nil || !strings.Contains(err.Error(), "Subnet clusterips overlaps 10.96.0.0/16, ServiceCIDR kubernetes") {
 		t.Errorf("problems: %v", err)
 	}
+	emitted := map[string]int{}
+	for len(h.events.Events) > 0 {
+		emitted[<-h.events.Events]++
+	}
+	if len(emitted) != 4 {
+		t.Errorf("events of 4 refused subnets: %v", emitted)
+	}
+	for text, times := range emitted {
+		if times != 1 || !strings.HasPrefix(text, "Warning HostNetworkIncomplete subnet ") {
+			t.Errorf("%d events %q", times, text)
+		}
+	}
 	if got := h.routeList(); !slices.Equal(got, []string{"10.16.0.0/16", "10.96.0.0/16", "169.254.64.0/18"}) {
 		t.Errorf("routes %v", got)
 	}
