@@ -41,7 +41,7 @@ type Writer interface {
 // Report is the state of an object in the engine.
 type Report struct {
 	Ref model.Ref
-	// UID is that of the object, so that one that is recreated under its name is another; empty if it has never been valid.
+	// UID is that of the object: one that is recreated under its name is another. Empty if it has never been valid.
 	UID      string
 	Problems []model.Problem // empty if the object is valid and everything that it needs is available
 	// Programmed means that all facts of the object's present state are committed.
