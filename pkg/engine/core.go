@@ -181,15 +181,19 @@ func (c *Core) clearBlock(k key) {
 }
 
 // Step compiles the woken owners and passes the start barrier when its conditions hold. It reconciles the owners that
-// wait for nothing in the database.
+// wait for nothing in the database. Nothing is compiled before all objects are known: an owner would be compiled again
+// with each object that it reads.
 func (c *Core) Step() {
+	if !c.kubeSynced {
+		return
+	}
 	c.addresses.Flush()
-	if c.kubeSynced && c.nbSynced && !c.keptCarried {
+	if c.nbSynced && !c.keptCarried {
 		c.keptCarried = true
 		c.addresses.KeepCarried(c.portOf)
 	}
 	c.compileAll()
-	if c.active || !c.kubeSynced || !c.nbSynced || !c.leading {
+	if c.active || !c.nbSynced || !c.leading {
 		c.reconcileAll()
 		return
 	}

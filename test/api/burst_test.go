@@ -59,11 +59,11 @@ func measure(b *testing.B, program string) (m measured) {
 		ready(b, c)
 		m.writes = -writes(b, controller)
 		m.controller = -controller.CPU()
-		wait = watchAddresses(b, s)
+		wait = watchAddresses(b, s, burst, startTime)
 	}
 	m.apiserver = -s.process.CPU()
 	began := time.Now()
-	create(b, c)
+	create(b, c, burst)
 	wait()
 	m.took = time.Since(began)
 	m.apiserver += s.process.CPU()
@@ -74,8 +74,8 @@ func measure(b *testing.B, program string) (m measured) {
 	return m
 }
 
-// watchAddresses returns a function that waits until the whole burst has addresses.
-func watchAddresses(b *testing.B, s *Server) func() {
+// watchAddresses returns a function that waits until a number of pods have addresses.
+func watchAddresses(b testing.TB, s *Server, pods int, limit time.Duration) func() {
 	b.Helper()
 	config := s.Config(Admin)
 	config.ContentType = runtime.ContentTypeProtobuf // as kubelets do
@@ -83,7 +83,7 @@ func watchAddresses(b *testing.B, s *Server) func() {
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(b.Context(), startTime)
+	ctx, cancel := context.WithTimeout(b.Context(), limit)
 	b.Cleanup(cancel)
 	done := make(chan struct{})
 	seen := map[string]bool{}
@@ -92,7 +92,7 @@ func watchAddresses(b *testing.B, s *Server) func() {
 		if !ok || pod.Annotations[annotations.Routed] != "true" || seen[pod.Name] {
 			return
 		}
-		if seen[pod.Name] = true; len(seen) == burst {
+		if seen[pod.Name] = true; len(seen) == pods {
 			close(done)
 		}
 	}
@@ -106,7 +106,7 @@ func watchAddresses(b *testing.B, s *Server) func() {
 		select {
 		case <-done:
 		case <-ctx.Done():
-			b.Fatalf("not all of %d pods have an address after %v", burst, startTime)
+			b.Fatalf("not all of %d pods have an address after %v", pods, limit)
 		}
 	}
 }
@@ -121,11 +121,11 @@ func writes(b *testing.B, c *ControllerProcess) float64 {
 	return total
 }
 
-func create(b *testing.B, c client.Client) {
+func create(b testing.TB, c client.Client, pods int) {
 	b.Helper()
 	g, ctx := errgroup.WithContext(b.Context())
 	g.SetLimit(32)
-	for i := range burst {
+	for i := range pods {
 		g.Go(func() error { return c.Create(ctx, Pod("default", fmt.Sprintf("p%d", i), "n1")) })
 	}
 	if err := g.Wait(); err != nil {
