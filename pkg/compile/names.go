@@ -3,12 +3,15 @@
 package compile
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/netip"
 	"strings"
 
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
+	"github.com/wovensdn/woven/pkg/world"
 )
 
 // Priorities of the logical router policies, higher wins. The numbers are Kube-OVN's, which users know from ovn-nbctl.
@@ -24,8 +27,21 @@ func router(vpc string) fact.Ref { return fact.RefTo(nb.LogicalRouterTable, vpc)
 
 func logicalSwitch(subnet string) fact.Ref { return fact.RefTo(nb.LogicalSwitchTable, subnet) }
 
-// SwitchPort is the name of a subnet's port to its router.
-func SwitchPort(vpc, subnet string) string { return subnet + "-" + vpc }
+// portNames are the names of the ports between a subnet and its router. They are joined by "-", so that two pairs of Vpc
+// and Subnet can make the same name (Vpc a, Subnet b-c; Vpc a-b, Subnet c): the younger Subnet's have a hash at the end.
+func portNames(v *world.View, s *model.Subnet) (router, subnet string) {
+	router, subnet = model.RouterPort(s.Vpc, s.Name), model.SwitchPort(s.Vpc, s.Name)
+	for _, name := range []string{router, subnet} {
+		for _, other := range v.SubnetsOfPort(name) {
+			if other.Name != s.Name && model.Older(other.Meta, s.Meta) {
+				sum := sha256.Sum256([]byte(s.Vpc + "/" + s.Name))
+				suffix := "-" + hex.EncodeToString(sum[:4])
+				return router + suffix, subnet + suffix
+			}
+		}
+	}
+	return router, subnet
+}
 
 // distributedSet is the name of the address set with the CIDRs of a Vpc's distributed subnets, whose egress traffic
 // leaves through the node of each pod. Address set names match [a-zA-Z_.][a-zA-Z_.0-9]* (ovn-nb(5), Address_Set). "-"

@@ -120,9 +120,8 @@ func (c Config) guardSources(r *Result, v *world.View, s *model.Subnet) {
 	if level == model.PortSecurityOn || !ok {
 		return
 	}
-	guard(r, s.Name, "router", &nb.ACL{
-		Priority: priorityGuardExempt, Action: nb.ACLActionPass, Match: "inport == " + strconv.Quote(SwitchPort(s.Vpc, s.Name)),
-	})
+	_, port := portNames(v, s)
+	guard(r, s.Name, "router", &nb.ACL{Priority: priorityGuardExempt, Action: nb.ACLActionPass, Match: "inport == " + strconv.Quote(port)})
 	nodesOf := "" // the addresses of nodes mean something else in other Vpcs
 	if s.Vpc == join.Vpc {
 		nodesOf = s.Vpc

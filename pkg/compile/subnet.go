@@ -36,7 +36,7 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 		r.problem(model.ReasonNotSupported, "spec.vlan", "Subnet %s: only overlay subnets whose provider is ovn, or ends with .ovn, are connected; vlan is %q, provider is %q", subnet.Name, subnet.Vlan, subnet.Provider)
 		return r
 	}
-	c.connect(&r, subnet)
+	c.connect(&r, v, subnet)
 	c.dhcp(&r, subnet)
 	c.isolate(&r, v, subnet)
 	c.guardSources(&r, v, subnet)
@@ -85,12 +85,12 @@ func (c Config) conflicts(r *Result, v *world.View, s *model.Subnet) bool {
 }
 
 // connect connects the subnet's switch to the router of the Vpc.
-func (c Config) connect(r *Result, s *model.Subnet) {
+func (c Config) connect(r *Result, v *world.View, s *model.Subnet) {
 	ls := r.Row(nb.LogicalSwitchTable, s.Name, &nb.LogicalSwitch{Name: s.Name})
 	if c.balanced(s) {
 		r.Member(ls, "load_balancer_group", fact.UUIDOf(nb.LoadBalancerGroupTable, loadBalancerGroup(s.Vpc)))
 	}
-	port := model.RouterPort(s.Vpc, s.Name)
+	port, name := portNames(v, s)
 	row := &nb.LogicalRouterPort{
 		Name:        port,
 		MAC:         model.GatewayMAC(s.Vpc, s.Name),
@@ -101,7 +101,6 @@ func (c Config) connect(r *Result, s *model.Subnet) {
 		row.Ipv6RaConfigs = model.RouterAdvertisement(s.RouterAdvertisement)
 	}
 	r.Child(router(s.Vpc), nb.LogicalRouterPortTable, port, row)
-	name := SwitchPort(s.Vpc, s.Name)
 	r.Child(ls, nb.LogicalSwitchPortTable, name, &nb.LogicalSwitchPort{
 		Name:        name,
 		Type:        "router",

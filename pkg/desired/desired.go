@@ -45,12 +45,23 @@ func (d *Dirty) Row(ref fact.Ref) { d.Rows = append(d.Rows, ref) }
 // Member adds a member.
 func (d *Dirty) Member(k MemberKey) { d.Members = append(d.Members, k) }
 
-// Conflict means that two owners declare the same row with different content. The older owner wins; the other reports a
-// problem.
+// Conflict means that two owners declare the same row with different content, or different values for one key of a map
+// column. The older owner wins; the other reports a problem.
 type Conflict struct {
 	Loser, Winner fact.Owner
 	Row           fact.Ref
-	ID            string
+	// ID is that of the row; empty for a key of a map.
+	ID string
+	// Column and Key are set for a key of a map.
+	Column, Key string
+}
+
+// What describes what the two owners declare.
+func (c Conflict) What() string {
+	if c.Column == "" {
+		return c.Row.Table + " " + c.ID
+	}
+	return c.Row.Table + " " + c.Column + ":" + c.Key
 }
 
 // Claimed is a row as one owner declares it.
@@ -66,6 +77,7 @@ type State struct {
 	rows    map[fact.Ref][]Claimed // the winner first
 	members map[MemberKey]*holders
 	byRow   map[fact.Ref]map[MemberKey]struct{} // the members of a row
+	slots   map[slot][]MemberKey                // the declared values of a key in a map
 }
 
 type ownerFacts struct {
@@ -77,7 +89,7 @@ type ownerFacts struct {
 func New() *State {
 	return &State{
 		owners: map[fact.Owner]*ownerFacts{}, rows: map[fact.Ref][]Claimed{},
-		members: map[MemberKey]*holders{}, byRow: map[fact.Ref]map[MemberKey]struct{}{},
+		members: map[MemberKey]*holders{}, byRow: map[fact.Ref]map[MemberKey]struct{}{}, slots: map[slot][]MemberKey{},
 	}
 }
 
@@ -95,6 +107,18 @@ func (s *State) Set(owner fact.Owner, age int64, facts fact.Set, dirty *Dirty) {
 		return
 	}
 	s.owners[owner] = &ownerFacts{age: age, facts: facts}
+	if old.age != age && len(old.facts.Members) > 0 {
+		s.contest(facts.Members, dirty)
+	}
+}
+
+// contest marks dirty all values of the keys for which owners declare several: another one may be wanted now.
+func (s *State) contest(members []fact.Member, dirty *Dirty) {
+	for _, m := range members {
+		for _, k := range s.rivalValues(KeyOf(m)) {
+			dirty.Member(k)
+		}
+	}
 }
 
 func (s *State) setRows(owner fact.Owner, age int64, old *ownerFacts, rows []fact.Row, dirty *Dirty) {
@@ -148,12 +172,20 @@ func (s *State) dropRow(owner fact.Owner, ref fact.Ref) {
 
 func (s *State) setMembers(owner fact.Owner, old, now []fact.Member, dirty *Dirty) {
 	for _, m := range now {
-		if !slices.Contains(old, m) && s.addMember(owner, KeyOf(m)) {
+		if slices.Contains(old, m) {
+			continue
+		}
+		if s.addMember(owner, KeyOf(m)) {
 			dirty.Member(KeyOf(m))
 		}
+		s.contest([]fact.Member{m}, dirty)
 	}
 	for _, m := range old {
-		if !slices.Contains(now, m) && s.dropMember(owner, KeyOf(m)) {
+		if slices.Contains(now, m) {
+			continue
+		}
+		s.contest([]fact.Member{m}, dirty)
+		if s.dropMember(owner, KeyOf(m)) {
 			dirty.Member(KeyOf(m))
 		}
 	}
@@ -166,6 +198,7 @@ func (s *State) addMember(owner fact.Owner, k MemberKey) (first bool) {
 		return false
 	}
 	s.members[k] = &holders{one: owner}
+	s.addToSlot(k)
 	if s.byRow[k.Ref] == nil {
 		s.byRow[k.Ref] = map[MemberKey]struct{}{}
 	}
@@ -179,6 +212,7 @@ func (s *State) dropMember(owner fact.Owner, k MemberKey) (last bool) {
 		return false
 	}
 	delete(s.members, k)
+	s.dropFromSlot(k)
 	delete(s.byRow[k.Ref], k)
 	if len(s.byRow[k.Ref]) == 0 {
 		delete(s.byRow, k.Ref)
@@ -195,10 +229,11 @@ func (s *State) Row(ref fact.Ref) (Claimed, bool) {
 	return claims[0], true
 }
 
-// Member returns an owner of a member. ok is false when it has none.
+// Member returns an owner of a member. ok is false when it has none, or when an older owner declares another value for
+// the same key.
 func (s *State) Member(k MemberKey) (fact.Owner, bool) {
 	h, ok := s.members[k]
-	if !ok {
+	if !ok || s.winner(k) != k {
 		return fact.Owner{}, false
 	}
 	return h.first(), true
@@ -209,7 +244,8 @@ func (s *State) Wants(k MemberKey) bool {
 	if k.Column == "" {
 		return len(s.rows[k.Ref]) > 0
 	}
-	return s.members[k] != nil
+	_, wanted := s.Member(k)
+	return wanted
 }
 
 // MembersOf returns the declared members of a row.
@@ -236,8 +272,8 @@ func (s *State) Facts(owner fact.Owner) fact.Set {
 // Owners yields the owners that have facts, in no particular order.
 func (s *State) Owners() iter.Seq[fact.Owner] { return maps.Keys(s.owners) }
 
-// Conflicts returns the rows that this owner declares but loses, because an older owner declares them with different
-// content.
+// Conflicts returns the rows, and the keys of maps, that this owner declares but loses, because an older owner declares
+// them with different content.
 func (s *State) Conflicts(owner fact.Owner) []Conflict {
 	o, ok := s.owners[owner]
 	if !ok {
@@ -250,18 +286,29 @@ func (s *State) Conflicts(owner fact.Owner) []Conflict {
 			out = append(out, Conflict{Loser: owner, Winner: winner.Owner, Row: row.Ref, ID: row.ID})
 		}
 	}
-	return out
-}
-
-// Rivals returns the other owners that declare one of rows. A change of owner may change their conflicts.
-func (s *State) Rivals(owner fact.Owner, rows []fact.Row) []fact.Owner {
-	var out []fact.Owner
-	for i := range rows {
-		for _, c := range s.rows[rows[i].Ref] {
-			if c.Owner != owner {
-				out = append(out, c.Owner)
-			}
+	for _, m := range o.facts.Members {
+		if won := s.winner(KeyOf(m)); won != KeyOf(m) {
+			out = append(out, Conflict{Loser: owner, Winner: s.claimOf(won).owner, Row: m.Ref, Column: m.Column, Key: m.Key})
 		}
 	}
 	return out
+}
+
+// Rivals returns the other owners that declare one of the rows, or another value for a key of a map. A change of owner
+// may change their conflicts.
+func (s *State) Rivals(owner fact.Owner, facts fact.Set) []fact.Owner {
+	var out []fact.Owner
+	for i := range facts.Rows {
+		for _, c := range s.rows[facts.Rows[i].Ref] {
+			out = append(out, c.Owner)
+		}
+	}
+	for _, m := range facts.Members {
+		if k := KeyOf(m); inSlot(k) {
+			for _, value := range s.slots[slotOf(k)] {
+				out = slices.AppendSeq(out, s.members[value].all())
+			}
+		}
+	}
+	return slices.DeleteFunc(out, func(o fact.Owner) bool { return o == owner })
 }

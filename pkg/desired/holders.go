@@ -2,7 +2,12 @@
 
 package desired
 
-import "github.com/wovensdn/woven/pkg/fact"
+import (
+	"iter"
+	"maps"
+
+	"github.com/wovensdn/woven/pkg/fact"
+)
 
 // holders is the set of owners of one member. Most members have one owner, so one owner needs no map.
 type holders struct {
@@ -27,6 +32,14 @@ func (h *holders) drop(owner fact.Owner) (last bool) {
 	}
 	delete(h.more, owner)
 	return len(h.more) == 0
+}
+
+// all yields the owners, in no particular order.
+func (h *holders) all() iter.Seq[fact.Owner] {
+	if h.more != nil {
+		return maps.Keys(h.more)
+	}
+	return func(yield func(fact.Owner) bool) { yield(h.one) }
 }
 
 // first is the smallest owner, independent of the order of arrival.

@@ -102,8 +102,8 @@ func (c *Core) resume(owner fact.Owner) {
 
 // recheckRivals updates the conflicts of the other owners of the same rows: one may have begun or ended.
 func (c *Core) recheckRivals(owner fact.Owner, before, now fact.Set) {
-	for _, rows := range [][]fact.Row{before.Rows, now.Rows} {
-		for _, rival := range c.desired.Rivals(owner, rows) {
+	for _, facts := range []fact.Set{before, now} {
+		for _, rival := range c.desired.Rivals(owner, facts) {
 			c.conflicts(rival)
 			c.toReconcile.add(rival)
 		}
@@ -115,7 +115,7 @@ func (c *Core) conflicts(owner fact.Owner) {
 	for _, conflict := range c.desired.Conflicts(owner) {
 		problems = append(problems, model.Problem{
 			Reason:  model.ReasonConflict,
-			Message: fmt.Sprintf("%s %s belongs to %s, which is older", conflict.Row.Table, conflict.ID, conflict.Winner),
+			Message: fmt.Sprintf("%s belongs to %s, which is older", conflict.What(), conflict.Winner),
 		})
 	}
 	c.problem(owner, sourceConflict, problems...)

@@ -10,6 +10,9 @@ import (
 // RouterPort is the name of the router's port in a subnet.
 func RouterPort(vpc, subnet string) string { return vpc + "-" + subnet }
 
+// SwitchPort is the name of a subnet's port to its router.
+func SwitchPort(vpc, subnet string) string { return subnet + "-" + vpc }
+
 // GatewayMAC is the MAC of a subnet's router port: locally administered and derived from the names, so that it never
 // changes.
 func GatewayMAC(vpc, subnet string) string { return MACText(gatewayMAC(vpc, subnet)) }

@@ -66,22 +66,9 @@ func (p *planner) member(k desired.MemberKey, column fact.MemberColumn, present 
 		// the member disappears with its row
 	case !wanted && column.Strong && p.deletes[target]:
 		// the deletion includes it, see pointers
-	case !wanted && (p.deletes[target] || present(k) && !p.replaced(k)):
+	case !wanted && (p.deletes[target] || present(k) && !p.desired.HasValue(k)): // setting another value removes this one
 		p.result.Units = append(p.result.Units, Unit{Action: Unlink, Ref: k.Ref, Member: k, Unlinks: []desired.MemberKey{k}})
 	}
-}
-
-// replaced reports whether another value is wanted under the same key of a map: setting that value removes this one.
-func (p *planner) replaced(k desired.MemberKey) bool {
-	if k.Key == "" {
-		return false
-	}
-	for other := range p.desired.MembersOf(k.Ref) {
-		if other.Column == k.Column && other.Key == k.Key {
-			return true
-		}
-	}
-	return false
 }
 
 // Missing returns the indexes of Link units whose member is not in the database after the commit: the database silently

@@ -3,6 +3,7 @@
 package plan_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/wovensdn/woven/pkg/fact"
@@ -153,6 +154,21 @@ func TestPlan(t *testing.T) {
 			actual: rows(foreignRow(nb.ChassisTemplateVarTable, "node", &nb.ChassisTemplateVar{Variables: map[string]string{"woven_ip4": "10.0.0.1", "other": "x"}})),
 			more:   []declaration{pair(nb.ChassisTemplateVarTable, "node", "variables", "woven_ip4", "10.0.0.1")},
 			want:   units("link Chassis_Template_Var/node +Chassis_Template_Var/node.variables:woven_ip4=10.0.0.2"),
+		},
+		{
+			name: "of two owners' values under a key of a map one is wanted, and the other is not written over and over",
+			desired: slices.Concat(
+				by("a", pair(nb.ChassisTemplateVarTable, "node", "variables", "woven_ip4", "10.0.0.1")),
+				by("b", pair(nb.ChassisTemplateVarTable, "node", "variables", "woven_ip4", "10.0.0.2"))),
+			actual: rows(foreignRow(nb.ChassisTemplateVarTable, "node", &nb.ChassisTemplateVar{Variables: map[string]string{"woven_ip4": "10.0.0.1"}})),
+		},
+		{
+			name: "… and replaces that of the other",
+			desired: slices.Concat(
+				by("a", pair(nb.ChassisTemplateVarTable, "node", "variables", "woven_ip4", "10.0.0.1")),
+				by("b", pair(nb.ChassisTemplateVarTable, "node", "variables", "woven_ip4", "10.0.0.2"))),
+			actual: rows(foreignRow(nb.ChassisTemplateVarTable, "node", &nb.ChassisTemplateVar{Variables: map[string]string{"woven_ip4": "10.0.0.2"}})),
+			want:   units("link Chassis_Template_Var/node +Chassis_Template_Var/node.variables:woven_ip4=10.0.0.1"),
 		},
 		{
 			name:    "a row without our marker is never changed, even under our UUID",

@@ -59,6 +59,7 @@ const (
 	indexAll        = "all"        // every object of the kind
 	indexVpc        = "vpc"        // subnets by their Vpc
 	indexTable      = "table"      // subnets by the routing table that they use on nodes
+	indexPort       = "port"       // subnets by the plain names of their router port and switch port
 	indexNamespace  = "namespace"  // subnets, Vpcs and IPPools by the namespaces of their spec
 	indexSubnet     = "subnet"     // IPs and IPPools by their subnet
 	indexAddressSet = "addressset" // IPPools by the names of their address sets
@@ -93,6 +94,7 @@ func New() *World {
 			return []Key{routingTable(s.Gateways.Table)}
 		}},
 		Index[model.Subnet]{indexNamespace, func(s *model.Subnet) []Key { return named(s.Namespaces) }},
+		Index[model.Subnet]{indexPort, portNames},
 	)
 	w.Subnets.facets = []facet[model.Subnet]{
 		{facetNetwork, func(s *model.Subnet) any { return s.Network() }},
@@ -300,6 +302,18 @@ func (v *View) SubnetsOfNamespace(namespace string) []*model.Subnet {
 	}
 	slices.SortFunc(out, func(a, b *model.Subnet) int { return strings.Compare(a.Name, b.Name) })
 	return slices.Compact(out)
+}
+
+// SubnetsOfPort lists the subnets whose router port or switch port has a name, if nothing else has it, by name.
+func (v *View) SubnetsOfPort(name string) []*model.Subnet {
+	return v.w.Subnets.ReadBucket(v, indexPort, Key{Name: name})
+}
+
+func portNames(s *model.Subnet) []Key {
+	if s.Vpc == "" {
+		return nil
+	}
+	return named([]string{model.RouterPort(s.Vpc, s.Name), model.SwitchPort(s.Vpc, s.Name)})
 }
 
 // VpcsOfNamespace lists the Vpcs whose spec.namespaces has this namespace, by name.

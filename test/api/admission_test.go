@@ -208,7 +208,7 @@ func (a *admitted) testNodes(t *testing.T) {
 		{"own label", raw(cniserver, "n1", `{"metadata":{"labels":{"gateway":"true"}}}`), "conditions only"},
 		{"own taints", raw(cniserver, "n1", `{"spec":{"unschedulable":true}}`), "conditions only"},
 		{"own addresses", status("n1", `{"status":{"addresses":[{"type":"InternalIP","address":"172.18.0.2"}]}}`), "conditions only"},
-		{"the controller's annotation", annotate(cniserver, node("n1"), annotations.IPAddress, "100.64.0.1"), annotations.IPAddress},
+		{"the controller's annotation", annotate(cniserver, node("n1"), annotations.IPAddress, "100.64.0.1"), "denied request"}, // by two policies
 		{"address by a kubelet", annotate(kubelet, node("n1"), annotations.IPAddress, "100.64.0.1"), "only woven-controller writes " + annotations.IPAddress},
 		{"chassis by a kubelet", annotate(kubelet, node("n2"), annotations.Chassis, "n1"), "only woven-controller writes " + annotations.Chassis},
 		{"label by a kubelet", raw(kubelet, "n1", `{"metadata":{"labels":{"a":"b"}}}`), ""},

@@ -50,7 +50,14 @@ func claimStates(bound state) []state {
 	inVpc := func(name, cidr string) *model.Subnet {
 		return changed(subnet(name, cidr), func(s *model.Subnet) { s.Vpc, s.Created = "red", 9 })
 	}
+	placed := func(name, vpc, cidr string, created int64) *model.Subnet {
+		return changed(subnet(name, cidr), func(s *model.Subnet) { s.Vpc, s.Created = vpc, created })
+	}
+	alike := bound.with("", vpc("qa"), vpc("qa-qb"))
 	return []state{
+		alike.with("ports with one name", placed("qb-qc", "qa", "10.73.0.0/24", 5), placed("qc", "qa-qb", "10.74.0.0/24", 6)),
+		alike.with("ports with one name, the other is older", placed("qb-qc", "qa", "10.73.0.0/24", 6), placed("qc", "qa-qb", "10.74.0.0/24", 5)),
+		alike.with("the younger of two ports with one name", placed("qc", "qa-qb", "10.74.0.0/24", 6)),
 		bound.with("Subnets over reserved ranges", vpc("red"), inVpc("hosts6", "fd69:254:64::/112"), inVpc("clusterips", "10.96.128.0/24"), inVpc("nodes", "100.64.7.0/24")),
 		bound.with("an external address of two Services", cidrs, external("old", 6, "1", "203.0.113.9", "2001:db8::9"), external("young", 7, "2", "203.0.113.9", "2001:db8::9")),
 		bound.with("external addresses of the infrastructure", cidrs, apiServers("192.0.2.6"),
