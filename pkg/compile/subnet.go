@@ -36,6 +36,9 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 		r.problem(model.ReasonNotSupported, "spec.vlan", "Subnet %s: only overlay subnets whose provider is ovn, or ends with .ovn, are connected; vlan is %q, provider is %q", subnet.Name, subnet.Vlan, subnet.Provider)
 		return r
 	}
+	if !v.HasVpc(subnet.Vpc) {
+		r.problem(model.ReasonVpcNotFound, "spec.vpc", "there is no Vpc %s: the pods of Subnet %s have no gateway until it exists", subnet.Vpc, subnet.Name)
+	}
 	c.connect(&r, v, subnet)
 	c.dhcp(&r, subnet)
 	c.isolate(&r, v, subnet)

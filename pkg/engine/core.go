@@ -47,14 +47,15 @@ type Core struct {
 	desired   *desired.State
 	addresses *addresses.Registry
 
-	toCompile   *owners // woken
-	toReconcile *owners // their wants are carried out, and their reports written
-	dirty       *queue
-	inflight    map[key]struct{}
-	blocked     map[fact.Ref]map[key]struct{} // by the row that they wait for
-	blockedOn   map[key]fact.Ref
-	drifted     map[key]struct{} // changed by other clients since the last comparison
-	misplaced   []plan.Unit      // found by an audit
+	toCompile    *owners // woken
+	toReconcile  *owners // their wants are carried out, and their reports written
+	dirty        *queue
+	inflight     map[key]struct{}
+	blocked      map[fact.Ref]map[key]struct{} // by the row that they wait for
+	blockedOn    map[key]fact.Ref
+	newlyBlocked []blockedSince   // oldest first; those that wait no longer are skipped
+	drifted      map[key]struct{} // changed by other clients since the last comparison
+	misplaced    []plan.Unit      // found by an audit
 
 	owners        map[fact.Owner]*ownerState
 	waiters       map[key][]fact.Owner // owners that are not programmed before this key is
@@ -150,36 +151,6 @@ func (c *Core) recompare(k key) {
 	c.dirty.add(k)
 }
 
-// unblock queues the keys that waited for a row.
-func (c *Core) unblock(ref fact.Ref) {
-	for k := range c.blocked[ref] {
-		delete(c.blockedOn, k)
-		c.dirty.add(k)
-	}
-	delete(c.blocked, ref)
-}
-
-func (c *Core) block(k key, on fact.Ref) {
-	if c.blocked[on] == nil {
-		c.blocked[on] = map[key]struct{}{}
-	}
-	c.blocked[on][k] = struct{}{}
-	c.blockedOn[k] = on
-}
-
-// clearBlock forgets that a key is blocked: it is being compared again.
-func (c *Core) clearBlock(k key) {
-	on, ok := c.blockedOn[k]
-	if !ok {
-		return
-	}
-	delete(c.blockedOn, k)
-	delete(c.blocked[on], k)
-	if len(c.blocked[on]) == 0 {
-		delete(c.blocked, on)
-	}
-}
-
 // Step compiles the woken owners and passes the start barrier when its conditions hold. It reconciles the owners that
 // wait for nothing in the database. Nothing is compiled before all objects are known: an owner would be compiled again
 // with each object that it reads.
@@ -213,6 +184,7 @@ func (c *Core) activate() {
 		c.spared.rows[owner] = nil
 	}
 	plan.Sweep(c.desired, c.cfg.Actual, c.spared.plan(), d)
+	c.newlyBlocked = nil
 	c.blocked, c.blockedOn, c.drifted = map[fact.Ref]map[key]struct{}{}, map[key]fact.Ref{}, map[key]struct{}{}
 	c.dirty.addAll(d)
 	for _, q := range c.quarantine {

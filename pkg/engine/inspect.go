@@ -78,7 +78,7 @@ type WantState struct {
 
 // ProblemState is a problem of an object.
 type ProblemState struct {
-	Source  string `json:"source"` // input, compile, address, write, name, conflict, database
+	Source  string `json:"source"` // input, compile, address, write, name, conflict, database, blocked
 	Reason  string `json:"reason"`
 	Field   string `json:"field,omitempty"`
 	Message string `json:"message"`

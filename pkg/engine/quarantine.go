@@ -85,7 +85,7 @@ func (c *Core) unquarantine(owner fact.Owner) {
 	}
 }
 
-// Deadline is when [Core.Retry] or [Core.Next] has something to retry; zero if nothing is to be retried.
+// Deadline is when [Core.Retry] or [Core.Next] has something to do; zero for never.
 func (c *Core) Deadline() time.Time {
 	var first time.Time
 	sooner := func(t time.Time) {
@@ -101,11 +101,13 @@ func (c *Core) Deadline() time.Time {
 	for owner := range c.retrying {
 		sooner(c.owners[owner].retryAt)
 	}
+	sooner(c.reportsBlocked())
 	return first
 }
 
-// Retry queues the owners whose writes failed and whose back-off is over.
+// Retry queues the owners whose writes failed and whose back-off is over, and reports those that wait for others.
 func (c *Core) Retry() {
+	c.reportBlocked()
 	now := c.cfg.Now()
 	for owner := range c.retrying {
 		if s := c.owners[owner]; !now.Before(s.retryAt) {

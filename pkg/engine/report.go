@@ -44,6 +44,7 @@ func (c *Core) programmed(k key) {
 		if s.outstanding == 0 {
 			delete(s.other, sourceDatabase)
 			delete(s.other, sourceName)
+			delete(s.other, sourceBlocked)
 			c.toReconcile.add(owner)
 		}
 	}
@@ -87,6 +88,7 @@ const (
 	sourceName     = "name"
 	sourceConflict = "conflict"
 	sourceDatabase = "database"
+	sourceBlocked  = "blocked"
 	sourceAddress  = "address"
 	sourceWrite    = "write"
 )
@@ -166,7 +168,7 @@ func (c *Core) report(owner fact.Owner, s *ownerState) {
 func (c *Core) reportOf(owner fact.Owner, s *ownerState) Report {
 	r := Report{Ref: owner, Programmed: c.cfg.Writer.HasStatus(owner.Kind) && c.active && s.outstanding == 0}
 	r.Problems = slices.Concat(s.input, s.compiled)
-	for _, source := range []string{sourceAddress, sourceWrite, sourceName, sourceConflict, sourceDatabase} {
+	for _, source := range []string{sourceAddress, sourceWrite, sourceName, sourceConflict, sourceDatabase, sourceBlocked} {
 		r.Problems = append(r.Problems, s.other[source]...)
 	}
 	return r

@@ -22,6 +22,7 @@ const (
 	ReasonAcquireAddressFailed   = "AcquireAddressFailed"
 	ReasonAddressConflict        = "AddressConflict"
 	ReasonSubnetNotFound         = "SubnetNotFound"
+	ReasonVpcNotFound            = "VpcNotFound"
 	ReasonVMRunsElsewhere        = "VirtualMachineRunsElsewhere"
 	ReasonServiceSourceExhausted = "ServiceSourceExhausted"
 
@@ -45,6 +46,8 @@ const (
 	ReasonDatabaseRefused = "DatabaseRefused"
 	ReasonDriftRepaired   = "DriftRepaired"
 	ReasonWriteFailed     = "WriteFailed"
+
+	ReasonWaitingForDependency = "WaitingForDependency"
 
 	ReasonNotFound = "NotFound"
 

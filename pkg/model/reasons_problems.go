@@ -77,6 +77,16 @@ var problemReasons = []Reason{
 		Remedy:  "Give one of the two another address, or delete the one that is not needed, such as the IP object of a deleted pod or the Node of a renamed machine. For the address of an API server on a control plane, label the Node node-role.kubernetes.io/control-plane. Nothing has to be restarted.",
 	},
 	{
+		Name: ReasonWaitingForDependency, On: []Kind{KindPod, KindSubnet, KindVpc, KindIPPool, KindNode, KindNamespace, KindService, KindNetworkPolicy},
+		Meaning: "A part of what the object needs in the northbound database refers to a row of another object, which is not there. The message names both.",
+		Remedy:  "Look at the object that has the row, such as the Vpc of a Subnet, or the Node of a backend: it does not exist, or has a problem itself. woven-check why shows what this object waits for.",
+	},
+	{
+		Name: ReasonVpcNotFound, On: []Kind{KindSubnet},
+		Meaning: "There is no Vpc of the name in spec.vpc. Pods of the Subnet get addresses, but no gateway.",
+		Remedy:  "Create the Vpc, or correct spec.vpc.",
+	},
+	{
 		Name: ReasonSubnetNotFound, On: []Kind{KindPod, KindIPPool},
 		Meaning: "The Subnet that the object names does not exist. The object waits for it.",
 		Remedy:  "Create the Subnet, or correct the name: ovn.kubernetes.io/logical_switch on the pod or its namespace, or spec.subnet of the IPPool.",

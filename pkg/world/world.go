@@ -68,6 +68,7 @@ const (
 	indexService    = "service"    // EndpointSlices by their Service
 	indexAddress    = "address"    // Nodes and Services by their addresses
 	indexChassis    = "chassis"    // Nodes by their chassis
+	facetExistence  = "existence"  // of a Vpc: whether there is one
 	facetNetwork    = "network"    // of a subnet: what its pods depend on
 	facetPlacement  = "placement"  // of a subnet: which namespaces may name it
 	facetSwitches   = "switches"   // of a namespace: the subnets that a user chose for it
@@ -84,6 +85,7 @@ func New() *World {
 	w := Bare()
 	w.Vpcs = AddTable(w, model.KindVpc,
 		Index[model.Vpc]{indexNamespace, func(o *model.Vpc) []Key { return named(o.Namespaces) }})
+	w.Vpcs.facets = []facet[model.Vpc]{{facetExistence, func(*model.Vpc) any { return true }}}
 	w.Subnets = AddTable(w, model.KindSubnet,
 		Index[model.Subnet]{indexAll, everything[model.Subnet]},
 		Index[model.Subnet]{indexVpc, func(s *model.Subnet) []Key { return []Key{{Name: s.Vpc}} }},
@@ -246,6 +248,13 @@ func Read[T any](v *View, ref model.Ref) (*T, bool) {
 
 // Vpc reads a Vpc.
 func (v *View) Vpc(name string) (*model.Vpc, bool) { return v.w.Vpcs.Read(v, Key{Name: name}) }
+
+// HasVpc reads whether there is a Vpc of this name, valid or not.
+func (v *View) HasVpc(name string) bool {
+	v.reads = append(v.reads, v.w.readers.dep(model.KindVpc, facetExistence, Key{Name: name}))
+	_, ok := v.w.Vpcs.Get(Key{Name: name})
+	return ok
+}
 
 // Subnet reads a whole Subnet: any change of its projection wakes the reader.
 func (v *View) Subnet(name string) (*model.Subnet, bool) { return v.w.Subnets.Read(v, Key{Name: name}) }
