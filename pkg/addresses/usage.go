@@ -22,17 +22,26 @@ type Usage struct {
 // costs O(n log n) in the allocations of these subnets.
 func (r *Registry) TakeUsage() (all []Usage) {
 	for _, subnet := range slices.Sorted(maps.Keys(r.usage)) {
-		if _, ok := r.world.Subnets.Get(world.Key{Name: subnet}); !ok {
-			continue
-		}
-		all = append(all, Usage{Subnet: subnet, Stats: r.allocator.Stats(subnet), Ranges: r.allocator.Ranges(subnet)})
-		for _, pool := range r.pools(subnet) {
-			all = append(all, Usage{
-				Subnet: subnet, Pool: pool.Name,
-				Stats: r.allocator.PoolStats(subnet, pool.Name), Ranges: r.allocator.PoolRanges(subnet, pool.Name),
-			})
-		}
+		all = append(all, r.TakeUsageOf(subnet)...)
 	}
 	clear(r.usage)
+	return all
+}
+
+// TakeUsageOf is [Registry.TakeUsage] for one subnet.
+func (r *Registry) TakeUsageOf(subnet string) (all []Usage) {
+	_, changed := r.usage[subnet]
+	_, exists := r.world.Subnets.Get(world.Key{Name: subnet})
+	if !changed || !exists {
+		return nil
+	}
+	delete(r.usage, subnet)
+	all = append(all, Usage{Subnet: subnet, Stats: r.allocator.Stats(subnet), Ranges: r.allocator.Ranges(subnet)})
+	for _, pool := range r.pools(subnet) {
+		all = append(all, Usage{
+			Subnet: subnet, Pool: pool.Name,
+			Stats: r.allocator.PoolStats(subnet, pool.Name), Ranges: r.allocator.PoolRanges(subnet, pool.Name),
+		})
+	}
 	return all
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/world"
 )
 
 // Apply applies the change of one object to the world, and queues the objects that read it.
@@ -16,8 +17,13 @@ func (c *Core) Apply(ch Change) error {
 	}
 	c.toCompile.add(woken...)
 	c.cfg.Observer.Woken(ch.Ref.Kind, len(woken))
-	if s := c.owners[ch.Ref]; s != nil || len(ch.Problems) > 0 {
-		c.state(ch.Ref).input = ch.Problems
+	generation := int64(0)
+	if c.cfg.Writer.HasStatus(ch.Ref.Kind) {
+		generation = ch.Generation
+	}
+	if s := c.owners[ch.Ref]; s != nil || len(ch.Problems) > 0 || generation != 0 {
+		s = c.state(ch.Ref)
+		s.input, s.generation = ch.Problems, generation
 		c.toReconcile.add(ch.Ref)
 	}
 	return nil
@@ -40,6 +46,21 @@ func (c *Core) FlushUsage() {
 		return
 	}
 	for _, u := range c.addresses.TakeUsage() {
+		c.cfg.Writer.Usage(u)
+	}
+}
+
+// flushUsageOf reports the counters that belong to the report of a Subnet or IPPool, so that both are in one write.
+func (c *Core) flushUsageOf(ref model.Ref) {
+	subnet := ref.Name
+	if ref.Kind == model.KindIPPool {
+		if pool, ok := c.world.IPPools.Get(world.Key{Name: ref.Name}); ok {
+			subnet = pool.Subnet
+		}
+	} else if ref.Kind != model.KindSubnet {
+		return
+	}
+	for _, u := range c.addresses.TakeUsageOf(subnet) {
 		c.cfg.Writer.Usage(u)
 	}
 }

@@ -76,6 +76,7 @@ type ownerState struct {
 	compiled    []model.Problem            // by the compile function
 	input       []model.Problem            // by parsing
 	other       map[string][]model.Problem // by source, see sourceName
+	generation  int64
 	reported    *Report
 	reportedUID string    // of the object that was reported
 	retryAt     time.Time // when wants whose write failed are tried again

@@ -18,6 +18,8 @@ type Change struct {
 	Object any
 	// Problems are the problems that parsing found.
 	Problems []model.Problem
+	// Generation is metadata.generation, which counts the changes of the spec; 0 if the object is deleted.
+	Generation int64
 }
 
 // Writer writes what the engine decides to the API server. No method blocks.
@@ -42,8 +44,10 @@ type Writer interface {
 type Report struct {
 	Ref model.Ref
 	// UID is that of the object: one that is recreated under its name is another. Empty if it has never been valid.
-	UID      string
-	Problems []model.Problem // empty if the object is valid and everything that it needs is available
+	UID string
+	// Generation is that of the spec which the report is about. Only objects with a status have it.
+	Generation int64
+	Problems   []model.Problem // empty if the object is valid and everything that it needs is available
 	// Programmed means that all facts of the object's present state are committed.
 	Programmed bool
 }

@@ -155,10 +155,13 @@ func (c *Core) report(owner fact.Owner, s *ownerState) {
 	switch {
 	case s.reported == nil && len(r.Problems) == 0 && (!c.cfg.Writer.HasStatus(owner.Kind) || !r.Programmed):
 		return
-	case s.reported != nil && s.reported.Programmed == r.Programmed && slices.Equal(s.reported.Problems, r.Problems):
+	case s.reported != nil && s.reported.Programmed == r.Programmed && s.reported.Generation == r.Generation && slices.Equal(s.reported.Problems, r.Problems):
 		return
 	case !c.leading || !exists:
 		return
+	}
+	if r.Programmed {
+		c.flushUsageOf(owner)
 	}
 	r.UID = meta.UID
 	s.reported, s.reportedUID = &r, meta.UID
@@ -166,7 +169,7 @@ func (c *Core) report(owner fact.Owner, s *ownerState) {
 }
 
 func (c *Core) reportOf(owner fact.Owner, s *ownerState) Report {
-	r := Report{Ref: owner, Programmed: c.cfg.Writer.HasStatus(owner.Kind) && c.active && s.outstanding == 0}
+	r := Report{Ref: owner, Generation: s.generation, Programmed: c.cfg.Writer.HasStatus(owner.Kind) && c.active && s.outstanding == 0}
 	r.Problems = slices.Concat(s.input, s.compiled)
 	for _, source := range []string{sourceAddress, sourceWrite, sourceName, sourceConflict, sourceDatabase, sourceBlocked} {
 		r.Problems = append(r.Problems, s.other[source]...)

@@ -27,10 +27,10 @@ type Reasons struct {
 
 // SetConditions sets the conditions Validated, Ready and Error from a report. The times of unchanged conditions stay.
 // Only objects that have had a problem have the condition Error.
-func SetConditions(conditions *[]v1.Condition, reasons Reasons, r engine.Report, generation int64, now metav1.Time) {
+func SetConditions(conditions *[]v1.Condition, reasons Reasons, r engine.Report, now metav1.Time) {
 	set := func(t v1.ConditionType, status metav1.ConditionStatus, reason, message string) {
 		v1.SetCondition(conditions, v1.Condition{
-			Type: t, Status: status, Reason: reason, Message: message, ObservedGeneration: generation,
+			Type: t, Status: status, Reason: reason, Message: message, ObservedGeneration: r.Generation,
 		}, now)
 	}
 	invalid := filter(r.Problems, isInvalid)

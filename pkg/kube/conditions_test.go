@@ -39,7 +39,8 @@ func TestConditions(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []v1.Condition
-			SetConditions(&got, Reasons{Validated: model.ReasonSubnetValidated, Ready: model.ReasonSubnetOpen}, tt.report, 7, noon)
+			tt.report.Generation = 7
+			SetConditions(&got, Reasons{Validated: model.ReasonSubnetValidated, Ready: model.ReasonSubnetOpen}, tt.report, noon)
 			if diff := cmp.Diff(tt.want, summary(got)); diff != "" {
 				t.Error(diff)
 			}
@@ -63,8 +64,8 @@ func summary(conditions []v1.Condition) string {
 func TestConditionsKeepTheirTimes(t *testing.T) {
 	var conditions []v1.Condition
 	a := Reasons{Validated: model.ReasonSubnetValidated, Ready: model.ReasonSubnetPrivate}
-	SetConditions(&conditions, a, engine.Report{Problems: []model.Problem{{Reason: "Some", Message: "thing"}}}, 1, noon)
-	SetConditions(&conditions, a, engine.Report{Programmed: true}, 1, afternoon)
+	SetConditions(&conditions, a, engine.Report{Problems: []model.Problem{{Reason: "Some", Message: "thing"}}}, noon)
+	SetConditions(&conditions, a, engine.Report{Programmed: true}, afternoon)
 	if got, want := summary(conditions), "Validated=True/ValidateLogicalSwitchSuccess Ready=True/SetPrivateLogicalSwitchSuccess Error=False/Resolved"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

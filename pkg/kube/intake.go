@@ -311,6 +311,9 @@ func (in *Intake) forget(h *handler) {
 
 // push is called with the lock held.
 func (in *Intake) push(c engine.Change, o Object) {
+	if o != nil {
+		c.Generation = o.GetGeneration()
+	}
 	in.pending = append(in.pending, c)
 	before := in.objects[c.Ref]
 	if o == nil && before == nil {

@@ -50,9 +50,11 @@ func subnetStatus(o *v1.Subnet, in StatusInput) *v1.Subnet {
 		if o.Spec.Private {
 			reasons.Ready = model.ReasonSubnetPrivate
 		}
-		SetConditions(&s.Conditions, reasons, *in.Report, o.Generation, in.Now)
-		s.NatOutgoingPolicyRules = model.NATRulesInForce(o)
-		setDHCP(o)
+		SetConditions(&s.Conditions, reasons, *in.Report, in.Now)
+		if in.Report.Generation == o.Generation { // else the report is about an earlier spec
+			s.NatOutgoingPolicyRules = model.NATRulesInForce(o)
+			setDHCP(o)
+		}
 	}
 	return o
 }
@@ -80,7 +82,7 @@ func poolStatus(o *v1.IPPool, in StatusInput) *v1.IPPool {
 			counters{&s.V6UsingIPs, &s.V6AvailableIPs, &s.V6UsingIPRange, &s.V6AvailableIPRange})
 	}
 	if in.Report != nil {
-		SetConditions(&s.Conditions, Reasons{Validated: model.ReasonIPPoolValidated, Ready: model.ReasonIPPoolReady}, *in.Report, o.Generation, in.Now)
+		SetConditions(&s.Conditions, Reasons{Validated: model.ReasonIPPoolValidated, Ready: model.ReasonIPPoolReady}, *in.Report, in.Now)
 	}
 	return o
 }
@@ -103,7 +105,7 @@ func vpcStatus(o *v1.Vpc, in StatusInput) *v1.Vpc {
 	}
 	if in.Report != nil {
 		s.Standby = s.Standby || in.Report.Programmed
-		SetConditions(&s.Conditions, Reasons{Validated: model.ReasonVpcValidated, Ready: model.ReasonVpcProgrammed}, *in.Report, o.Generation, in.Now)
+		SetConditions(&s.Conditions, Reasons{Validated: model.ReasonVpcValidated, Ready: model.ReasonVpcProgrammed}, *in.Report, in.Now)
 	}
 	return o
 }

@@ -3,6 +3,7 @@
 package state
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -176,15 +177,14 @@ func (b *harness) otherLeader() {
 	old, oldFence := b.core, b.fence
 	b.restart()
 	b.converge()
-	mine := b.core
+	mine, reports := b.core, maps.Clone(b.reports)
 	b.core, b.fence = old, oldFence
 	old.NBSynced() // the old one wakes up and compares everything
 	old.Step()
 	if units := old.Next(); len(units) > 0 {
 		b.mustBeFenced(units)
 	}
-	b.core = mine
-	b.fence = b.newest
+	b.core, b.fence, b.reports = mine, b.newest, reports
 }
 
 // tamper changes and deletes our rows; wanted are those that the controller

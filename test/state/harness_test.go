@@ -47,19 +47,22 @@ type harness struct {
 	db      database
 	objects map[model.Ref]any // the API server
 	// parsed holds what parsing found on objects that were read from files.
-	parsed  map[model.Ref][]model.Problem
-	core    *engine.Core
-	view    *commit.View
-	fence   commit.Fence
-	now     time.Time
-	changed []fact.Ref
-	events  []func()
-	reports map[model.Ref]engine.Report
-	writes  int // at the API server
-	written []string
-	observe func(written string)
-	usage   map[string]addresses.Usage  // by "subnet/pool"
-	refuse  func([]ovsdb.Operation) int // index of an operation that the database refuses
+	parsed map[model.Ref][]model.Problem
+	// generations count the changes of each object; those of metadata do not count.
+	generations map[model.Ref]int64
+	metadata    bool
+	core        *engine.Core
+	view        *commit.View
+	fence       commit.Fence
+	now         time.Time
+	changed     []fact.Ref
+	events      []func()
+	reports     map[model.Ref]engine.Report
+	writes      int // at the API server
+	written     []string
+	observe     func(written string)
+	usage       map[string]addresses.Usage  // by "subnet/pool"
+	refuse      func([]ovsdb.Operation) int // index of an operation that the database refuses
 	// compiled counts the runs of compile functions by kind.
 	compiled map[model.Kind]int
 	compared int // full comparisons
@@ -73,7 +76,7 @@ type harness struct {
 }
 
 func newHarness(t testing.TB, db database) *harness {
-	b := &harness{t: t, config: config, kinds: kube.AllKinds(), extend: func(*world.World, map[model.Kind]compile.Func) {}, db: db, objects: map[model.Ref]any{}, parsed: map[model.Ref][]model.Problem{}, now: time.Unix(1_700_000_000, 0), reports: map[model.Ref]engine.Report{}}
+	b := &harness{t: t, config: config, kinds: kube.AllKinds(), extend: func(*world.World, map[model.Kind]compile.Func) {}, db: db, objects: map[model.Ref]any{}, parsed: map[model.Ref][]model.Problem{}, generations: map[model.Ref]int64{}, now: time.Unix(1_700_000_000, 0), reports: map[model.Ref]engine.Report{}}
 	b.restart()
 	return b
 }
@@ -92,7 +95,7 @@ func (b *harness) restart() {
 func (b *harness) start() {
 	b.view = commit.NewView(b.db)
 	b.events = nil
-	b.reports = map[model.Ref]engine.Report{}
+	b.reports, b.usage = map[model.Ref]engine.Report{}, nil
 	w, functions := world.New(), compile.Functions(b.config)
 	b.extend(w, functions)
 	b.core = engine.NewCore(engine.Config{
@@ -127,7 +130,14 @@ func (b *harness) set(ref model.Ref, object any) {
 
 func (b *harness) apply(ref model.Ref, object any) {
 	b.t.Helper()
-	if err := b.core.Apply(engine.Change{Ref: ref, Object: object, Problems: b.parsed[ref]}); err != nil {
+	change := engine.Change{Ref: ref, Object: object, Problems: b.parsed[ref]}
+	if object != nil {
+		if !b.metadata {
+			b.generations[ref]++
+		}
+		change.Generation = b.generations[ref]
+	}
+	if err := b.core.Apply(change); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -332,6 +342,8 @@ func (b *harness) createSubnet(s compile.CreateSubnet) {
 const createdUID = "created"
 
 func (b *harness) finalize(f compile.Finalize) {
+	b.metadata = true
+	defer func() { b.metadata = false }()
 	o := b.objects[f.Object]
 	switch {
 	case o == nil:
@@ -359,7 +371,12 @@ func withMeta(object any, change func(*model.Meta)) any {
 }
 
 // Report implements engine.Writer.
-func (b *harness) Report(r engine.Report) { b.reports[r.Ref] = r }
+func (b *harness) Report(r engine.Report) {
+	b.reports[r.Ref] = r
+	if _, counted := b.usage[r.Ref.Name+"/"]; r.Ref.Kind == model.KindSubnet && r.Programmed && len(r.Problems) == 0 && !counted {
+		b.t.Errorf("%s is reported as programmed before its counters", r.Ref)
+	}
+}
 
 // Repaired implements engine.Writer.
 func (b *harness) Repaired(r engine.Repair) { b.repaired = append(b.repaired, r) }

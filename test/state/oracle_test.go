@@ -26,6 +26,11 @@ func (b *harness) compare(when string) {
 		b.t.Fatalf("%s: a fresh controller finds writes left to do: %v", when, oracle.written)
 	}
 	b.addresses(when)
+	for ref, r := range b.reports {
+		if _, exists := b.objects[ref]; exists && r.Generation != 0 && r.Generation != b.generations[ref] {
+			b.t.Errorf("%s: the last report of %s is about generation %d of its spec, not %d", when, ref, r.Generation, b.generations[ref])
+		}
+	}
 }
 
 // oracle is a fresh controller that has made of the same objects what it makes in an empty database.

@@ -79,7 +79,7 @@ var widgetRow = kube.Row[*widgetObject, Widget]{
 	Status: func(o *widgetObject, in kube.StatusInput) *widgetObject {
 		out := *o
 		if in.Report != nil {
-			kube.SetConditions(&out.Status.Conditions, kube.Reasons{Validated: "ValidateWidgetSuccess", Ready: "WidgetReady"}, *in.Report, o.Generation, in.Now)
+			kube.SetConditions(&out.Status.Conditions, kube.Reasons{Validated: "ValidateWidgetSuccess", Ready: "WidgetReady"}, *in.Report, in.Now)
 		}
 		return &out
 	},
