@@ -59,15 +59,35 @@ func (l *Linux) Link(name string) (State, error) {
 	s := State{
 		MAC: lk.Attrs().HardwareAddr.String(),
 		MTU: lk.Attrs().MTU,
-		Up:  lk.Attrs().Flags&net.FlagUp != 0,
+		Up:  lk.Attrs().Flags&net.FlagUp != 0, NoARP: lk.Attrs().RawFlags&unix.IFF_NOARP != 0,
 	}
 	for _, a := range as {
-		if p, ok := prefix(a.IPNet); ok && !(p.Addr().Is6() && p.Addr().IsLinkLocalUnicast()) {
+		p, ok := prefix(a.IPNet)
+		if !ok {
+			continue
+		}
+		if linkLocal(p) {
+			s.LinkLocal = append(s.LinkLocal, p)
+		} else {
 			s.Addresses = append(s.Addresses, p)
+		}
+		if !usable(a) {
+			s.Unusable = append(s.Unusable, p)
 		}
 	}
 	s.TxChecksum, err = l.txChecksum(name)
 	return s, err
+}
+
+func linkLocal(p netip.Prefix) bool { return p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() }
+
+// usable is the opposite of [State.Unusable].
+func usable(a netlink.Addr) bool {
+	bad := unix.IFA_F_DADFAILED
+	if !a.IP.IsLinkLocalUnicast() {
+		bad |= unix.IFA_F_TENTATIVE
+	}
+	return a.Flags&bad == 0 && a.Flags&unix.IFA_F_PERMANENT != 0
 }
 
 // SetMAC implements [Kernel].
@@ -89,16 +109,32 @@ func (l *Linux) SetUp(name string) error {
 	return l.with(name, l.nl.LinkSetUp)
 }
 
-// AddAddress implements [Kernel]. Duplicate address detection is off (nodad):
+// SetARP implements [Kernel].
+func (l *Linux) SetARP(name string) error { return l.with(name, l.nl.LinkSetARPOn) }
+
+// SetAddress implements [Kernel]. Duplicate address detection is off (nodad):
 // the controller gives each address once, and a route may not use a source
 // address that is still being probed.
-func (l *Linux) AddAddress(name string, a netip.Prefix) error {
+func (l *Linux) SetAddress(name string, a netip.Prefix) error {
 	return l.with(name, func(lk netlink.Link) error {
 		addr := &netlink.Addr{IPNet: ipNet(a)}
-		if a.Addr().Is6() {
-			addr.Flags = unix.IFA_F_NODAD
+		if a.Addr().Is4() {
+			return l.nl.AddrReplace(lk, addr)
 		}
-		return l.nl.AddrAdd(lk, addr)
+		have, err := dump(func() ([]netlink.Addr, error) { return l.nl.AddrList(lk, netlink.FAMILY_V6) })
+		if err != nil {
+			return fmt.Errorf("list addresses: %w", err)
+		}
+		for _, old := range have {
+			// Nothing but the removal ends a detection.
+			if p, ok := prefix(old.IPNet); ok && p == a && old.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) != 0 {
+				if err := l.nl.AddrDel(lk, &old); err != nil {
+					return fmt.Errorf("remove address: %w", err)
+				}
+			}
+		}
+		addr.Flags = unix.IFA_F_NODAD
+		return l.nl.AddrReplace(lk, addr)
 	})
 }
 
