@@ -25,6 +25,9 @@ const (
 	maxRoutes          = 256
 )
 
+// ErrOutside is wrapped by the errors of [Parse] about an address that the subnet's CIDR does not contain.
+var ErrOutside = errors.New("is outside the subnet's CIDR")
+
 // Ref names one NIC of a pod.
 type Ref struct {
 	Namespace, Name string
@@ -106,6 +109,9 @@ func (n Network) Gateway(addr netip.Addr) netip.Addr {
 // GatewayKey is the annotation with the gateways of a NIC.
 func GatewayKey(ref Ref) string { return annotations.Key(ref.provider(), annotations.SuffixGateway) }
 
+// CIDRKey is the annotation with the networks of a NIC.
+func CIDRKey(ref Ref) string { return annotations.Key(ref.provider(), annotations.SuffixCIDR) }
+
 // Pending describes what the controller has still to write before [Parse] can be called, without the name of the pod;
 // empty if nothing is missing.
 func Pending(ref Ref, ann map[string]string) string {
@@ -152,7 +158,7 @@ func network(ref Ref, uid string, state model.NICState) (n Network, suffix strin
 		case !cidr.IsValid():
 			return n, annotations.SuffixCIDR, fmt.Errorf("%q has no prefix for the address %s", model.PrefixesText(state.CIDR), addr)
 		case !cidr.Contains(addr):
-			return n, annotations.SuffixIPAddress, fmt.Errorf("%s is outside the subnet's CIDR %s", addr, cidr)
+			return n, annotations.SuffixIPAddress, fmt.Errorf("%s %w %s", addr, ErrOutside, cidr)
 		}
 		n.Addresses = append(n.Addresses, netip.PrefixFrom(addr, cidr.Bits()))
 		if gateway.IsValid() {

@@ -63,7 +63,8 @@ func via(n Node, dst netip.Prefix) (r Route, ok bool) {
 
 // attachedRoutes are the routes that the kernel makes when a link gets its addresses. It does not make them again when
 // somebody removes one, so they are wanted like all others. The local ones come first: the kernel takes a source address
-// only if it is local.
+// only if it is local. Those of IPv6 are left out: the kernel makes them some time after the address, and only with the
+// address (see package link).
 func attachedRoutes(l Link) []Route {
 	var local, connected []Route
 	for _, p := range slices.Concat(l.Addresses, []netip.Prefix{l.LinkLocal}) {
@@ -73,8 +74,8 @@ func attachedRoutes(l Link) []Route {
 		a, source := p.Addr(), netip.Addr{}
 		if a.Is4() {
 			source = a // the kernel gives routes of IPv6 none
+			local = append(local, Route{Type: Local, Table: TableLocal, Dst: netip.PrefixFrom(a, a.BitLen()), Source: a, Link: l.Name})
 		}
-		local = append(local, Route{Type: Local, Table: TableLocal, Dst: netip.PrefixFrom(a, a.BitLen()), Source: source, Link: l.Name})
 		if !p.IsSingleIP() {
 			connected = append(connected, Route{Type: Connected, Dst: p.Masked(), Source: source, Link: l.Name})
 		}

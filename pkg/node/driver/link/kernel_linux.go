@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -56,6 +57,10 @@ func (l *Linux) Link(name string) (State, error) {
 	if err != nil {
 		return State{}, fmt.Errorf("list addresses: %w", err)
 	}
+	local, err := l.local6(lk.Attrs().Index)
+	if err != nil {
+		return State{}, fmt.Errorf("list local routes: %w", err)
+	}
 	s := State{
 		MAC: lk.Attrs().HardwareAddr.String(),
 		MTU: lk.Attrs().MTU,
@@ -71,23 +76,12 @@ func (l *Linux) Link(name string) (State, error) {
 		} else {
 			s.Addresses = append(s.Addresses, p)
 		}
-		if !usable(a) {
+		if !usable(a) || p.Addr().Is6() && !slices.Contains(local, p.Addr()) {
 			s.Unusable = append(s.Unusable, p)
 		}
 	}
 	s.TxChecksum, err = l.txChecksum(name)
 	return s, err
-}
-
-func linkLocal(p netip.Prefix) bool { return p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() }
-
-// usable is the opposite of [State.Unusable].
-func usable(a netlink.Addr) bool {
-	bad := unix.IFA_F_DADFAILED
-	if !a.IP.IsLinkLocalUnicast() {
-		bad |= unix.IFA_F_TENTATIVE
-	}
-	return a.Flags&bad == 0 && a.Flags&unix.IFA_F_PERMANENT != 0
 }
 
 // SetMAC implements [Kernel].
@@ -111,32 +105,6 @@ func (l *Linux) SetUp(name string) error {
 
 // SetARP implements [Kernel].
 func (l *Linux) SetARP(name string) error { return l.with(name, l.nl.LinkSetARPOn) }
-
-// SetAddress implements [Kernel]. Duplicate address detection is off (nodad):
-// the controller gives each address once, and a route may not use a source
-// address that is still being probed.
-func (l *Linux) SetAddress(name string, a netip.Prefix) error {
-	return l.with(name, func(lk netlink.Link) error {
-		addr := &netlink.Addr{IPNet: ipNet(a)}
-		if a.Addr().Is4() {
-			return l.nl.AddrReplace(lk, addr)
-		}
-		have, err := dump(func() ([]netlink.Addr, error) { return l.nl.AddrList(lk, netlink.FAMILY_V6) })
-		if err != nil {
-			return fmt.Errorf("list addresses: %w", err)
-		}
-		for _, old := range have {
-			// Nothing but the removal ends a detection.
-			if p, ok := prefix(old.IPNet); ok && p == a && old.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) != 0 {
-				if err := l.nl.AddrDel(lk, &old); err != nil {
-					return fmt.Errorf("remove address: %w", err)
-				}
-			}
-		}
-		addr.Flags = unix.IFA_F_NODAD
-		return l.nl.AddrReplace(lk, addr)
-	})
-}
 
 // DeleteAddress implements [Kernel].
 func (l *Linux) DeleteAddress(name string, a netip.Prefix) error {

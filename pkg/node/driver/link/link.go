@@ -34,7 +34,8 @@ type State struct {
 	// LinkLocal are the IPv6 link-local addresses.
 	LinkLocal []netip.Prefix
 	// Unusable are those of all these addresses that are not as [Kernel.SetAddress] makes them: their lifetime is
-	// limited, or duplicate address detection has failed or, for others than link-local ones, is under way.
+	// limited, or duplicate address detection has failed or, for others than link-local ones, is under way, or an IPv6
+	// address has no local route.
 	Unusable []netip.Prefix
 	// TxChecksum is true if the link takes frames whose checksum is not filled in.
 	TxChecksum bool

@@ -63,13 +63,14 @@ func (l *Linux) List() ([]hostplan.Route, error) {
 }
 
 // attachedTypes are the types of routes that the kernel makes for an address, except those to networks as a whole
-// (broadcast, anycast, multicast): nothing on the join network uses them.
+// (broadcast, anycast, multicast): nothing on the join network uses them. Local routes of IPv6 are left to package link.
 var attachedTypes = map[int]hostplan.RouteType{unix.RTN_UNICAST: hostplan.Connected, unix.RTN_LOCAL: hostplan.Local}
 
 // attached reports whether the route is one that the kernel makes for an address of the link.
 func attached(r netlink.Route) bool {
 	return r.Protocol == unix.RTPROT_KERNEL && len(r.Gw) == 0 && len(r.MultiPath) == 0 &&
-		(r.Type == unix.RTN_UNICAST && r.Table == unix.RT_TABLE_MAIN || r.Type == unix.RTN_LOCAL && r.Table == unix.RT_TABLE_LOCAL)
+		(r.Type == unix.RTN_UNICAST && r.Table == unix.RT_TABLE_MAIN ||
+			r.Type == unix.RTN_LOCAL && r.Table == unix.RT_TABLE_LOCAL && r.Family == unix.AF_INET)
 }
 
 // fromKernel leaves out what it does not understand (several next hops, say), so that such a route differs from every

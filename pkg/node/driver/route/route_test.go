@@ -41,7 +41,7 @@ var addresses = []netip.Prefix{
 
 // attached are the routes that the kernel makes for the addresses.
 var attached = []hostplan.Route{
-	local("100.64.0.2", "100.64.0.2"), local("100.64.0.3", "100.64.0.3"), local("fd00:100:64::2", ""),
+	local("100.64.0.2", "100.64.0.2"), local("100.64.0.3", "100.64.0.3"),
 	connected("100.64.0.0/16", "100.64.0.2"), connected("fd00:100:64::/112", ""),
 }
 
