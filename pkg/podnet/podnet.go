@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/wovensdn/woven/api/annotations"
 	"github.com/wovensdn/woven/pkg/model"
@@ -197,8 +198,11 @@ func (n Network) parseRoutes(text string) ([]Route, error) {
 		Dst string `json:"dst"`
 		Gw  string `json:"gw"`
 	}
-	if err := json.Unmarshal([]byte(text), &raw); err != nil {
-		return nil, fmt.Errorf("is not a JSON list of {\"dst\",\"gw\"}: %w", err)
+	// A mistyped "dst" would make a default route.
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&raw); err != nil || d.More() {
+		return nil, fmt.Errorf("is not a JSON list of {\"dst\",\"gw\"}: %w", cmp.Or(err, errMore))
 	}
 	if len(raw) > maxRoutes {
 		return nil, fmt.Errorf("has %d elements, at most %d are allowed", len(raw), maxRoutes)
@@ -214,28 +218,50 @@ func (n Network) parseRoutes(text string) ([]Route, error) {
 	return out, nil
 }
 
-// ParseRoute reads a route; an empty gateway means the NIC's gateway of that IP family.
+// errMore is the problem of a text after the end of a JSON value.
+var errMore = errors.New("text follows the list")
+
+// ParseRoute reads a route. An empty destination means the default route of the gateway's IP family, and an empty gateway
+// the NIC's gateway of the destination's IP family.
 func (n Network) ParseRoute(dst, gw string) (Route, error) {
-	prefix, err := netip.ParsePrefix(dst)
-	if err != nil || prefix.Addr().Is4In6() {
-		return Route{}, fmt.Errorf("dst: %q is not a CIDR", dst)
+	prefix, gateway, err := routeText(dst, gw)
+	if err != nil {
+		return Route{}, err
 	}
 	if !slices.ContainsFunc(n.Addresses, func(a netip.Prefix) bool { return a.Addr().Is4() == prefix.Addr().Is4() }) {
-		return Route{}, fmt.Errorf("dst: the interface has no address of the IP family of %s", prefix)
+		field := "dst"
+		if dst == "" {
+			field = "gw"
+		}
+		return Route{}, fmt.Errorf("%s: the interface has no address of the IP family of %s", field, cmp.Or(dst, gw))
 	}
-	if gw == "" {
-		addr := n.Gateway(prefix.Addr())
-		if !addr.IsValid() {
+	if !gateway.IsValid() {
+		if gateway = n.Gateway(prefix.Addr()); !gateway.IsValid() {
 			return Route{}, fmt.Errorf("gw: is empty and the subnet has no gateway of the IP family of %s", prefix)
 		}
-		return Route{Dst: prefix.Masked(), Gateway: addr}, nil
 	}
-	addr, err := netip.ParseAddr(gw)
-	if err != nil || addr.Zone() != "" || addr.Is4In6() {
-		return Route{}, fmt.Errorf("gw: %q is not an IP address", gw)
+	return Route{Dst: prefix, Gateway: gateway}, nil
+}
+
+// routeText parses the texts of a route: destination and gateway, of which one may be empty. The gateway is the zero Addr
+// if it is empty.
+func routeText(dst, gw string) (prefix netip.Prefix, gateway netip.Addr, err error) {
+	if dst == "" && gw == "" {
+		return prefix, gateway, errors.New("has neither dst nor gw")
 	}
-	if addr.Is4() != prefix.Addr().Is4() {
-		return Route{}, fmt.Errorf("gw: %s and the destination %s have different IP families", addr, prefix)
+	if gw != "" {
+		if gateway, err = netip.ParseAddr(gw); err != nil || gateway.Zone() != "" || gateway.Is4In6() {
+			return prefix, gateway, fmt.Errorf("gw: %q is not an IP address", gw)
+		}
+		prefix = netip.PrefixFrom(gateway, 0).Masked()
 	}
-	return Route{Dst: prefix.Masked(), Gateway: addr}, nil
+	if dst != "" {
+		if prefix, err = netip.ParsePrefix(dst); err != nil || prefix.Addr().Is4In6() {
+			return prefix, gateway, fmt.Errorf("dst: %q is not a CIDR", dst)
+		}
+	}
+	if gateway.IsValid() && gateway.Is4() != prefix.Addr().Is4() {
+		return prefix, gateway, fmt.Errorf("gw: %s and the destination %s have different IP families", gateway, prefix)
+	}
+	return prefix.Masked(), gateway, nil
 }

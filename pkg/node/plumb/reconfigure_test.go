@@ -17,6 +17,7 @@ import (
 
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/plumb/plumbtest"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 // running is a pod that was connected, and has a route of its own through the gateway.
@@ -132,6 +133,28 @@ func TestReconfigure(t *testing.T) {
 		t.Fatal(err)
 	}
 	assertGateways(t, pod, "10.99.0.9", "fd00::1") // a gateway that is gone leaves the route
+}
+
+// The default route of the annotation replaces that of the subnet, and does not follow the subnet's gateway.
+func TestReconfigureLeavesDefaultRouteOfAnnotation(t *testing.T) {
+	pod := plumbtest.NewPod(t, "own-default")
+	p, sw := newPlumber(t, "")
+	autoInstall(t, sw)
+	req := request(pod)
+	gateway := netip.MustParseAddr("10.16.0.254")
+	req.Network.Routes = append(req.Network.Routes, podnet.Route{Dst: anyOf(gateway), Gateway: gateway})
+	mustAdd(t, p, req)
+	n := req.Network
+	n.MTU, n.Gateways = 1400, []netip.Addr{netip.MustParseAddr("10.16.0.2"), netip.MustParseAddr("fd00::2")}
+	if err := p.Reconfigure(t.Context(), nicOf(t, sw), n); err != nil {
+		t.Fatal(err)
+	}
+	if have := gatewaysIn(t, pod); have["0.0.0.0/0"] != gateway.String() || have["::/0"] != "fd00::2" {
+		t.Errorf("gateways %v", have)
+	}
+	if err := p.Del(t.Context(), req.Attachment); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A change that was cut short after any write is brought to its end by the next one, also to yet another gateway.
