@@ -24,10 +24,12 @@ func gatewayMAC(vpc, subnet string) [macOctets]byte {
 	return mac
 }
 
-// GatewayLinkLocal is the link-local address of a subnet's router port, which OVN derives from the MAC (RFC 4291,
-// appendix A). It is the source of the router's advertisements.
-func GatewayLinkLocal(vpc, subnet string) netip.Addr {
-	mac := gatewayMAC(vpc, subnet)
+// GatewayLinkLocal is the link-local address of a subnet's router port, which OVN derives from the MAC. It is the source
+// of the router's advertisements.
+func GatewayLinkLocal(vpc, subnet string) netip.Addr { return LinkLocal(gatewayMAC(vpc, subnet)) }
+
+// LinkLocal is the IPv6 link-local address that belongs to a MAC (RFC 4291, appendix A).
+func LinkLocal(mac [6]byte) netip.Addr {
 	return netip.AddrFrom16([16]byte{
 		0: 0xfe, 1: 0x80, 8: mac[0] ^ 0x02, 9: mac[1], 10: mac[2], 11: 0xff, 12: 0xfe, 13: mac[3], 14: mac[4], 15: mac[5],
 	})

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/wovensdn/woven/api/annotations"
 	"github.com/wovensdn/woven/pkg/model"
@@ -24,6 +25,9 @@ const (
 	suffixDefaultRoute = "default_route"
 	maxRoutes          = 256
 )
+
+// ErrOutside is wrapped by the errors of [Parse] about an address that the subnet's CIDR does not contain.
+var ErrOutside = errors.New("is outside the subnet's CIDR")
 
 // Ref names one NIC of a pod.
 type Ref struct {
@@ -106,6 +110,9 @@ func (n Network) Gateway(addr netip.Addr) netip.Addr {
 // GatewayKey is the annotation with the gateways of a NIC.
 func GatewayKey(ref Ref) string { return annotations.Key(ref.provider(), annotations.SuffixGateway) }
 
+// CIDRKey is the annotation with the networks of a NIC.
+func CIDRKey(ref Ref) string { return annotations.Key(ref.provider(), annotations.SuffixCIDR) }
+
 // Pending describes what the controller has still to write before [Parse] can be called, without the name of the pod;
 // empty if nothing is missing.
 func Pending(ref Ref, ann map[string]string) string {
@@ -152,7 +159,7 @@ func network(ref Ref, uid string, state model.NICState) (n Network, suffix strin
 		case !cidr.IsValid():
 			return n, annotations.SuffixCIDR, fmt.Errorf("%q has no prefix for the address %s", model.PrefixesText(state.CIDR), addr)
 		case !cidr.Contains(addr):
-			return n, annotations.SuffixIPAddress, fmt.Errorf("%s is outside the subnet's CIDR %s", addr, cidr)
+			return n, annotations.SuffixIPAddress, fmt.Errorf("%s %w %s", addr, ErrOutside, cidr)
 		}
 		n.Addresses = append(n.Addresses, netip.PrefixFrom(addr, cidr.Bits()))
 		if gateway.IsValid() {
@@ -191,8 +198,11 @@ func (n Network) parseRoutes(text string) ([]Route, error) {
 		Dst string `json:"dst"`
 		Gw  string `json:"gw"`
 	}
-	if err := json.Unmarshal([]byte(text), &raw); err != nil {
-		return nil, fmt.Errorf("is not a JSON list of {\"dst\",\"gw\"}: %w", err)
+	// A mistyped "dst" would make a default route.
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&raw); err != nil || d.More() {
+		return nil, fmt.Errorf("is not a JSON list of {\"dst\",\"gw\"}: %w", cmp.Or(err, errMore))
 	}
 	if len(raw) > maxRoutes {
 		return nil, fmt.Errorf("has %d elements, at most %d are allowed", len(raw), maxRoutes)
@@ -208,28 +218,50 @@ func (n Network) parseRoutes(text string) ([]Route, error) {
 	return out, nil
 }
 
-// ParseRoute reads a route; an empty gateway means the NIC's gateway of that IP family.
+// errMore is the problem of a text after the end of a JSON value.
+var errMore = errors.New("text follows the list")
+
+// ParseRoute reads a route. An empty destination means the default route of the gateway's IP family, and an empty gateway
+// the NIC's gateway of the destination's IP family.
 func (n Network) ParseRoute(dst, gw string) (Route, error) {
-	prefix, err := netip.ParsePrefix(dst)
-	if err != nil || prefix.Addr().Is4In6() {
-		return Route{}, fmt.Errorf("dst: %q is not a CIDR", dst)
+	prefix, gateway, err := routeText(dst, gw)
+	if err != nil {
+		return Route{}, err
 	}
 	if !slices.ContainsFunc(n.Addresses, func(a netip.Prefix) bool { return a.Addr().Is4() == prefix.Addr().Is4() }) {
-		return Route{}, fmt.Errorf("dst: the interface has no address of the IP family of %s", prefix)
+		field := "dst"
+		if dst == "" {
+			field = "gw"
+		}
+		return Route{}, fmt.Errorf("%s: the interface has no address of the IP family of %s", field, cmp.Or(dst, gw))
 	}
-	if gw == "" {
-		addr := n.Gateway(prefix.Addr())
-		if !addr.IsValid() {
+	if !gateway.IsValid() {
+		if gateway = n.Gateway(prefix.Addr()); !gateway.IsValid() {
 			return Route{}, fmt.Errorf("gw: is empty and the subnet has no gateway of the IP family of %s", prefix)
 		}
-		return Route{Dst: prefix.Masked(), Gateway: addr}, nil
 	}
-	addr, err := netip.ParseAddr(gw)
-	if err != nil || addr.Zone() != "" || addr.Is4In6() {
-		return Route{}, fmt.Errorf("gw: %q is not an IP address", gw)
+	return Route{Dst: prefix, Gateway: gateway}, nil
+}
+
+// routeText parses the texts of a route: destination and gateway, of which one may be empty. The gateway is the zero Addr
+// if it is empty.
+func routeText(dst, gw string) (prefix netip.Prefix, gateway netip.Addr, err error) {
+	if dst == "" && gw == "" {
+		return prefix, gateway, errors.New("has neither dst nor gw")
 	}
-	if addr.Is4() != prefix.Addr().Is4() {
-		return Route{}, fmt.Errorf("gw: %s and the destination %s have different IP families", addr, prefix)
+	if gw != "" {
+		if gateway, err = netip.ParseAddr(gw); err != nil || gateway.Zone() != "" || gateway.Is4In6() {
+			return prefix, gateway, fmt.Errorf("gw: %q is not an IP address", gw)
+		}
+		prefix = netip.PrefixFrom(gateway, 0).Masked()
 	}
-	return Route{Dst: prefix.Masked(), Gateway: addr}, nil
+	if dst != "" {
+		if prefix, err = netip.ParsePrefix(dst); err != nil || prefix.Addr().Is4In6() {
+			return prefix, gateway, fmt.Errorf("dst: %q is not a CIDR", dst)
+		}
+	}
+	if gateway.IsValid() && gateway.Is4() != prefix.Addr().Is4() {
+		return prefix, gateway, fmt.Errorf("gw: %s and the destination %s have different IP families", gateway, prefix)
+	}
+	return prefix.Masked(), gateway, nil
 }

@@ -94,6 +94,31 @@ func TestParseOneFamilyOfTwo(t *testing.T) {
 	}
 }
 
+// A route without a destination is the default route of its gateway's family.
+func TestParseDefaultRoute(t *testing.T) {
+	ann := maps.Clone(good)
+	ann["ovn.kubernetes.io/routes"] = `[{"gw":"10.16.0.254"},{"dst":"114.114.114.0/26","gw":"10.16.0.253"},{"dst":"","gw":"fd00::fe"}]`
+	got, err := podnet.Parse(ref, "u1", ann)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []podnet.Route{
+		{Dst: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("10.16.0.254")},
+		{Dst: netip.MustParsePrefix("114.114.114.0/26"), Gateway: netip.MustParseAddr("10.16.0.253")},
+		{Dst: netip.MustParsePrefix("::/0"), Gateway: netip.MustParseAddr("fd00::fe")},
+	}
+	if d := cmp.Diff(want, got.Routes, cmpNetip()); d != "" {
+		t.Error(d)
+	}
+	ann["ovn.kubernetes.io/ip_address"] = "10.16.0.5"
+	if _, err := podnet.Parse(ref, "u1", ann); err == nil || !strings.Contains(err.Error(), "[2]: gw: the interface has no address of the IP family of fd00::fe") {
+		t.Errorf("a gateway of a family that the pod does not have: %v", err)
+	}
+	if err := podnet.CheckRoutes(ann); err != nil {
+		t.Errorf("before the pod has addresses: %v", err)
+	}
+}
+
 func TestParseNamesPodAnnotationAndCause(t *testing.T) {
 	for name, tc := range map[string]struct{ key, value, want string }{
 		"no address":        {"ip_address", "", "ip_address: is empty"},
@@ -108,6 +133,10 @@ func TestParseNamesPodAnnotationAndCause(t *testing.T) {
 		"long mac":          {"mac_address", "02:00:5e:10:00:00:00:01", "not a MAC address"},
 		"routes not a list": {"routes", "{}", "routes: is not a JSON list"},
 		"route dst":         {"routes", `[{"dst":"x"}]`, `routes: [0]: dst: "x" is not a CIDR`},
+		"route empty":       {"routes", `[{}]`, `routes: [0]: has neither dst nor gw`},
+		"route misspelled":  {"routes", `[{"dest":"192.0.2.0/24","gw":"10.16.0.1"}]`, `unknown field "dest"`},
+		"route and more":    {"routes", `[] []`, `text follows the list`},
+		"route gw":          {"routes", `[{"gw":"10.16.0"}]`, `routes: [0]: gw: "10.16.0" is not an IP address`},
 		"route family":      {"routes", `[{"dst":"::/0","gw":"10.16.0.1"}]`, "different IP families"},
 		"default route":     {"default_route", "yes", `default_route: "yes" is neither`},
 	} {

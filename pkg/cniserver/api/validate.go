@@ -225,14 +225,15 @@ func (r Request) validateUnsupported() error {
 	return nil
 }
 
-// ValidateRoutes checks that every destination is a CIDR and every gateway, if any, an address of the same IP family.
+// ValidateRoutes checks that every destination is a CIDR and every gateway an address of the same IP family. One of both
+// may be empty.
 func ValidateRoutes(routes []Route) error {
 	if len(routes) > maxRoutes {
 		return fieldErrorf("routes", "has %d elements, at most %d are allowed", len(routes), maxRoutes)
 	}
 	for i, route := range routes {
 		dst, err := netip.ParsePrefix(route.Destination)
-		if err != nil {
+		if err != nil && (route.Destination != "" || route.Gateway == "") {
 			return fieldErrorf(fmt.Sprintf("routes[%d].dst", i), "%q is not a CIDR", route.Destination)
 		}
 		if route.Gateway == "" {
@@ -242,7 +243,7 @@ func ValidateRoutes(routes []Route) error {
 		if err != nil || gw.Zone() != "" {
 			return fieldErrorf(fmt.Sprintf("routes[%d].gw", i), "%q is not an IP address", route.Gateway)
 		}
-		if gw.Is4() != dst.Addr().Is4() {
+		if route.Destination != "" && gw.Is4() != dst.Addr().Is4() {
 			return fieldErrorf(fmt.Sprintf("routes[%d].gw", i), "%s and the destination %s are of different IP families", gw, dst)
 		}
 	}

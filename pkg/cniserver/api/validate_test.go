@@ -46,6 +46,8 @@ func TestValidateReportsFieldAndCause(t *testing.T) {
 		"namespace with dot":       {func(r *api.Request) { r.PodNamespace = "a.b" }, api.OpAdd, "pod_namespace: "},
 		"provider upper":           {func(r *api.Request) { r.Provider = "OVN" }, api.OpAdd, "provider: "},
 		"route not a cidr":         {func(r *api.Request) { r.Routes[0].Destination = "10.0.0.1" }, api.OpAdd, "routes[0].dst: \"10.0.0.1\" is not a CIDR"},
+		"default route":            {func(r *api.Request) { r.Routes[0].Destination = "" }, api.OpAdd, ""},
+		"route without all":        {func(r *api.Request) { r.Routes[0] = api.Route{} }, api.OpAdd, "routes[0].dst: \"\" is not a CIDR"},
 		"gateway of other family":  {func(r *api.Request) { r.Routes[0].Gateway = "fd00::1" }, api.OpAdd, "routes[0].gw: "},
 		"gateway with a zone":      {func(r *api.Request) { r.Routes[0] = api.Route{Destination: "::/0", Gateway: "fe80::1%eth0"} }, api.OpAdd, "routes[0].gw: "},
 		"sr-iov":                   {func(r *api.Request) { r.DeviceID = "0000:01:00.1" }, api.OpAdd, "deviceID: is \"0000:01:00.1\""},

@@ -107,7 +107,7 @@ func externalRoutes(table uint32, gateway netip.Addr, inside []netip.Prefix) []R
 	out := []Route{{Table: table, Dst: netip.PrefixFrom(gateway, 0).Masked(), Gateway: gateway}}
 	for _, p := range inside {
 		if p.Addr().Is4() == gateway.Is4() {
-			out = append(out, Route{Table: table, Dst: p, Throw: true})
+			out = append(out, Route{Type: Throw, Table: table, Dst: p})
 		}
 	}
 	return out

@@ -151,6 +151,8 @@ type Link struct {
 	MTU int
 	// Addresses are all global addresses of the link; others are removed.
 	Addresses []netip.Prefix
+	// LinkLocal is an IPv6 link-local address that the link has, perhaps beside others; the zero Prefix for none.
+	LinkLocal netip.Prefix `json:",omitzero"`
 	// SoftwareChecksum turns transmit checksum offload off.
 	SoftwareChecksum bool
 	// Sysctls of the link.
@@ -166,20 +168,40 @@ type Sysctl struct {
 	AtLeast bool
 }
 
-// Route is one route, marked with [RouteProtocol].
+// Route is one route. It is marked with [RouteProtocol], unless it is attached to an address (see [Route.Attached]).
 type Route struct {
+	// Type is empty for a route through a gateway.
+	Type RouteType `json:",omitempty"`
 	// Table is the number of the routing table; 0 stands for the main one.
-	Table   uint32
-	Dst     netip.Prefix
-	Gateway netip.Addr
-	// Source is the address that the host uses towards Dst; set in the main table only.
-	Source netip.Addr
-	// Link is the name of the outgoing link; in other tables than the main one it
-	// is empty, and the kernel takes the one that the gateway is connected to.
+	Table uint32
+	Dst   netip.Prefix
+	// Gateway is set for routes through a gateway only.
+	Gateway netip.Addr `json:",omitzero"`
+	// Source is the address that the host uses towards Dst. It is set in the main table and for IPv4 routes that are
+	// attached.
+	Source netip.Addr `json:",omitzero"`
+	// Link is the name of the outgoing link. It is empty for a route through a gateway in another table than the main
+	// one: the kernel takes the link that the gateway is connected to.
 	Link string
-	// Throw ends the search in this table; there is no gateway then.
-	Throw bool
 }
+
+// RouteType is what the kernel does with packets to the destination of a route (ip-route(8)).
+type RouteType string
+
+const (
+	// Throw ends the search in the table of the route.
+	Throw RouteType = "throw"
+	// Connected delivers over the link, without a gateway.
+	Connected RouteType = "connected"
+	// Local delivers to the host itself.
+	Local RouteType = "local"
+)
+
+// TableLocal is the number of the routing table with the host's own addresses (RT_TABLE_LOCAL, rtnetlink(7)).
+const TableLocal = 255
+
+// Attached reports whether the kernel makes and removes the route together with an address of its link.
+func (r Route) Attached() bool { return r.Type == Connected || r.Type == Local }
 
 // Routes are all routes that we want.
 type Routes struct {
@@ -231,8 +253,10 @@ func Make(in Inputs) Plan {
 	p.Ports = append(p.Ports, Port{
 		Bridge: IntegrationBridge, Type: Internal, Name: NodeLink, IfaceID: model.NodePortName(in.Node.Name), MAC: in.Node.MAC, MTU: in.MTU,
 	})
-	p.Links = append(p.Links, nodeLink(in))
+	node := nodeLink(in)
+	p.Links = append(p.Links, node)
 	p.Routes = makeRoutes(in, &p)
+	p.Routes.Want = slices.Concat(attachedRoutes(node), p.Routes.Want)
 	makeExternal(in, &p)
 	p.Gateways = in.Node.Gateways
 	return p
@@ -261,9 +285,13 @@ func nodeLink(in Inputs) Link {
 		// Loose reverse path check: a pod may answer an address that the host
 		// would reach another way. The kernel uses the greater of "all" and the
 		// link's own value, hence 2 and not 0.
-		Sysctls: []Sysctl{{Path: "net/ipv4/conf/" + NodeLink + "/rp_filter", Value: "2"}},
+		Sysctls: []Sysctl{
+			{Path: "net/ipv4/conf/" + NodeLink + "/forwarding", Value: "1"},
+			{Path: "net/ipv4/conf/" + NodeLink + "/rp_filter", Value: "2"},
+		},
 	}
 	if has6(in.Node.Addresses) {
+		l.LinkLocal = linkLocal(in.Node.MAC)
 		// A pod that sends router advertisements must not give the host routes.
 		l.Sysctls = append(l.Sysctls,
 			Sysctl{Path: "net/ipv6/conf/" + NodeLink + "/disable_ipv6", Value: "0"},

@@ -4,8 +4,11 @@ package hostplan
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
+
+	"github.com/wovensdn/woven/pkg/model"
 )
 
 // routed reports whether hosts reach the subnet through ovn0.
@@ -56,6 +59,38 @@ func via(n Node, dst netip.Prefix) (r Route, ok bool) {
 		return Route{}, false
 	}
 	return Route{Dst: dst, Gateway: n.Gateways[g], Source: n.Addresses[a].Addr(), Link: NodeLink}, true
+}
+
+// attachedRoutes are the routes that the kernel makes when a link gets its addresses. It does not make them again when
+// somebody removes one, so they are wanted like all others. The local ones come first: the kernel takes a source address
+// only if it is local. Those of IPv6 are left out: the kernel makes them some time after the address, and only with the
+// address (see package link).
+func attachedRoutes(l Link) []Route {
+	var local, connected []Route
+	for _, p := range slices.Concat(l.Addresses, []netip.Prefix{l.LinkLocal}) {
+		if !p.IsValid() {
+			continue
+		}
+		a, source := p.Addr(), netip.Addr{}
+		if a.Is4() {
+			source = a // the kernel gives routes of IPv6 none
+			local = append(local, Route{Type: Local, Table: TableLocal, Dst: netip.PrefixFrom(a, a.BitLen()), Source: a, Link: l.Name})
+		}
+		if !p.IsSingleIP() {
+			connected = append(connected, Route{Type: Connected, Dst: p.Masked(), Source: source, Link: l.Name})
+		}
+	}
+	return append(local, connected...)
+}
+
+// linkLocal is the IPv6 link-local address that the kernel derives from a MAC by default (RFC 4291, appendix A). The
+// host resolves neighbours from it when it forwards packets. The zero Prefix is returned for a text that is no MAC.
+func linkLocal(mac string) netip.Prefix {
+	m, err := net.ParseMAC(mac)
+	if err != nil || len(m) != 6 {
+		return netip.Prefix{}
+	}
+	return netip.PrefixFrom(model.LinkLocal([6]byte(m)), 64)
 }
 
 // connected reports whether c is a network of ovn0 itself.

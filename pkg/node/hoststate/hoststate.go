@@ -144,6 +144,9 @@ type Reconciler struct {
 	// counters are those of the NAT table that was applied last.
 	counters atomic.Pointer[[]hostplan.Counter]
 
+	// settled are the settings that were as wanted at the end of the last pass.
+	settled atomic.Pointer[[]hostplan.Sysctl]
+
 	// nftDirty is set when the NAT table may differ from what was last seen.
 	nftDirty atomic.Bool
 
@@ -434,6 +437,26 @@ func union(a, b []string) []string {
 	return out
 }
 
+// settingsInterval is the time between two reads of the kernel's settings, which it does not report changes of.
+const settingsInterval = 500 * time.Millisecond
+
+// watchSettings kicks the reconciler when somebody has changed a setting, until ctx ends. Those that a pass could not
+// set are left to the next passes.
+func (l *Reconciler) watchSettings(ctx context.Context) error {
+	ticker := l.e.Clock.NewTicker(settingsInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C():
+			if settled := l.settled.Load(); settled != nil && !link.Settled(l.e.Links, *settled) {
+				l.Kick()
+			}
+		}
+	}
+}
+
 // WatchKernel kicks the reconciler after changes of the kernel's network until ctx ends.
 func (l *Reconciler) WatchKernel(ctx context.Context) {
 	var wg sync.WaitGroup
@@ -441,6 +464,7 @@ func (l *Reconciler) WatchKernel(ctx context.Context) {
 	for name, watch := range map[string]func(context.Context) error{
 		"links":         func(ctx context.Context) error { return link.Watch(ctx, l.KickLinks) },
 		"routes":        func(ctx context.Context) error { return route.Watch(ctx, l.Kick) },
+		"settings":      l.watchSettings,
 		"routing rules": func(ctx context.Context) error { return rule.Watch(ctx, l.Kick) },
 		"NAT rules":     func(ctx context.Context) error { return nft.Watch(ctx, hostplan.TableName, l.KickTables) },
 	} {

@@ -21,8 +21,8 @@ type NICs interface {
 	Reconfigure(ctx context.Context, nic plumb.NIC, want podnet.Network) error
 }
 
-// reconfigure gives running pods the gateways that their annotations name now, and the MTU of their subnets. The OVS
-// port records what a NIC has, so that a change is found that was made while this process did not run. busy says that
+// reconfigure gives running pods the gateways and prefix lengths that their annotations name now, and the MTU of their
+// subnets. The OVS port records what a NIC has, so that a change is found that was made while this process did not run. busy says that
 // another operation works on a NIC that has to change.
 func (l *Reconciler) reconfigure(ctx context.Context) (busy bool, errs []error) {
 	ports, err := l.e.Switch.Ports()
@@ -46,8 +46,8 @@ func (l *Reconciler) reconfigure(ctx context.Context) (busy bool, errs []error) 
 		case errors.Is(err, plumb.ErrBusy):
 			busy = true
 		case err != nil:
-			errs = append(errs, fmt.Errorf("%s: annotation %s and MTU of subnet %s: %w",
-				nic.Ref, podnet.GatewayKey(nic.Ref), want.LogicalSwitch, err))
+			errs = append(errs, fmt.Errorf("%s: annotations %s and %s, and MTU of subnet %s: %w",
+				nic.Ref, podnet.GatewayKey(nic.Ref), podnet.CIDRKey(nic.Ref), want.LogicalSwitch, err))
 		default:
 			l.e.Metrics.Changed(1)
 		}
@@ -55,7 +55,8 @@ func (l *Reconciler) reconfigure(ctx context.Context) (busy bool, errs []error) 
 	return busy, errs
 }
 
-// network is what the NIC of a running pod must be; known is false if nothing says so.
+// network is what the NIC of a running pod must be; known is false if nothing says so. A pod whose address its subnet
+// does not contain any more keeps what it has.
 func (l *Reconciler) network(ctx context.Context, ref podnet.Ref) (n podnet.Network, known bool, err error) {
 	var pod corev1.Pod
 	if err := l.e.Cache.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, &pod); client.IgnoreNotFound(err) != nil {
@@ -65,7 +66,11 @@ func (l *Reconciler) network(ctx context.Context, ref podnet.Ref) (n podnet.Netw
 	if string(pod.UID) != ref.UID || podnet.Pending(ref, pod.Annotations) != "" {
 		return n, false, nil
 	}
-	if n, err = podnet.Parse(ref, ref.UID, pod.Annotations); err != nil {
+	n, err = podnet.Parse(ref, ref.UID, pod.Annotations)
+	if errors.Is(err, podnet.ErrOutside) {
+		return n, false, nil
+	}
+	if err != nil {
 		return n, false, err
 	}
 	projection.Complete(ctx, l.e.Cache, &n, l.MTU())

@@ -43,7 +43,7 @@ func (n *nics) Reconfigure(ctx context.Context, nic plumb.NIC, want podnet.Netwo
 		return n.err
 	}
 	return n.h.ovs.EnsurePort(ctx, ovs.Port{Bridge: hostplan.IntegrationBridge, Name: nic.Port, ExternalIDs: map[string]string{
-		ovs.KeyIfaceID: want.Port, ovs.KeyIfaceIDVer: want.UID, "gateway": want.Gateways[0].String(), "mtu": fmt.Sprint(want.MTU),
+		ovs.KeyIfaceID: want.Port, ovs.KeyIfaceIDVer: want.UID, "gateway": want.Gateways[0].String(), "cidr": want.Addresses[0].Masked().String(), "mtu": fmt.Sprint(want.MTU),
 	}})
 }
 
@@ -101,6 +101,12 @@ func TestRunningPods(t *testing.T) {
 	n.expect("nothing new")
 	h.change(pod, func() { pod.Annotations[annotations.Gateway] = "10.16.0.9" })
 	n.expect("another gateway", first+"[10.16.0.9] 1400")
+	h.change(pod, func() { pod.Annotations[annotations.CIDR] = "10.16.0.0/20" })
+	n.expect("another prefix length", first+"[10.16.0.9] 1400")
+	h.change(pod, func() { pod.Annotations[annotations.CIDR] = "10.16.0.0/30" })
+	n.expect("a CIDR without the address: the pod keeps what it has")
+	h.change(pod, func() { pod.Annotations[annotations.CIDR] = "10.16.0.0/16" })
+	n.expect("the old prefix length", first+"[10.16.0.9] 1400")
 	h.change(subnet, func() { subnet.Spec.Mtu = 1300 })
 	n.expect("another MTU", other+"[10.30.0.1] 1300")
 	h.change(subnet, func() { subnet.Spec.Mtu = 0 })

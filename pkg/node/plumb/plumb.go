@@ -29,8 +29,9 @@ const (
 	keyPodNamespace = "pod_namespace"
 	keyPodProvider  = "pod_provider" // empty for the default NIC
 	keyPodNetNS     = "pod_netns"
-	// keyGateway and keyMTU are what the NIC has now, for who changes it while the pod runs.
+	// keyGateway, keyCIDR and keyMTU are what the NIC has now, for changes while the pod runs.
 	keyGateway = "gateway"
+	keyCIDR    = "cidr"
 	keyMTU     = "mtu"
 )
 
@@ -172,6 +173,7 @@ func (p *Plumber) port(req Request, name string) ovs.Port {
 			ovs.KeyIP:            model.AddrsText(req.Network.Addrs()),
 			ovs.KeyLogicalSwitch: req.Network.LogicalSwitch,
 			keyGateway:           addressList(req.Network.Gateways),
+			keyCIDR:              networkList(req.Network.Addresses),
 			keyMTU:               strconv.Itoa(p.mtu(req.Network)),
 		},
 	}

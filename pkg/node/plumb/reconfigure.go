@@ -34,9 +34,12 @@ type NIC struct {
 	netNS, bridge, kind, ifaceID string
 	// subnet and addresses are those that ADD gave the NIC; empty if an earlier version did not record them.
 	subnet, addresses string
-	// gateways are those that routes of ours may go through, mtu is in bytes; 0 if not known.
+	// gateways are those that routes of ours may go through, networks is a [networkList] of the addresses; empty if not
+	// known.
 	gateways []netip.Addr
-	mtu      int
+	networks string
+	// mtu is in bytes; 0 if not known.
+	mtu int
 }
 
 // NICOf reads what an OVS port remembers; ok is false for ports that are no pod's.
@@ -47,6 +50,7 @@ func NICOf(port ovs.Port) (n NIC, ok bool) {
 	n.Ref = podnet.Ref{Namespace: ids[keyPodNamespace], Name: ids[keyPodName], UID: ids[ovs.KeyIfaceIDVer], IfName: n.IfName}
 	n.Ref.Provider, n.ifaceID = ids[keyPodProvider], ids[ovs.KeyIfaceID]
 	n.subnet, n.addresses = ids[ovs.KeyLogicalSwitch], ids[ovs.KeyIP]
+	n.networks = ids[keyCIDR]
 	n.mtu, _ = strconv.Atoi(ids[keyMTU])
 	for _, text := range strings.Split(ids[keyGateway], ",") {
 		if a, err := netip.ParseAddr(text); err == nil {
@@ -61,14 +65,16 @@ func (n NIC) Is(network podnet.Network) bool {
 	return (n.subnet == "" || n.subnet == network.LogicalSwitch) && (n.addresses == "" || n.addresses == model.AddrsText(network.Addrs()))
 }
 
-// Fits reports whether the NIC has the gateways and the MTU of the network, as far as its port remembers.
+// Fits reports whether the NIC has the gateways, the prefix lengths and the MTU of the network, as far as its port
+// remembers.
 func (n NIC) Fits(want podnet.Network) bool {
-	return slices.Equal(n.gateways, want.Gateways) && (want.MTU == 0 || n.mtu == want.MTU)
+	return slices.Equal(n.gateways, want.Gateways) && n.networks == networkList(want.Addresses) && (want.MTU == 0 || n.mtu == want.MTU)
 }
 
-// Reconfigure gives the NIC of a running pod the gateways and the MTU of the network, in place: at no moment is there
-// no route. It changes only routes that Woven made and that go through a gateway which the NIC had; all others stay. A
-// sandbox that is not there any more is no error, since its DEL will come.
+// Reconfigure gives the NIC of a running pod the gateways, the prefix lengths and the MTU of the network, in place: at
+// no moment is there no route. It changes only routes that Woven made and that go through a gateway which the NIC had,
+// and the prefix lengths of the network's own addresses; all others stay. A sandbox that is not there any more is no
+// error, since its DEL will come.
 func (p *Plumber) Reconfigure(ctx context.Context, nic NIC, want podnet.Network) error {
 	unlock, free := p.locks.try(nic.key())
 	if !free {
@@ -97,18 +103,22 @@ func (p *Plumber) Reconfigure(ctx context.Context, nic NIC, want podnet.Network)
 		what string
 		do   func() error
 	}{
-		{"note the gateways", func() error { return p.remember(ctx, nic, both, nic.mtu) }},
+		{"note the gateways", func() error { return p.remember(ctx, nic, both, nic.networks, nic.mtu) }},
 		{"find the pair", func() error { return a.findPair(nic.Port) }},
 		{"change MTU", func() error { return a.changeMTU(want.MTU) }},
+		{"add networks", a.addNetworks},
 		{"change routes", func() error { return a.moveRoutes(both) }},
-		{"note what was done", func() error { return p.remember(ctx, nic, want.Gateways, want.MTU) }},
+		{"remove old networks", a.dropNetworks},
+		{"note what was done", func() error {
+			return p.remember(ctx, nic, want.Gateways, networkList(want.Addresses), want.MTU)
+		}},
 	} {
 		if err := s.do(); err != nil {
 			return fmt.Errorf("reconfigure %s: %s: %w", nic.Attachment, s.what, err)
 		}
 	}
-	p.cfg.Log.Info("gateway and MTU of a running pod changed", "pod", nic.Ref.Namespace+"/"+nic.Ref.Name, "interface", nic.IfName,
-		"gateways", want.Gateways, "mtu", want.MTU)
+	p.cfg.Log.Info("interface of a running pod changed", "pod", nic.Ref.Namespace+"/"+nic.Ref.Name, "interface", nic.IfName,
+		"addresses", want.Addresses, "gateways", want.Gateways, "mtu", want.MTU)
 	return nil
 }
 
@@ -126,12 +136,13 @@ func (p *Plumber) current(nic NIC) (now NIC, ok bool, err error) {
 	return NIC{}, false, nil
 }
 
-// remember writes gateways and MTU to the NIC's port.
-func (p *Plumber) remember(ctx context.Context, nic NIC, gateways []netip.Addr, mtu int) error {
+// remember writes gateways, networks and MTU to the NIC's port.
+func (p *Plumber) remember(ctx context.Context, nic NIC, gateways []netip.Addr, networks string, mtu int) error {
 	return p.cfg.Switch.EnsurePort(ctx, ovs.Port{Bridge: nic.bridge, Name: nic.Port, Type: nic.kind, ExternalIDs: map[string]string{
 		ovs.KeyIfaceID:    nic.ifaceID,
 		ovs.KeyIfaceIDVer: nic.Ref.UID,
 		keyGateway:        addressList(gateways),
+		keyCIDR:           networks,
 		keyMTU:            strconv.Itoa(mtu),
 	}})
 }

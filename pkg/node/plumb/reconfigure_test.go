@@ -11,11 +11,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/plumb/plumbtest"
+	"github.com/wovensdn/woven/pkg/podnet"
 )
 
 // running is a pod that was connected, and has a route of its own through the gateway.
@@ -133,6 +135,28 @@ func TestReconfigure(t *testing.T) {
 	assertGateways(t, pod, "10.99.0.9", "fd00::1") // a gateway that is gone leaves the route
 }
 
+// The default route of the annotation replaces that of the subnet, and does not follow the subnet's gateway.
+func TestReconfigureLeavesDefaultRouteOfAnnotation(t *testing.T) {
+	pod := plumbtest.NewPod(t, "own-default")
+	p, sw := newPlumber(t, "")
+	autoInstall(t, sw)
+	req := request(pod)
+	gateway := netip.MustParseAddr("10.16.0.254")
+	req.Network.Routes = append(req.Network.Routes, podnet.Route{Dst: anyOf(gateway), Gateway: gateway})
+	mustAdd(t, p, req)
+	n := req.Network
+	n.MTU, n.Gateways = 1400, []netip.Addr{netip.MustParseAddr("10.16.0.2"), netip.MustParseAddr("fd00::2")}
+	if err := p.Reconfigure(t.Context(), nicOf(t, sw), n); err != nil {
+		t.Fatal(err)
+	}
+	if have := gatewaysIn(t, pod); have["0.0.0.0/0"] != gateway.String() || have["::/0"] != "fd00::2" {
+		t.Errorf("gateways %v", have)
+	}
+	if err := p.Del(t.Context(), req.Attachment); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A change that was cut short after any write is brought to its end by the next one, also to yet another gateway.
 func TestReconfigureGoesOn(t *testing.T) {
 	boom := errors.New("boom")
@@ -190,12 +214,163 @@ func TestReconfigureLeavesOthersAlone(t *testing.T) {
 	}
 }
 
-// What a pod sends passes all the time while its gateway changes to and fro.
+func prefixes(texts ...string) (out []netip.Prefix) {
+	for _, text := range texts {
+		out = append(out, netip.MustParsePrefix(text))
+	}
+	return out
+}
+
+// localIn reports an error if packets to an address are not delivered inside the pod.
+func localIn(pod *plumbtest.Pod, address string) error {
+	var kind int
+	for range 2 { // see TestReconfigureWithoutAGap
+		routes, err := pod.Handle.RouteGet(netip.MustParseAddr(address).AsSlice())
+		if err == nil && len(routes) == 1 && routes[0].Type == unix.RTN_LOCAL {
+			return nil
+		}
+		if len(routes) == 1 {
+			kind = routes[0].Type
+		}
+	}
+	return fmt.Errorf("the route has type %d", kind)
+}
+
+// assertNetworks compares the addresses and the connected and local routes of a pod, in all tables.
+func assertNetworks(t *testing.T, pod *plumbtest.Pod, want ...string) {
+	t.Helper()
+	lk := link(t, pod.Handle, "eth0")
+	addrs, err := pod.Handle.AddrList(lk, netlink.FAMILY_ALL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var have []string
+	for _, a := range addrs {
+		if !a.IP.IsLinkLocalUnicast() {
+			have = append(have, a.IPNet.String())
+			if a.Flags&unix.IFA_F_TENTATIVE != 0 {
+				t.Errorf("%s is being probed", a.IPNet)
+			}
+		}
+	}
+	slices.Sort(have)
+	slices.Sort(want)
+	if d := cmp.Diff(want, have); d != "" {
+		t.Errorf("addresses: -want +got\n%s", d)
+	}
+	networks := map[string]int{}
+	for _, text := range want {
+		p := netip.MustParsePrefix(text)
+		if !p.IsSingleIP() {
+			networks[p.Masked().String()] = 1
+		}
+		if p.Addr() == netip.MustParseAddr("10.16.0.5") || p.Addr() == netip.MustParseAddr("fd00::5") {
+			networks[netip.PrefixFrom(p.Addr(), p.Addr().BitLen()).String()] = 1
+		}
+	}
+	got := map[string]int{}
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		routes, err := pod.Handle.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC, LinkIndex: lk.Attrs().Index}, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_OIF)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range routes {
+			if r.Type == unix.RTN_LOCAL && (got[r.Dst.String()] > 0 || r.Dst.IP[len(r.Dst.IP)-1] != 5) {
+				continue // the kernel's beside ours, or of another address
+			}
+			if len(r.Gw) == 0 && r.Dst != nil && !r.Dst.IP.IsLinkLocalUnicast() && (r.Type == unix.RTN_UNICAST || r.Type == unix.RTN_LOCAL) {
+				got[r.Dst.String()]++
+			}
+		}
+	}
+	if d := cmp.Diff(networks, got); d != "" {
+		t.Errorf("connected and local routes: -want +got\n%s", d)
+	}
+}
+
+// The addresses of a running pod get the prefix lengths of its subnet; those that the pod gave itself stay.
+func TestReconfigurePrefixLengths(t *testing.T) {
+	pod, p, sw, req := running(t, "prefixes")
+	for _, own := range prefixes("10.16.0.77/16", "192.0.2.7/32", "fd00::77/112") {
+		if err := pod.Handle.AddrAdd(link(t, pod.Handle, "eth0"), &netlink.Addr{IPNet: toIPNet(own), Flags: unix.IFA_F_NODAD}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := req.Network
+	n.MTU = 1400
+	const own1, own2, own3 = "10.16.0.77/16", "192.0.2.7/32", "fd00::77/112"
+	for _, step := range []struct{ v4, v6, gateway4, gateway6 string }{
+		{"10.16.0.5/29", "fd00::5/112", "10.16.0.1", "fd00::1"},
+		{"10.16.0.5/28", "fd00::5/124", "10.16.0.1", "fd00::1"},
+		{"10.16.0.5/28", "fd00::5/64", "10.16.0.1", "fd00::1"},
+		{"10.16.0.5/8", "fd00::5/32", "10.17.0.1", "fd00:0:1::1"}, // a gateway that only the new networks contain
+		{"10.16.0.5/30", "fd00::5/126", "10.16.0.6", "fd00::6"},   // and back, with one that the old ones contain
+		{"10.16.0.5/16", "fd00::5/112", "10.16.0.1", "fd00::1"},
+	} {
+		n.Addresses = prefixes(step.v4, step.v6)
+		n.Gateways = []netip.Addr{netip.MustParseAddr(step.gateway4), netip.MustParseAddr(step.gateway6)}
+		if nicOf(t, sw).Fits(n) {
+			t.Errorf("%+v fits before it is done", step)
+		}
+		if err := p.Reconfigure(t.Context(), nicOf(t, sw), n); err != nil {
+			t.Fatal(err)
+		}
+		if !nicOf(t, sw).Fits(n) {
+			t.Errorf("%+v does not fit afterwards", step)
+		}
+		assertNetworks(t, pod, step.v4, step.v6, own1, own2, own3)
+		assertGateways(t, pod, step.gateway4, step.gateway6)
+		req.Network = n
+		if err := p.Check(t.Context(), req); err != nil {
+			t.Errorf("CHECK: %v", err)
+		}
+	}
+}
+
+// A pod of an earlier version, whose port does not remember prefix lengths, and one whose change was cut short after any
+// step, get theirs.
+func TestReconfigureUnknownPrefixLengths(t *testing.T) {
+	for name, disturb := range map[string]func(h *netlink.Handle, lk netlink.Link) error{
+		"earlier version": func(*netlink.Handle, netlink.Link) error { return nil },
+		"both IPv4 addresses": func(h *netlink.Handle, lk netlink.Link) error {
+			return h.AddrAdd(lk, &netlink.Addr{IPNet: toIPNet(prefixes("10.16.0.5/24")[0])})
+		},
+		"no IPv6 address": func(h *netlink.Handle, lk netlink.Link) error {
+			return h.AddrDel(lk, &netlink.Addr{IPNet: toIPNet(prefixes("fd00::5/112")[0])})
+		},
+		"no addresses of the pod's": func(h *netlink.Handle, lk netlink.Link) error {
+			return h.AddrDel(lk, &netlink.Addr{IPNet: toIPNet(prefixes("10.16.0.5/16")[0])})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod, p, sw, req := running(t, "unknown-prefixes")
+			if err := disturb(pod.Handle, link(t, pod.Handle, "eth0")); err != nil {
+				t.Fatal(err)
+			}
+			n := req.Network
+			n.MTU, n.Addresses = 1400, prefixes("10.16.0.5/24", "fd00::5/96")
+			nic := nicOf(t, sw)
+			if err := p.remember(t.Context(), nic, nic.gateways, "", nic.mtu); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Reconfigure(t.Context(), nicOf(t, sw), n); err != nil {
+				t.Fatal(err)
+			}
+			assertNetworks(t, pod, "10.16.0.5/24", "fd00::5/96")
+			if !nicOf(t, sw).Fits(n) {
+				t.Error("does not fit afterwards")
+			}
+		})
+	}
+}
+
+// What a pod sends passes all the time while its gateway and its prefix lengths change to and fro.
 func TestReconfigureWithoutAGap(t *testing.T) {
 	pod, p, sw, req := running(t, "gap")
 	a := req.Network
 	b := req.Network
 	b.Gateways = []netip.Addr{netip.MustParseAddr("10.16.0.2"), netip.MustParseAddr("fd00::2")}
+	b.Addresses = prefixes("10.16.0.5/28", "fd00::5/64")
 	stop, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
 		for {
@@ -205,13 +380,17 @@ func TestReconfigureWithoutAGap(t *testing.T) {
 				return
 			default:
 			}
-			for _, dst := range []string{"198.51.100.1", "2001:db8::1"} {
+			// Outside, in both networks, and the pod itself.
+			for _, dst := range []string{"198.51.100.1", "2001:db8::1", "10.16.0.7", "fd00::7", "10.16.0.5", "fd00::5"} {
 				_, err := pod.Handle.RouteGet(netip.MustParseAddr(dst).AsSlice())
 				if err != nil {
 					// A lookup that has found the old route in the very moment in which it is freed fails (fib_dead in
 					// fib_table_lookup, net/ipv4/fib_trie.c; fib6_info_hold_safe in ip6_create_rt_rcu,
 					// net/ipv6/route.c). The next one finds the new route.
 					_, err = pod.Handle.RouteGet(netip.MustParseAddr(dst).AsSlice())
+				}
+				if err == nil && strings.HasSuffix(dst, ":5") {
+					err = localIn(pod, dst)
 				}
 				if err != nil {
 					ended <- fmt.Errorf("%s: %w", dst, err)

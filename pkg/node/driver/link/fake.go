@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Fake is a [Kernel] in memory. It refuses what Linux refuses: an address that exists, the removal of one that does
-// not, an invalid MAC, IPv6 on a link where it is off, a route over a link that is down or whose networks do not
+// Fake is a [Kernel] in memory. It refuses what Linux refuses: the removal of an address that does not exist, the copy of
+// one that does, an invalid MAC, IPv6 on a link where it is off, a route over a link that is down or whose networks do not
 // contain the gateway, any change of a link or setting that does not exist. With the address that a gateway is reached
 // by it removes the routes through that gateway, and with the first IPv4 address of a network all others of it
 // (promote_secondaries is 0, ip-sysctl.rst).
@@ -32,7 +32,7 @@ func NewFake() *Fake {
 func (f *Fake) Plug(name, mac string) {
 	f.Links[name] = &State{MAC: mac, MTU: 1500, TxChecksum: true}
 	for p, v := range map[string]string{
-		"ipv4/conf/%s/rp_filter": "0", "ipv4/conf/%s/arp_ignore": "0", "ipv6/conf/%s/disable_ipv6": "0",
+		"ipv4/conf/%s/forwarding": "0", "ipv4/conf/%s/rp_filter": "0", "ipv4/conf/%s/arp_ignore": "0", "ipv6/conf/%s/disable_ipv6": "0",
 		"ipv6/conf/%s/accept_ra": "1", "ipv6/conf/%s/accept_redirects": "1",
 	} {
 		f.Sysctls["net/"+fmt.Sprintf(p, name)] = v
@@ -46,7 +46,7 @@ func (f *Fake) Link(name string) (State, error) {
 		return State{}, err
 	}
 	c := *s
-	c.Addresses = slices.Clone(s.Addresses)
+	c.Addresses, c.LinkLocal, c.Unusable = slices.Clone(s.Addresses), slices.Clone(s.LinkLocal), slices.Clone(s.Unusable)
 	return c, nil
 }
 
@@ -93,19 +93,32 @@ func (f *Fake) SetUp(name string) error {
 	return err
 }
 
-// AddAddress implements [Kernel].
-func (f *Fake) AddAddress(name string, a netip.Prefix) error {
+// SetARP implements [Kernel].
+func (f *Fake) SetARP(name string) error {
+	s, err := f.get(name)
+	if err == nil {
+		s.NoARP = false
+	}
+	return err
+}
+
+// SetAddress implements [Kernel].
+func (f *Fake) SetAddress(name string, a netip.Prefix) error {
 	s, err := f.get(name)
 	if err != nil {
 		return err
 	}
-	if slices.Contains(s.Addresses, a) {
-		return fmt.Errorf("address %s exists", a)
-	}
 	if a.Addr().Is6() && f.Sysctls["net/ipv6/conf/"+name+"/disable_ipv6"] != "0" {
 		return fmt.Errorf("IPv6 is off on %s", name)
 	}
-	s.Addresses = append(s.Addresses, a)
+	s.Unusable = slices.DeleteFunc(s.Unusable, func(u netip.Prefix) bool { return u == a })
+	list := &s.Addresses
+	if a.Addr().Is6() && a.Addr().IsLinkLocalUnicast() {
+		list = &s.LinkLocal
+	}
+	if !slices.Contains(*list, a) {
+		*list = append(*list, a)
+	}
 	return nil
 }
 
@@ -146,7 +159,10 @@ func (f *Fake) CopyAddress(from, to string, a netip.Prefix) error {
 	if !slices.Contains(s.Addresses, a) {
 		return fmt.Errorf("address %s of %s: %w", a, from, ErrAbsent)
 	}
-	return f.AddAddress(to, a)
+	if t := f.Links[to]; t != nil && slices.Contains(t.Addresses, a) {
+		return fmt.Errorf("address %s exists", a)
+	}
+	return f.SetAddress(to, a)
 }
 
 // Routes implements [Kernel].

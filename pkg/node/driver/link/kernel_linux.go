@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -56,14 +57,27 @@ func (l *Linux) Link(name string) (State, error) {
 	if err != nil {
 		return State{}, fmt.Errorf("list addresses: %w", err)
 	}
+	local, err := l.local6(lk.Attrs().Index)
+	if err != nil {
+		return State{}, fmt.Errorf("list local routes: %w", err)
+	}
 	s := State{
 		MAC: lk.Attrs().HardwareAddr.String(),
 		MTU: lk.Attrs().MTU,
-		Up:  lk.Attrs().Flags&net.FlagUp != 0,
+		Up:  lk.Attrs().Flags&net.FlagUp != 0, NoARP: lk.Attrs().RawFlags&unix.IFF_NOARP != 0,
 	}
 	for _, a := range as {
-		if p, ok := prefix(a.IPNet); ok && !(p.Addr().Is6() && p.Addr().IsLinkLocalUnicast()) {
+		p, ok := prefix(a.IPNet)
+		if !ok {
+			continue
+		}
+		if linkLocal(p) {
+			s.LinkLocal = append(s.LinkLocal, p)
+		} else {
 			s.Addresses = append(s.Addresses, p)
+		}
+		if !usable(a) || p.Addr().Is6() && !slices.Contains(local, p.Addr()) {
+			s.Unusable = append(s.Unusable, p)
 		}
 	}
 	s.TxChecksum, err = l.txChecksum(name)
@@ -89,18 +103,8 @@ func (l *Linux) SetUp(name string) error {
 	return l.with(name, l.nl.LinkSetUp)
 }
 
-// AddAddress implements [Kernel]. Duplicate address detection is off (nodad):
-// the controller gives each address once, and a route may not use a source
-// address that is still being probed.
-func (l *Linux) AddAddress(name string, a netip.Prefix) error {
-	return l.with(name, func(lk netlink.Link) error {
-		addr := &netlink.Addr{IPNet: ipNet(a)}
-		if a.Addr().Is6() {
-			addr.Flags = unix.IFA_F_NODAD
-		}
-		return l.nl.AddrAdd(lk, addr)
-	})
-}
+// SetARP implements [Kernel].
+func (l *Linux) SetARP(name string) error { return l.with(name, l.nl.LinkSetARPOn) }
 
 // DeleteAddress implements [Kernel].
 func (l *Linux) DeleteAddress(name string, a netip.Prefix) error {

@@ -27,8 +27,16 @@ type State struct {
 	MTU int
 	// Up is the administrative state.
 	Up bool
+	// NoARP is true if the link does not resolve neighbours.
+	NoARP bool
 	// Addresses in the kernel's order, without IPv6 link-local ones: the kernel makes those by itself.
 	Addresses []netip.Prefix
+	// LinkLocal are the IPv6 link-local addresses.
+	LinkLocal []netip.Prefix
+	// Unusable are those of all these addresses that are not as [Kernel.SetAddress] makes them: their lifetime is
+	// limited, or duplicate address detection has failed or, for others than link-local ones, is under way, or an IPv6
+	// address has no local route.
+	Unusable []netip.Prefix
 	// TxChecksum is true if the link takes frames whose checksum is not filled in.
 	TxChecksum bool
 }
@@ -66,15 +74,17 @@ func compareRoutes(a, b Route) int {
 	return cmp.Or(on(a)-on(b), a.Dst.Compare(b.Dst), a.Table-b.Table, a.Metric-b.Metric, a.Gateway.Compare(b.Gateway))
 }
 
-// Kernel is what the driver needs of an operating system. It is an error to add what exists and to remove what does
-// not exist.
+// Kernel is what the driver needs of an operating system. It is an error to remove what does not exist.
 type Kernel interface {
 	// Link returns the state of a link; the error wraps [ErrAbsent] if there is none.
 	Link(name string) (State, error)
 	SetMAC(name, mac string) error
 	SetMTU(name string, mtu int) error
 	SetUp(name string) error
-	AddAddress(name string, a netip.Prefix) error
+	// SetARP makes the link resolve neighbours.
+	SetARP(name string) error
+	// SetAddress gives the link an address forever, usable at once. It may exist.
+	SetAddress(name string, a netip.Prefix) error
 	DeleteAddress(name string, a netip.Prefix) error
 	SetTxChecksum(name string, on bool) error
 	// CopyAddress adds an address of one link to another one, with its lifetimes.
@@ -95,6 +105,8 @@ type Result struct {
 	Changes []string
 	// Absent are the links that the kernel does not have yet.
 	Absent []string
+	// Settled are the settings that are as wanted now.
+	Settled []hostplan.Sysctl
 }
 
 func (r *Result) did(format string, args ...any) {
@@ -139,23 +151,47 @@ func applyLink(k Kernel, want hostplan.Link, have State, r *Result) error {
 		}
 		r.did("%s: %s", want.Name, what)
 	}
-	// Settings first: IPv6 must be on before an IPv6 address can be added, and off
-	// before the link comes up if it is to stay silent.
+	// The MTU first: with less than 1280 bytes the kernel has no settings for IPv6 (RFC 8200, section 5).
+	try(want.MTU != 0 && want.MTU != have.MTU, fmt.Sprintf("MTU %d", want.MTU), func() error { return k.SetMTU(want.Name, want.MTU) })
+	// Then settings: IPv6 must be on before an IPv6 address can be added, and off before the link comes up if it is to
+	// stay silent.
 	for _, s := range want.Sysctls {
 		errs = append(errs, applySysctl(k, s, r))
 	}
 	try(want.MAC != "" && want.MAC != have.MAC, "MAC "+want.MAC, func() error { return k.SetMAC(want.Name, want.MAC) })
-	try(want.MTU != 0 && want.MTU != have.MTU, fmt.Sprintf("MTU %d", want.MTU), func() error { return k.SetMTU(want.Name, want.MTU) })
 	try(want.SoftwareChecksum && have.TxChecksum, "transmit checksum offload off", func() error { return k.SetTxChecksum(want.Name, false) })
+	try(have.NoARP, "ARP on", func() error { return k.SetARP(want.Name) })
 	try(!have.Up, "up", func() error { return k.SetUp(want.Name) })
-	// New addresses before old ones go: the kernel drops routes with a source that is gone.
-	for _, a := range want.Addresses {
-		try(!slices.Contains(have.Addresses, a), "add "+a.String(), func() error { return k.AddAddress(want.Name, a) })
+	add := func(have State) {
+		for _, a := range append(slices.Clone(want.Addresses), want.LinkLocal) {
+			there := slices.Contains(slices.Concat(have.Addresses, have.LinkLocal), a) && !slices.Contains(have.Unusable, a)
+			try(a.IsValid() && !there, "add "+a.String(), func() error { return k.SetAddress(want.Name, a) })
+		}
 	}
-	for _, a := range have.Addresses {
-		try(!slices.Contains(want.Addresses, a), "remove "+a.String(), func() error { return k.DeleteAddress(want.Name, a) })
+	// New addresses before old ones go: the kernel drops routes with a source that is gone.
+	add(have)
+	extra := slices.DeleteFunc(slices.Clone(have.Addresses), func(a netip.Prefix) bool { return slices.Contains(want.Addresses, a) })
+	for _, a := range extra {
+		try(true, "remove "+a.String(), func() error { return k.DeleteAddress(want.Name, a) })
+	}
+	if len(extra) > 0 {
+		// A wanted one may have gone with it: the kernel removes the secondary addresses of a network with the first
+		// one (promote_secondaries of ip-sysctl), and has an IPv6 address with one prefix length only.
+		now, err := k.Link(want.Name)
+		errs = append(errs, err)
+		if err == nil {
+			add(now)
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// Settled reports whether all settings are as wanted. A setting that cannot be read is not.
+func Settled(k Kernel, sysctls []hostplan.Sysctl) bool {
+	return !slices.ContainsFunc(sysctls, func(s hostplan.Sysctl) bool {
+		have, err := k.Sysctl(s.Path)
+		return err != nil || !right(have, s)
+	})
 }
 
 func applySysctl(k Kernel, s hostplan.Sysctl, r *Result) error {
@@ -168,13 +204,13 @@ func applySysctl(k Kernel, s hostplan.Sysctl, r *Result) error {
 	if err != nil {
 		return fmt.Errorf("read setting %s: %w", s.Path, err)
 	}
-	if right(have, s) {
-		return nil
+	if !right(have, s) {
+		if err := k.SetSysctl(s.Path, s.Value); err != nil {
+			return fmt.Errorf("set %s to %s (it is %s): %w", s.Path, s.Value, have, err)
+		}
+		r.did("%s = %s", s.Path, s.Value)
 	}
-	if err := k.SetSysctl(s.Path, s.Value); err != nil {
-		return fmt.Errorf("set %s to %s (it is %s): %w", s.Path, s.Value, have, err)
-	}
-	r.did("%s = %s", s.Path, s.Value)
+	r.Settled = append(r.Settled, s)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"os/exec"
 	"slices"
 	"testing"
 
@@ -19,13 +20,15 @@ import (
 )
 
 var (
-	forward = []hostplan.Sysctl{
+	linkLocal = netip.MustParsePrefix("fe80::800:ff:fe00:2/64")
+	forward   = []hostplan.Sysctl{
 		{Path: "net/ipv4/ip_forward", Value: "1", AtLeast: true},
 		{Path: "net/ipv6/conf/all/forwarding", Value: "1", AtLeast: true},
 	}
 	ovn0 = hostplan.Link{
 		Name: "ovn0", MAC: "0a:00:00:00:00:02", MTU: 1400, SoftwareChecksum: true,
 		Addresses: []netip.Prefix{netip.MustParsePrefix("100.64.0.2/16"), netip.MustParsePrefix("fd00:100:64::2/112")},
+		LinkLocal: linkLocal,
 		Sysctls: []hostplan.Sysctl{
 			{Path: "net/ipv4/conf/ovn0/rp_filter", Value: "2"},
 			{Path: "net/ipv6/conf/ovn0/disable_ipv6", Value: "0"},
@@ -44,7 +47,7 @@ func scenario(t *testing.T, k link.Kernel, plug func(name string), disturb func(
 	if r, err = link.Apply(k, forward, []hostplan.Link{ovn0}); err != nil || len(r.Absent) > 0 || len(r.Changes) == 0 {
 		t.Errorf("first pass: %+v, %v", r, err)
 	}
-	want := link.State{MAC: ovn0.MAC, MTU: 1400, Up: true, Addresses: ovn0.Addresses}
+	want := link.State{MAC: ovn0.MAC, MTU: 1400, Up: true, Addresses: ovn0.Addresses, LinkLocal: []netip.Prefix{linkLocal}}
 	check := func(when string) {
 		t.Helper()
 		have, err := k.Link("ovn0")
@@ -64,7 +67,6 @@ func scenario(t *testing.T, k link.Kernel, plug func(name string), disturb func(
 	check("after disturbance")
 
 	for what, err := range map[string]error{
-		"add an address twice":     k.AddAddress("ovn0", ovn0.Addresses[0]),
 		"remove a missing address": k.DeleteAddress("ovn0", netip.MustParsePrefix("100.64.0.99/16")),
 		"bad MAC":                  k.SetMAC("ovn0", "zz"),
 		"MTU 1":                    k.SetMTU("ovn0", 1),
@@ -84,8 +86,10 @@ func TestFake(t *testing.T) {
 	k := link.NewFake()
 	scenario(t, k, func(n string) { k.Plug(n, "02:00:00:00:00:01") }, func() {
 		_ = k.DeleteAddress("ovn0", ovn0.Addresses[0])
-		_ = k.AddAddress("ovn0", netip.MustParsePrefix("192.0.2.1/24"))
-		k.Links["ovn0"].Up = false
+		// The first of its network: ours becomes a secondary one.
+		_ = k.SetAddress("ovn0", netip.MustParsePrefix("100.64.0.99/16"))
+		k.Links["ovn0"].LinkLocal = nil
+		k.Links["ovn0"].Up, k.Links["ovn0"].NoARP = false, true
 		k.Links["ovn0"].TxChecksum = true
 		_ = k.SetSysctl("net/ipv4/conf/ovn0/rp_filter", "1")
 	})
@@ -106,9 +110,11 @@ func TestLinux(t *testing.T) {
 				return
 			}
 			for _, err := range []error{
-				k.AddAddress("ovn0", netip.MustParsePrefix("192.0.2.1/24")),
+				netlink.LinkSetARPOff(lk),
 				netlink.LinkSetDown(lk), // IPv6 addresses go with it
 				k.DeleteAddress("ovn0", ovn0.Addresses[0]),
+				// The first of its network: ours becomes a secondary one.
+				k.SetAddress("ovn0", netip.MustParsePrefix("100.64.0.99/16")),
 				k.SetTxChecksum("ovn0", true),
 				k.SetSysctl("net/ipv4/conf/ovn0/rp_filter", "1"),
 			} {
@@ -137,6 +143,42 @@ func plugTap(t *testing.T, name string) {
 	}
 	if err := netlink.LinkSetHardwareAddr(tap, hw); err != nil {
 		t.Error(err)
+	}
+}
+
+// Addresses of somebody else's making are made what ours are.
+func TestUnusableAddresses(t *testing.T) {
+	want := hostplan.Link{Name: "ovn0", Addresses: ovn0.Addresses, LinkLocal: linkLocal}
+	for name, add := range map[string][]string{
+		"being probed":    {"fd00:100:64::2/112"},
+		"of limited life": {"100.64.0.2/16", "valid_lft", "1000", "preferred_lft", "1000"},
+		"deprecated":      {"fd00:100:64::2/112", "nodad", "preferred_lft", "0", "valid_lft", "1000"},
+		"another length":  {"fd00:100:64::2/64", "nodad"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			nstest.New(t).Do(func() {
+				k, err := link.NewLinux()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer func() { _ = k.Close() }()
+				plugTap(t, "ovn0")
+				if out, err := exec.CommandContext(t.Context(), "ip", append([]string{"address", "add", "dev", "ovn0"}, add...)...).CombinedOutput(); err != nil {
+					t.Errorf("%v: %s", err, out)
+				}
+				if _, err := link.Apply(k, nil, []hostplan.Link{want}); err != nil {
+					t.Error(err)
+				}
+				have, err := k.Link("ovn0")
+				if err != nil || len(have.Addresses) != 2 || len(have.Unusable) != 0 {
+					t.Errorf("%+v, %v", have, err)
+				}
+				if r, err := link.Apply(k, nil, []hostplan.Link{want}); err != nil || len(r.Changes) > 0 {
+					t.Errorf("one more pass does %v, %v; want nothing", r.Changes, err)
+				}
+			})
+		})
 	}
 }
 

@@ -67,7 +67,7 @@ func (f *Fake) put(r hostplan.Route) error {
 	if _, ok := f.Links[r.Link]; !ok && r.Link != "" {
 		return fmt.Errorf("no link %s", r.Link)
 	}
-	source, reach := !r.Source.IsValid(), r.Throw
+	source, reach := !r.Source.IsValid() || r.Type == hostplan.Local, r.Type != ""
 	for name, as := range f.Links {
 		for _, a := range as {
 			source = source || a.Addr() == r.Source

@@ -28,7 +28,7 @@ func r(dst, gw, src string) hostplan.Route {
 func table(dst, gw string) hostplan.Route {
 	r := hostplan.Route{Table: 1000, Dst: netip.MustParsePrefix(dst)}
 	if gw == "" {
-		r.Throw = true
+		r.Type = hostplan.Throw
 		return r
 	}
 	r.Gateway = netip.MustParseAddr(gw)
@@ -39,8 +39,29 @@ var addresses = []netip.Prefix{
 	netip.MustParsePrefix("100.64.0.2/16"), netip.MustParsePrefix("100.64.0.3/16"), netip.MustParsePrefix("fd00:100:64::2/112"),
 }
 
+// attached are the routes that the kernel makes for the addresses.
+var attached = []hostplan.Route{
+	local("100.64.0.2", "100.64.0.2"), local("100.64.0.3", "100.64.0.3"),
+	connected("100.64.0.0/16", "100.64.0.2"), connected("fd00:100:64::/112", ""),
+}
+
+func local(dst, src string) hostplan.Route {
+	r := connected(netip.PrefixFrom(netip.MustParseAddr(dst), netip.MustParseAddr(dst).BitLen()).String(), src)
+	r.Type, r.Table = hostplan.Local, hostplan.TableLocal
+	return r
+}
+
+func connected(dst, src string) hostplan.Route {
+	r := hostplan.Route{Type: hostplan.Connected, Dst: netip.MustParsePrefix(dst), Link: "ovn0"}
+	r.Source, _ = netip.ParseAddr(src)
+	return r
+}
+
 // scenario runs the same steps on the fake and on Linux.
 func scenario(t *testing.T, k route.Kernel) {
+	if _, err := route.Apply(k, hostplan.Routes{Want: attached}); err != nil {
+		t.Error(err)
+	}
 	a, a2 := r("10.16.0.0/16", "100.64.0.1", "100.64.0.2"), r("10.16.0.0/16", "100.64.0.1", "100.64.0.3")
 	b, c := r("10.17.0.0/24", "100.64.0.1", "100.64.0.2"), r("fd00:10:16::/112", "fd00:100:64::1", "fd00:100:64::2")
 	def, def2 := table("0.0.0.0/0", "100.64.0.1"), table("0.0.0.0/0", "100.64.0.7")
@@ -66,11 +87,13 @@ func scenario(t *testing.T, k route.Kernel) {
 		{"another gateway", hostplan.Routes{Want: []hostplan.Route{a2, def2, throw, def6, throw6}}, 1, []hostplan.Route{def2, throw, a2, def6, throw6}},
 		{"one table", hostplan.Routes{Want: []hostplan.Route{a2}}, 4, []hostplan.Route{a2}},
 	} {
+		step.want.Want = slices.Concat(attached, step.want.Want)
 		changes, err := route.Apply(k, step.want)
 		if err != nil || len(changes) != step.changes {
 			t.Errorf("%s: changes %v, %v; want %d", step.name, changes, err, step.changes)
 		}
 		list, err := k.List()
+		list = slices.DeleteFunc(list, hostplan.Route.Attached)
 		slices.SortFunc(list, func(a, b hostplan.Route) int {
 			return cmp.Or(a.Dst.Compare(b.Dst), -cmp.Compare(a.Table, b.Table))
 		})
@@ -78,6 +101,7 @@ func scenario(t *testing.T, k route.Kernel) {
 			t.Errorf("%s: routes %v, %v; want %v", step.name, list, err, step.list)
 		}
 	}
+	attachedScenario(t, k)
 	if err := k.Add(a); !errors.Is(err, route.ErrExists) {
 		t.Errorf("add twice: %v", err)
 	}
@@ -91,6 +115,36 @@ func scenario(t *testing.T, k route.Kernel) {
 		if err == nil {
 			t.Errorf("%s: no error", what)
 		}
+	}
+}
+
+// attachedScenario takes away routes that the kernel made for addresses, each in turn and all at once.
+func attachedScenario(t *testing.T, k route.Kernel) {
+	t.Helper()
+	all := hostplan.Routes{Want: append(slices.Clone(attached), r("10.16.0.0/16", "100.64.0.1", "100.64.0.3"))}
+	for i := range len(attached) + 1 {
+		gone := attached[min(i, len(attached)-1):min(i+1, len(attached))]
+		if i == len(attached) {
+			gone = attached
+		}
+		for _, r := range slices.Backward(gone) { // a local route is needed by others
+			if err := k.Delete(r); err != nil {
+				t.Errorf("remove %v: %v", r, err)
+			}
+		}
+		if changes, err := route.Apply(k, all); err != nil || len(changes) != len(gone) {
+			t.Errorf("%v removed: changes %v, %v", gone, changes, err)
+		}
+		if changes, err := route.Apply(k, all); err != nil || len(changes) > 0 {
+			t.Errorf("%v removed: changes %v in another pass, %v", gone, changes, err)
+		}
+	}
+	stale := local("100.64.0.4", "100.64.0.4")
+	if err := k.Add(stale); err != nil {
+		t.Error(err)
+	}
+	if changes, err := route.Apply(k, all); err != nil || !slices.Equal(changes, []string{"remove route local 100.64.0.4 dev ovn0 table local"}) {
+		t.Errorf("a local route of no address: changes %v, %v", changes, err)
 	}
 }
 
@@ -159,18 +213,18 @@ func TestForeignRoutes(t *testing.T) {
 			t.Error(err)
 		}
 		other := r("10.17.0.0/16", "100.64.0.1", "100.64.0.2")
-		_, err = route.Apply(k, hostplan.Routes{Want: []hostplan.Route{r("10.16.0.0/16", "100.64.0.1", "100.64.0.2"), other}})
+		_, err = route.Apply(k, hostplan.Routes{Want: append(slices.Clone(attached), r("10.16.0.0/16", "100.64.0.1", "100.64.0.2"), other)})
 		if !errors.Is(err, route.ErrExists) {
 			t.Errorf("error %v; want ErrExists", err)
 		}
-		if _, err := route.Apply(k, hostplan.Routes{}); err != nil {
+		if _, err := route.Apply(k, hostplan.Routes{Want: attached}); err != nil {
 			t.Error(err)
 		}
 		rs, err := netlink.RouteListFiltered(netlink.FAMILY_V4, foreign, netlink.RT_FILTER_DST|netlink.RT_FILTER_GW)
 		if err != nil || len(rs) != 1 {
 			t.Errorf("foreign route: %v, %v", rs, err)
 		}
-		if list, err := k.List(); err != nil || len(list) != 0 {
+		if list, err := k.List(); err != nil || len(slices.DeleteFunc(list, hostplan.Route.Attached)) != 0 {
 			t.Errorf("ours: %v, %v; want none", list, err)
 		}
 	})

@@ -281,7 +281,7 @@ func TestMove(t *testing.T) {
 		}
 		// Somebody gives the link an address again, as a DHCP client may.
 		late := netip.MustParsePrefix("192.0.2.7/24")
-		if err := h.driver.Links.AddAddress(nic, late); err != nil {
+		if err := h.driver.Links.SetAddress(nic, late); err != nil {
 			t.Fatal(err)
 		}
 		h.become("late address", wanted, moved(before+"\naddress "+nic+" "+late.String()))
