@@ -31,7 +31,7 @@ func AllKinds() Kinds { return LimitedKinds(model.DefaultLimits) }
 // LimitedKinds returns the table of all kinds. A new kind is one more row here.
 func LimitedKinds(limits model.Limits) Kinds {
 	core := corev1.SchemeGroupVersion
-	return Kinds{
+	return append(Kinds{
 		Row[*v1.Vpc, model.Vpc]{
 			Name: model.KindVpc, Version: v1.GroupVersion, Project: model.VpcFrom, Status: vpcStatus,
 			Admission: &Admission[model.Vpc]{InCluster: model.VpcProblems},
@@ -84,7 +84,7 @@ func LimitedKinds(limits model.Limits) Kinds {
 			Name: model.KindVirtualMachine, Version: schema.GroupVersion{Group: "kubevirt.io", Version: "v1"}, Project: model.VirtualMachineFrom,
 			Definition: model.DefinitionVirtualMachine,
 		}.Kind(),
-	}
+	}, unsupportedKinds()...)
 }
 
 // Scheme returns a scheme with every kind that is read or written.

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package compat
+
+import (
+	"reflect"
+	"slices"
+
+	v1 "github.com/wovensdn/woven/api/v1"
+)
+
+// defaultVpc is the name of the Vpc that contains the node network.
+const defaultVpc = "ovn-cluster"
+
+const (
+	noteDefaultVpc = "it works in the Vpc " + defaultVpc + " only, as in Kube-OVN"
+	noteUnderlay   = "pods are connected by tunnels, not to physical networks"
+	noteExternal   = "a Vpc has no connection to external networks"
+)
+
+var vpcFields = slices.Concat(
+	works("spec.defaultSubnet", "spec.namespaces"),
+	rows(NotYet, "a Vpc has the routes to its Subnets only", "spec.staticRoutes", "spec.policyRoutes"),
+	rows(NotYet, "Vpcs cannot be connected", "spec.vpcPeerings"),
+	rows(NotYet, noteExternal, "spec.enableExternal", "spec.extraExternalSubnets"),
+	rows(NotYet, "next hops are not monitored by BFD", "spec.bfdPort", "spec.enableBfd"),
+)
+
+var subnetFields = slices.Concat(
+	works("spec.acls[].action", "spec.acls[].direction", "spec.acls[].match", "spec.acls[].priority", "spec.allowEWTraffic",
+		"spec.allowSubnets", "spec.cidrBlock", "spec.default", "spec.dhcpV4Options", "spec.dhcpV6Options", "spec.enableDHCP",
+		"spec.enableEcmp", "spec.enableIPv6RA", "spec.enableLb", "spec.excludeIps", "spec.gateway", "spec.ipv6RAConfigs", "spec.mtu",
+		"spec.namespaceSelectors", "spec.namespaces", "spec.natOutgoingPolicyRules[].action", "spec.natOutgoingPolicyRules[].match.dstIPs",
+		"spec.natOutgoingPolicyRules[].match.srcIPs", "spec.policyRoutingPriority", "spec.policyRoutingTableID", "spec.private",
+		"spec.protocol", "spec.vips", "spec.vpc"),
+	rows(Works, "a pod starts without a check of its gateway in any case", "spec.disableGatewayCheck"),
+	inDefaultVpc("spec.externalEgressGateway", "spec.gatewayNode", "spec.gatewayNodeSelectors", "spec.natOutgoing", "spec.natOutgoingPolicyRules"),
+	[]Row{
+		{
+			Name: "spec.gatewayType", State: Partly, Values: "^distributed$", DefaultVpc: true,
+			Note: "centralized works in the Vpc " + defaultVpc + " only, as in Kube-OVN",
+		},
+		{
+			Name: "spec.provider", State: Partly, Values: "^ovn$", Essential: true,
+			Note: "pods have the interface of the provider ovn only, so that no pod gets an address of this Subnet",
+		},
+		{Name: "spec.vlan", State: NotYet, Essential: true, Note: noteUnderlay},
+	},
+	rows(NotYet, noteUnderlay, "spec.enableExternalLBAddress", "spec.logicalGateway", "spec.u2oFeatures.overlayOnlyRouting",
+		"spec.u2oInterconnection", "spec.u2oInterconnectionIP"),
+	rows(NotYet, "clusters are not interconnected, and no Subnet is announced to others", "spec.disableInterConnection"),
+	rows(NotYet, "multicast is delivered to all pods of the Subnet", "spec.enableMulticastSnoop"),
+	rows(NotYet, "tunnels use external_ids:ovn-encap-ip of the node's Open vSwitch", "spec.nodeNetwork"),
+	rows(NotYet, "the router has one table of routes", "spec.routeTable"),
+)
+
+var ipFields = slices.Concat(
+	works("spec.ipAddress", "spec.macAddress", "spec.namespace", "spec.nodeName", "spec.podName", "spec.podType", "spec.subnet",
+		"spec.v4IpAddress", "spec.v6IpAddress"),
+	rows(Unused, "", "spec.attachIps", "spec.attachMacs", "spec.attachSubnets", "spec.containerID"),
+)
+
+var ipPoolFields = works("spec.enableAddressSet", "spec.ips", "spec.namespaces", "spec.subnet")
+
+func inDefaultVpc(names ...string) []Row {
+	out := rows(Partly, noteDefaultVpc, names...)
+	for i := range out {
+		out[i].DefaultVpc = true
+	}
+	return out
+}
+
+// crd returns a kind of Kube-OVN that is not supported.
+func crd(name, resource, note string) Kind {
+	return Kind{Name: name, Group: Group, Resource: resource, State: NotYet, Note: note}
+}
+
+// Kinds are all kinds of the table: those of Kube-OVN, then those of others.
+var Kinds = append([]Kind{
+	{
+		Name: "IP", Group: Group, Resource: "ips", State: Works, Spec: reflect.TypeFor[v1.IPSpec](), Fields: ipFields,
+		Annotations: ipAnnotations, Labels: ipLabels,
+	},
+	{Name: "IPPool", Group: Group, Resource: "ippools", State: Works, Spec: reflect.TypeFor[v1.IPPoolSpec](), Fields: ipPoolFields},
+	{
+		Name: "Subnet", Group: Group, Resource: "subnets", State: Partly, Note: "overlay Subnets", Spec: reflect.TypeFor[v1.SubnetSpec](),
+		Fields: subnetFields, Annotations: subnetAnnotations, Labels: subnetLabels,
+	},
+	{
+		Name: "Vpc", Group: Group, Resource: "vpcs", State: Partly, Note: "without routes, peerings and external networks",
+		Spec: reflect.TypeFor[v1.VpcSpec](), Fields: vpcFields, Annotations: vpcAnnotations, Labels: vpcLabels,
+	},
+
+	crd("BgpConf", "bgp-confs", ""),
+	crd("DNSNameResolver", "dnsnameresolvers", ""),
+	crd("EvpnConf", "evpn-confs", ""),
+	crd("IptablesDnatRule", "iptables-dnat-rules", ""),
+	crd("IptablesEIP", "iptables-eips", ""),
+	crd("IptablesFIPRule", "iptables-fip-rules", ""),
+	crd("IptablesSnatRule", "iptables-snat-rules", ""),
+	crd("OvnDnatRule", "ovn-dnat-rules", ""),
+	crd("OvnEip", "ovn-eips", ""),
+	crd("OvnFip", "ovn-fips", ""),
+	crd("OvnSnatRule", "ovn-snat-rules", ""),
+	crd("ProviderNetwork", "provider-networks", noteUnderlay),
+	crd("QoSPolicy", "qos-policies", ""),
+	crd("RouterLBRule", "router-lb-rules", ""),
+	crd("SecurityGroup", "security-groups", "use a NetworkPolicy, or spec.acls of the Subnet"),
+	crd("SwitchLBRule", "switch-lb-rules", "use a Service"),
+	crd("Vip", "vips", "use spec.vips of the Subnet and the annotation ovn.kubernetes.io/port_vips of pods"),
+	crd("Vlan", "vlans", noteUnderlay),
+	crd("VpcDns", "vpc-dnses", ""),
+	crd("VpcEgressGateway", "vpc-egress-gateways", "use gateway nodes (spec.gatewayNode of the Subnet), or spec.externalEgressGateway"),
+	crd("VpcNatGateway", "vpc-nat-gateways", ""),
+}, otherKinds...)
