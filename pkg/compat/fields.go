@@ -70,8 +70,8 @@ func inDefaultVpc(names ...string) []Row {
 	return out
 }
 
-// crd returns a kind of Kube-OVN that is not supported.
-func crd(name, resource, note string) Kind {
+// missing returns a kind of Kube-OVN that is not supported.
+func missing(name, resource, note string) Kind {
 	return Kind{Name: name, Group: Group, Resource: resource, State: NotYet, Note: note}
 }
 
@@ -91,25 +91,25 @@ var Kinds = append([]Kind{
 		Spec: reflect.TypeFor[v1.VpcSpec](), Fields: vpcFields, Annotations: vpcAnnotations, Labels: vpcLabels,
 	},
 
-	crd("BgpConf", "bgp-confs", ""),
-	crd("DNSNameResolver", "dnsnameresolvers", ""),
-	crd("EvpnConf", "evpn-confs", ""),
-	crd("IptablesDnatRule", "iptables-dnat-rules", ""),
-	crd("IptablesEIP", "iptables-eips", ""),
-	crd("IptablesFIPRule", "iptables-fip-rules", ""),
-	crd("IptablesSnatRule", "iptables-snat-rules", ""),
-	crd("OvnDnatRule", "ovn-dnat-rules", ""),
-	crd("OvnEip", "ovn-eips", ""),
-	crd("OvnFip", "ovn-fips", ""),
-	crd("OvnSnatRule", "ovn-snat-rules", ""),
-	crd("ProviderNetwork", "provider-networks", noteUnderlay),
-	crd("QoSPolicy", "qos-policies", ""),
-	crd("RouterLBRule", "router-lb-rules", ""),
-	crd("SecurityGroup", "security-groups", "use a NetworkPolicy, or spec.acls of the Subnet"),
-	crd("SwitchLBRule", "switch-lb-rules", "use a Service"),
-	crd("Vip", "vips", "use spec.vips of the Subnet and the annotation ovn.kubernetes.io/port_vips of pods"),
-	crd("Vlan", "vlans", noteUnderlay),
-	crd("VpcDns", "vpc-dnses", ""),
-	crd("VpcEgressGateway", "vpc-egress-gateways", "use gateway nodes (spec.gatewayNode of the Subnet), or spec.externalEgressGateway"),
-	crd("VpcNatGateway", "vpc-nat-gateways", ""),
+	missing("BgpConf", "bgp-confs", ""),
+	missing("DNSNameResolver", "dnsnameresolvers", ""),
+	missing("EvpnConf", "evpn-confs", ""),
+	missing("IptablesDnatRule", "iptables-dnat-rules", ""),
+	missing("IptablesEIP", "iptables-eips", ""),
+	missing("IptablesFIPRule", "iptables-fip-rules", ""),
+	missing("IptablesSnatRule", "iptables-snat-rules", ""),
+	missing("OvnDnatRule", "ovn-dnat-rules", ""),
+	missing("OvnEip", "ovn-eips", ""),
+	missing("OvnFip", "ovn-fips", ""),
+	missing("OvnSnatRule", "ovn-snat-rules", ""),
+	missing("ProviderNetwork", "provider-networks", noteUnderlay),
+	missing("QoSPolicy", "qos-policies", ""),
+	missing("RouterLBRule", "router-lb-rules", ""),
+	missing("SecurityGroup", "security-groups", "use a NetworkPolicy, or spec.acls of the Subnet"),
+	missing("SwitchLBRule", "switch-lb-rules", "use a Service"),
+	missing("Vip", "vips", "use spec.vips of the Subnet and the annotation ovn.kubernetes.io/port_vips of pods"),
+	missing("Vlan", "vlans", noteUnderlay),
+	missing("VpcDns", "vpc-dnses", ""),
+	missing("VpcEgressGateway", "vpc-egress-gateways", "use gateway nodes (spec.gatewayNode of the Subnet), or spec.externalEgressGateway"),
+	missing("VpcNatGateway", "vpc-nat-gateways", ""),
 }, otherKinds...)

@@ -40,14 +40,8 @@ func SetConditions(conditions *[]v1.Condition, reasons Reasons, r engine.Report,
 		}
 	}
 	optional := filter(r.Problems, func(p model.Problem) bool { return p.Optional })
-	if len(optional) > 0 {
-		set(v1.ConditionSupported, metav1.ConditionFalse, optional[0].Reason, message(optional))
-	} else {
-		resolved(v1.ConditionSupported, metav1.ConditionTrue)
-	}
 	problems := filter(r.Problems, func(p model.Problem) bool { return !p.Optional })
-	invalid := filter(problems, isInvalid)
-	if len(invalid) > 0 {
+	if invalid := filter(problems, isInvalid); len(invalid) > 0 {
 		set(v1.ConditionValidated, metav1.ConditionFalse, invalid[0].Reason, message(invalid))
 	} else {
 		set(v1.ConditionValidated, metav1.ConditionTrue, reasons.Validated, "")
@@ -56,13 +50,19 @@ func SetConditions(conditions *[]v1.Condition, reasons Reasons, r engine.Report,
 	case len(problems) > 0:
 		set(v1.ConditionReady, metav1.ConditionFalse, problems[0].Reason, message(problems))
 		set(v1.ConditionError, metav1.ConditionTrue, problems[0].Reason, message(problems))
-		return
 	case r.Programmed:
 		set(v1.ConditionReady, metav1.ConditionTrue, reasons.Ready, "")
 	default:
 		set(v1.ConditionReady, metav1.ConditionFalse, model.ReasonWaiting, "the rows of this object are not yet in the northbound database")
 	}
-	resolved(v1.ConditionError, metav1.ConditionFalse)
+	if len(problems) == 0 {
+		resolved(v1.ConditionError, metav1.ConditionFalse)
+	}
+	if len(optional) > 0 {
+		set(v1.ConditionSupported, metav1.ConditionFalse, optional[0].Reason, message(optional))
+	} else {
+		resolved(v1.ConditionSupported, metav1.ConditionTrue)
+	}
 }
 
 // isInvalid reports whether a problem is in the object's spec or annotations.

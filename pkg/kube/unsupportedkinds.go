@@ -34,25 +34,31 @@ func unsupportedRow[O Object](name model.Kind, definition string, status func(O,
 
 func vlanStatus(o *v1.Vlan, in StatusInput) *v1.Vlan {
 	o = o.DeepCopy()
-	if in.Report != nil {
-		SetConditions(&o.Status.Conditions, Reasons{}, *in.Report, o.Generation, in.Now)
-	}
+	setUnsupported(&o.Status.Conditions, in, o.Generation)
 	return o
 }
 
 func providerNetworkStatus(o *v1.ProviderNetwork, in StatusInput) *v1.ProviderNetwork {
 	o = o.DeepCopy()
-	if in.Report == nil {
-		return o
-	}
 	var conditions []v1.Condition
 	for _, c := range o.Status.Conditions {
 		conditions = append(conditions, c.Condition)
 	}
-	SetConditions(&conditions, Reasons{}, *in.Report, o.Generation, in.Now)
+	setUnsupported(&conditions, in, o.Generation)
 	o.Status.Conditions = nil
 	for _, c := range conditions {
 		o.Status.Conditions = append(o.Status.Conditions, v1.ProviderNetworkCondition{Condition: c})
 	}
 	return o
+}
+
+// setUnsupported sets the condition Ready of an object that has no effect.
+func setUnsupported(conditions *[]v1.Condition, in StatusInput, generation int64) {
+	if in.Report == nil || len(in.Report.Problems) == 0 {
+		return
+	}
+	v1.SetCondition(conditions, v1.Condition{
+		Type: v1.ConditionReady, Status: metav1.ConditionFalse, Reason: in.Report.Problems[0].Reason,
+		Message: message(in.Report.Problems), ObservedGeneration: generation,
+	}, in.Now)
 }
