@@ -33,8 +33,8 @@ type Row struct {
 	Values string
 	// DefaultVpc is set if it works in the default Vpc only.
 	DefaultVpc bool
-	// Essential is set if the object as a whole does not work with it.
-	Essential bool
+	// Essential reports whether the object as a whole does not work with a value; nil if it works with all.
+	Essential func(value string) bool
 	// Written is set for what programs write and users do not set. It is not reported.
 	Written bool
 }

@@ -5,6 +5,7 @@ package compat
 import (
 	"reflect"
 	"slices"
+	"strings"
 
 	v1 "github.com/wovensdn/woven/api/v1"
 )
@@ -41,10 +42,10 @@ var subnetFields = slices.Concat(
 			Note: "centralized works in the Vpc " + defaultVpc + " only, as in Kube-OVN",
 		},
 		{
-			Name: "spec.provider", State: Partly, Values: "^ovn$", Essential: true,
+			Name: "spec.provider", State: Partly, Values: "^ovn$", Essential: func(p string) bool { return !strings.HasSuffix(p, ".ovn") },
 			Note: "pods have the interface of the provider ovn only, so that no pod gets an address of this Subnet",
 		},
-		{Name: "spec.vlan", State: NotYet, Essential: true, Note: noteUnderlay},
+		{Name: "spec.vlan", State: NotYet, Essential: func(string) bool { return true }, Note: noteUnderlay},
 	},
 	rows(NotYet, noteUnderlay, "spec.enableExternalLBAddress", "spec.logicalGateway", "spec.u2oFeatures.overlayOnlyRouting",
 		"spec.u2oInterconnection", "spec.u2oInterconnectionIP"),

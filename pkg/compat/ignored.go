@@ -201,7 +201,7 @@ func (r *rowCheck) finding(field, value string) (Finding, bool) {
 	case r.DefaultVpc:
 		message = "it has no effect"
 	}
-	return Finding{Field: field, Message: message + also(r.Note), Essential: r.Essential}, true
+	return Finding{Field: field, Message: message + also(r.Note), Essential: r.Essential != nil && r.Essential(value)}, true
 }
 
 func also(note string) string {

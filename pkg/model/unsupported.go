@@ -43,3 +43,10 @@ func UnsupportedKinds() (out []UnsupportedKind) {
 	}
 	return out
 }
+
+func unsupportedKindNames() (out []Kind) {
+	for _, k := range UnsupportedKinds() {
+		out = append(out, k.Name)
+	}
+	return out
+}
