@@ -20,8 +20,11 @@ type page struct {
 }
 
 var pages = []page{
-	{"reference/flags.md", flagsPage}, {"reference/metrics.md", metricsPage}, {"reference/api.md", apiPage},
-	{"reference/events.md", eventsPage}, {"compatibility.md", compatibilityPage},
+	{"reference/flags.md", flagsPage},
+	{"reference/metrics.md", metricsPage},
+	{"reference/api.md", apiPage},
+	{"reference/events.md", eventsPage},
+	{"compatibility.md", compatibilityPage},
 }
 
 func main() {

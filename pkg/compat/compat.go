@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package compat lists Kube-OVN's API: every field, kind, annotation and label that users set, and whether it works in
-// Woven. What an object sets and does not work is reported, so that nothing is ignored in silence; docs/compatibility.md
-// is generated from the same table.
+// Woven. What an object sets and does not work is reported, so that nothing is ignored in silence. The page
+// docs/compatibility.md is generated from the same table.
 package compat
 
 import "reflect"

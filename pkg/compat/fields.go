@@ -30,12 +30,12 @@ var vpcFields = slices.Concat(
 var subnetFields = slices.Concat(
 	works("spec.acls[].action", "spec.acls[].direction", "spec.acls[].match", "spec.acls[].priority", "spec.allowEWTraffic",
 		"spec.allowSubnets", "spec.cidrBlock", "spec.default", "spec.dhcpV4Options", "spec.dhcpV6Options", "spec.enableDHCP",
-		"spec.enableEcmp", "spec.enableIPv6RA", "spec.enableLb", "spec.excludeIps", "spec.gateway", "spec.ipv6RAConfigs", "spec.mtu",
+		"spec.enableIPv6RA", "spec.enableLb", "spec.excludeIps", "spec.gateway", "spec.ipv6RAConfigs", "spec.mtu",
 		"spec.namespaceSelectors", "spec.namespaces", "spec.natOutgoingPolicyRules[].action", "spec.natOutgoingPolicyRules[].match.dstIPs",
 		"spec.natOutgoingPolicyRules[].match.srcIPs", "spec.policyRoutingPriority", "spec.policyRoutingTableID", "spec.private",
 		"spec.protocol", "spec.vips", "spec.vpc"),
 	rows(Works, "a pod starts without a check of its gateway in any case", "spec.disableGatewayCheck"),
-	inDefaultVpc("spec.externalEgressGateway", "spec.gatewayNode", "spec.gatewayNodeSelectors", "spec.natOutgoing", "spec.natOutgoingPolicyRules"),
+	inDefaultVpc("spec.enableEcmp", "spec.externalEgressGateway", "spec.gatewayNode", "spec.gatewayNodeSelectors", "spec.natOutgoing", "spec.natOutgoingPolicyRules"),
 	[]Row{
 		{
 			Name: "spec.gatewayType", State: Partly, Values: "^distributed$", DefaultVpc: true,

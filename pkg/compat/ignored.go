@@ -20,8 +20,8 @@ type Finding struct {
 	Essential bool
 }
 
-// Ignored returns what an object of a kind sets and does not work, by field. spec points to its spec; it is nil for kinds
-// whose fields are not listed.
+// Ignored returns what an object of a kind sets and does not work, by field. spec points to its spec; it is nil for
+// kinds whose fields are not listed.
 func Ignored(kind string, o metav1.Object, spec any) []Finding {
 	c, ok := checks[kind]
 	if !ok {
@@ -211,8 +211,8 @@ func also(note string) string {
 	return ": " + note
 }
 
-// ofAttachment reports whether an annotation is of a further NIC of a pod: its provider has a dot, and its suffix is one
-// of those of the default NIC, perhaps with the name of an interface.
+// ofAttachment reports whether an annotation is of a further NIC of a pod: its provider has a dot, and its suffix is
+// one of those of the default NIC, perhaps with the name of an interface.
 func ofAttachment(key string) bool {
 	domain, suffix, ok := strings.Cut(key, "/")
 	provider, ours := strings.CutSuffix(domain, ".kubernetes.io")

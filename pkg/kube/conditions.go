@@ -25,9 +25,9 @@ type Reasons struct {
 	Validated, Ready string
 }
 
-// SetConditions sets the conditions Validated, Ready, Error and Supported from a report. The times of unchanged conditions
-// stay. Only objects that have had a problem have the condition Error, and only those that have had an optional one have
-// Supported, which does not change the others.
+// SetConditions sets the conditions Validated, Ready, Error and Supported from a report. The times of unchanged
+// conditions stay. Only objects that have had a problem have the condition Error, and only those that have had an
+// optional one have Supported, which does not change the others.
 func SetConditions(conditions *[]v1.Condition, reasons Reasons, r engine.Report, generation int64, now metav1.Time) {
 	set := func(t v1.ConditionType, status metav1.ConditionStatus, reason, message string) {
 		v1.SetCondition(conditions, v1.Condition{

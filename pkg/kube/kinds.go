@@ -28,10 +28,16 @@ type Kinds []Kind
 // AllKinds returns the table of all kinds, with the default limits.
 func AllKinds() Kinds { return LimitedKinds(model.DefaultLimits) }
 
-// LimitedKinds returns the table of all kinds. A new kind is one more row here.
-func LimitedKinds(limits model.Limits) Kinds {
+// SupportedKinds returns the table of the kinds that have an effect, with the default limits.
+func SupportedKinds() Kinds { return supportedKinds(model.DefaultLimits) }
+
+// LimitedKinds returns the table of all kinds.
+func LimitedKinds(limits model.Limits) Kinds { return append(supportedKinds(limits), unsupportedKinds()...) }
+
+// supportedKinds are the rows of the kinds that have an effect. A new kind is one more row here.
+func supportedKinds(limits model.Limits) Kinds {
 	core := corev1.SchemeGroupVersion
-	return append(Kinds{
+	return Kinds{
 		Row[*v1.Vpc, model.Vpc]{
 			Name: model.KindVpc, Version: v1.GroupVersion, Project: model.VpcFrom, Status: vpcStatus,
 			Admission: &Admission[model.Vpc]{InCluster: model.VpcProblems},
@@ -88,7 +94,7 @@ func LimitedKinds(limits model.Limits) Kinds {
 			Name: model.KindVirtualMachine, Version: schema.GroupVersion{Group: "kubevirt.io", Version: "v1"}, Project: model.VirtualMachineFrom,
 			Definition: model.DefinitionVirtualMachine,
 		}.Kind(),
-	}, unsupportedKinds()...)
+	}
 }
 
 // Scheme returns a scheme with every kind that is read or written.

@@ -294,7 +294,7 @@ func TestOverlapsNodeAndServers(t *testing.T) {
 	}
 }
 
-// TestSamplesAreValid: what the repository shows as an example has no problem, except fields that are not supported yet.
+// TestSamplesAreValid: what the repository shows as an example has no problem, except fields that are not supported.
 func TestSamplesAreValid(t *testing.T) {
 	file, err := os.ReadFile("../../config/samples/subnet.yaml")
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/wovensdn/woven/pkg/compat"
 )
 
-// unsupported adds what an object sets and does not work, as package compat lists it. spec points to its spec; it is nil
-// for kinds of Kubernetes.
+// unsupported adds what an object sets and does not work, as package compat lists it. spec points to its spec; it is
+// nil for kinds of Kubernetes.
 func (p *problems) unsupported(kind Kind, o metav1.Object, spec any) {
 	for _, f := range compat.Ignored(string(kind), o, spec) {
 		p.list = append(p.list, Problem{Reason: ReasonNotSupported, Field: f.Field, Message: f.Message, Optional: !f.Essential})
