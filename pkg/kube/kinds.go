@@ -32,7 +32,9 @@ func AllKinds() Kinds { return LimitedKinds(model.DefaultLimits) }
 func SupportedKinds() Kinds { return supportedKinds(model.DefaultLimits) }
 
 // LimitedKinds returns the table of all kinds.
-func LimitedKinds(limits model.Limits) Kinds { return append(supportedKinds(limits), unsupportedKinds()...) }
+func LimitedKinds(limits model.Limits) Kinds {
+	return append(supportedKinds(limits), unsupportedKinds()...)
+}
 
 // supportedKinds are the rows of the kinds that have an effect. A new kind is one more row here.
 func supportedKinds(limits model.Limits) Kinds {
