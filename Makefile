@@ -48,7 +48,7 @@ binaries:
 	done
 
 .PHONY: generate
-generate: check-go ## Generate deep copies, CRDs, OVSDB rows and docs/reference
+generate: check-go ## Generate deep copies, CRDs, OVSDB rows, docs/reference and docs/compatibility.md
 	@$(TOOL) controller-gen object:headerFile=hack/header.go.txt paths=./api/v1 crd:crdVersions=v1 output:crd:dir=config/crd
 	@go generate ./...
 

@@ -218,11 +218,6 @@ const (
 	//woven:by user
 	//woven:value names of namespaces, separated by commas, or * for all
 	AllowedNamespaces = "ovn.kubernetes.io/allowed_namespaces"
-	// AAPs names Vip objects whose addresses the pod may send with. There is no kind Vip yet: the pod gets an event.
-	//woven:on Pod
-	//woven:by user
-	//woven:value names of Vips, separated by commas
-	AAPs = "ovn.kubernetes.io/aaps"
 	// Vpc is the Vpc in which the Service is reachable.
 	//woven:on Service
 	//woven:by controller

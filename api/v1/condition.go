@@ -19,11 +19,14 @@ const (
 	ConditionInit ConditionType = "Init"
 	// ConditionError is True while the last attempt failed; the message gives the error.
 	ConditionError ConditionType = "Error"
+	// ConditionSupported is False while the object sets optional fields or annotations that are not supported; the message
+	// names them. The object works without them.
+	ConditionSupported ConditionType = "Supported"
 )
 
 // Condition is one observed aspect of an object's state, with the reason for it.
 type Condition struct {
-	// Aspect that this condition is about: Ready (everything the object asks for is in place), Validated (the spec passed every check), Init (processed at least once) or Error (the last attempt failed).
+	// Aspect that this condition is about: Ready (everything the object asks for is in place), Validated (the spec passed every check), Init (processed at least once), Error (the last attempt failed) or Supported (False if optional fields or annotations have no effect, which the message names).
 	Type ConditionType `json:"type"`
 	// Whether the aspect holds: True, False, or Unknown when it was not determined yet.
 	Status metav1.ConditionStatus `json:"status"`

@@ -16,10 +16,10 @@ var sections = []struct {
 	{
 		model.ReasonOfProblem, "Problems",
 		"Each of them is a Warning event of the object; the message names the field and the cause. A Subnet, Vpc or IPPool also has the reason in its conditions `Ready=False` and `Error=True`, " +
-			"and in `Validated=False` if the spec is at fault. When the problem is solved, the conditions change by themselves within seconds.",
+			"and in `Validated=False` if the spec is at fault. `NotSupported` of an optional field or annotation is in the condition `Supported=False` instead. When the problem is solved, the conditions change by themselves within seconds.",
 	},
 	{model.ReasonOfEvent, "Other events", "These events report something that has happened; no condition changes."},
-	{model.ReasonOfCondition, "Conditions", "These reasons appear in conditions only. Subnet, Vpc and IPPool have the condition types `Validated`, `Ready` and, after a problem, `Error`; a Node has `NetworkUnavailable`."},
+	{model.ReasonOfCondition, "Conditions", "These reasons appear in conditions only. Subnet, Vpc and IPPool have the condition types `Validated`, `Ready` and, after a problem, `Error` and `Supported`; a Node has `NetworkUnavailable`."},
 	{model.ReasonOfAdmission, "Answers of the webhook", "The validating webhook checks the same rules. These reasons have no event: the message is in the answer that kubectl shows."},
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command reference writes docs/reference: every flag, metric, API field, annotation and event reason, taken from the
-// code and from the CRDs.
+// code and from the CRDs. It also writes docs/compatibility.md.
 package main
 
 import (
@@ -13,14 +13,18 @@ import (
 
 //go:generate go run github.com/wovensdn/woven/hack/reference -root ../..
 
-// page is one file of the reference.
+// page is one file.
 type page struct {
-	name string
+	name string // below docs
 	make func(root string) (string, error)
 }
 
 var pages = []page{
-	{"flags.md", flagsPage}, {"metrics.md", metricsPage}, {"api.md", apiPage}, {"events.md", eventsPage},
+	{"reference/flags.md", flagsPage},
+	{"reference/metrics.md", metricsPage},
+	{"reference/api.md", apiPage},
+	{"reference/events.md", eventsPage},
+	{"compatibility.md", compatibilityPage},
 }
 
 func main() {
@@ -33,8 +37,8 @@ func main() {
 }
 
 func write(root string) error {
-	dir := filepath.Join(root, "docs", "reference")
-	if err := os.MkdirAll(dir, 0o755); err != nil { // #nosec G301 -- documentation
+	dir := filepath.Join(root, "docs")
+	if err := os.MkdirAll(filepath.Join(dir, "reference"), 0o755); err != nil { // #nosec G301 -- documentation
 		return fmt.Errorf("make directory: %w", err)
 	}
 	for _, p := range pages {

@@ -141,7 +141,7 @@ func Read(ctx context.Context, from Sources) (State, error) {
 
 func readObjects(ctx context.Context, api client.Reader) (Objects, error) {
 	var o Objects
-	kinds := kube.AllKinds()
+	kinds := kube.SupportedKinds()
 	lists := make([][]runtime.Object, len(kinds))
 	g, ctx := errgroup.WithContext(ctx)
 	for i, k := range kinds {

@@ -44,10 +44,6 @@ func (c Config) secure(r *Result, v *world.View, p securedPort) {
 	if request.Port == model.PortSecurityUnset {
 		request.Port = v.PortSecurityOfNamespace(p.pod.Namespace)
 	}
-	if len(request.AAPs) > 0 {
-		r.problem(model.ReasonNotSupported, model.AnnotationField(annotations.AAPs), "pod %s/%s: there is no Vip %s; use the annotation %s",
-			p.pod.Namespace, p.pod.Name, strings.Join(request.AAPs, ", "), annotations.SuffixPortVIPs)
-	}
 	if request.Layer2 {
 		p.row.Addresses = append(p.row.Addresses, "unknown")
 		request.Port = model.PortSecurityOff

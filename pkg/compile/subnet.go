@@ -33,8 +33,7 @@ func (c Config) subnet(ref model.Ref, v *world.View) (r Result) {
 		return r
 	}
 	if !subnet.Provider.OVN() || subnet.Vlan != "" {
-		r.problem(model.ReasonNotSupported, "spec.vlan", "Subnet %s: only overlay subnets whose provider is ovn, or ends with .ovn, are connected; vlan is %q, provider is %q", subnet.Name, subnet.Vlan, subnet.Provider)
-		return r
+		return r // the projection reports it
 	}
 	if !v.HasVpc(subnet.Vpc) {
 		r.problem(model.ReasonVpcNotFound, "spec.vpc", "there is no Vpc %s: the pods of Subnet %s have no gateway until it exists", subnet.Vpc, subnet.Name)

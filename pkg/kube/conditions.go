@@ -25,32 +25,43 @@ type Reasons struct {
 	Validated, Ready string
 }
 
-// SetConditions sets the conditions Validated, Ready and Error from a report. The times of unchanged conditions stay.
-// Only objects that have had a problem have the condition Error.
+// SetConditions sets the conditions Validated, Ready, Error and Supported from a report. The times of unchanged
+// conditions stay. Only objects that have had a problem have the condition Error, and only those that have had an
+// optional one have Supported, which does not change the others.
 func SetConditions(conditions *[]v1.Condition, reasons Reasons, r engine.Report, now metav1.Time) {
 	set := func(t v1.ConditionType, status metav1.ConditionStatus, reason, message string) {
 		v1.SetCondition(conditions, v1.Condition{
 			Type: t, Status: status, Reason: reason, Message: message, ObservedGeneration: r.Generation,
 		}, now)
 	}
-	invalid := filter(r.Problems, isInvalid)
-	if len(invalid) > 0 {
+	resolved := func(t v1.ConditionType, status metav1.ConditionStatus) {
+		if v1.FindCondition(*conditions, t) != nil {
+			set(t, status, model.ReasonResolved, "")
+		}
+	}
+	optional := filter(r.Problems, func(p model.Problem) bool { return p.Optional })
+	problems := filter(r.Problems, func(p model.Problem) bool { return !p.Optional })
+	if invalid := filter(problems, isInvalid); len(invalid) > 0 {
 		set(v1.ConditionValidated, metav1.ConditionFalse, invalid[0].Reason, message(invalid))
 	} else {
 		set(v1.ConditionValidated, metav1.ConditionTrue, reasons.Validated, "")
 	}
 	switch {
-	case len(r.Problems) > 0:
-		set(v1.ConditionReady, metav1.ConditionFalse, r.Problems[0].Reason, message(r.Problems))
-		set(v1.ConditionError, metav1.ConditionTrue, r.Problems[0].Reason, message(r.Problems))
-		return
+	case len(problems) > 0:
+		set(v1.ConditionReady, metav1.ConditionFalse, problems[0].Reason, message(problems))
+		set(v1.ConditionError, metav1.ConditionTrue, problems[0].Reason, message(problems))
 	case r.Programmed:
 		set(v1.ConditionReady, metav1.ConditionTrue, reasons.Ready, "")
 	default:
 		set(v1.ConditionReady, metav1.ConditionFalse, model.ReasonWaiting, "the rows of this object are not yet in the northbound database")
 	}
-	if v1.FindCondition(*conditions, v1.ConditionError) != nil {
-		set(v1.ConditionError, metav1.ConditionFalse, model.ReasonResolved, "")
+	if len(problems) == 0 {
+		resolved(v1.ConditionError, metav1.ConditionFalse)
+	}
+	if len(optional) > 0 {
+		set(v1.ConditionSupported, metav1.ConditionFalse, optional[0].Reason, message(optional))
+	} else {
+		resolved(v1.ConditionSupported, metav1.ConditionTrue)
 	}
 }
 

@@ -27,13 +27,22 @@ var (
 func TestConditions(t *testing.T) {
 	wrong := model.Problem{Reason: model.ReasonSubnetInvalid, Field: "spec.gateway", Message: "is wrong", Fatal: true}
 	waiting := model.Problem{Reason: "NameTaken", Message: "belongs to another client"}
+	optional := model.Problem{Reason: model.ReasonNotSupported, Field: "spec.routeTable", Message: "not supported", Optional: true}
 	tests := map[string]struct {
 		report engine.Report
 		want   string // type=status/reason, in order
 	}{
-		"programmed":                   {engine.Report{Programmed: true}, "Validated=True/ValidateLogicalSwitchSuccess Ready=True/ResetLogicalSwitchAclSuccess"},
-		"not programmed":               {engine.Report{}, "Validated=True/ValidateLogicalSwitchSuccess Ready=False/WaitingForNorthbound"},
-		"invalid":                      {engine.Report{Problems: []model.Problem{waiting, wrong}}, "Validated=False/ValidateLogicalSwitchFailed Ready=False/NameTaken Error=True/NameTaken"},
+		"programmed":     {engine.Report{Programmed: true}, "Validated=True/ValidateLogicalSwitchSuccess Ready=True/ResetLogicalSwitchAclSuccess"},
+		"not programmed": {engine.Report{}, "Validated=True/ValidateLogicalSwitchSuccess Ready=False/WaitingForNorthbound"},
+		"invalid":        {engine.Report{Problems: []model.Problem{waiting, wrong}}, "Validated=False/ValidateLogicalSwitchFailed Ready=False/NameTaken Error=True/NameTaken"},
+		"with a field that is not supported": {
+			engine.Report{Problems: []model.Problem{optional}, Programmed: true},
+			"Validated=True/ValidateLogicalSwitchSuccess Ready=True/ResetLogicalSwitchAclSuccess Supported=False/NotSupported",
+		},
+		"the same, and invalid": {
+			engine.Report{Problems: []model.Problem{optional, wrong}},
+			"Validated=False/ValidateLogicalSwitchFailed Ready=False/ValidateLogicalSwitchFailed Error=True/ValidateLogicalSwitchFailed Supported=False/NotSupported",
+		},
 		"valid, but the name is taken": {engine.Report{Problems: []model.Problem{waiting}, Programmed: true}, "Validated=True/ValidateLogicalSwitchSuccess Ready=False/NameTaken Error=True/NameTaken"},
 	}
 	for name, tt := range tests {
@@ -178,5 +187,34 @@ func TestPoolStatus(t *testing.T) {
 	status = poolStatus(o, StatusInput{Report: &r, Now: metav1.Now()}).Status
 	if c := v1.FindCondition(status.Conditions, v1.ConditionValidated); c == nil || c.Status != metav1.ConditionFalse || c.Message != "spec.ips: outside" {
 		t.Errorf("%+v", status.Conditions)
+	}
+}
+
+func TestSupportedIsRestored(t *testing.T) {
+	var conditions []v1.Condition
+	reasons := Reasons{Validated: model.ReasonVpcValidated, Ready: model.ReasonVpcProgrammed}
+	problem := model.Problem{Reason: model.ReasonNotSupported, Field: "spec.staticRoutes", Message: "not supported", Optional: true}
+	SetConditions(&conditions, reasons, engine.Report{Programmed: true, Problems: []model.Problem{problem}}, noon)
+	if c := v1.FindCondition(conditions, v1.ConditionSupported); c == nil || c.Message != "spec.staticRoutes: not supported" {
+		t.Errorf("got %+v, want a condition that names the field", c)
+	}
+	SetConditions(&conditions, reasons, engine.Report{Programmed: true}, afternoon)
+	if got, want := summary(conditions), "Validated=True/ValidateVpcSuccess Ready=True/VpcProgrammed Supported=True/Resolved"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestUnsupportedKindsHaveConditions(t *testing.T) {
+	for name, o := range map[model.Kind]Object{"Vlan": &v1.Vlan{}, "ProviderNetwork": &v1.ProviderNetwork{}} {
+		k, ok := AllKinds().Of(name)
+		if !ok || k.Definition == "" || k.Admission == nil {
+			t.Fatalf("%s is not watched: %+v", name, k)
+		}
+		change := k.Project(o)
+		want := k.Status(o, StatusInput{Report: &engine.Report{Ref: change.Ref, Programmed: true, Problems: change.Problems}, Now: noon})
+		text, err := json.Marshal(want)
+		if err != nil || !strings.Contains(string(text), "objects of kind "+string(name)+" are not supported yet") || !strings.Contains(string(text), `"type":"Ready","status":"False","reason":"NotSupported"`) {
+			t.Errorf("%s: %s, error %v", name, text, err)
+		}
 	}
 }

@@ -28,8 +28,16 @@ type Kinds []Kind
 // AllKinds returns the table of all kinds, with the default limits.
 func AllKinds() Kinds { return LimitedKinds(model.DefaultLimits) }
 
-// LimitedKinds returns the table of all kinds. A new kind is one more row here.
+// SupportedKinds returns the table of the kinds that have an effect, with the default limits.
+func SupportedKinds() Kinds { return supportedKinds(model.DefaultLimits) }
+
+// LimitedKinds returns the table of all kinds.
 func LimitedKinds(limits model.Limits) Kinds {
+	return append(supportedKinds(limits), unsupportedKinds()...)
+}
+
+// supportedKinds are the rows of the kinds that have an effect. A new kind is one more row here.
+func supportedKinds(limits model.Limits) Kinds {
 	core := corev1.SchemeGroupVersion
 	return Kinds{
 		Row[*v1.Vpc, model.Vpc]{
@@ -48,7 +56,9 @@ func LimitedKinds(limits model.Limits) Kinds {
 			Name: model.KindIP, Version: v1.GroupVersion, Project: model.IPFrom,
 			Admission: &Admission[model.IP]{InCluster: model.IPProblems, Update: model.IPChangeProblems},
 		}.Kind(),
-		Row[*corev1.Node, model.Node]{Name: model.KindNode, Version: core, Project: model.NodeFrom}.Kind(),
+		Row[*corev1.Node, model.Node]{
+			Name: model.KindNode, Version: core, Project: model.NodeFrom, Admission: &Admission[model.Node]{},
+		}.Kind(),
 		Row[*corev1.Namespace, model.Namespace]{
 			Name: model.KindNamespace, Version: core, Project: model.NamespaceFrom,
 			Admission: &Admission[model.Namespace]{InCluster: model.NamespaceProblems},
@@ -56,7 +66,9 @@ func LimitedKinds(limits model.Limits) Kinds {
 		Row[*appsv1.StatefulSet, model.StatefulSet]{
 			Name: model.KindStatefulSet, Version: appsv1.SchemeGroupVersion, Project: model.StatefulSetFrom,
 		}.Kind(),
-		Row[*corev1.Service, model.Service]{Name: model.KindService, Version: core, Project: model.ServiceFrom}.Kind(),
+		Row[*corev1.Service, model.Service]{
+			Name: model.KindService, Version: core, Project: model.ServiceFrom, Admission: &Admission[model.Service]{},
+		}.Kind(),
 		Row[*discoveryv1.EndpointSlice, model.EndpointSlice]{
 			Name: model.KindEndpointSlice, Version: discoveryv1.SchemeGroupVersion, Project: model.EndpointSliceFrom,
 		}.Kind(),

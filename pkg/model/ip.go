@@ -60,6 +60,7 @@ func IPFrom(o *v1.IP) (IP, []Problem) {
 			p.fatal("spec.macAddress", "%s: %s", quote(o.Spec.MacAddress), err)
 		}
 	}
+	p.unsupported(KindIP, o, &o.Spec)
 	return ip, p.list
 }
 

@@ -43,6 +43,7 @@ func IPPoolFrom(o *v1.IPPool) (IPPool, []Problem) {
 		pool.Ranges = append(pool.Ranges, r)
 	}
 	pool.Ranges = joinOverlapping(pool.Ranges)
+	p.unsupported(KindIPPool, o, &o.Spec)
 	return pool, p.list
 }
 

@@ -56,6 +56,7 @@ func NamespaceFrom(o *corev1.Namespace) (Namespace, []Problem) {
 	if len(n.LogicalSwitches) == 1 && o.Annotations[annotations.CIDR] != "" && notAName(n.LogicalSwitches[0]) == "" {
 		n.Request = subnetRequest(o, n.LogicalSwitches[0])
 	}
+	p.unsupported(KindNamespace, o, nil)
 	return n, p.list
 }
 

@@ -60,5 +60,6 @@ func NodeFrom(o *corev1.Node) (Node, []Problem) {
 		}
 	}
 	n.Addresses = sortedAddrs(n.Addresses)
+	p.unsupported(KindNode, o, nil)
 	return n, p.list
 }

@@ -104,6 +104,7 @@ func PodFrom(o *corev1.Pod) (Pod, []Problem) {
 			pod.NorthGateway = gateway
 		}
 	}
+	p.unsupported(KindPod, o, nil)
 	return pod, p.list
 }
 

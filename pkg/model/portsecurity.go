@@ -32,8 +32,6 @@ type NICSecurity struct {
 	Layer2 bool
 	// VIPs are further addresses that the NIC sends with, annotation port_vips; sorted.
 	VIPs []netip.Addr
-	// AAPs names the Vip objects of the annotation aaps.
-	AAPs []string
 }
 
 // maxPortVIPs is how many further addresses one NIC may send with.
@@ -55,9 +53,6 @@ func (p *problems) portSecurity(all map[string]string, nic *PodNIC) {
 	}
 	slices.SortFunc(nic.Security.VIPs, netip.Addr.Compare)
 	nic.Security.VIPs = slices.Compact(nic.Security.VIPs)
-	if nic.Provider == DefaultProvider {
-		nic.Security.AAPs = p.bounded(annotations.AAPs, csv(all[annotations.AAPs]), maxPortVIPs)
-	}
 }
 
 // onOrOff parses an annotation that is true, false or absent.

@@ -14,6 +14,8 @@ type Problem struct {
 	Field   string // path of the field, for example spec.cidrBlock; empty when there is none
 	Message string
 	Fatal   bool // the object does not compile: its rows stay unchanged
+	// Optional problems are of what the object works without: it is Ready.
+	Optional bool
 	// NIC limits a fatal problem to one NIC of a pod; empty for the whole object.
 	NIC Provider
 }

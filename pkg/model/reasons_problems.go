@@ -117,9 +117,9 @@ var problemReasons = []Reason{
 		Remedy:  "Delete the Subnets of the Vpc; status.subnets lists them.",
 	},
 	{
-		Name: ReasonNotSupported, On: []Kind{KindSubnet, KindPod},
-		Meaning: "The object requests something that Woven does not support yet, such as a VLAN or another provider. That part is ignored.",
-		Remedy:  "Remove the field that the message names, or use another way; the message says what is supported.",
+		Name: ReasonNotSupported, On: append([]Kind{KindSubnet, KindVpc, KindIPPool, KindIP, KindPod, KindNamespace, KindNode, KindService}, unsupportedKindNames()...),
+		Meaning: "The object sets a field, an annotation or a label of Kube-OVN that Woven does not support yet, or is of such a kind. It has no effect; the rest of the object works, unless Ready is False.",
+		Remedy:  "Remove what the message names, or use another way; the message has one where it exists. The page Compatibility lists everything.",
 	},
 	{
 		Name: ReasonSubnetNotPermitted, On: []Kind{KindPod, KindNamespace},

@@ -90,8 +90,9 @@ func ServiceFrom(o *corev1.Service) (Service, []Problem) {
 	s := Service{Meta: metaOf(o), DNS: serviceName(o)}
 	_, other := o.Labels[LabelProxyName]
 	_, headless := o.Labels[labelHeadless]
+	p.unsupported(KindService, o, nil)
 	if other || headless || o.Spec.Type == corev1.ServiceTypeExternalName {
-		return s, nil
+		return s, p.list
 	}
 	s.ClusterIPs = clusterIPs(&p, o)
 	if s.ClusterIPs == (Addrs{}) {

@@ -128,6 +128,7 @@ func SubnetFrom(o *v1.Subnet) (Subnet, []Problem) {
 	s.VIPs = p.vips(spec, s)
 	s.AllowedNamespaces = sorted(csv(o.Annotations[annotations.AllowedNamespaces]), strings.Compare)
 	p.interconnection(spec, s)
+	p.unsupported(KindSubnet, o, &o.Spec)
 	return s, p.list
 }
 

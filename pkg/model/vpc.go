@@ -21,10 +21,12 @@ type Vpc struct {
 
 // VpcFrom projects a Vpc.
 func VpcFrom(o *v1.Vpc) (Vpc, []Problem) {
+	p := problems{reason: ReasonVpcInvalid}
+	p.unsupported(KindVpc, o, &o.Spec)
 	return Vpc{
 		Meta:          metaOf(o),
 		Default:       o.Name == DefaultVpc,
 		DefaultSubnet: o.Spec.DefaultSubnet,
 		Namespaces:    slices.Clone(o.Spec.Namespaces),
-	}, nil
+	}, p.list
 }

@@ -125,6 +125,8 @@ func clusterPolicyText(labels string) string {
 
 const wants = "ovn.kubernetes.io/ip_address: "
 
+const vpcWithRoutes = `{apiVersion: kubeovn.io/v1, kind: Vpc, metadata: {name: v}, spec: {staticRoutes: [{cidr: 10.0.0.0/8, nextHopIP: 10.0.0.1}]}}`
+
 func TestReview(t *testing.T) {
 	const owned = `ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: s, uid: u, controller: true}], annotations:`
 	r := &Reviewer{Kinds: kube.AllKinds(), Cluster: testCluster(), Log: testr.New(t)}
@@ -169,7 +171,7 @@ func TestReview(t *testing.T) {
 		{"the nodes' Subnet in another Vpc", admissionv1.Create, "", subnetText("c", "cidrBlock: 100.64.9.0/24, vpc: v"), "100.64.0.0/16, Subnet join of the nodes", "there is no Vpc v yet"},
 		{"the nodes' Subnet itself", admissionv1.Update, subnetText("join", `cidrBlock: "100.64.0.0/16,fd00:100:64::/112"`), subnetText("join", `cidrBlock: "100.64.0.0/16,fd00:100:64::/112", mtu: 1300`), "", ""},
 		{"subnet of another Vpc", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16, vpc: v"), "", "there is no Vpc v yet"},
-		{"underlay", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16, vlan: v"), "", ""},
+		{"underlay", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.1.0.0/16, vlan: v"), "", "spec.vlan: it is not supported yet"},
 		{"CIDR without an address in use", admissionv1.Update, subnetText("b", "cidrBlock: 10.2.0.0/24"), subnetText("b", "cidrBlock: 10.2.1.0/24"), "does not contain 10.2.0.10, the address of pod two/p, IP p.two", ""},
 		{"CIDR without IPv6", admissionv1.Update, subnetText("main", `cidrBlock: "10.0.0.0/24,fd00::/64"`), subnetText("main", "cidrBlock: 10.0.0.0/24"), "does not contain fd00::10", ""},
 		{"wider CIDR", admissionv1.Update, subnetText("b", "cidrBlock: 10.2.0.0/24"), subnetText("b", "cidrBlock: 10.2.0.0/23"), "", ""},
@@ -189,7 +191,17 @@ func TestReview(t *testing.T) {
 		{"the same cluster policy, unchanged", admissionv1.Update, clusterPolicyText("{b: '-', a: '-'}"), clusterPolicyText("{b: '-', a: '-'}"), "", "it is not a label selector"},
 		{"a valid cluster policy", admissionv1.Create, "", clusterPolicyText("{a: b}"), "", ""},
 		{"an object that cannot be decoded", admissionv1.Create, "", subnetText("c", "mtu: much"), "", "not validated: decode object"},
-		{"a kind without validation", admissionv1.Create, "", `{apiVersion: v1, kind: Service, metadata: {name: x, namespace: one}}`, "", ""},
+		{"a kind without validation", admissionv1.Create, "", `{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: one}}`, "", ""},
+		{"a Vpc with routes", admissionv1.Create, "", vpcWithRoutes, "", "spec.staticRoutes: it is not supported yet and has no effect"},
+		{"the same Vpc, updated", admissionv1.Update, vpcWithRoutes, vpcWithRoutes, "", "spec.staticRoutes"},
+		{"a Subnet with a route table", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.9.0.0/24, routeTable: blue"), "", "spec.routeTable: it is not supported yet"},
+		{"NAT in another Vpc", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.9.0.0/24, vpc: v, natOutgoing: true"), "", "spec.natOutgoing: it has no effect: it works in the Vpc ovn-cluster only"},
+		{"a pod with a rate", admissionv1.Create, "", pod("two", "p", `ovn.kubernetes.io/ingress_rate: "3"`), "", "metadata.annotations[ovn.kubernetes.io/ingress_rate]: it is not supported yet"},
+		{"a workload with a security group", admissionv1.Create, "", deployment("x", "ovn.kubernetes.io/security_groups: a"), "", "spec.template.metadata.annotations[ovn.kubernetes.io/security_groups]: it is not supported yet"},
+		{"a Service that is announced", admissionv1.Create, "", `{apiVersion: v1, kind: Service, metadata: {name: x, namespace: one, annotations: {ovn.kubernetes.io/bgp: "true"}}}`, "", "metadata.annotations[ovn.kubernetes.io/bgp]"},
+		{"a node with a tunnel interface", admissionv1.Update, `{apiVersion: v1, kind: Node, metadata: {name: x}}`, `{apiVersion: v1, kind: Node, metadata: {name: x, annotations: {ovn.kubernetes.io/tunnel_interface: eth1}}}`, "", "metadata.annotations[ovn.kubernetes.io/tunnel_interface]"},
+		{"a Vlan", admissionv1.Create, "", `{apiVersion: kubeovn.io/v1, kind: Vlan, metadata: {name: x}, spec: {id: 1, provider: p}}`, "", "objects of kind Vlan are not supported yet and have no effect"},
+		{"a kind that only Kube-OVN defines", admissionv1.Create, "", `{apiVersion: kubeovn.io/v1, kind: SecurityGroup, metadata: {name: x}, spec: {tier: 1}}`, "", "objects of kind SecurityGroup are not supported yet and have no effect"},
 	} {
 		got := r.Handle(t.Context(), request(t, c.operation, c.before, c.after))
 		message := ""

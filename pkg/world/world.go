@@ -135,6 +135,9 @@ func New() *World {
 	for _, kind := range model.PolicyKinds() {
 		w.Policies[kind] = AddTable[model.Policy](w, kind)
 	}
+	for _, kind := range model.UnsupportedKinds() {
+		AddTable[model.Unsupported](w, kind.Name)
+	}
 	w.selection, w.nodePrefixes, w.groups = newSelection(w), newNodePrefixes(w), newGroups(w)
 	w.exceptions = newExceptions(w)
 	w.podVpcs = newPodVpcs(w)

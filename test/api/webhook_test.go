@@ -223,6 +223,12 @@ func (h *hooked) accepted(t *testing.T) {
 		{networkText("IPPool", "early", `subnet: later, ips: [10.21.0.0/28]`), "there is no Subnet later yet; the pool waits for it"},
 		{networkText("IP", "reserved.default", `subnet: ovn-default, namespace: default, podName: reserved, v4IpAddress: 10.16.5.9`), ""},
 		{networkText("Vpc", "red", ``), "there is a Subnet of this name, too"},
+		{networkText("Vpc", "routed", `staticRoutes: [{cidr: 0.0.0.0/0, nextHopIP: 10.25.0.1}]`), "spec.staticRoutes: it is not supported yet"},
+		{networkText("Vlan", "v1", `provider: physical`), "objects of kind Vlan are not supported yet"},
+		{podText("limited", `ovn.kubernetes.io/ingress_rate: "3"`), "metadata.annotations[ovn.kubernetes.io/ingress_rate]: it is not supported yet"},
+		{podText("multihomed", `net1.default.ovn.kubernetes.io/ip_address: 10.26.0.1`), "metadata.annotations[net1.default.ovn.kubernetes.io/ip_address]: it is not supported yet"},
+		{`{apiVersion: v1, kind: Service, metadata: {name: announced, namespace: default, annotations: {ovn.kubernetes.io/bgp: "true"}}, spec: {ports: [{port: 80}]}}`, "metadata.annotations[ovn.kubernetes.io/bgp]: it is not supported yet"},
+		{`{apiVersion: v1, kind: Node, metadata: {name: other, labels: {ovn.kubernetes.io/ic-gw: "true"}}}`, "metadata.labels[ovn.kubernetes.io/ic-gw]: it is not supported yet"},
 		{`{apiVersion: v1, kind: Namespace, metadata: {name: odd, annotations: {ovn.kubernetes.io/logical_switch: "a b"}}}`, `"a b" is not the name of a Subnet`},
 		{`{apiVersion: v1, kind: Namespace, metadata: {name: green, annotations: {ovn.kubernetes.io/logical_switch: later}}}`, "there is no Subnet later yet; pods wait for it"},
 	} {

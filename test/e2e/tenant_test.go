@@ -254,7 +254,7 @@ func (t *test) quarantine() {
 	t.asks(watch, a, true)
 	garbage := map[string]string{}
 	for _, key := range []string{
-		annotations.NorthGateway, annotations.Routes, annotations.PortSecurity, annotations.AAPs, annotations.IPPool,
+		annotations.NorthGateway, annotations.Routes, annotations.PortSecurity, annotations.IPPool,
 	} {
 		garbage[key] = "~garbage~"
 	}

@@ -29,7 +29,7 @@ func (l *Reconciler) apply(ctx context.Context, plan hostplan.Plan) (missing []s
 		errs = append(errs, l.ensurePort(ctx, p))
 	}
 	r, err := link.Apply(l.e.Links, plan.Sysctls, plan.Links)
-	l.settled.Store(&r.Settled)
+	l.applied.Store(&r.Applied)
 	l.logChanges(r.Changes)
 	errs = append(errs, err)
 	if plan.Routes != nil && !slices.Contains(r.Absent, hostplan.NodeLink) {

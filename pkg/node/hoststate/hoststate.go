@@ -144,8 +144,8 @@ type Reconciler struct {
 	// counters are those of the NAT table that was applied last.
 	counters atomic.Pointer[[]hostplan.Counter]
 
-	// settled are the settings that were as wanted at the end of the last pass.
-	settled atomic.Pointer[[]hostplan.Sysctl]
+	// applied are the settings that were as wanted at the end of the last pass.
+	applied atomic.Pointer[[]hostplan.Sysctl]
 
 	// nftDirty is set when the NAT table may differ from what was last seen.
 	nftDirty atomic.Bool
@@ -450,7 +450,7 @@ func (l *Reconciler) watchSettings(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C():
-			if settled := l.settled.Load(); settled != nil && !link.Settled(l.e.Links, *settled) {
+			if applied := l.applied.Load(); applied != nil && !link.Applied(l.e.Links, *applied) {
 				l.Kick()
 			}
 		}

@@ -105,8 +105,8 @@ type Result struct {
 	Changes []string
 	// Absent are the links that the kernel does not have yet.
 	Absent []string
-	// Settled are the settings that are as wanted now.
-	Settled []hostplan.Sysctl
+	// Applied are the settings that are as wanted now.
+	Applied []hostplan.Sysctl
 }
 
 func (r *Result) did(format string, args ...any) {
@@ -186,8 +186,8 @@ func applyLink(k Kernel, want hostplan.Link, have State, r *Result) error {
 	return errors.Join(errs...)
 }
 
-// Settled reports whether all settings are as wanted. A setting that cannot be read is not.
-func Settled(k Kernel, sysctls []hostplan.Sysctl) bool {
+// Applied reports whether all settings are as wanted. A setting that cannot be read is not.
+func Applied(k Kernel, sysctls []hostplan.Sysctl) bool {
 	return !slices.ContainsFunc(sysctls, func(s hostplan.Sysctl) bool {
 		have, err := k.Sysctl(s.Path)
 		return err != nil || !right(have, s)
@@ -210,7 +210,7 @@ func applySysctl(k Kernel, s hostplan.Sysctl, r *Result) error {
 		}
 		r.did("%s = %s", s.Path, s.Value)
 	}
-	r.Settled = append(r.Settled, s)
+	r.Applied = append(r.Applied, s)
 	return nil
 }
 
