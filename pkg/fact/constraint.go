@@ -56,7 +56,7 @@ type constraint struct {
 type atomConstraint struct {
 	enum     []any
 	min, max int // of an integer
-	length   int // the maximum, of a string, in bytes
+	length   int // the maximum, of a string, in characters
 }
 
 func constraintOf(column *ovsdb.ColumnSchema) constraint {
@@ -133,8 +133,8 @@ func (a *atomConstraint) check(v reflect.Value) error {
 			return fmt.Errorf("%d is not from %d to %d", n, a.min, a.max)
 		}
 	case reflect.String:
-		if n := v.Len(); n > a.length {
-			return fmt.Errorf("it is %d bytes long; at most %d are allowed", n, a.length)
+		if n := utf8.RuneCountInString(v.String()); n > a.length {
+			return fmt.Errorf("it is %d characters long; at most %d are allowed", n, a.length)
 		}
 		return checkText(v.String())
 	}

@@ -56,8 +56,14 @@ func (p *problems) acl(field string, acl v1.ACL) bool {
 	if acl.Priority < 0 || acl.Priority > maxACLPriority {
 		p.warn(field+"priority", "%d is not from 0 to %d; the rule is left out", acl.Priority, maxACLPriority)
 	}
-	if err := ovnmatch.Check(acl.Match); err != nil {
+	uses, err := ovnmatch.Parse(acl.Match)
+	if err != nil {
 		p.warn(field+"match", "%s; the rule is left out", err)
+	}
+	for _, use := range uses {
+		if use.Field == "outport" && acl.Direction == "from-lport" {
+			p.warn(field+"match", "column %d: outport is not known yet in direction from-lport (ovn-nb(5), ACL:match); the rule is left out", use.Column)
+		}
 	}
 	return len(p.list) == before
 }

@@ -94,6 +94,11 @@ func (c constants) isBoolean() bool {
 // isText reports whether the constants are strings.
 func isText(t token) bool { return t.kind == text || t.kind == group }
 
+// mixed reports whether one constant is a string and the other one is not.
+func mixed(a, b token) bool {
+	return a.kind != variable && b.kind != variable && isText(a) != isText(b)
+}
+
 func (p *parser) constants() (constants, *Error) {
 	var out constants
 	var err *Error
@@ -102,11 +107,11 @@ func (p *parser) constants() (constants, *Error) {
 	}
 	for {
 		switch p.now.kind {
-		case text, number, set, group:
+		case text, number, set, group, variable:
 		default:
 			return out, p.unexpected("a constant")
 		}
-		if len(out.list) > 0 && isText(out.list[0]) != isText(p.now) {
+		if len(out.list) > 0 && mixed(out.list[0], p.now) {
 			return out, p.errorf(p.now, "strings and numbers are mixed")
 		}
 		out.list = append(out.list, p.now)
@@ -145,8 +150,11 @@ func (p *parser) compare(f field, operator kind, c constants) *Error {
 		c.list = []token{{value: new(big.Int)}}
 	}
 	for _, t := range c.list {
-		if t.value == nil { // a set
+		if t.kind == variable {
 			continue
+		}
+		if t.kind == set {
+			return p.errorf(t, "a set can only be compared with a field, not with the predicate %s", f.token.text)
 		}
 		if positive := t.value.Bit(0) == 1; positive != ((operator == "!=") != p.not) {
 			continue
@@ -172,6 +180,8 @@ func (p *parser) ordered(f field, operator kind, c constants) *Error {
 // compatible checks the type and the width of a constant.
 func (p *parser) compatible(f field, t token) *Error {
 	switch {
+	case t.kind == variable:
+		return nil
 	case f.symbol.width == 0 && !isText(t):
 		return p.errorf(t, "%s is a string: compare it with a string in quotes or with a port group", f.token.text)
 	case f.symbol.width > 0 && isText(t):

@@ -20,6 +20,8 @@ const (
 	number kind = "a number"
 	set    kind = "an address set"
 	group  kind = "a port group"
+	// variable stands for a text that depends on the chassis (ovn-nb(5), table Chassis_Template_Var).
+	variable kind = "a template variable"
 )
 
 // format is the notation of a number.
@@ -37,7 +39,7 @@ const (
 type token struct {
 	kind kind
 	at   int // its offset in bytes
-	// text is what the expression contains, without the sigil of a set or group.
+	// text is what the expression contains, without the sigil of a set, group or variable.
 	text string
 	// Of a number. mask is nil without "/".
 	format      format
@@ -79,7 +81,7 @@ func (l *lexer) next() (token, *Error) {
 		return token{kind: end, at: at}, nil
 	case rest[0] == '"':
 		return l.quoted()
-	case rest[0] == '$' || rest[0] == '@':
+	case strings.IndexByte("$@^", rest[0]) >= 0:
 		return l.sigil()
 	case strings.HasPrefix(rest, "::"), isDigit(rest[0]), startsAddress(rest):
 		return l.number()
@@ -142,12 +144,9 @@ func startsAddress(rest string) bool {
 	return digits > 0 && digits < len(rest) && rest[digits] == ':'
 }
 
-// sigil reads "$set" or "@group".
+// sigil reads "$set", "@group" or "^variable".
 func (l *lexer) sigil() (token, *Error) {
-	out := token{kind: set, at: l.at}
-	if l.input[l.at] == '@' {
-		out.kind = group
-	}
+	out := token{kind: map[byte]kind{'$': set, '@': group, '^': variable}[l.input[l.at]], at: l.at}
 	l.at++
 	if l.at == len(l.input) || !isWord(l.input[l.at]) || isDigit(l.input[l.at]) {
 		return token{}, l.errorf(out.at, "the name of %s is missing", out.kind)

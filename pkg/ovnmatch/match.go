@@ -13,7 +13,8 @@
 //   - a mask for a field that Open vSwitch cannot mask, as in ip.proto == 0x6/0xf,
 //   - a comment that goes on after the end of the expression.
 //
-// Whether an address set, a port group or a port exists is not checked: they may be created later.
+// Whether an address set, a port group or a port exists is not checked: they may be created later. A template variable,
+// as in ip4.dst == ^vip, is accepted in place of a constant.
 package ovnmatch
 
 import "slices"

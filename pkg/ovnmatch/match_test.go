@@ -4,6 +4,7 @@ package ovnmatch_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +34,9 @@ var accepted = []string{
 	"ip4 && (tcp || udp)", "ip4 == 1", "ip4 != 0", "!(ip4 == 0)", "ip4[0]", "tcp.dst == 0x50", "tcp.dst == 0X50", "ct_label == 0xffffffffffffffffffffffffffffffff",
 	"ip4.src == $as", "ip6.src == {$as.v6, fd00::1}",
 }
+
+// templates are expressions that OVN accepts where the variable is defined.
+var templates = []string{"ip4.src == ^vip", "ip4.src == {^vip, 10.0.0.1}", `inport == {^port "a"}`, "tcp.dst < ^port", "ip4 == ^one", "^low < tcp.dst < ^high"}
 
 // refused are expressions that OVN refuses, and where and why this package does.
 var refused = []struct{ match, message string }{
@@ -99,6 +103,7 @@ var refused = []struct{ match, message string }{
 	{`inport == "\u0000"`, "invalid escape sequence"},
 	{`ip4.src == "10.0.0.1"`, "column 12: ip4.src is a number, not a string"},
 	{"ip4.src == @group", "column 12: ip4.src is a number"},
+	{"ip4.src == ^", "column 12: the name of a template variable is missing"},
 	{"ip4.src == $", "column 12: the name of an address set is missing"},
 	{"ip4.src == $as-v4", "column 15: '-' cannot be here"},
 	{"outport == @1", "column 12: the name of a port group is missing"},
@@ -134,7 +139,7 @@ var misread = []struct{ match, message string }{
 }
 
 func TestAccepted(t *testing.T) {
-	for _, match := range accepted {
+	for _, match := range slices.Concat(accepted, templates) {
 		if err := ovnmatch.Check(match); err != nil {
 			t.Errorf("%q: %v", match, err)
 		}
