@@ -283,18 +283,19 @@ type U2OFeatures struct {
 // ACL is an OVN access rule on the logical switch of a subnet (ovn-nb(5), table ACL).
 type ACL struct {
 	// Way of the traffic, seen from the switch: from-lport is what pods send, to-lport is what they receive.
-	// +optional
+	// +required
 	Direction ACLDirection `json:"direction,omitempty"`
 	// Rank from 0 to 32767; of all rules that match, the one with the highest number decides.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=32767
 	Priority int `json:"priority,omitempty"`
-	// Traffic the rule is about, in OVN's match language, for example ip4.dst == 10.17.0.0/16 && tcp. It is passed on as it is; if OVN cannot parse it, the rule has no effect.
-	// +optional
+	// Traffic the rule is about, in OVN's match language (ovn-sb(5), Logical_Flow), for example ip4.dst == 10.17.0.0/16 && tcp. A rule whose match OVN cannot parse is left out; a condition of the Subnet names the column of the error.
+	// +required
+	// +kubebuilder:validation:MinLength=1
 	Match string `json:"match,omitempty"`
 	// What happens to the traffic: allow-related (let it and its replies pass), allow, allow-stateless (no connection tracking), drop, reject (with an answer to the sender) or pass (leave it to the next tier).
-	// +optional
+	// +required
 	Action ACLAction `json:"action,omitempty"`
 }
 
