@@ -3,75 +3,16 @@
 package ovnmatch_test
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 
 	"github.com/wovensdn/woven/pkg/ovnmatch"
-	"github.com/wovensdn/woven/pkg/ovsdb/client"
 	"github.com/wovensdn/woven/test/nbtest"
 )
-
-// oracleTimeout bounds one run of ovn-trace.
-const oracleTimeout = time.Minute
-
-// oracle returns the expressions that OVN refuses, and why. ovn-trace(8) parses all logical flows of a southbound
-// database before it traces a packet, as ovn-controller does, and logs those that it cannot parse.
-func oracle(t *testing.T, matches []string) map[string]string {
-	t.Helper()
-	program, err := exec.LookPath("ovn-trace")
-	if err != nil {
-		t.Skip("ovn-trace is missing (Debian: package ovn-host); it shows that OVN parses expressions as this package does")
-	}
-	server := nbtest.StartSB(t)
-	if err := nbtest.Commit(t.Context(), server.Client(t, client.Table{Name: "Chassis"}), flows(matches)...); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), oracleTimeout)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, program, "--db="+server.Endpoint(), "sw", `inport == "p"`).CombinedOutput() //nolint:gosec // a test's own arguments
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", program, err, out)
-	}
-	refused := map[string]string{}
-	for entry := range strings.SplitSeq(string(out), "|ovntrace|WARN|") {
-		if match, cause, ok := strings.Cut(entry, ": parsing expression failed"); ok {
-			refused[match], _, _ = strings.Cut(cause, "\n")
-		}
-	}
-	return refused
-}
-
-// flows are the rows of a southbound database with one logical flow for each expression.
-func flows(matches []string) []ovsdb.Operation {
-	datapath := ovsdb.UUID{GoUUID: "6f76656e-0000-4000-8000-000000000001"}
-	insert := func(table string, row ovsdb.Row) ovsdb.Operation {
-		return ovsdb.Operation{Op: ovsdb.OperationInsert, Table: table, Row: row}
-	}
-	sw := insert("Datapath_Binding", ovsdb.Row{"tunnel_key": 1, "external_ids": ovsdb.OvsMap{GoMap: map[any]any{"name": "sw"}}})
-	sw.UUID = datapath.GoUUID
-	ops := []ovsdb.Operation{
-		sw,
-		insert("Port_Binding", ovsdb.Row{"datapath": datapath, "logical_port": "p", "tunnel_key": 1}),
-		insert("Address_Set", ovsdb.Row{"name": "as", "addresses": "1"}),
-		insert("Address_Set", ovsdb.Row{"name": "as.v6", "addresses": "0x1"}),
-		insert("Port_Group", ovsdb.Row{"name": "1_group", "ports": "p"}), // ovn-northd puts the tunnel key of the datapath before it
-	}
-	for _, match := range matches {
-		ops = append(ops, insert("Logical_Flow", ovsdb.Row{
-			"logical_datapath": datapath, "pipeline": "ingress", "table_id": 1, "priority": 1, "match": match, "actions": "next;",
-		}))
-	}
-	return ops
-}
 
 // misreadCauses are the reasons for which this package refuses what OVN accepts, see the package comment.
 var misreadCauses = []string{" needs ", " address, ", "a set can only be compared", "cannot be compared with a mask", "a // comment", "nested more than"}
@@ -80,17 +21,20 @@ var misreadCauses = []string{" needs ", " address, ", "a set can only be compare
 func compare(t *testing.T, matches []string) {
 	t.Helper()
 	matches = slices.DeleteFunc(matches, func(m string) bool { return strings.Contains(m, "\x00") }) // no database takes it
-	refused := oracle(t, matches)
+	flows := make([]nbtest.LogicalFlow, len(matches))
+	for i, match := range matches {
+		flows[i] = nbtest.LogicalFlow{Match: match, Actions: "next;"}
+	}
+	refused := nbtest.RefusedByOVN(t, flows)
 	both := 0
-	for _, match := range matches {
+	for i, match := range matches {
 		err := ovnmatch.Check(match)
-		cause, no := refused[match]
 		switch {
-		case err == nil && no:
-			t.Errorf("%q: OVN refuses it %s", match, cause)
+		case err == nil && refused[i] != "":
+			t.Errorf("%q: OVN refuses it %s", match, refused[i])
 		case err == nil:
 			both++
-		case !no && !slices.ContainsFunc(misreadCauses, func(c string) bool { return strings.Contains(err.Error(), c) }):
+		case refused[i] == "" && !slices.ContainsFunc(misreadCauses, func(c string) bool { return strings.Contains(err.Error(), c) }):
 			t.Errorf("%q: OVN accepts it, we refuse it: %v", match, err)
 		}
 	}
