@@ -54,6 +54,8 @@ type IPPoolSpec struct {
 	// +kubebuilder:validation:MaxItems=32768
 	// +kubebuilder:validation:items:MaxLength=80
 	// +kubebuilder:validation:items:XValidation:rule="isIP(self) || isCIDR(self) || (self.contains('..') && isIP(self.substring(0, self.indexOf('..'))) && isIP(self.substring(self.indexOf('..') + 2)))",message="ips must hold addresses such as 10.16.0.10, ranges such as 10.16.0.20..10.16.0.30, or CIDRs such as 10.16.1.0/28"
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^[^:]*[.][.].*:') && !self.matches(':.*[.][.][^:]*$')",message="the ends of a range must have the same IP family"
+	// +kubebuilder:validation:MinItems=1
 	IPs []string `json:"ips"`
 	// Keeps an OVN address set with the addresses of the pool, to be named in the match of access rules.
 	// +optional

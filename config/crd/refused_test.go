@@ -61,6 +61,11 @@ func TestBadObjectsAreRefused(t *testing.T) {
 		{spec("Subnet", `{cidrBlock: 10.0.0.0/16, acls: [{priority: 32768}]}`), "spec.acls[0].priority", "less than or equal to 32767"},
 		{spec("Subnet", `{cidrBlock: 10.0.0.0/16, acls: [{action: deny}]}`), "spec.acls[0].action", `supported values: "allow"`},
 		{spec("Subnet", `{cidrBlock: 10.0.0.0/16, acls: [{direction: in}]}`), "spec.acls[0].direction", `"from-lport"`},
+		{spec("Subnet", `{cidrBlock: 10.0.0.0/16, acls: [{action: drop, priority: 1300, match: tcp}]}`), "spec.acls[0].direction", "Required value"},
+		{spec("Subnet", `{cidrBlock: 10.0.0.0/16, acls: [{direction: to-lport, priority: 1300, match: tcp}]}`), "spec.acls[0].action", "Required value"},
+		{spec("Subnet", `{cidrBlock: 10.0.0.0/16, acls: [{direction: to-lport, action: drop, priority: 1300}]}`), "spec.acls[0].match", "Required value"},
+		{spec("Subnet", `{cidrBlock: 10.0.0.0/16, acls: [{direction: to-lport, action: drop, match: ""}]}`), "spec.acls[0].match", "at least 1 chars"},
+		{spec("Subnet", `{cidrBlock: 10.0.0.0/16, acls: [{priority: -1}]}`), "spec.acls[0].priority", "greater than or equal to 0"},
 		{spec("Subnet", `{cidrBlock: 10.0.0.0/16, natOutgoingPolicyRules: [{action: snat}]}`), "spec.natOutgoingPolicyRules[0].action", `"nat", "forward"`},
 		{
 			spec("Subnet", `{cidrBlock: 10.0.0.0/16, natOutgoingPolicyRules: [{action: nat, match: {srcIPs: "10.0.0.0/24;10.0.1.0/24"}}]}`),

@@ -113,7 +113,7 @@ func surface(c *apiextensionsv1.CustomResourceDefinition) string {
 // defaults with "=": the schema is that of Kube-OVN.
 func TestFields(t *testing.T) {
 	want := map[string]string{
-		"Subnet": `spec.acls[].action:string spec.acls[].direction:string spec.acls[].match:string spec.acls[].priority:integer
+		"Subnet": `spec.acls[].action!:string spec.acls[].direction!:string spec.acls[].match!:string spec.acls[].priority:integer
 spec.allowEWTraffic:boolean spec.allowSubnets[]:string spec.cidrBlock:string spec.default:boolean spec.dhcpV4Options:string spec.dhcpV6Options:string
 spec.disableGatewayCheck:boolean spec.disableInterConnection:boolean spec.enableDHCP:boolean spec.enableEcmp:boolean spec.enableExternalLBAddress:boolean
 spec.enableIPv6RA:boolean spec.enableLb:boolean spec.enableMulticastSnoop:boolean spec.excludeIps[]:string spec.externalEgressGateway:string

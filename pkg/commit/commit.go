@@ -28,10 +28,11 @@ type DB interface {
 // wiped or restored from an older copy, see [Fence.Relation].
 var ErrFenced = errors.New("the northbound database does not have the epoch of this controller")
 
-// Failure is a unit that the database refused.
+// Failure is a unit that was not written because the database refused it, or another unit of its owner.
 type Failure struct {
-	Unit plan.Unit
-	Err  error
+	Unit  plan.Unit
+	Cause plan.Unit // the unit that was refused
+	Err   error
 }
 
 // Outcome is the result of a batch. Every unit is in one of its lists unless Err is set: then it is unknown which units
@@ -72,7 +73,7 @@ func (c *committer) batch(ctx context.Context, units []plan.Unit) {
 			c.classify(units, result.stale)
 			return
 		case len(units) == 1:
-			c.out.Failed = append(c.out.Failed, Failure{Unit: units[0], Err: result.err})
+			c.out.Failed = append(c.out.Failed, Failure{Unit: units[0], Cause: units[0], Err: result.err})
 			return
 		case len(result.culprits) == 1:
 			units = c.exclude(units, result.culprits[0], result.err)
@@ -91,7 +92,7 @@ func (c *committer) exclude(units []plan.Unit, culprit int, err error) []plan.Un
 	for i, u := range units {
 		switch {
 		case i == culprit || (owner != (fact.Owner{}) && u.Owner == owner):
-			c.out.Failed = append(c.out.Failed, Failure{Unit: u, Err: err})
+			c.out.Failed = append(c.out.Failed, Failure{Unit: u, Cause: units[culprit], Err: err})
 		default:
 			rest = append(rest, u)
 		}

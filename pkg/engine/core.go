@@ -255,6 +255,7 @@ func (c *Core) classify(d *desired.Dirty, result plan.Result) {
 			Message: t.Row.Table + " " + t.Name + " exists in the northbound database and is not Woven's (row " + t.Foreign + "): it is left unchanged; delete or rename it",
 		})
 	}
+	invalid := c.invalid(result.Invalid)
 	var drift repairs
 	for _, u := range result.Units {
 		k := unitKey(u)
@@ -267,10 +268,28 @@ func (c *Core) classify(d *desired.Dirty, result plan.Result) {
 	c.drifted = map[key]struct{}{} // see move
 	each(d, func(k key) {
 		_, written := c.inflight[k]
-		if _, waits := c.blockedOn[k]; !written && !waits {
+		_, waits := c.blockedOn[k]
+		if !written && !waits && !invalid[k] {
 			c.programmed(k)
 		}
 	})
+}
+
+// invalid records what the database would refuse, and returns the keys. Their owners wait until they are changed.
+func (c *Core) invalid(list []plan.Invalid) map[key]bool {
+	var keys map[key]bool
+	for _, i := range list {
+		k := i.Member
+		if k.Column == "" {
+			k = rowKey(i.Row)
+		}
+		if keys == nil {
+			keys = map[key]bool{}
+		}
+		keys[k] = true
+		c.problem(i.Owner, sourceDatabase, refused(c.rowName(i.Row), i.Err.Table, i.Err))
+	}
+	return keys
 }
 
 func unitKey(u plan.Unit) key {

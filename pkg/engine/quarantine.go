@@ -5,6 +5,7 @@ package engine
 import (
 	"time"
 
+	"github.com/wovensdn/woven/pkg/commit"
 	"github.com/wovensdn/woven/pkg/fact"
 	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/plan"
@@ -18,14 +19,19 @@ type quarantine struct {
 }
 
 // failed quarantines a unit that the database refused, and records the problem of its owner.
-func (c *Core) failed(u plan.Unit, err error) {
+func (c *Core) failed(f commit.Failure) {
+	u := f.Unit
 	q := c.isolate(u)
 	q.attempts++
 	q.until = c.cfg.Now().Add(backoff(q.attempts))
-	c.cfg.Log.Info("the northbound database refuses a change, retrying", "owner", u.Owner.String(), "table", u.Ref.Table, "row", u.Ref.UUID, "reason", err.Error())
-	c.problem(u.Owner, sourceDatabase, model.Problem{
-		Reason: model.ReasonDatabaseRefused, Message: "the northbound database refuses " + u.Ref.Table + " " + c.rowName(u.Ref) + ": " + err.Error(),
-	})
+	c.cfg.Log.Info("the northbound database refuses a change, retrying", "owner", u.Owner.String(), "table", u.Ref.Table, "row", u.Ref.UUID, "reason", f.Err.Error())
+	c.problem(u.Owner, sourceDatabase, refused(c.rowName(f.Cause.Ref), f.Cause.Ref.Table, f.Err))
+}
+
+func refused(row, table string, err error) model.Problem {
+	return model.Problem{
+		Reason: model.ReasonDatabaseRefused, Message: "the northbound database refuses " + table + " " + row + ": " + err.Error(),
+	}
 }
 
 // stale retries a unit that had no effect although it was committed: the row that it changes was deleted before. If

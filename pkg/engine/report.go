@@ -79,7 +79,7 @@ func (c *Core) Committed(units []plan.Unit, out commit.Outcome, took time.Durati
 		c.stale(u)
 	}
 	for _, f := range out.Failed {
-		c.failed(f.Unit, f.Err)
+		c.failed(f)
 	}
 }
 

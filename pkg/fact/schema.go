@@ -85,6 +85,8 @@ type Column struct {
 	index int
 	// UUID means that the values are references to rows.
 	UUID bool
+	// constraint limits the values.
+	constraint constraint
 }
 
 // Value returns the column's value. row is a pointer to a row struct.
@@ -278,7 +280,7 @@ func columnsOf(schema *ovsdb.TableSchema, typ reflect.Type) map[string]Column {
 		name := row.Field(i).Tag.Get("ovsdb")
 		if cs := schema.Column(name); cs != nil && name != "_uuid" {
 			isUUID := cs.TypeObj != nil && cs.TypeObj.Key != nil && cs.TypeObj.Key.Type == ovsdb.TypeUUID
-			cols[name] = Column{Name: name, index: i, UUID: isUUID}
+			cols[name] = Column{Name: name, index: i, UUID: isUUID, constraint: constraintOf(cs)}
 		}
 	}
 	return cols

@@ -16,26 +16,6 @@ import (
 // ovn-nb(5), table DHCP_Options. An IP family whose map is nil gets no responses.
 type DHCP = Dual[map[string]string]
 
-// The options that OVN supports (ovn-nb(5), "DHCPv4 options", "DHCPv6 options", and
-// Logical_Router_Port.ipv6_ra_configs). It silently ignores others.
-var (
-	dhcpV4Names = names(`server_id server_mac lease_time router netmask dns_server log_server lpr_server swap_server policy_filter
-		router_solicitation nis_server ntp_server netbios_name_server classless_static_route ms_classless_static_route next_server
-		ip_forward_enable router_discovery ethernet_encap default_ttl tcp_ttl mtu T1 T2 arp_cache_timeout tcp_keepalive_interval
-		netbios_node_type wpad bootfile_name path_prefix tftp_server_address hostname domain_name bootfile_name_alt
-		broadcast_address tftp_server domain_search_list`)
-	dhcpV6Names = names(`server_id dns_server domain_search dhcpv6_stateless`)
-	raNames     = names(`address_mode router_preference route_info mtu send_periodic max_interval min_interval rdnss dnssl`)
-)
-
-func names(text string) map[string]bool {
-	out := map[string]bool{}
-	for _, name := range strings.Fields(text) {
-		out[name] = true
-	}
-	return out
-}
-
 // optionValue matches valid values. ovn-northd writes values into logical flows unquoted, so a parenthesis or semicolon
 // would be parsed as part of an action.
 var optionValue = regexp.MustCompile(`^[A-Za-z0-9._:/{}, "+@-]*$`)
@@ -45,7 +25,7 @@ const maxOptions = 4096
 
 // options parses "name=value,name=value". A comma inside braces or quotes is part of the value; "a;b" is "{a, b}". An
 // invalid pair is skipped and reported.
-func (p *problems) options(field, text string, known map[string]bool) map[string]string {
+func (p *problems) options(field, text string, known optionTypes) map[string]string {
 	out := map[string]string{}
 	if len(text) > maxOptions {
 		p.warn(field, "it is %d bytes long, the limit is %d", len(text), maxOptions)
@@ -58,7 +38,7 @@ func (p *problems) options(field, text string, known map[string]bool) map[string
 		case pair == "":
 		case !ok || name == "" || value == "":
 			p.warn(field, "%s is not of the form name=value", quote(pair))
-		case !known[name]:
+		case known[name] == nil:
 			p.warn(field, "%s is not an option that OVN knows (ovn-nb(5) lists them)", quote(name))
 		default:
 			value = braced(value)
@@ -66,7 +46,12 @@ func (p *problems) options(field, text string, known map[string]bool) map[string
 				p.warn(field, "the value of %s, %s, has characters that OVN does not accept", name, quote(value))
 				continue
 			}
-			out[name] = value
+			normal, cause := known[name](value)
+			if cause != "" {
+				p.warn(field, "the value of %s, %s, %s; the option is left out", name, quote(value), cause)
+				continue
+			}
+			out[name] = normal
 		}
 	}
 	return out
@@ -110,9 +95,9 @@ func splitOptions(text string) []string {
 
 // dhcp reads the DHCP options of the subnet, and its router advertisements.
 func (p *problems) dhcp(spec *v1.SubnetSpec, s *Subnet) {
-	v4 := p.options("spec.dhcpV4Options", spec.DHCPv4Options, dhcpV4Names)
-	v6 := p.options("spec.dhcpV6Options", spec.DHCPv6Options, dhcpV6Names)
-	ra := p.options("spec.ipv6RAConfigs", spec.IPv6RAConfigs, raNames)
+	v4 := p.options("spec.dhcpV4Options", spec.DHCPv4Options, dhcpV4Types)
+	v6 := p.options("spec.dhcpV6Options", spec.DHCPv6Options, dhcpV6Types)
+	ra := p.options("spec.ipv6RAConfigs", spec.IPv6RAConfigs, raTypes)
 	if spec.EnableDHCP && s.CIDR.V4.IsValid() {
 		s.DHCP.V4 = v4
 	}
@@ -128,10 +113,10 @@ func (p *problems) dhcp(spec *v1.SubnetSpec, s *Subnet) {
 func (p *problems) portDHCP(all map[string]string, nic *PodNIC) {
 	v4, v6 := nic.Provider.Key(annotations.SuffixDHCPv4Options), nic.Provider.Key(annotations.SuffixDHCPv6Options)
 	if text := all[v4]; text != "" {
-		nic.DHCP.V4 = p.options(AnnotationField(v4), text, dhcpV4Names)
+		nic.DHCP.V4 = p.options(AnnotationField(v4), text, dhcpV4Types)
 	}
 	if text := all[v6]; text != "" {
-		nic.DHCP.V6 = p.options(AnnotationField(v6), text, dhcpV6Names)
+		nic.DHCP.V6 = p.options(AnnotationField(v6), text, dhcpV6Types)
 	}
 }
 

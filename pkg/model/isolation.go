@@ -3,9 +3,13 @@
 package model
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/ovnmatch"
 )
 
 // ACL is a raw OVN access rule of a subnet; see ovn-nb(5), table ACL.
@@ -27,10 +31,46 @@ func (p *problems) isolation(spec *v1.SubnetSpec, s *Subnet) {
 		}
 		s.AllowSubnets = append(s.AllowSubnets, prefix.Masked())
 	}
-	for _, acl := range spec.Acls {
-		s.ACLs = append(s.ACLs, ACL{
-			Direction: string(acl.Direction), Action: string(acl.Action), Match: acl.Match, Priority: acl.Priority,
-		})
+	for i, acl := range spec.Acls {
+		if p.acl(fmt.Sprintf("spec.acls[%d].", i), acl) {
+			s.ACLs = append(s.ACLs, ACL{
+				Direction: string(acl.Direction), Action: string(acl.Action), Match: acl.Match, Priority: acl.Priority,
+			})
+		}
+	}
+}
+
+// The values that the northbound database accepts in table ACL (ovn-nb(5)).
+const maxACLPriority = 32767
+
+var (
+	aclDirections = []string{"from-lport", "to-lport"}
+	aclActions    = []string{"allow", "allow-related", "allow-stateless", "drop", "reject", "pass"}
+)
+
+// acl reports whether OVN accepts a rule; field begins the names of its fields. The other rules apply without it.
+func (p *problems) acl(field string, acl v1.ACL) bool {
+	before := len(p.list)
+	p.oneOf(field+"direction", string(acl.Direction), aclDirections)
+	p.oneOf(field+"action", string(acl.Action), aclActions)
+	if acl.Priority < 0 || acl.Priority > maxACLPriority {
+		p.warn(field+"priority", "%d is not from 0 to %d; the rule is left out", acl.Priority, maxACLPriority)
+	}
+	uses, err := ovnmatch.Parse(acl.Match)
+	if err != nil {
+		p.warn(field+"match", "%s; the rule is left out", err)
+	}
+	for _, use := range uses {
+		if use.Field == "outport" && acl.Direction == "from-lport" {
+			p.warn(field+"match", "column %d: outport is not known yet in direction from-lport (ovn-nb(5), ACL:match); the rule is left out", use.Column)
+		}
+	}
+	return len(p.list) == before
+}
+
+func (p *problems) oneOf(field, value string, valid []string) {
+	if !slices.Contains(valid, value) {
+		p.warn(field, "%s is not one of %s; the rule is left out", quote(value), strings.Join(valid, ", "))
 	}
 }
 

@@ -5,6 +5,7 @@ package model
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -45,15 +46,15 @@ func NodeFrom(o *corev1.Node) (Node, []Problem) {
 		n.Ready = n.Ready || c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	}
 	for _, address := range o.Status.Addresses {
-		ip, err := netip.ParseAddr(address.Address)
+		text, _, _ := strings.Cut(address.Address, "%") // the zone of a link-local address
+		ip, err := parseAPIAddr(text)
 		if err != nil && address.Type != corev1.NodeInternalIP {
 			continue // a name
 		}
 		if err != nil {
-			p.warn("status.addresses", "InternalIP %s is not an address: %s", quote(address.Address), cause(err))
+			p.warn("status.addresses", "InternalIP is ignored: %s", err)
 			continue
 		}
-		ip = ip.Unmap().WithZone("")
 		n.Addresses = append(n.Addresses, ip)
 		if address.Type == corev1.NodeInternalIP && !slices.Contains(n.InternalIPs, ip) {
 			n.InternalIPs = append(n.InternalIPs, ip)

@@ -115,7 +115,7 @@ func confirmed(nic *PodNIC, status []corev1.PodIP) bool {
 	}
 	addrs := Families(nic.Carried().Addrs)
 	return len(addrs) == len(status) && !slices.ContainsFunc(status, func(ip corev1.PodIP) bool {
-		addr, err := netip.ParseAddr(ip.IP)
+		addr, err := parseAPIAddr(ip.IP)
 		return err != nil || !slices.Contains(addrs, addr)
 	})
 }

@@ -138,7 +138,7 @@ func TestNetworkPolicyNeverWidens(t *testing.T) {
 			"from: [{podSelector: {}, ipBlock: {cidr: 10.0.0.0/8}}]", "spec.ingress[0].from[0]: an ipBlock stands alone", nothing,
 		},
 		"no CIDR":             {"from: [{ipBlock: {cidr: 10.0.0.0}}]", `spec.ingress[0].from[0].ipBlock: "10.0.0.0" is not a CIDR`, nothing},
-		"a CIDR of old":       {"from: [{ipBlock: {cidr: 010.0.0.0/8}}]", `spec.ingress[0].from[0].ipBlock: "010.0.0.0/8" is not a CIDR`, nothing},
+		"a hexadecimal CIDR":  {"from: [{ipBlock: {cidr: 0xa.0.0.0/8}}]", `spec.ingress[0].from[0].ipBlock: "0xa.0.0.0/8" is not a CIDR`, nothing},
 		"no exception":        {"from: [{ipBlock: {cidr: 10.0.0.0/8, except: [x]}}]", `spec.ingress[0].from[0].ipBlock: an exception cannot be read: "x" is not`, nothing},
 		"everything excepted": {"from: [{ipBlock: {cidr: 10.1.0.0/16, except: [10.0.0.0/8]}}]", "spec.ingress[0].from[0].ipBlock: the exception 10.0.0.0/8 leaves nothing of 10.1.0.0/16", nothing},
 		"exception outside": {

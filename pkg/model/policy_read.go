@@ -91,19 +91,19 @@ func (r *policyReader) pods(field string, namespaces, pods *metav1.LabelSelector
 // block reads a range of addresses. Without its exceptions it would match too much, so one invalid exception makes the
 // block invalid.
 func (r *policyReader) block(field, cidr string, except []string) (IPBlock, bool) {
-	prefix, err := parsePrefix(cidr)
+	prefix, err := parseAPIPrefix(cidr)
 	if err != nil {
 		r.refuse(field, "%s", err)
 		return IPBlock{}, false
 	}
-	b := IPBlock{CIDR: prefix.Masked()}
+	b := IPBlock{CIDR: prefix}
 	for _, text := range except {
-		part, err := parsePrefix(text)
+		part, err := parseAPIPrefix(text)
 		if err != nil {
 			r.refuse(field, "an exception cannot be read: %s", err)
 			return IPBlock{}, false
 		}
-		switch part = part.Masked(); {
+		switch {
 		case !part.Overlaps(b.CIDR):
 			r.warn(field, "the exception %s is outside of %s and has no effect", part, b.CIDR)
 		case part.Bits() <= b.CIDR.Bits():

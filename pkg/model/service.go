@@ -125,7 +125,7 @@ func clusterIPs(p *problems, o *corev1.Service) (out Addrs) {
 		if text == corev1.ClusterIPNone || text == "" {
 			continue
 		}
-		addr, err := parseAddr(text)
+		addr, err := parseAPIAddr(text)
 		switch {
 		case err != nil:
 			p.warn("spec.clusterIPs", "it is ignored: %s", err)
@@ -179,7 +179,7 @@ func (s *EndpointSlice) endpoint(p *problems, e *discoveryv1.Endpoint) {
 	if len(e.Addresses) == 0 {
 		return
 	}
-	addr, err := parseAddr(e.Addresses[0])
+	addr, err := parseAPIAddr(e.Addresses[0])
 	if err != nil {
 		p.warn("endpoints", "an endpoint is ignored: %s", err)
 		return

@@ -48,7 +48,7 @@ func portNumber(n int32) uint16 {
 // them.
 func externalOf(p *problems, o *corev1.Service) (e External) {
 	for _, text := range o.Spec.ExternalIPs {
-		if addr, err := parseAddr(text); err != nil {
+		if addr, err := parseAPIAddr(text); err != nil {
 			p.warn("spec.externalIPs", "it is ignored: %s", err)
 		} else {
 			e.IPs = append(e.IPs, addr)
@@ -77,7 +77,7 @@ func ingressAddresses(p *problems, list []corev1.LoadBalancerIngress) (out []net
 		if list[i].IP == "" || list[i].IPMode != nil && *list[i].IPMode != corev1.LoadBalancerIPModeVIP {
 			continue // a name, or the load balancer sends to NodePorts itself
 		}
-		if addr, err := parseAddr(list[i].IP); err != nil {
+		if addr, err := parseAPIAddr(list[i].IP); err != nil {
 			p.warn("status.loadBalancer.ingress", "it is ignored: %s", err)
 		} else {
 			out = append(out, addr)
@@ -92,13 +92,13 @@ var nobody = []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 32), netip
 // sourceRanges: an invalid range matches no client, so that a typo does not open the Service to all.
 func sourceRanges(p *problems, texts []string) (out []netip.Prefix) {
 	for _, text := range texts {
-		prefix, err := parsePrefix(text)
+		prefix, err := parseAPIPrefix(text)
 		if err != nil {
 			p.warn("spec.loadBalancerSourceRanges", "it allows no source: %s", err)
 			out = append(out, nobody...)
 			continue
 		}
-		out = append(out, prefix.Masked())
+		out = append(out, prefix)
 	}
 	for _, all := range out {
 		if all.Bits() == 0 {

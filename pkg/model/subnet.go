@@ -91,8 +91,13 @@ func (s *Subnet) Unallocated() []Range {
 // FieldCIDRBlock is the field of the problems of a Subnet's addresses.
 const FieldCIDRBlock = "spec.cidrBlock"
 
-// minMTUv6 is the minimum MTU of a link that carries IPv6, in bytes (RFC 8200, 5).
-const minMTUv6 = 1280
+// The limits of an MTU, in bytes: what a link must carry for IPv4 (RFC 791, 3.2) and for IPv6 (RFC 8200, 5), and the
+// greatest IP packet.
+const (
+	minMTUv4 = 68
+	minMTUv6 = 1280
+	maxMTU   = 65535
+)
 
 // SubnetFrom projects a Subnet, with defaults for what its spec omits: a CIDR in network form, the first address of the
 // CIDR as gateway, provider "ovn", Vpc "ovn-cluster", in that Vpc a distributed gateway. Errors in fields that the
@@ -118,9 +123,7 @@ func SubnetFrom(o *v1.Subnet) (Subnet, []Problem) {
 	s.Gateway = p.gateway(spec, s.CIDR)
 	s.Exclude = p.excluded(spec, s.CIDR, s.Gateway)
 	s.NamespaceSelectors = p.selectors("spec.namespaceSelectors", spec.NamespaceSelectors)
-	if s.MTU != 0 && s.MTU < minMTUv6 && s.CIDR.V6.IsValid() {
-		p.fatal("spec.mtu", "%d is less than %d, the least that IPv6 works with (RFC 8200, 5)", s.MTU, minMTUv6)
-	}
+	p.mtu(s)
 	p.isolation(spec, &s)
 	p.dhcp(spec, &s)
 	s.Gateways = p.gateways(o)
@@ -151,6 +154,16 @@ func (p *problems) network(s *Subnet) {
 	}
 	if t := s.GatewayType; t != "" && t != GatewayDistributed && t != GatewayCentralized {
 		p.fatal("spec.gatewayType", "%s is neither %s nor %s", quote(string(t)), GatewayDistributed, GatewayCentralized)
+	}
+}
+
+func (p *problems) mtu(s Subnet) {
+	switch {
+	case s.MTU == 0:
+	case s.MTU < minMTUv4 || s.MTU > maxMTU:
+		p.fatal("spec.mtu", "%d is not from %d to %d", s.MTU, minMTUv4, maxMTU)
+	case s.MTU < minMTUv6 && s.CIDR.V6.IsValid():
+		p.fatal("spec.mtu", "%d is less than %d, the least that IPv6 works with (RFC 8200, 5)", s.MTU, minMTUv6)
 	}
 }
 

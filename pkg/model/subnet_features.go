@@ -24,7 +24,7 @@ func (p *problems) vips(spec *v1.SubnetSpec, s Subnet) (out []netip.Addr) {
 func (p *problems) interconnection(spec *v1.SubnetSpec, s Subnet) {
 	u2o := spec.U2OInterconnection && spec.Vlan != "" // without a vlan it is reset to false
 	if spec.LogicalGateway && u2o {
-		p.warn("spec.logicalGateway", "it is true and so is u2oInterconnection; a subnet has one or the other")
+		p.warn("spec.u2oInterconnection", "it is true and so is logicalGateway; a subnet has one or the other")
 	}
 	if spec.U2OFeatures.OverlayOnlyRouting && !u2o {
 		p.warn("spec.u2oFeatures.overlayOnlyRouting", "it is true without u2oInterconnection and vlan, and has no effect")

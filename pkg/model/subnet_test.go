@@ -178,7 +178,7 @@ func TestSubnetProblems(t *testing.T) {
 		"egress nat":      {func(s *v1.SubnetSpec) { egress(s); s.NatOutgoing = true }, `spec.externalEgressGateway: "192.168.0.1" cannot be used while natOutgoing is true: the external router would see node addresses`, false},
 		"egress table":    {func(s *v1.SubnetSpec) { egress(s); s.PolicyRoutingTableID = 254 }, `spec.policyRoutingTableID: 254 belongs to the kernel; externalEgressGateway needs a table of its own`, false},
 		"egress priority": {func(s *v1.SubnetSpec) { egress(s); s.PolicyRoutingPriority = 0 }, `spec.policyRoutingPriority: it is 0; externalEgressGateway needs a priority`, false},
-		"logical gateway": {func(s *v1.SubnetSpec) { underlay(s); s.LogicalGateway = true }, `spec.logicalGateway: it is true and so is u2oInterconnection; a subnet has one or the other`, false},
+		"logical gateway": {func(s *v1.SubnetSpec) { underlay(s); s.LogicalGateway = true }, `spec.u2oInterconnection: it is true and so is logicalGateway; a subnet has one or the other`, false},
 		"overlay only":    {func(s *v1.SubnetSpec) { s.U2OFeatures.OverlayOnlyRouting = true }, `spec.u2oFeatures.overlayOnlyRouting: it is true without u2oInterconnection and vlan, and has no effect`, false},
 		"u2o outside":     {func(s *v1.SubnetSpec) { underlay(s); s.U2OInterconnectionIP = "10.9.0.2" }, `spec.u2oInterconnectionIP: 10.9.0.2 is not a host address of the CIDR "10.0.0.0/24,fd00::/64"`, false},
 		"u2o gateway":     {func(s *v1.SubnetSpec) { underlay(s); s.U2OInterconnectionIP = "10.0.0.1" }, `spec.u2oInterconnectionIP: 10.0.0.1 is the gateway of the subnet, which is a different router`, false},

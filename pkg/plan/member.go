@@ -61,6 +61,10 @@ func (p *planner) member(k desired.MemberKey, column fact.MemberColumn, present 
 			p.result.Blocked = append(p.result.Blocked, Blocked{On: target, Member: k})
 			return
 		}
+		if violation := fact.TableOf(k.Table).CheckMember(k.Column, k.Key, k.Value); violation != nil {
+			p.result.Invalid = append(p.result.Invalid, Invalid{Owner: owner, Row: k.Ref, Member: k, Err: violation})
+			return
+		}
 		p.result.Units = append(p.result.Units, Unit{Owner: owner, Action: Link, Ref: k.Ref, Member: k, Links: []desired.MemberKey{k}})
 	case !wanted && p.deletes[k.Ref]:
 		// the member disappears with its row

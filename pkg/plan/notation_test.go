@@ -177,6 +177,7 @@ func (db database) Foreign(table, name string) (string, bool) {
 //	ACTION TABLE/id COLUMNS -key KEYS +key KEYS +ELEMENTS -ELEMENTS
 //	blocked ROW-OR-ELEMENT on TABLE/id
 //	taken TABLE/id by TABLE/id
+//	invalid ROW-OR-ELEMENT of OWNER: CAUSE
 //
 // COLUMNS are those that are written, KEYS those of external_ids. An element is TABLE/id.column=value or
 // TABLE/id.column:key=value; the value of a reference is the id of its row.
@@ -194,6 +195,13 @@ func lines(result plan.Result) []string {
 	}
 	for _, n := range result.Taken {
 		out = append(out, "taken "+refText(n.Row)+" by "+refText(fact.Ref{Table: n.Row.Table, UUID: n.Foreign}))
+	}
+	for _, i := range result.Invalid {
+		what := refText(i.Row)
+		if i.Member != (desired.MemberKey{}) {
+			what = memberText(i.Member)
+		}
+		out = append(out, "invalid "+what+" of "+i.Owner.Name+": "+i.Err.Cause)
 	}
 	return out
 }

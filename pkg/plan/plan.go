@@ -71,11 +71,21 @@ type NameTaken struct {
 	Foreign string // UUID of the other row
 }
 
+// Invalid is a row or a member that the database would refuse, and with it the whole transaction. It is not sent: the
+// row in the database stays as it is.
+type Invalid struct {
+	Owner  fact.Owner
+	Row    fact.Ref
+	Member desired.MemberKey // the zero value for a row
+	Err    *fact.Violation
+}
+
 // Result is the result of a comparison.
 type Result struct {
 	Units   []Unit
 	Blocked []Blocked
 	Taken   []NameTaken
+	Invalid []Invalid
 }
 
 type planner struct {
@@ -141,6 +151,9 @@ func (p *planner) insert(want desired.Claimed) {
 		p.result.Blocked = append(p.result.Blocked, Blocked{On: parent, Row: ref})
 		return
 	}
+	if !p.valid(want, table) {
+		return
+	}
 	if name := table.RowName(want.Row.Columns); name != "" && !p.nameFree(want, name) {
 		return
 	}
@@ -151,6 +164,15 @@ func (p *planner) insert(want desired.Claimed) {
 	}
 	p.inserts[ref] = true
 	p.result.Units = append(p.result.Units, u)
+}
+
+// valid reports whether the database accepts the columns of a row.
+func (p *planner) valid(want desired.Claimed, table *fact.Table) bool {
+	violation := table.Check(want.Row.Columns)
+	if violation != nil {
+		p.result.Invalid = append(p.result.Invalid, Invalid{Owner: want.Owner, Row: want.Row.Ref, Err: violation})
+	}
+	return violation == nil
 }
 
 // resolved returns the columns of a row without references to missing rows, which the database would silently drop
@@ -216,7 +238,7 @@ func (p *planner) update(want desired.Claimed, have any) {
 	u.Row = changedColumns(table, want, have)
 	u.DropKeys, u.SetKeys = changedKeys(table, want, have)
 	p.move(&u, table, want.Row.Parent, have)
-	if len(u.Row)+len(u.DropKeys)+len(u.SetKeys)+len(u.Links)+len(u.Unlinks) > 0 {
+	if len(u.Row)+len(u.DropKeys)+len(u.SetKeys)+len(u.Links)+len(u.Unlinks) > 0 && p.valid(want, table) {
 		p.result.Units = append(p.result.Units, u)
 	}
 }

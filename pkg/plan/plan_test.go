@@ -240,6 +240,26 @@ func TestPlan(t *testing.T) {
 			),
 		},
 		{
+			name: "a row that violates the schema is not sent and stays as it is; the other rows of its owner are written",
+			desired: by("blue",
+				row(nb.LogicalSwitchTable, "blue", &nb.LogicalSwitch{Name: "blue"}),
+				child(nb.LogicalSwitchTable, "blue", nb.ACLTable, "rule", &nb.ACL{Action: "drop", Direction: "in"}),
+				child(nb.LogicalSwitchTable, "blue", nb.ACLTable, "web", &nb.ACL{Action: "drop", Direction: "to-lport", Priority: 40000}),
+				pair(nb.DNSTable, "set", "records", "a", "\x00"), pair(nb.DNSTable, "set", "records", "b", "10.0.0.1"),
+			),
+			actual: rows(
+				foreignRow(nb.LogicalSwitchTable, "red", &nb.LogicalSwitch{Name: "red"}), foreignRow(nb.DNSTable, "set", &nb.DNS{}),
+				ours("blue", nb.ACLTable, "web", &nb.ACL{Action: "drop", Direction: "to-lport", Priority: 1}).in("blue"),
+			),
+			want: units(
+				"insert Logical_Switch/blue external_ids,name",
+				"link DNS/set +DNS/set.records:b=10.0.0.1",
+				`invalid ACL/rule of blue: "in" is not one of from-lport, to-lport`,
+				"invalid ACL/web of blue: 40000 is not from 0 to 32767",
+				`invalid DNS/set.records:a=`+"\x00"+` of blue: "\x00" contains a null character`,
+			),
+		},
+		{
 			name:    "what is not dirty is not compared",
 			desired: by("blue", row(nb.LogicalSwitchTable, "blue", &nb.LogicalSwitch{Name: "blue"})),
 			only:    []declaration{member(nb.AddressSetTable, "set", "addresses", "10.0.0.1")},

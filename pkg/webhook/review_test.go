@@ -186,7 +186,7 @@ func TestReview(t *testing.T) {
 		{"namespace of a subnet that does not exist", admissionv1.Create, "", namespaceText("new", `logical_switch: later`), "", "there is no Subnet later yet"},
 		{"a policy for invalid NICs", admissionv1.Create, "", policyText("network_policy_for: net1", ""), "", "names no NIC; the policy applies to all NICs"},
 		{"the same policy, updated", admissionv1.Update, policyText("network_policy_for: net1", ""), policyText("network_policy_for: net1", "podSelector: {}"), "", "names no NIC"},
-		{"a policy with an invalid peer", admissionv1.Create, "", policyText("enable_log: maybe", "ingress: [{from: [{ipBlock: {cidr: 010.0.0.0/8}}]}]"), "", "it matches nothing"},
+		{"a policy with an invalid peer", admissionv1.Create, "", policyText("enable_log: maybe", "ingress: [{from: [{ipBlock: {cidr: 0xa.0.0.0/8}}]}]"), "", "it matches nothing"},
 		{"a cluster policy with two invalid selectors", admissionv1.Create, "", clusterPolicyText("{b: '-', a: '-'}"), "ClusterNetworkPolicy x: spec.subject.namespaces: it is not a label selector", ""},
 		{"the same cluster policy, unchanged", admissionv1.Update, clusterPolicyText("{b: '-', a: '-'}"), clusterPolicyText("{b: '-', a: '-'}"), "", "it is not a label selector"},
 		{"a valid cluster policy", admissionv1.Create, "", clusterPolicyText("{a: b}"), "", ""},

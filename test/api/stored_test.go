@@ -29,6 +29,7 @@ func TestStoredObjectsStayEditable(t *testing.T) {
 		"one":     `cidrBlock: 10.0.0.0/16, gateway: nonsense, gatewayType: central, mtu: 20, excludeIps: [x], policyRoutingTableID: 7`,
 		"vpc":     `cidrBlock: 10.0.0.0/16, vpc: vpc`,
 		"ipv6":    `cidrBlock: "FD00::/64", mtu: 1000`,
+		"rules":   `cidrBlock: 10.0.0.0/16, acls: [{action: drop, priority: 1300}]`,
 	} {
 		Eventually(t, "subnet "+name+" is created", startTime, func(ctx context.Context) error {
 			return client.IgnoreAlreadyExists(c.Create(ctx, object(t, networkText("Subnet", name, spec))))
@@ -49,7 +50,7 @@ func TestStoredObjectsStayEditable(t *testing.T) {
 		o.SetName(name)
 		return c.Patch(t.Context(), o, client.RawPatch("application/merge-patch+json", []byte(text)))
 	}
-	for _, name := range []string{"several", "one", "vpc", "ipv6"} {
+	for _, name := range []string{"several", "one", "vpc", "ipv6", "rules"} {
 		for _, edit := range []string{`{"metadata":{"labels":{"a":"b"}}}`, `{"spec":{"private":true,"namespaces":["x"]}}`} {
 			if err := patch(name, edit); err != nil {
 				t.Errorf("%s %s: %v", name, edit, err)
@@ -64,6 +65,7 @@ func TestStoredObjectsStayEditable(t *testing.T) {
 	for _, edit := range []struct{ name, text, want string }{
 		{"several", `{"spec":{"gateway":"10.1.0.2"}}`, "spec.gateway must be inside spec.cidrBlock"},
 		{"one", `{"spec":{"gateway":"more nonsense"}}`, "gateway must be an address"},
+		{"rules", `{"spec":{"acls":[{"action":"drop","priority":1301}]}}`, "spec.acls[0].direction: Required value"},
 		{"vpc", `{"spec":{"vpc":"other"}}`, "spec.vpc cannot be changed"},
 	} {
 		if err := patch(edit.name, edit.text); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), edit.want) {
@@ -74,6 +76,7 @@ func TestStoredObjectsStayEditable(t *testing.T) {
 		"several": `{"spec":{"gateway":"10.0.0.1","externalEgressGateway":""}}`,
 		"one":     `{"spec":{"gateway":"10.0.0.1","gatewayType":"","mtu":0,"excludeIps":null}}`,
 		"ipv6":    `{"spec":{"cidrBlock":"fd00::/64","mtu":1280}}`,
+		"rules":   `{"spec":{"acls":[{"action":"drop","priority":1300,"direction":"to-lport","match":"tcp"}]}}`,
 	} {
 		if err := patch(name, edit); err != nil {
 			t.Errorf("%s cannot be corrected: %v", name, err)

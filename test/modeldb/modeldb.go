@@ -3,7 +3,7 @@
 // Package modeldb is a northbound database in memory, for property tests that
 // need thousands of them. It is the database of libovsdb's own server: it
 // collects garbage, drops weak references and refuses what a real server
-// refuses (unique names, dangling references). Requests pass through JSON, as
+// refuses (unique names, dangling references, values that violate the schema). Requests pass through JSON, as
 // they would on the wire.
 package modeldb
 
@@ -61,9 +61,15 @@ func (d *DB) Transact(ctx context.Context, ops ...ovsdb.Operation) ([]ovsdb.Oper
 	if err != nil {
 		return nil, fmt.Errorf("encode transaction: %w", err)
 	}
+	if hasNull(raw) {
+		return nil, errDisconnected
+	}
 	var sent []ovsdb.Operation
 	if err := json.Unmarshal(raw, &sent); err != nil {
 		return nil, fmt.Errorf("decode transaction: %w", err)
+	}
+	if results := violation(sent); results != nil {
+		return results, nil
 	}
 	sent, more := d.withoutDangling(sent)
 	pointers, update := d.db.NewTransaction(name).Transact(sent...)
