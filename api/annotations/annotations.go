@@ -121,8 +121,8 @@ const (
 	//woven:by controller
 	//woven:value veth-pair
 	PodNICType = "ovn.kubernetes.io/pod_nic_type"
-	// Routes lists further routes inside the pod. A route without dst is the default route of the gateway's IP family, one
-	// without gw uses the Subnet's gateway.
+	// Routes lists further routes inside the pod. A route without dst is the default route of the gateway's IP family,
+	// one without gw uses the Subnet's gateway.
 	//woven:on Pod
 	//woven:by user
 	//woven:value JSON list of objects with dst (CIDR) and gw (address)

@@ -27,8 +27,9 @@ func router(vpc string) fact.Ref { return fact.RefTo(nb.LogicalRouterTable, vpc)
 
 func logicalSwitch(subnet string) fact.Ref { return fact.RefTo(nb.LogicalSwitchTable, subnet) }
 
-// portNames are the names of the ports between a subnet and its router. They are joined by "-", so that two pairs of Vpc
-// and Subnet can make the same name (Vpc a, Subnet b-c; Vpc a-b, Subnet c): the younger Subnet's have a hash at the end.
+// portNames are the names of the ports between a subnet and its router. They are joined by "-", so that two pairs of
+// Vpc and Subnet can make the same name (Vpc a, Subnet b-c; Vpc a-b, Subnet c): the younger Subnet's have a hash at the
+// end.
 func portNames(v *world.View, s *model.Subnet) (router, subnet string) {
 	router, subnet = model.RouterPort(s.Vpc, s.Name), model.SwitchPort(s.Vpc, s.Name)
 	for _, name := range []string{router, subnet} {

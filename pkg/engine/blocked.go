@@ -51,8 +51,8 @@ func (c *Core) clearBlock(k key) {
 	}
 }
 
-// reportBlocked reports the objects whose facts wait for longer than [blockedGrace]. The problem ends when everything of
-// the object is in the database.
+// reportBlocked reports the objects whose facts wait for longer than [blockedGrace]. The problem ends when everything
+// of the object is in the database.
 func (c *Core) reportBlocked() {
 	due := c.cfg.Now().Add(-blockedGrace)
 	for len(c.newlyBlocked) > 0 && !c.newlyBlocked[0].at.After(due) {

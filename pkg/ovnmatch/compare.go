@@ -189,6 +189,14 @@ func (p *parser) compatible(f field, t token) *Error {
 	case t.kind != number:
 		return nil
 	}
+	return p.fits(f, t)
+}
+
+// isAddress reports whether a constant is an IP or Ethernet address.
+func isAddress(t token) bool { return t.format == ipv4 || t.format == ipv6 || t.format == ethernet }
+
+// widthOf is the number of bits that a number needs in a field.
+func widthOf(f field, t token) int {
 	width := t.value.BitLen()
 	switch {
 	case t.mask != nil:
@@ -200,17 +208,21 @@ func (p *parser) compatible(f field, t token) *Error {
 	case t.format == ethernet:
 		width = 48
 	}
-	isAddress := t.format == ipv4 || t.format == ipv6 || t.format == ethernet
-	if f.part && isAddress && t.mask == nil && width <= f.symbol.width {
-		width = t.value.BitLen()
+	if f.part && isAddress(t) && t.mask == nil && width <= f.symbol.width {
+		return t.value.BitLen()
 	}
-	if width > f.bits {
+	return width
+}
+
+// fits checks the width, the mask and the format of a number.
+func (p *parser) fits(f field, t token) *Error {
+	if width := widthOf(f, t); width > f.bits {
 		return p.errorf(t, "%s needs %d bits, %s has %d", t.text, width, f.token.text, f.bits)
 	}
 	if t.mask != nil && f.symbol.level == nominal {
 		return p.errorf(t, "%s cannot be compared with a mask", f.token.text)
 	}
-	if isAddress && f.symbol.format != "" && f.symbol.format != t.format {
+	if isAddress(t) && f.symbol.format != "" && f.symbol.format != t.format {
 		return p.errorf(t, "%s is an %s address, %s has %s addresses", t.text, t.format, f.token.text, f.symbol.format)
 	}
 	return nil

@@ -89,12 +89,7 @@ func New() *World {
 	w.Subnets = AddTable(w, model.KindSubnet,
 		Index[model.Subnet]{indexAll, everything[model.Subnet]},
 		Index[model.Subnet]{indexVpc, func(s *model.Subnet) []Key { return []Key{{Name: s.Vpc}} }},
-		Index[model.Subnet]{indexTable, func(s *model.Subnet) []Key {
-			if s.Gateways.Table == 0 {
-				return nil
-			}
-			return []Key{routingTable(s.Gateways.Table)}
-		}},
+		Index[model.Subnet]{indexTable, func(s *model.Subnet) []Key { return routingTables(s.Gateways.Table) }},
 		Index[model.Subnet]{indexNamespace, func(s *model.Subnet) []Key { return named(s.Namespaces) }},
 		Index[model.Subnet]{indexPort, portNames},
 	)
@@ -147,6 +142,13 @@ func New() *World {
 }
 
 func everything[T any](*T) []Key { return []Key{{}} }
+
+func routingTables(id uint32) []Key {
+	if id == 0 {
+		return nil
+	}
+	return []Key{routingTable(id)}
+}
 
 // named are the buckets of cluster-scoped objects, and of other plain names.
 func named(names []string) []Key {

@@ -13,8 +13,8 @@ import (
 // seedTime limits the creation of the pods before a start is measured.
 const seedTime = 10 * time.Minute
 
-// BenchmarkStart restarts a controller in a cluster with running pods, until a new pod has its address. The objects come
-// through a real API server and informers, so that pods arrive before their IP objects.
+// BenchmarkStart restarts a controller in a cluster with running pods, until a new pod has its address. The objects
+// come through a real API server and informers, so that pods arrive before their IP objects.
 func BenchmarkStart(b *testing.B) {
 	program := Build(b, "cmd/controller")
 	for _, pods := range []int{1_000, 4_000, 20_000} {

@@ -13,8 +13,8 @@ import (
 // dependencies are the kinds on whose rows others depend.
 var dependencies = []model.Kind{model.KindVpc, model.KindSubnet, model.KindNode, model.KindNamespace, model.KindIPPool}
 
-// An object that waits for a row of another object says so. Each object of each state on which others may depend is left
-// out in turn.
+// An object that waits for a row of another object says so. Each object of each state on which others may depend is
+// left out in turn.
 func TestObjectsThatWaitHaveAProblem(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}

@@ -251,7 +251,8 @@ func TestOnLinux(t *testing.T) {
 	want := h.snapshot(t.Context())
 	whole := func(have string) string { return cmp.Diff(want, have) }
 	run := func(command string) {
-		// Some commands find that an earlier one has left nothing to remove, or that the node has been repaired already.
+		// Some commands find that an earlier one has left nothing to remove, or that the node has been repaired
+		// already.
 		if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil {
 			t.Logf("%s: %v: %s", command, err, out)
 		}
