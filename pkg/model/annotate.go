@@ -25,8 +25,8 @@ func AnnotationKey(field string) string {
 const podNICType = "veth-pair"
 
 // PodAnnotations are what the controller writes on a pod once the port of one of its NICs is in the northbound
-// database. The annotations cidr and gateway describe the subnet: they have all its IP families, also those in which the
-// NIC has no address.
+// database. The annotations cidr and gateway describe the subnet: they have all its IP families, also those in which
+// the NIC has no address.
 func PodAnnotations(pod Pod, nic PodNIC, ip IP, subnet SubnetNetwork) map[string]string {
 	out := map[string]string{}
 	set := func(suffix, value string) {

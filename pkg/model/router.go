@@ -24,8 +24,8 @@ func gatewayMAC(vpc, subnet string) [macOctets]byte {
 	return mac
 }
 
-// GatewayLinkLocal is the link-local address of a subnet's router port, which OVN derives from the MAC. It is the source
-// of the router's advertisements.
+// GatewayLinkLocal is the link-local address of a subnet's router port, which OVN derives from the MAC. It is the
+// source of the router's advertisements.
 func GatewayLinkLocal(vpc, subnet string) netip.Addr { return LinkLocal(gatewayMAC(vpc, subnet)) }
 
 // LinkLocal is the IPv6 link-local address that belongs to a MAC (RFC 4291, appendix A).

@@ -221,8 +221,8 @@ func (n Network) parseRoutes(text string) ([]Route, error) {
 // errMore is the problem of a text after the end of a JSON value.
 var errMore = errors.New("text follows the list")
 
-// ParseRoute reads a route. An empty destination means the default route of the gateway's IP family, and an empty gateway
-// the NIC's gateway of the destination's IP family.
+// ParseRoute reads a route. An empty destination means the default route of the gateway's IP family, and an empty
+// gateway the NIC's gateway of the destination's IP family.
 func (n Network) ParseRoute(dst, gw string) (Route, error) {
 	prefix, gateway, err := routeText(dst, gw)
 	if err != nil {
@@ -243,8 +243,8 @@ func (n Network) ParseRoute(dst, gw string) (Route, error) {
 	return Route{Dst: prefix, Gateway: gateway}, nil
 }
 
-// routeText parses the texts of a route: destination and gateway, of which one may be empty. The gateway is the zero Addr
-// if it is empty.
+// routeText parses the texts of a route: destination and gateway, of which one may be empty. The gateway is the zero
+// Addr if it is empty.
 func routeText(dst, gw string) (prefix netip.Prefix, gateway netip.Addr, err error) {
 	if dst == "" && gw == "" {
 		return prefix, gateway, errors.New("has neither dst nor gw")

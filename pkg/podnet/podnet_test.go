@@ -120,7 +120,7 @@ func TestParseDefaultRoute(t *testing.T) {
 	}
 }
 
-// An address that the subnet does not contain, or no longer has the family of, can be told from a mistake.
+// An address that the subnet does not contain, or no longer has the family of, is not taken for a mistake.
 func TestParseOutside(t *testing.T) {
 	for cidr, outside := range map[string]bool{"10.17.0.0/16,fd00::/112": true, "10.16.0.0/16": true, "fd00::/112": true, "": false, "x": false} {
 		ann := maps.Clone(good)

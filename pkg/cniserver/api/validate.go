@@ -225,8 +225,8 @@ func (r Request) validateUnsupported() error {
 	return nil
 }
 
-// ValidateRoutes checks that every destination is a CIDR and every gateway an address of the same IP family. One of both
-// may be empty.
+// ValidateRoutes checks that every destination is a CIDR and every gateway an address of the same IP family. One of
+// both may be empty.
 func ValidateRoutes(routes []Route) error {
 	if len(routes) > maxRoutes {
 		return fieldErrorf("routes", "has %d elements, at most %d are allowed", len(routes), maxRoutes)

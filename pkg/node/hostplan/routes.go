@@ -62,9 +62,9 @@ func via(n Node, dst netip.Prefix) (r Route, ok bool) {
 }
 
 // attachedRoutes are the routes that the kernel makes when a link gets its addresses. It does not make them again when
-// somebody removes one, so they are wanted like all others. The local ones come first: the kernel takes a source address
-// only if it is local. Those of IPv6 are left out: the kernel makes them some time after the address, and only with the
-// address (see package link).
+// somebody removes one, so they are wanted like all others. The local ones come first: the kernel takes a source
+// address only if it is local. Those of IPv6 are left out: the kernel makes them some time after the address, and only
+// with the address (see package link).
 func attachedRoutes(l Link) []Route {
 	var local, connected []Route
 	for _, p := range slices.Concat(l.Addresses, []netip.Prefix{l.LinkLocal}) {

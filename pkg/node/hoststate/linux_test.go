@@ -117,7 +117,8 @@ var (
 
 type noConnections struct{}
 
-func (noConnections) ForgetUDP(context.Context, netip.AddrPort, netip.AddrPort) error    { return nil }
+func (noConnections) ForgetUDP(context.Context, netip.AddrPort, netip.AddrPort) error { return nil }
+
 func (noConnections) EachUDP(context.Context, func(asked, answers netip.AddrPort)) error { return nil }
 
 type noHealthPorts struct{}
@@ -125,6 +126,7 @@ type noHealthPorts struct{}
 func (noHealthPorts) Set(context.Context, map[types.NamespacedName]healthport.Check) error {
 	return nil
 }
+
 func (noHealthPorts) Close() {}
 
 // newRealHost starts a dual-stack node with a subnet that leaves through routers outside.

@@ -22,8 +22,8 @@ type NICs interface {
 }
 
 // reconfigure gives running pods the gateways and prefix lengths that their annotations name now, and the MTU of their
-// subnets. The OVS port records what a NIC has, so that a change is found that was made while this process did not run. busy says that
-// another operation works on a NIC that has to change.
+// subnets. The OVS port records what a NIC has, so that a change is found that was made while this process did not run.
+// busy says that another operation works on a NIC that has to change.
 func (l *Reconciler) reconfigure(ctx context.Context) (busy bool, errs []error) {
 	ports, err := l.e.Switch.Ports()
 	if err != nil {

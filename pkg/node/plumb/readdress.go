@@ -80,8 +80,8 @@ func (a *add) dropNetworks() error {
 	return a.restoreAddresses(rest)
 }
 
-// replace6 replaces an address: IPv6 has each with one prefix length only, and changes it in no other way. In between, a
-// local route makes the pod take packets to the address. It stays, beside the one that the kernel makes for the new
+// replace6 replaces an address: IPv6 has each with one prefix length only, and changes it in no other way. In between,
+// a local route makes the pod take packets to the address. It stays, beside the one that the kernel makes for the new
 // address, some time after the address (addrconf_dad_work in net/ipv6/addrconf.c).
 func (a *add) replace6(old []netlink.Addr, want netip.Prefix) error {
 	h := a.pod.handle

@@ -327,8 +327,8 @@ func TestReconfigurePrefixLengths(t *testing.T) {
 	}
 }
 
-// A pod of an earlier version, whose port does not remember prefix lengths, and one whose change was cut short after any
-// step, get theirs.
+// A pod of an earlier version, whose port does not remember prefix lengths, and one whose change was cut short after
+// any step, get theirs.
 func TestReconfigureUnknownPrefixLengths(t *testing.T) {
 	for name, disturb := range map[string]func(h *netlink.Handle, lk netlink.Link) error{
 		"earlier version": func(*netlink.Handle, netlink.Link) error { return nil },

@@ -256,7 +256,8 @@ func TestServiceTableIsRepaired(t *testing.T) {
 	}
 }
 
-// A watch that starts, perhaps again, may have missed reports of our own changes, so the next report is somebody else's.
+// A watch that starts, perhaps again, may have missed reports of our own changes, so the next report is somebody
+// else's.
 func TestWatchStartsInDoubt(t *testing.T) {
 	h := newFakeHost(t)
 	h.services.expect(3)

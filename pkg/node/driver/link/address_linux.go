@@ -79,7 +79,8 @@ func (l *Linux) add6(lk netlink.Link, a netip.Prefix) error {
 	}
 	err = l.nl.AddrAdd(lk, &netlink.Addr{IPNet: ipNet(a), Flags: unix.IFA_F_NODAD})
 	if errors.Is(err, unix.EEXIST) {
-		// The kernel has just made the link-local one itself, or the address has another prefix length: the caller sees.
+		// The kernel has just made the link-local one itself, or the address has another prefix length: the caller
+		// sees.
 		return nil
 	}
 	if err != nil {

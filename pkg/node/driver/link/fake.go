@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Fake is a [Kernel] in memory. It refuses what Linux refuses: the removal of an address that does not exist, the copy of
-// one that does, an invalid MAC, IPv6 on a link where it is off, a route over a link that is down or whose networks do not
-// contain the gateway, any change of a link or setting that does not exist. With the address that a gateway is reached
-// by it removes the routes through that gateway, and with the first IPv4 address of a network all others of it
+// Fake is a [Kernel] in memory. It refuses what Linux refuses: the removal of an address that does not exist, the copy
+// of one that does, an invalid MAC, IPv6 on a link where it is off, a route over a link that is down or whose networks
+// do not contain the gateway, any change of a link or setting that does not exist. With the address that a gateway is
+// reached by it removes the routes through that gateway, and with the first IPv4 address of a network all others of it
 // (promote_secondaries is 0, ip-sysctl.rst).
 type Fake struct {
 	Links map[string]*State

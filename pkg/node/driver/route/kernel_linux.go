@@ -63,7 +63,8 @@ func (l *Linux) List() ([]hostplan.Route, error) {
 }
 
 // attachedTypes are the types of routes that the kernel makes for an address, except those to networks as a whole
-// (broadcast, anycast, multicast): nothing on the join network uses them. Local routes of IPv6 are left to package link.
+// (broadcast, anycast, multicast): nothing on the join network uses them. Local routes of IPv6 are left to package
+// link.
 var attachedTypes = map[int]hostplan.RouteType{unix.RTN_UNICAST: hostplan.Connected, unix.RTN_LOCAL: hostplan.Local}
 
 // attached reports whether the route is one that the kernel makes for an address of the link.
