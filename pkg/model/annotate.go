@@ -3,7 +3,6 @@
 package model
 
 import (
-	"net/netip"
 	"strings"
 
 	"github.com/wovensdn/woven/api/annotations"
@@ -26,16 +25,10 @@ func AnnotationKey(field string) string {
 const podNICType = "veth-pair"
 
 // PodAnnotations are what the controller writes on a pod once the port of one of its NICs is in the northbound
-// database. They contain only the subnet's IP families that the NIC has.
+// database. The annotations cidr and gateway describe the subnet: they have all its IP families, also those in which
+// the NIC has no address.
 func PodAnnotations(pod Pod, nic PodNIC, ip IP, subnet SubnetNetwork) map[string]string {
 	out := map[string]string{}
-	cidr, gateway := subnet.CIDR, subnet.Gateway
-	if !ip.Addrs.V4.IsValid() {
-		cidr.V4, gateway.V4 = netip.Prefix{}, netip.Addr{}
-	}
-	if !ip.Addrs.V6.IsValid() {
-		cidr.V6, gateway.V6 = netip.Prefix{}, netip.Addr{}
-	}
 	set := func(suffix, value string) {
 		if value != "" {
 			out[nic.Provider.Key(suffix)] = value
@@ -45,8 +38,8 @@ func PodAnnotations(pod Pod, nic PodNIC, ip IP, subnet SubnetNetwork) map[string
 	set(annotations.SuffixRouted, "true")
 	set(annotations.SuffixIPAddress, AddrsText(ip.Addrs))
 	set(annotations.SuffixMACAddress, ip.MAC)
-	set(annotations.SuffixCIDR, PrefixesText(cidr))
-	set(annotations.SuffixGateway, AddrsText(gateway))
+	set(annotations.SuffixCIDR, PrefixesText(subnet.CIDR))
+	set(annotations.SuffixGateway, AddrsText(subnet.Gateway))
 	set(annotations.SuffixLogicalSwitch, subnet.Name)
 	set(annotations.SuffixLogicalRouter, subnet.Vpc)
 	set(annotations.SuffixPodNICType, podNICType)

@@ -156,10 +156,10 @@ func network(ref Ref, uid string, state model.NICState) (n Network, suffix strin
 	for _, addr := range model.Families(state.Addrs) {
 		cidr, gateway := state.CIDR.Of(addr), state.Gateway.Of(addr)
 		switch {
-		case !cidr.IsValid():
-			return n, annotations.SuffixCIDR, fmt.Errorf("%q has no prefix for the address %s", model.PrefixesText(state.CIDR), addr)
-		case !cidr.Contains(addr):
-			return n, annotations.SuffixIPAddress, fmt.Errorf("%s %w %s", addr, ErrOutside, cidr)
+		case state.CIDR == model.Prefixes{}:
+			return n, annotations.SuffixCIDR, fmt.Errorf("\"\" has no prefix for the address %s", addr)
+		case !cidr.Contains(addr): // or there is no CIDR of that family
+			return n, annotations.SuffixIPAddress, fmt.Errorf("%s %w %s", addr, ErrOutside, model.PrefixesText(state.CIDR))
 		}
 		n.Addresses = append(n.Addresses, netip.PrefixFrom(addr, cidr.Bits()))
 		if gateway.IsValid() {

@@ -3,6 +3,7 @@
 package podnet_test
 
 import (
+	"errors"
 	"maps"
 	"net"
 	"net/netip"
@@ -116,6 +117,17 @@ func TestParseDefaultRoute(t *testing.T) {
 	}
 	if err := podnet.CheckRoutes(ann); err != nil {
 		t.Errorf("before the pod has addresses: %v", err)
+	}
+}
+
+// An address that the subnet does not contain, or no longer has the family of, is not taken for a mistake.
+func TestParseOutside(t *testing.T) {
+	for cidr, outside := range map[string]bool{"10.17.0.0/16,fd00::/112": true, "10.16.0.0/16": true, "fd00::/112": true, "": false, "x": false} {
+		ann := maps.Clone(good)
+		ann["ovn.kubernetes.io/cidr"] = cidr
+		if _, err := podnet.Parse(ref, "u1", ann); err == nil || errors.Is(err, podnet.ErrOutside) != outside {
+			t.Errorf("%q: %v", cidr, err)
+		}
 	}
 }
 

@@ -276,7 +276,8 @@ func addressOf(t *testing.T, b *harness, name string) string {
 	return model.AddrsText(record(t, b, name).Addrs)
 }
 
-// A pod on a dual-stack subnet has only the IP families that it requests, also in its annotations.
+// A pod on a dual-stack subnet has only the IP families that it requests. Its annotations cidr and gateway describe the
+// subnet.
 func TestFamilies(t *testing.T) {
 	b := harnessIn(t, "one family of two")
 	if ip := record(t, b, "old.dual"); !ip.Addrs.V4.IsValid() || ip.Addrs.V6.IsValid() {
@@ -286,7 +287,7 @@ func TestFamilies(t *testing.T) {
 		t.Errorf("it has %s", model.AddrsText(ip.Addrs))
 	}
 	p, _ := b.objects[ref(model.KindPod, "dual", "old")].(*model.Pod)
-	if w := p.NICs[0].Written; w["ovn.kubernetes.io/cidr"] != "10.18.0.0/24" || w["ovn.kubernetes.io/gateway"] != "10.18.0.1" {
+	if w := p.NICs[0].Written; w["ovn.kubernetes.io/cidr"] != "10.18.0.0/24,fd00:18::/64" || w["ovn.kubernetes.io/gateway"] != "10.18.0.1,fd00:18::1" {
 		t.Errorf("its annotations are %v", w)
 	}
 	was := addressOf(t, b, "old.dual")
@@ -415,6 +416,19 @@ func TestAnotherCIDR(t *testing.T) {
 	}
 	if late := addressOf(t, b, "late.default"); !strings.HasPrefix(late, "10.99.") {
 		t.Errorf("the new pod has %s", late)
+	}
+}
+
+// The annotations of a pod follow the CIDR of its subnet, from which its node takes the prefix length.
+func TestCIDRGrowsAndShrinks(t *testing.T) {
+	b := harnessIn(t, "pods")
+	for _, cidr := range []string{"10.16.0.0/20", "10.16.0.0/15", "10.16.0.0/16"} {
+		b.put(ref(model.KindSubnet, "", "ovn-default"), subnet("ovn-default", cidr))
+		b.converge()
+		p, _ := b.objects[ref(model.KindPod, "default", "a")].(*model.Pod)
+		if w := p.NICs[0].Written; w["ovn.kubernetes.io/cidr"] != cidr {
+			t.Errorf("in %s the annotations are %v", cidr, w)
+		}
 	}
 }
 

@@ -19,17 +19,24 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
 
+	"github.com/wovensdn/woven/pkg/model"
+	"github.com/wovensdn/woven/pkg/node/driver/conntrack"
 	"github.com/wovensdn/woven/pkg/node/driver/link"
 	"github.com/wovensdn/woven/pkg/node/driver/nft"
 	"github.com/wovensdn/woven/pkg/node/driver/ovs"
 	"github.com/wovensdn/woven/pkg/node/driver/route"
 	"github.com/wovensdn/woven/pkg/node/driver/rule"
+	"github.com/wovensdn/woven/pkg/node/healthport"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 	"github.com/wovensdn/woven/pkg/node/plumb/plumbtest"
+	"github.com/wovensdn/woven/pkg/node/services"
 )
 
 // The tests of this package run in namespaces of their own, since one of them configures a host.
@@ -61,6 +68,8 @@ var settings = []string{
 type realHost struct {
 	*host
 	links *link.Linux
+	// stop ends what start has started.
+	start, stop func()
 }
 
 // snapshot is all that the kernel has because of us, in words.
@@ -72,14 +81,16 @@ func (h *realHost) snapshot(ctx context.Context) string {
 		s.LinkLocal = slices.DeleteFunc(s.LinkLocal, func(p netip.Prefix) bool { return p != netip.MustParsePrefix("fe80::800:ff:fe40:2/64") })
 		out = append(out, fmt.Sprintf("%s %+v %v", name, s, err))
 	}
-	for _, args := range []string{"ip -4 route show table all", "ip -6 route show table all", "ip -4 rule", "ip -6 rule", "nft -s list table inet woven"} {
+	for _, args := range []string{"ip -4 route show table all", "ip -6 route show table all", "ip -4 rule", "ip -6 rule", "nft -s list table inet woven", "nft -s list table inet woven-services"} {
 		fields := strings.Fields(args)
 		text, err := exec.CommandContext(ctx, fields[0], fields[1:]...).CombinedOutput()
 		if err != nil {
 			text = []byte(err.Error())
 		}
 		for line := range strings.Lines(string(text)) {
-			line = strings.TrimSpace(line)
+			if line = strings.Trim(line, " \t\n}"); line == "" {
+				continue
+			}
 			route := fields[2] == "route"
 			if route && (!strings.Contains(line, "dev ovn0") && !strings.Contains(line, "table 1000") || unimportant.MatchString(line)) {
 				continue
@@ -104,6 +115,20 @@ var (
 	metric      = regexp.MustCompile(` metric \d+`)
 )
 
+type noConnections struct{}
+
+func (noConnections) ForgetUDP(context.Context, netip.AddrPort, netip.AddrPort) error { return nil }
+
+func (noConnections) EachUDP(context.Context, func(asked, answers netip.AddrPort)) error { return nil }
+
+type noHealthPorts struct{}
+
+func (noHealthPorts) Set(context.Context, map[types.NamespacedName]healthport.Check) error {
+	return nil
+}
+
+func (noHealthPorts) Close() {}
+
 // newRealHost starts a dual-stack node with a subnet that leaves through routers outside.
 func newRealHost(t *testing.T) *realHost {
 	objects := append(typical(), external())
@@ -113,6 +138,7 @@ func newRealHost(t *testing.T) *realHost {
 			o.Annotations[annotations.IPAddress] += ",fd00:100:64::" + o.Name[1:]
 			o.Annotations[annotations.CIDR] += ",fd00:100:64::/112"
 			o.Annotations[annotations.Gateway] += ",fd00:100:64::ff"
+			o.Annotations[annotations.ServiceSource] = "169.254.64.2/18"
 		case *v1.Subnet:
 			o.Spec.CIDRBlock += map[string]string{"join": ",fd00:100:64::/112", "ovn-default": ",fd00:10:16::/112", "external": ",fd00:10:40::/112"}[o.Name]
 			if o.Spec.ExternalEgressGateway != "" {
@@ -139,14 +165,37 @@ func newRealHost(t *testing.T) *realHost {
 	t.Cleanup(rules.Close)
 	e := &h.state.e
 	e.Switch, e.Links, e.Routes, e.Rules, e.Tables = tapSwitch{hostSwitch{h.ovs, h.host}}, h.links, routes, rules, &nft.Driver{}
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	wg.Go(func() { h.state.WatchKernel(ctx) })
-	wg.Go(func() { h.state.Run(ctx) })
-	t.Cleanup(func() {
-		cancel()
-		wg.Wait()
+	forwarder := services.New(services.Edges{
+		Tables: &nft.Driver{}, Flows: conntrack.Linux{}, Datapath: noConnections{}, Health: noHealthPorts{},
+		Limits: model.DefaultLimits, Clock: e.Clock, Log: e.Log, Changed: func(int) {},
 	})
+	e.Publish = forwarder.SetInputs
+	forwarder.ServiceChanged(&corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeNodePort, ClusterIP: "10.96.0.9", ClusterIPs: []string{"10.96.0.9"},
+			Ports: []corev1.ServicePort{{Port: 80, NodePort: 30080, Protocol: corev1.ProtocolTCP}},
+		},
+	}, false)
+	node, port, tcp := "n1", int32(8080), corev1.ProtocolTCP
+	forwarder.SliceChanged(&discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Namespace: "default", Name: "web", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+		AddressType: discoveryv1.AddressTypeIPv4, Ports: []discoveryv1.EndpointPort{{Port: &port, Protocol: &tcp}},
+		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.16.0.5"}, NodeName: &node}},
+	}, false)
+	h.start = func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for _, run := range []func(context.Context){forwarder.WatchKernel, forwarder.Run, h.state.WatchKernel, h.state.Run} {
+			wg.Go(func() { run(ctx) })
+		}
+		h.stop = func() {
+			cancel()
+			wg.Wait()
+		}
+	}
+	h.start()
+	t.Cleanup(func() { h.stop() })
 	return h
 }
 
@@ -179,7 +228,7 @@ func complete(have string) string {
 		"local 100.64.0.2 dev ovn0 table local proto kernel scope host src 100.64.0.2", "local fd00:100:64::1 dev ovn0 table local proto kernel",
 		"10.16.0.0/16 via 100.64.0.1 dev ovn0 proto 87 src 100.64.0.2", "fd00:10:16::/112 via fd00:100:64::ff dev ovn0 proto 87 src fd00:100:64::1",
 		"default via 100.64.0.9 dev ovn0 table 1000 proto 87", "default via fd00:100:64::9 dev ovn0 table 1000 proto 87",
-		"1500:	from 10.40.0.5 lookup 1000 proto 87", "1500:	from fd00:10:40::5 lookup 1000 proto 87", "masquerade", "chain stray {",
+		"1500:	from 10.40.0.5 lookup 1000 proto 87", "1500:	from fd00:10:40::5 lookup 1000 proto 87", "masquerade", "chain stray {", "table inet woven-services {", ". 30080 :",
 		"net/ipv4/conf/ovn0/forwarding = 1", "net/ipv4/conf/ovn0/rp_filter = 2", "net/ipv6/conf/ovn0/accept_ra = 0", "net/ipv6/conf/mirror0/disable_ipv6 = 1",
 	} {
 		if !strings.Contains(have, want) {
@@ -241,18 +290,21 @@ var disturbances = []string{
 	"nft flush chain inet woven postrouting",
 	"nft flush set inet woven pods4",
 	"nft add rule inet woven forward drop",
+	"nft delete table inet woven-services",
+	"nft flush table inet woven-services",
+	"nft flush map inet woven-services cluster4",
+	"nft flush chain inet woven-services prerouting",
 }
 
 // What somebody takes away from a real host comes back because the kernel reports it, or because its settings are read
-// all the time: each in turn, and all at once in several orders.
+// all the time: each in turn, and all at once in several orders, also while nothing watches.
 func TestOnLinux(t *testing.T) {
 	h := newRealHost(t)
 	h.await("start", complete)
 	want := h.snapshot(t.Context())
 	whole := func(have string) string { return cmp.Diff(want, have) }
 	run := func(command string) {
-		// Some commands find that an earlier one has left nothing to remove, or that the node has been repaired
-		// already.
+		// Some commands find that an earlier one has left nothing to remove, or that the repair was faster.
 		if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil {
 			t.Logf("%s: %v: %s", command, err, out)
 		}
@@ -262,10 +314,16 @@ func TestOnLinux(t *testing.T) {
 		h.await(d, whole)
 	}
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same orders in each run
-	for range 5 {
+	for round := range 6 {
 		all := slices.Clone(disturbances)
 		random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		if round%2 == 1 {
+			h.stop()
+		}
 		run(strings.Join(all, "\n"))
+		if round%2 == 1 {
+			h.start()
+		}
 		h.await(strings.Join(all, "\n"), whole)
 	}
 	run("ip link del ovn0")

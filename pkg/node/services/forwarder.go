@@ -183,6 +183,7 @@ func (s *Forwarder) Run(ctx context.Context) {
 // WatchKernel compares the table after changes by others until ctx ends.
 func (s *Forwarder) WatchKernel(ctx context.Context) {
 	runloop.Keep(ctx, s.e.Clock, s.e.Log, "rules for Services", func(ctx context.Context) error {
+		s.doubt() // reports of our own changes may have been missed as well
 		return nft.Watch(ctx, hostplan.ServiceTableName, s.TableChanged)
 	})
 }

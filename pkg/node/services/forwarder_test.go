@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/wovensdn/woven/pkg/node/driver/conntrack"
 	"github.com/wovensdn/woven/pkg/node/driver/nft"
+	"github.com/wovensdn/woven/pkg/node/driver/nstest"
 	"github.com/wovensdn/woven/pkg/node/healthport"
 	"github.com/wovensdn/woven/pkg/node/hostplan"
 )
@@ -251,6 +253,26 @@ func TestServiceTableIsRepaired(t *testing.T) {
 	h.pass()
 	if got := h.elements("cluster4"); len(got) != 1 || got[0] != "192.168.77.11 . 17 . 30080 : 10.96.0.82 . 53" {
 		t.Errorf("after a failure: elements %v", got)
+	}
+}
+
+// A watch that starts, perhaps again, may have missed reports of our own changes, so the next report is somebody
+// else's.
+func TestWatchStartsInDoubt(t *testing.T) {
+	h := newFakeHost(t)
+	h.services.expect(3)
+	h.services.unsure = false
+	ctx, cancel := context.WithCancel(t.Context())
+	nstest.New(t).Go(func() { h.services.WatchKernel(ctx) })
+	defer cancel()
+	for {
+		h.services.mu.Lock()
+		own, unsure := h.services.own, h.services.unsure
+		h.services.mu.Unlock()
+		if own == 0 && unsure {
+			return
+		}
+		runtime.Gosched()
 	}
 }
 
