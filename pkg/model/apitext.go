@@ -11,8 +11,9 @@ import (
 )
 
 // Fields of Kubernetes' own kinds are read as the API server and kube-proxy read them (k8s.io/utils/net): leading zeros
-// of a decimal number have no meaning, and an IPv4-mapped IPv6 address is that IPv4 address. The API server refuses both
-// in new objects (KEP-4858), and keeps those that are stored. Woven's own kinds are read by [ParseAddrs] and the like.
+// of a decimal number have no meaning, and an IPv4-mapped IPv6 address is that IPv4 address. The API server refuses
+// both in new objects (KEP-4858), and keeps those that are stored. Woven's own kinds are read by [ParseAddrs] and the
+// like.
 
 // parseAPIAddr reads an address of one of Kubernetes' own kinds.
 func parseAPIAddr(text string) (netip.Addr, error) {
@@ -27,8 +28,8 @@ func parseAPIAddr(text string) (netip.Addr, error) {
 	return sloppy.Unmap(), nil
 }
 
-// parseAPIPrefix reads a CIDR of one of Kubernetes' own kinds and clears the host bits. Blanks around it are ignored, as
-// in spec.loadBalancerSourceRanges.
+// parseAPIPrefix reads a CIDR of one of Kubernetes' own kinds and clears the host bits. Blanks around it are ignored,
+// as in spec.loadBalancerSourceRanges.
 func parseAPIPrefix(text string) (netip.Prefix, error) {
 	text = strings.TrimSpace(text)
 	p, err := parsePrefix(text)

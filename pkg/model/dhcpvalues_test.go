@@ -63,7 +63,8 @@ func TestOptionValues(t *testing.T) {
 	}
 }
 
-// TestOVNAcceptsOptionValues asks OVN for each option whether it accepts the values that the type of the option accepts.
+// TestOVNAcceptsOptionValues asks OVN for each option whether it accepts the values that the type of the option
+// accepts.
 func TestOVNAcceptsOptionValues(t *testing.T) {
 	values := []string{
 		"0", "1", "1400", "70000", "4294967295", "4294967296", "true", "10.0.0.1", "{10.0.0.1, 10.0.0.2}", "{}", "{a, b}", "a.b", `"a.b"`, "a-b", "fd00::1", "{fd00::1, fd00::2}",
