@@ -189,29 +189,30 @@ func (p *parser) compatible(f field, t token) *Error {
 	case t.kind != number:
 		return nil
 	}
-	width := t.value.BitLen()
+	switch width := widthFor(f, t); {
+	case width > f.bits:
+		return p.errorf(t, "%s needs %d bits, %s has %d", t.text, width, f.token.text, f.bits)
+	case t.mask != nil && f.symbol.level == nominal:
+		return p.errorf(t, "%s cannot be compared with a mask", f.token.text)
+	case addressBits[t.format] > 0 && f.symbol.format != "" && f.symbol.format != t.format:
+		return p.errorf(t, "%s is an %s address, %s has %s addresses", t.text, t.format, f.token.text, f.symbol.format)
+	default:
+		return nil
+	}
+}
+
+// addressBits is the width of addresses in bits.
+var addressBits = map[format]int{ipv4: 32, ipv6: 128, ethernet: 48}
+
+// widthFor returns how many bits a number needs in a comparison with a field.
+func widthFor(f field, t token) int {
+	bits := addressBits[t.format]
 	switch {
 	case t.mask != nil:
-		width = t.mask.BitLen()
-	case t.format == ipv4:
-		width = 32
-	case t.format == ipv6:
-		width = 128
-	case t.format == ethernet:
-		width = 48
+		return t.mask.BitLen()
+	case bits == 0 || f.part && bits <= f.symbol.width: // an address may be compared with a part of one
+		return t.value.BitLen()
+	default:
+		return bits
 	}
-	isAddress := t.format == ipv4 || t.format == ipv6 || t.format == ethernet
-	if f.part && isAddress && t.mask == nil && width <= f.symbol.width {
-		width = t.value.BitLen()
-	}
-	if width > f.bits {
-		return p.errorf(t, "%s needs %d bits, %s has %d", t.text, width, f.token.text, f.bits)
-	}
-	if t.mask != nil && f.symbol.level == nominal {
-		return p.errorf(t, "%s cannot be compared with a mask", f.token.text)
-	}
-	if isAddress && f.symbol.format != "" && f.symbol.format != t.format {
-		return p.errorf(t, "%s is an %s address, %s has %s addresses", t.text, t.format, f.token.text, f.symbol.format)
-	}
-	return nil
 }

@@ -212,7 +212,7 @@ func (l *lexer) number() (token, *Error) {
 		if mask.value.Cmp(big.NewInt(bits)) > 0 {
 			return token{}, l.errorf(mask.at, "the prefix length %s of an %s address is greater than %d", mask.text, out.format, bits)
 		}
-		out.mask = prefixMask(uint(bits), uint(mask.value.Uint64())) //nolint:gosec // both are at most 128
+		out.mask = prefixMask(uint(bits), uint(mask.value.Uint64()))
 	case out.format == decimal && mask.format == hex && out.value.Sign() == 0: // 0/0xff
 		out.format, out.mask = hex, mask.value
 	default:

@@ -56,16 +56,7 @@ func (p *planner) member(k desired.MemberKey, column fact.MemberColumn, present 
 	// The database contains no reference to a missing row (RFC 7047 §3.2), so a set, which may be large, need not be
 	// searched for the UUID of a new row.
 	case wanted && (p.inserts[target] || !present(k)):
-		// The database silently drops a weak reference to a missing row (RFC 7047 §3.2).
-		if column.Refers != "" && !p.there(target) {
-			p.result.Blocked = append(p.result.Blocked, Blocked{On: target, Member: k})
-			return
-		}
-		if violation := fact.TableOf(k.Table).CheckMember(k.Column, k.Key, k.Value); violation != nil {
-			p.result.Invalid = append(p.result.Invalid, Invalid{Owner: owner, Row: k.Ref, Member: k, Err: violation})
-			return
-		}
-		p.result.Units = append(p.result.Units, Unit{Owner: owner, Action: Link, Ref: k.Ref, Member: k, Links: []desired.MemberKey{k}})
+		p.link(owner, k, target)
 	case !wanted && p.deletes[k.Ref]:
 		// the member disappears with its row
 	case !wanted && column.Strong && p.deletes[target]:
@@ -73,6 +64,20 @@ func (p *planner) member(k desired.MemberKey, column fact.MemberColumn, present 
 	case !wanted && (p.deletes[target] || present(k) && !p.desired.HasValue(k)): // setting another value removes this one
 		p.result.Units = append(p.result.Units, Unit{Action: Unlink, Ref: k.Ref, Member: k, Unlinks: []desired.MemberKey{k}})
 	}
+}
+
+// link adds a member, which refers to target unless its column has plain values.
+func (p *planner) link(owner fact.Owner, k desired.MemberKey, target fact.Ref) {
+	// The database silently drops a weak reference to a missing row (RFC 7047 §3.2).
+	if target.Table != "" && !p.there(target) {
+		p.result.Blocked = append(p.result.Blocked, Blocked{On: target, Member: k})
+		return
+	}
+	if violation := fact.TableOf(k.Table).CheckMember(k.Column, k.Key, k.Value); violation != nil {
+		p.result.Invalid = append(p.result.Invalid, Invalid{Owner: owner, Row: k.Ref, Member: k, Err: violation})
+		return
+	}
+	p.result.Units = append(p.result.Units, Unit{Owner: owner, Action: Link, Ref: k.Ref, Member: k, Links: []desired.MemberKey{k}})
 }
 
 // Missing returns the indexes of Link units whose member is not in the database after the commit: the database silently
