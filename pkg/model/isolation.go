@@ -54,15 +54,15 @@ func (p *problems) acl(field string, acl v1.ACL) bool {
 	p.oneOf(field+"direction", string(acl.Direction), aclDirections)
 	p.oneOf(field+"action", string(acl.Action), aclActions)
 	if acl.Priority < 0 || acl.Priority > maxACLPriority {
-		p.warn(field+"priority", "%d is not from 0 to %d; the rule is left out", acl.Priority, maxACLPriority)
+		p.refused(field+"priority", "%d is not from 0 to %d; the rule has no effect", acl.Priority, maxACLPriority)
 	}
 	uses, err := ovnmatch.Parse(acl.Match)
 	if err != nil {
-		p.warn(field+"match", "%s; the rule is left out", err)
+		p.refused(field+"match", "%s; the rule has no effect", err)
 	}
 	for _, use := range uses {
 		if use.Field == "outport" && acl.Direction == "from-lport" {
-			p.warn(field+"match", "column %d: outport is not known yet in direction from-lport (ovn-nb(5), ACL:match); the rule is left out", use.Column)
+			p.refused(field+"match", "column %d: outport is not known yet in direction from-lport (ovn-nb(5), ACL:match); the rule has no effect", use.Column)
 		}
 	}
 	return len(p.list) == before
@@ -70,7 +70,7 @@ func (p *problems) acl(field string, acl v1.ACL) bool {
 
 func (p *problems) oneOf(field, value string, valid []string) {
 	if !slices.Contains(valid, value) {
-		p.warn(field, "%s is not one of %s; the rule is left out", quote(value), strings.Join(valid, ", "))
+		p.refused(field, "%s is not one of %s; the rule has no effect", quote(value), strings.Join(valid, ", "))
 	}
 }
 

@@ -16,6 +16,8 @@ type Problem struct {
 	Fatal   bool // the object does not compile: its rows stay unchanged
 	// Optional problems are of what the object works without: it is Ready.
 	Optional bool
+	// Refused is a problem that is not fatal, and with which the webhook accepts no new object.
+	Refused bool
 	// NIC limits a fatal problem to one NIC of a pod; empty for the whole object.
 	NIC Provider
 }
@@ -36,6 +38,11 @@ type problems struct {
 // fatal adds a problem because of which the object cannot be compiled.
 func (p *problems) fatal(field, format string, args ...any) {
 	p.list = append(p.list, Problem{Reason: p.reason, Field: field, Message: fmt.Sprintf(format, args...), Fatal: true})
+}
+
+// refused adds a problem of one feature with which no new object is accepted; the rest of a stored object works.
+func (p *problems) refused(field, format string, args ...any) {
+	p.list = append(p.list, Problem{Reason: p.reason, Field: field, Message: fmt.Sprintf(format, args...), Refused: true})
 }
 
 // warn adds a problem of one feature; the rest of the object works.

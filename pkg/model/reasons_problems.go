@@ -8,7 +8,7 @@ var policyKinds = []Kind{KindNetworkPolicy, KindAdminNetworkPolicy, KindBaseline
 var problemReasons = []Reason{
 	{
 		Name: ReasonSubnetInvalid, On: []Kind{KindSubnet},
-		Meaning: "A field of the Subnet is invalid, or its addresses overlap those of an older Subnet of the same Vpc, of a node, of the API server, of OVN's databases or a reserved range (ServiceCIDRs, --node-service-cidr, the nodes' Subnet). The last valid state stays in force.",
+		Meaning: "A field of the Subnet is invalid, or its addresses overlap those of an older Subnet of the same Vpc, of a node, of the API server, of OVN's databases or a reserved range (ServiceCIDRs, --node-service-cidr, the nodes' Subnet). The last valid state stays in force. An element of acls, natOutgoingPolicyRules, allowSubnets or vips, or an option of DHCP, is left out instead, and the other fields apply.",
 		Remedy:  "Correct the field that the message names. For an overlap, choose another cidrBlock, or delete the other Subnet that the message names.",
 	},
 	{
@@ -168,7 +168,7 @@ var problemReasons = []Reason{
 	},
 	{
 		Name: ReasonDatabaseRefused, On: []Kind{KindPod, KindSubnet, KindVpc, KindIPPool, KindNode, KindService, KindNetworkPolicy},
-		Meaning: "The northbound database refused a change of this object. Other objects are not affected; the change is tried again with a growing delay, up to 30 s.",
+		Meaning: "The northbound database refused a change of this object. Other objects are not affected; the change is tried again with a growing delay, up to 30 s. A value that the schema forbids is not sent at all: that row stays as it is, and the other rows of the object are written.",
 		Remedy:  "Read the error in the message. A constraint violation means that OVN is older than this version of Woven needs, or that a value breaks a rule of the schema: correct the object. Otherwise report a bug with the message.",
 	},
 	{

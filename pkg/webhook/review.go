@@ -36,8 +36,8 @@ type Reviewer struct {
 	Log     logr.Logger
 }
 
-// Handle refuses an object with a fatal problem, and warns of other problems. An update is refused only for fatal
-// problems that it adds, so that an invalid object that is stored already stays editable. An object that cannot be
+// Handle refuses an object with a problem that is fatal or refused, and warns of others. An update is refused only for
+// such problems that it adds, so that an invalid object that is stored already stays editable. An object that cannot be
 // validated is allowed.
 func (r *Reviewer) Handle(_ context.Context, request admission.Request) (response admission.Response) {
 	defer func() {
@@ -62,24 +62,13 @@ func (r *Reviewer) review(v validator, request *admission.Request) ([]model.Prob
 	known := r.Cluster.Known()
 	switch request.Operation {
 	case admissionv1.Create:
-		return v.problems(request.Object.Raw, request.Namespace, known)
+		list, err := v.problems(request.Object.Raw, request.Namespace, known)
+		for i := range list {
+			list[i].Fatal = list[i].Fatal || list[i].Refused
+		}
+		return list, err
 	case admissionv1.Update:
-		now, err := v.problems(request.Object.Raw, request.Namespace, known)
-		if err != nil || len(now) == 0 && v.change == nil {
-			return nil, err
-		}
-		before, err := v.problems(request.OldObject.Raw, request.Namespace, known)
-		if err != nil {
-			before = nil // the old object was worse than the new one
-		}
-		for i := range now {
-			now[i].Fatal = now[i].Fatal && !slices.ContainsFunc(before, func(p model.Problem) bool { return p.Error() == now[i].Error() })
-		}
-		if v.change == nil {
-			return now, nil
-		}
-		more, err := v.change(request.OldObject.Raw, request.Object.Raw)
-		return append(now, more...), err
+		return update(v, request, known)
 	case admissionv1.Delete:
 		if v.removal == nil || known == nil {
 			return nil, nil
@@ -89,6 +78,26 @@ func (r *Reviewer) review(v validator, request *admission.Request) ([]model.Prob
 		}
 	}
 	return nil, nil
+}
+
+// update returns the problems of an update. Those that the old object has, too, are not fatal.
+func update(v validator, request *admission.Request, known model.AdmissionView) ([]model.Problem, error) {
+	now, err := v.problems(request.Object.Raw, request.Namespace, known)
+	if err != nil || len(now) == 0 && v.change == nil {
+		return nil, err
+	}
+	before, err := v.problems(request.OldObject.Raw, request.Namespace, known)
+	if err != nil {
+		before = nil // the old object was worse than the new one
+	}
+	for i := range now {
+		now[i].Fatal = (now[i].Fatal || now[i].Refused) && !slices.ContainsFunc(before, func(p model.Problem) bool { return p.Error() == now[i].Error() })
+	}
+	if v.change == nil {
+		return now, nil
+	}
+	more, err := v.change(request.OldObject.Raw, request.Object.Raw)
+	return append(now, more...), err
 }
 
 // respond returns a refusal with object, fields and causes if a problem is fatal, and the warnings of the others.

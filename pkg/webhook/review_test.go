@@ -176,6 +176,8 @@ func TestReview(t *testing.T) {
 		{"CIDR without IPv6", admissionv1.Update, subnetText("main", `cidrBlock: "10.0.0.0/24,fd00::/64"`), subnetText("main", "cidrBlock: 10.0.0.0/24"), "does not contain fd00::10", ""},
 		{"wider CIDR", admissionv1.Update, subnetText("b", "cidrBlock: 10.2.0.0/24"), subnetText("b", "cidrBlock: 10.2.0.0/23"), "", ""},
 		{"gateway with a pod's address", admissionv1.Update, subnetText("b", "cidrBlock: 10.2.0.0/24"), subnetText("b", "cidrBlock: 10.2.0.0/24, gateway: 10.2.0.10"), "spec.gateway: 10.2.0.10 is the address of pod two/p", ""},
+		{"a rule that OVN cannot parse", admissionv1.Create, "", subnetText("c", "cidrBlock: 10.9.0.0/24, acls: [{direction: to-lport, action: drop, match: tcp.dts == 1}]"), "spec.acls[0].match: column 1: unknown field tcp.dts", ""},
+		{"the same rule, stored", admissionv1.Update, subnetText("c", "cidrBlock: 10.9.0.0/24, acls: [{direction: to-lport, action: drop, match: tcp.dts == 1}]"), subnetText("c", "cidrBlock: 10.9.0.0/24, private: true, acls: [{direction: to-lport, action: drop, match: tcp.dts == 1}]"), "", "unknown field tcp.dts"},
 		{"in use", admissionv1.Delete, subnetText("main", ""), "", "Subnet main: its addresses are in use: 10.0.0.10,fd00::10 by pod one/db-0, IP db-0.one and 1 more", ""},
 		{"not in use", admissionv1.Delete, subnetText("a", ""), "", "", ""},
 		{"a namespace that describes a subnet", admissionv1.Create, "", namespaceText("new", `logical_switch: made, ovn.kubernetes.io/cidr: 10.9.0.0/24`), "", ""},
