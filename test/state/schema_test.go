@@ -164,6 +164,25 @@ func TestUpdateThatViolatesTheSchema(t *testing.T) {
 	}
 }
 
+// A text that no database takes stops one row of a Node; its port and the pods on it go on.
+func TestNodeWithANullCharacter(t *testing.T) {
+	b := harnessIn(t, "pods")
+	n := ref(model.KindNode, "", "n1")
+	before, _ := b.objects[n].(*model.Node)
+	b.set(n, changed(before, func(n *model.Node) { n.Chassis = "n1\x00" }))
+	b.set(ref(model.KindPod, "default", "new"), pod("default", "new", "n1"))
+	b.converge()
+	if !hasProblem(b, n, "refuses Chassis_Template_Var") || port(b, "node-n1") == nil || port(b, "new.default") == nil {
+		t.Errorf("problems are %v, ports %v and %v", b.reports[n].Problems, port(b, "node-n1"), port(b, "new.default"))
+	}
+	b.set(n, before)
+	b.converge()
+	if len(b.reports[n].Problems) > 0 {
+		t.Errorf("the Node is repaired, and its problems are %v", b.reports[n].Problems)
+	}
+	b.compare("repaired")
+}
+
 // The matches of all rows are in the language that users' matches are checked with.
 func TestOwnMatches(t *testing.T) {
 	b := newModelHarness(t)
