@@ -55,11 +55,11 @@ func TestAddressListsThatAreRefused(t *testing.T) {
 		"10.16.0.10,10.16.0.11,fd00::1":         `it mixes address families; pairs are separated by ";"`,
 		"10.16.0.10,10.16.0.11;10.16.0.12":      "both parts have the same IP family",
 		"10.16.0.10,fd00::1,fd00::2;10.16.0.12": "has more than one address of an IP family",
-		"10.16.0.10..10.16.0.12,fd00::1..fd00::2":  "10.16.0.10..10.16.0.12 and fd00::1..fd00::2 have different numbers of addresses",
-		"10.16.0.12..10.16.0.10":                   "it ends before it begins",
-		"10.16.0.0..10.17.0.0":                     "it has more than 65536 addresses; create an IPPool instead",
-		"::1":                                      "is a loopback address",
-		"10.0.0.0/24":                              "is not an address",
+		"10.16.0.10..10.16.0.12,fd00::1..fd00::2": "10.16.0.10..10.16.0.12 and fd00::1..fd00::2 have different numbers of addresses",
+		"10.16.0.12..10.16.0.10":                  "it ends before it begins",
+		"10.16.0.0..10.17.0.0":                    "it has more than 65536 addresses; create an IPPool instead",
+		"::1":                                     "is a loopback address",
+		"10.0.0.0/24":                             "is not an address",
 		"fd00::..fdff:ffff:ffff:ffff:ffff:ffff::1": "it has more than 65536 addresses",
 	} {
 		if list, err := ParseAddressList(text); err == nil || !strings.Contains(err.Error(), want) {
