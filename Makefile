@@ -89,7 +89,7 @@ sandbox-down: build ## Tear down the sandbox
 .PHONY: e2e
 e2e: check-go build ## Run end-to-end tests: a real API server, then real packets on a sandbox (as root)
 	@$(STEP) "programs of the sandbox" $(SANDBOX) build
-	@$(STEP) "tests on a real API server" go test ./test/api/... -count=1 -timeout 10m
+	@$(STEP) "tests on a real API server" go test ./test/api/... -count=1 -timeout 20m
 	@$(STEP) "end-to-end tests" go test ./test/e2e/... -count=1 -v -timeout 30m
 	@$(STEP) "a subset of Kubernetes' conformance specs" $(CONFORMANCE) -subset -nodes 2
 
