@@ -65,7 +65,7 @@ fmt: check-go ## Format the Go code
 
 .PHONY: unit
 unit: check-go ## Run the tests that need no cluster, with the race detector
-	@$(STEP) "tests without a cluster" go test -race -timeout 10m $(PACKAGES)
+	@$(STEP) "tests without a cluster" go test -race -timeout 20m $(PACKAGES)
 
 .PHONY: verify
 verify: check-go ## Check generated files, lint, run the tests that need no cluster
