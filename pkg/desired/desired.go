@@ -108,16 +108,16 @@ func (s *State) Set(owner fact.Owner, age int64, facts fact.Set, dirty *Dirty) {
 	}
 	s.owners[owner] = &ownerFacts{age: age, facts: facts}
 	if old.age != age && len(old.facts.Members) > 0 {
-		s.contest(facts.Members, dirty)
+		for _, m := range facts.Members {
+			s.contest(KeyOf(m), dirty)
+		}
 	}
 }
 
-// contest marks dirty all values of the keys for which owners declare several: another one may be wanted now.
-func (s *State) contest(members []fact.Member, dirty *Dirty) {
-	for _, m := range members {
-		for _, k := range s.rivalValues(KeyOf(m)) {
-			dirty.Member(k)
-		}
+// contest marks dirty all values for the key of a member if owners declare several: another one may be wanted now.
+func (s *State) contest(k MemberKey, dirty *Dirty) {
+	for _, value := range s.rivalValues(k) {
+		dirty.Member(value)
 	}
 }
 
@@ -178,13 +178,13 @@ func (s *State) setMembers(owner fact.Owner, old, now []fact.Member, dirty *Dirt
 		if s.addMember(owner, KeyOf(m)) {
 			dirty.Member(KeyOf(m))
 		}
-		s.contest([]fact.Member{m}, dirty)
+		s.contest(KeyOf(m), dirty)
 	}
 	for _, m := range old {
 		if slices.Contains(now, m) {
 			continue
 		}
-		s.contest([]fact.Member{m}, dirty)
+		s.contest(KeyOf(m), dirty)
 		if s.dropMember(owner, KeyOf(m)) {
 			dirty.Member(KeyOf(m))
 		}

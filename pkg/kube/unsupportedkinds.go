@@ -34,7 +34,7 @@ func unsupportedRow[O Object](name model.Kind, definition string, status func(O,
 
 func vlanStatus(o *v1.Vlan, in StatusInput) *v1.Vlan {
 	o = o.DeepCopy()
-	setUnsupported(&o.Status.Conditions, in, o.Generation)
+	setUnsupported(&o.Status.Conditions, in)
 	return o
 }
 
@@ -44,7 +44,7 @@ func providerNetworkStatus(o *v1.ProviderNetwork, in StatusInput) *v1.ProviderNe
 	for _, c := range o.Status.Conditions {
 		conditions = append(conditions, c.Condition)
 	}
-	setUnsupported(&conditions, in, o.Generation)
+	setUnsupported(&conditions, in)
 	o.Status.Conditions = nil
 	for _, c := range conditions {
 		o.Status.Conditions = append(o.Status.Conditions, v1.ProviderNetworkCondition{Condition: c})
@@ -53,12 +53,12 @@ func providerNetworkStatus(o *v1.ProviderNetwork, in StatusInput) *v1.ProviderNe
 }
 
 // setUnsupported sets the condition Ready of an object that has no effect.
-func setUnsupported(conditions *[]v1.Condition, in StatusInput, generation int64) {
+func setUnsupported(conditions *[]v1.Condition, in StatusInput) {
 	if in.Report == nil || len(in.Report.Problems) == 0 {
 		return
 	}
 	v1.SetCondition(conditions, v1.Condition{
 		Type: v1.ConditionReady, Status: metav1.ConditionFalse, Reason: in.Report.Problems[0].Reason,
-		Message: message(in.Report.Problems), ObservedGeneration: generation,
+		Message: message(in.Report.Problems), ObservedGeneration: in.Report.Generation,
 	}, in.Now)
 }

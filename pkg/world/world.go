@@ -257,7 +257,7 @@ func (v *View) Vpc(name string) (*model.Vpc, bool) { return v.w.Vpcs.Read(v, Key
 // HasVpc reads whether there is a Vpc of this name, valid or not.
 func (v *View) HasVpc(name string) bool {
 	v.reads = append(v.reads, v.w.readers.dep(model.KindVpc, facetExistence, Key{Name: name}))
-	_, ok := v.w.Vpcs.Get(Key{Name: name})
+	_, ok := v.w.Vpcs.Meta(Key{Name: name})
 	return ok
 }
 

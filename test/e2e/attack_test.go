@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"os/exec"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/wovensdn/woven/api/annotations"
+	"github.com/wovensdn/woven/pkg/model"
 	"github.com/wovensdn/woven/pkg/sandbox"
 	"github.com/wovensdn/woven/test/e2e/peer/forge"
 	"github.com/wovensdn/woven/test/e2e/peer/wire"
@@ -178,11 +180,10 @@ func (t *test) routerMAC(subnet string) string {
 	return strings.TrimSpace(out)
 }
 
-// linkLocal is the address that a link forms from its MAC address (RFC 4291, appendix A).
+// linkLocal is the link-local address that belongs to a MAC address.
 func (t *test) linkLocal(mac string) netip.Addr {
 	t.Helper()
-	var b [6]byte
-	_, err := fmt.Sscanf(mac, "%02x:%02x:%02x:%02x:%02x:%02x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5])
+	b, err := net.ParseMAC(mac)
 	t.must(err, "parse MAC address %s", mac)
-	return netip.AddrFrom16([16]byte{0xfe, 0x80, 8: b[0] ^ 2, b[1], b[2], 0xff, 0xfe, b[3], b[4], b[5]})
+	return model.LinkLocal([6]byte(b))
 }
