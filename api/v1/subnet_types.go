@@ -256,7 +256,7 @@ type SubnetSpec struct {
 	// Gives the pods access to Services: attaches the Vpc's load balancers to the subnet's switch. Default: the controller's flag --enable-lb. The subnet that joins the nodes is not affected.
 	// +optional
 	EnableLb *bool `json:"enableLb,omitempty"`
-	// Centralized gateway: spreads traffic over all ready gateway nodes instead of using one at a time. Set to true by the controller if it runs with --enable-ecmp. Default: false.
+	// Centralized gateway: spreads traffic over all ready gateway nodes instead of using one at a time. Default: false.
 	// +optional
 	EnableEcmp bool `json:"enableEcmp,omitempty"`
 	// Delivers multicast only where it was asked for: OVN listens to IGMP and MLD, and asks for members from an address that it takes from the subnet. Default: false.
