@@ -81,6 +81,7 @@ func newServer(t *testing.T) *httptest.Server {
 			t.Fatal(err)
 		}
 	}
+	core.KubeSynced()
 	core.Step()
 	mux := http.NewServeMux()
 	for path, handler := range Handlers(stopped{core}) {
