@@ -18,6 +18,7 @@ import (
 
 	"github.com/wovensdn/woven/api/annotations"
 	v1 "github.com/wovensdn/woven/api/v1"
+	"github.com/wovensdn/woven/pkg/inspect"
 	"github.com/wovensdn/woven/pkg/model"
 	ovsdbclient "github.com/wovensdn/woven/pkg/ovsdb/client"
 	"github.com/wovensdn/woven/pkg/ovsdb/nb"
@@ -26,7 +27,8 @@ import (
 // rows is a controller on a real API server, for one test after another.
 type rows struct {
 	*harness
-	db *ovsdbclient.DB
+	db         *ovsdbclient.DB
+	controller *ControllerProcess
 }
 
 // TestAddressRows checks the promises of docs/addresses.md on a real API server and with the controller's own RBAC
@@ -35,7 +37,7 @@ func TestAddressRows(t *testing.T) {
 	b := &rows{harness: newHarness(t)}
 	b.server.Install()
 	b.server.AddNode("n1", "172.18.0.1")
-	b.start(t)
+	b.controller = b.start(t)
 	ready(t, b.client)
 	b.db = b.nb.Client(t)
 	t.Run("Deployment with a list", b.deployment)
@@ -108,6 +110,18 @@ func (b *rows) hasEvent(t *testing.T, pod *corev1.Pod, texts ...string) {
 			return fmt.Errorf("its events are %q", said)
 		}
 		return nil
+	})
+}
+
+// known waits until the controller has read an IP object.
+func (b *rows) known(t *testing.T, ip *v1.IP) {
+	t.Helper()
+	Eventually(t, "the controller knows IP "+ip.Name, startTime, func(ctx context.Context) error {
+		page, err := b.controller.Get(ctx, inspect.Path+"addresses")
+		if err == nil && !strings.Contains(page, ip.Name) {
+			return errors.New("the address is free")
+		}
+		return err
 	})
 }
 
@@ -272,6 +286,7 @@ func (b *rows) reservation(t *testing.T) {
 		PodName: "booked", Namespace: "default", Subnet: "ovn-default", V4IPAddress: "10.16.44.4", MacAddress: "02:00:00:00:44:04",
 	}}
 	b.create(t, ip)
+	b.known(t, ip) // else the pod may be first
 	thief := b.pod(t, "default", "thief", "", "", annotations.SuffixIPAddress, "10.16.44.4")
 	b.hasEvent(t, thief, "address 10.16.44.4 of subnet ovn-default belongs to IP booked.default")
 	for range 2 {
